@@ -12,8 +12,8 @@ import (
 
 // The names of the objects for cert-manager. The certificate itself has the webhook's name.
 const (
-	// CAName is the Certificate of the authority, and its Secret.
-	CAName = webhookName + "-ca"
+	// caName is the Certificate of the authority, and its Secret.
+	caName = webhookName + "-ca"
 	// rootName is the Issuer that signs the authority.
 	rootName = webhookName + "-selfsigned"
 )
@@ -37,17 +37,17 @@ func ByCertManager(namespace string) Issued {
 	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
 			issuer(rootName, certmanagerv1.IssuerConfig{SelfSigned: &certmanagerv1.SelfSignedIssuer{}}),
-			issuer(webhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: CAName}}),
+			issuer(webhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: caName}}),
 		},
 		Certificates: []certmanagerv1.Certificate{
-			certificate(CAName, certmanagerv1.CertificateSpec{
-				IsCA: true, CommonName: CAName, SecretName: CAName, Duration: &metav1.Duration{Duration: caDuration},
+			certificate(caName, certmanagerv1.CertificateSpec{
+				IsCA: true, CommonName: caName, SecretName: caName, Duration: &metav1.Duration{Duration: caDuration},
 				// The authority keeps its key when it is renewed, so that certificates signed by the old one stay trusted.
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyNever),
 				IssuerRef:  cmmeta.IssuerReference{Name: rootName, Kind: certmanagerv1.IssuerKind},
 			}),
 			certificate(webhookName, certmanagerv1.CertificateSpec{
-				SecretName: SecretName, DNSNames: []string{serviceDNS(namespace)},
+				SecretName: secretName, DNSNames: []string{serviceDNS(namespace)},
 				Duration: &metav1.Duration{Duration: certDuration}, RenewBefore: &metav1.Duration{Duration: renewBefore},
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyAlways),
 				IssuerRef:  cmmeta.IssuerReference{Name: webhookName, Kind: certmanagerv1.IssuerKind},

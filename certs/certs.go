@@ -11,8 +11,8 @@ const (
 	// Ours must precede the webhook of a service mesh: that webhook rewrites the probes that it finds, and by default it
 	// is not called again.
 	mutatingName = "00-" + webhookName
-	// SecretName is the Secret that the webhook mounts: tls.crt and tls.key.
-	SecretName = webhookName + "-certs"
+	// secretName is the Secret that the webhook mounts: tls.crt and tls.key.
+	secretName = webhookName + "-certs"
 )
 
 // serviceDNS returns the name that the certificate of a webhook in a namespace must have.

@@ -29,16 +29,16 @@ const (
 	// rereadEvery is how often the files are read without a notification. This is needed after a Secret was deleted and created
 	// again.
 	rereadEvery = time.Second
-	// logEvery is how often the log says that the first pair is missing.
-	logEvery = 30 * time.Second
+	// logInterval is how often the log says that the first pair is missing.
+	logInterval = 30 * time.Second
 )
 
 // sourcesHint is the advice in the log if the webhook has no certificate. It names all three sources, because the webhook
 // cannot ask the API server which one is used.
-const sourcesHint = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
+const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
 	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
-	SecretName + " --cert=tls.crt --key=tls.key"
+	secretName + " --cert=tls.crt --key=tls.key"
 
 // FromDirectory returns Files. If the pair exists, it is read; otherwise Watch waits for it.
 func FromDirectory(dir string, log *slog.Logger) *Files {
@@ -78,7 +78,7 @@ func (f *Files) wait(ctx context.Context) bool {
 			f.log.Info("the serving certificate is there", "directory", f.dir)
 			break
 		}
-		if time.Since(told) > logEvery {
+		if time.Since(told) > logInterval {
 			told = time.Now()
 			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", sourcesHint)
 		}

@@ -109,9 +109,9 @@ func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	mounted, err := s.secrets.Get(ctx, SecretName, metav1.GetOptions{})
+	mounted, err := s.secrets.Get(ctx, secretName, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read the Secret %s: %w", SecretName, err)
+		return fmt.Errorf("read the Secret %s: %w", secretName, err)
 	}
 	there := bytes.Equal(mounted.Data[corev1.TLSCertKey], own.Data[corev1.TLSCertKey]) &&
 		bytes.Equal(mounted.Data[corev1.TLSPrivateKeyKey], own.Data[corev1.TLSPrivateKeyKey])
@@ -191,7 +191,7 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 // write.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
-	with := s.described(SecretName, corev1.SecretTypeTLS).
+	with := s.described(secretName, corev1.SecretTypeTLS).
 		WithAnnotations(map[string]string{sinceAnnotation: since}).
 		WithData(map[string][]byte{
 			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
@@ -200,9 +200,9 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 		with = with.WithResourceVersion(mounted.ResourceVersion)
 	}
 	if _, err := s.secrets.Apply(ctx, with, apply); err != nil {
-		return fmt.Errorf("put the certificate into the Secret %s: %w", SecretName, err)
+		return fmt.Errorf("put the certificate into the Secret %s: %w", secretName, err)
 	}
-	s.Log.Info("the webhook is given the certificate", "secret", SecretName)
+	s.Log.Info("the webhook is given the certificate", "secret", secretName)
 	return nil
 }
 

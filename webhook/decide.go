@@ -116,11 +116,11 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		return Denied(d, identityDenial(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
-		Namespace:  review.Namespace,
-		Restricted: review.Restricted,
-		User:       name,
-		Identity:   id,
-		Asked:      w.asksSources(),
+		Namespace:      review.Namespace,
+		Restricted:     review.Restricted,
+		User:           name,
+		Identity:       id,
+		SourcesQueried: w.queriesSources(),
 	})
 	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
@@ -171,7 +171,7 @@ func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.Ca
 
 // find returns the identity of a user; nil if no source knows the user, or if no source is asked.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
-	if !w.asksSources() {
+	if !w.queriesSources() {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
@@ -183,8 +183,8 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identi
 	return id, nil
 }
 
-// asksSources reports whether sources of identities are configured and asked.
-func (w *Webhook) asksSources() bool {
+// queriesSources reports whether sources of identities are configured and asked.
+func (w *Webhook) queriesSources() bool {
 	return w.identities != nil && w.config.Identity.Discovery != config.DiscoveryAtStart
 }
 

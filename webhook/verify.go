@@ -125,7 +125,7 @@ func sameIdentity(a, b *identity.Identity) bool {
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
-		Asked: w.asksSources(),
+		SourcesQueried: w.queriesSources(),
 	})
 	outcome := inject.Reconcile(pod, plan)
 	d.Discovery = plan.Discovery

@@ -35,7 +35,7 @@ func arguments(homes, scratch, user string, more ...string) []string {
 		"--min-uid=1000", "--min-gid=1000"}, more...)
 }
 
-func TestDiscoverWritesWhoItIs(t *testing.T) {
+func TestDiscoverWritesTheOwner(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "qiang.guo03", 5003, 6003)

@@ -65,13 +65,13 @@ func TestLastWords(t *testing.T) {
 	}
 }
 
-func TestLastWordsWithoutALogAreSaidAnyway(t *testing.T) {
+func TestLastWordsWithoutALog(t *testing.T) {
 	reportError(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
 	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet makes this file")
 }
 
-// TestNobodyOfTheSameUserSeesInside: if a process is not dumpable, its files in /proc/PID belong to root.
-func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
+// TestProcessesOfTheSameUserCannotInspectIt: if a process is not dumpable, its files in /proc/PID belong to root.
+func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
 	asRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
 		"discover": func(homes, scratch string) []string { return arguments(homes, scratch, "alice") },

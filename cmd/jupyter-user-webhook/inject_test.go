@@ -77,7 +77,7 @@ func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
 	assert.Equal(t, "/hpc/home/a/alice", annotations(t, made.out)["jupyter-user.io/home"])
 	assert.Contains(t, made.out, "subPath: home/a/alice")
 	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/a/alice", "--explain")...).out, "home       home/a/alice on the share")
-	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/b/bob")...).errs, "is denied (HomeMisplaced)")
+	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/b/bob")...).errs, "is denied (HomeUnusable)")
 	assert.Contains(t, command(t, alice, "inject", "-f", "-", config).errs, "is denied (IdentityUnknown)")
 	const says = "--home is the home field that comes with an identity"
 	assert.Contains(t, command(t, alice, "inject", "-f", "-", config, "--home=/hpc/home/a/alice").errs, says)

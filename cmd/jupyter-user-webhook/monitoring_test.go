@@ -105,8 +105,8 @@ func (e exposed) ofADirectoryService(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestWhatProcessesTellAboutThemselves compares the metrics of processes with the dashboard, the alerts and the documentation.
-func TestWhatProcessesTellAboutThemselves(t *testing.T) {
+// TestMetricsOfProcesses compares the metrics of processes with the dashboard, the alerts and the documentation.
+func TestMetricsOfProcesses(t *testing.T) {
 	found := afterReviews(t)
 	t.Run("the dashboard and the alerts ask for nothing else", func(t *testing.T) { assertAskedFor(t, found) })
 	t.Run("the page on metrics has each with its labels", func(t *testing.T) { assertDocumented(t, found) })

@@ -94,7 +94,7 @@ func (c Cache) present(e Entry) bool {
 // lock waits until no other process builds an entry of that name. While it waits, Progress gets a line.
 func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
-		return nil, fmt.Errorf("create the cache, set %s to another folder: %w", Variable, err)
+		return nil, fmt.Errorf("create the cache, set %s to another folder: %w", variable, err)
 	}
 	lock := flock.New(filepath.Join(c.Folder, name+".lock"))
 	locked, err := lock.TryLock()

@@ -69,7 +69,7 @@ func TestWhatAKilledProcessLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
 	assert.DirExists(t, longer)
 }
 
-func TestOnlyWhatNobodyAskedForInALongTimeIsRemoved(t *testing.T) {
+func TestOnlyEntriesWithoutRecentUseAreRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	old, recent := filepath.Join(c.Folder, "bread-old"), filepath.Join(c.Folder, "bread-recent")
 	other, longer := filepath.Join(c.Folder, "breadth-old"), filepath.Join(c.Folder, "bread-with-seeds")
@@ -113,14 +113,14 @@ func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
 }
 
 func TestCachesCanBeMoved(t *testing.T) {
-	t.Setenv(Variable, "elsewhere")
+	t.Setenv(variable, "elsewhere")
 	folder, err := Folder("tools")
 	require.NoError(t, err)
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(here, "elsewhere", "tools"), folder)
 
-	t.Setenv(Variable, "")
+	t.Setenv(variable, "")
 	folder, err = Folder("images")
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join("jupyter-user-webhook", "images"), filepath.Join(

@@ -20,17 +20,17 @@
 //	a burst                                   TestBurst
 //	rolling restarts                          TestRollingRestarts
 //	one of two replicas is killed             TestOneOfTwoIsKilled
-//	both replicas are down                    TestBothAreDown
+//	both replicas are down                    TestBothReplicasAreDown
 //	another server in the webhook's place     TestStandIns
 //	a share that hangs                        TestTheShareHangs of webhook/identity/share
 //	a directory service that hangs            TestTheDirectoryServiceHangs; other faults: faults_test.go of webhook/identity/ldap
 //	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
 //	stalled connections                       TestStalledConnections; each kind: TestStalledConnectionsAreClosed of webhook/server
-//	no client certificate, wrong path         TestNobodyElseIsServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
+//	no client certificate, wrong path         TestOnlyAcceptedClientsAreServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
 //	or method, HTTP/2                         TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook/server
 //	hostile user names                        TestHostileNamesStayNames of test/property, TestParseHostileNames of webhook/user
 //	no egress, no credentials                 TestNoEgressAndNoCredentials
-//	stopped during reviews                    TestStoppedWhileAnswering; in one process: TestNothingIsLostAtTheEnd of webhook/server
+//	stopped during reviews                    TestStoppedDuringReviews; in one process: TestNothingIsLostAtTheEnd of webhook/server
 //	short of memory, processors, disk, time   TestShortOfEverything
 //
 // One process cannot have a clock that jumps. A jump has two effects: certificates are of another time, and time limits end at once.

@@ -44,8 +44,8 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		"after a kill; %s", played.kills, milliseconds(back), milliseconds(denied), o)
 }
 
-// TestBothAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills both.
-func TestBothAreDown(t *testing.T) {
+// TestBothReplicasAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills both.
+func TestBothReplicasAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)
 	for _, r := range replicas {

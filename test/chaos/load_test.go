@@ -86,14 +86,14 @@ func beginLoad(callers int, rate float64, count int, do func(context.Context) tr
 			free <- struct{}{}
 			l.done.Go(func() {
 				defer func() { <-free }()
-				l.note(do)
+				l.measure(do)
 			})
 		}
 	})
 	return l
 }
 
-func (l *load) note(do func(context.Context) try) {
+func (l *load) measure(do func(context.Context) try) {
 	ctx, cancel := context.WithTimeout(context.Background(), giveUp)
 	defer cancel()
 	began := time.Now()

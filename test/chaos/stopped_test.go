@@ -18,16 +18,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestStoppedWhileAnswering stops a replica that has read sixteen reviews in part. Half of them arrive completely while the replica drains,
+// TestStoppedDuringReviews stops a replica that has read sixteen reviews in part. Half of them arrive completely while the replica drains,
 // the others after it has stopped listening. The replica responds to all of them, and to a new review that comes while it drains. It
 // stops being ready before it stops listening.
-func TestStoppedWhileAnswering(t *testing.T) {
+func TestStoppedDuringReviews(t *testing.T) {
 	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {
 		for n := range played.stops {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				round := stopWhileAnswering(t)
+				round := stopDuringReviews(t)
 				if len(round.lost) > 0 && round.late() && slow(t, round.machine, "reviews that did not arrive before the drain was over") {
 					return
 				}
@@ -63,13 +63,13 @@ type stopRound struct {
 // late reports whether the test sent its requests too late for the replica.
 func (r stopRound) late() bool { return r.whole > bodyTime || r.draining > drainTime }
 
-func (r *stopRound) note(err error) {
+func (r *stopRound) record(err error) {
 	if err != nil {
 		r.lost = append(r.lost, err)
 	}
 }
 
-func stopWhileAnswering(t *testing.T) (round stopRound) {
+func stopDuringReviews(t *testing.T) (round stopRound) {
 	t.Helper()
 	round.machine = machine.For(t)
 	r, client := alone(t, "--drain="+drainTime.String())
@@ -84,9 +84,9 @@ func stopWhileAnswering(t *testing.T) (round stopRound) {
 	r.signal(t, syscall.SIGTERM)
 	stopped := time.Now()
 	require.Eventually(t, func() bool { return ready(r.http) != nil }, wait, time.Millisecond)
-	round.note(whileDraining(r, client))
+	round.record(whileDraining(r, client))
 	for _, conn := range conns[:inFlight/2] {
-		round.note(finish(conn))
+		round.record(finish(conn))
 	}
 	round.draining = time.Since(stopped)
 	require.Eventually(t, func() bool {
@@ -97,11 +97,11 @@ func stopWhileAnswering(t *testing.T) (round stopRound) {
 		return err != nil
 	}, wait, 5*time.Millisecond, "the drain ends")
 	for _, conn := range conns[inFlight/2:] {
-		round.note(finish(conn))
+		round.record(finish(conn))
 	}
 	round.whole = time.Since(began)
 	r.untilEnded(t)
-	round.note(r.ended)
+	round.record(r.ended)
 	return round
 }
 

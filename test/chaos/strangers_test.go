@@ -16,9 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestNobodyElseIsServed: with --client-ca-file, a client without an accepted certificate gets no response to a correct review. A client with
+// TestOnlyAcceptedClientsAreServed: with --client-ca-file, a client without an accepted certificate gets no response to a correct review. A client with
 // an accepted certificate gets no admission for a request that is no review.
-func TestNobodyElseIsServed(t *testing.T) {
+func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	const name = "kube-apiserver"
 	authority, err := pki.New(time.Hour, "authority")
 	require.NoError(t, err)

@@ -49,9 +49,9 @@ type looked struct {
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
-// Enforce there, then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If
-// the objects do not agree, the command that check prints repairs them.
+// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode Enforce there,
+// then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If the objects do not agree, the
+// command that check prints repairs them.
 func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginLooked(t)
@@ -64,7 +64,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		enforces = "mode: Enforce: Pods become notebooks, or are denied"
 		admits   = "a notebook of jupyter-user-check would be admitted"
 		leaves   = "the webhook responds, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
-		tried    = "answers: namespace lab: "
+		tried    = "dry-run: namespace lab: "
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
@@ -114,8 +114,8 @@ const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 // command begins the command that check prints for an installation with Helm.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// mends changes a binding so that it denies less than the values want, and repairs it with the command that check prints.
-// helm upgrade alone does not repair a field that another client has written.
+// mends changes a binding so that it denies less than the values want, and repairs it with the command that check prints. helm upgrade alone
+// does not repair a field that another client has written.
 func (l *looked) mends(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -159,9 +159,8 @@ func (l *looked) manifests(t *testing.T) {
 	}
 }
 
-// shown compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod
-// Security, a hub, and a policy that was changed by hand. Versions, dates and other values of this run are replaced by
-// those on the page.
+// shown compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod Security, a hub, and a
+// policy that was changed by hand. Versions, dates and other values of this run are replaced by those on the page.
 func (l *looked) shown(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))

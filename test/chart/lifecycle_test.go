@@ -109,8 +109,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica
-// serves. They must be admitted.
+// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They must be
+// admitted.
 func (l *life) assertComesUp(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -177,8 +177,8 @@ func (l *life) everything(t *testing.T) []string {
 	return found
 }
 
-// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no
-// notebook. No replica serves, so the Pod would be denied if a webhook were called for it.
+// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no notebook. No
+// replica serves, so the Pod would be denied if a webhook were called for it.
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -246,8 +246,7 @@ func (l *life) deletes(t *testing.T, object string) (restore func()) {
 	}
 }
 
-// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that
-// other clients write.
+// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that other clients write.
 func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -268,8 +267,8 @@ func (l *life) namesTheMissing(t *testing.T) {
 	assert.Equal(t, before, l.everything(t))
 }
 
-// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would
-// trust an old CA some day, and every notebook would be denied.
+// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust an old CA
+// some day, and every notebook would be denied.
 func (l *life) removesTheOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()

@@ -37,10 +37,10 @@ spec:
   - name: nb
     image: quay.io/jupyter/minimal-notebook
     volumeMounts:
-    - name: everybody
-      mountPath: /everybody
+    - name: whole-share
+      mountPath: /whole-share
   volumes:
-  - name: everybody
+  - name: whole-share
     persistentVolumeClaim:
       claimName: hpc-shared-pvc
 `

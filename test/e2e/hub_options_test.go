@@ -39,18 +39,18 @@ func configured(discovery discovery) map[string]map[string]any {
 		optionsUser + "/script": {
 			"image": images.DockerStacks2023, "cmd": []string{"start-singleuser.sh"}, "args": []string{"--ServerApp.terminado_settings={}"},
 			"storage_pvc_ensure": false,
-			"volumes":            []any{map[string]any{"name": "home", "persistentVolumeClaim": map[string]any{"claimName": "of-everybody"}}},
+			"volumes":            []any{map[string]any{"name": "home", "persistentVolumeClaim": map[string]any{"claimName": "shared-homes"}}},
 			"volume_mounts":      []any{map[string]any{"name": "home", "mountPath": "/home/jovyan", "subPath": "{username}"}},
 		},
 	}
 	return servers
 }
 
-// ofEverybody is the claim of a hub with static storage.
-const ofEverybody = `
+// sharedHomes is the claim of a hub with static storage.
+const sharedHomes = `
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: of-everybody, namespace: %s}
+metadata: {name: shared-homes, namespace: %s}
 spec:
   accessModes: [ReadWriteOnce]
   resources: {requests: {storage: 10Gi}}
@@ -115,7 +115,7 @@ func unset(t *testing.T, h jupyterHub) {
 }
 
 func script(t *testing.T, h jupyterHub) {
-	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(ofEverybody, "%s", h.namespace)))
+	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(sharedHomes, "%s", h.namespace)))
 	s := h.logIn(t, optionsUser, "script")
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)

@@ -25,8 +25,8 @@ const (
 	notebookDoor = "notebook"
 )
 
-// noteDoor stores the outside address of a door for the process inside.
-func noteDoor(door, address string) { _ = os.Setenv(doorVariable(door), address) }
+// recordDoor stores the outside address of a door for the process inside.
+func recordDoor(door, address string) { _ = os.Setenv(doorVariable(door), address) }
 
 func doorVariable(door string) string { return "E2E_DOOR_" + door }
 

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	program := sealed.Program{Outside: build, Inside: func(enclosure sealed.Enclosure) int { return inside(m, enclosure) }}
 	if keep() {
-		program.Doors, program.Opened, program.UntilInterrupt = []string{apiDoor, notebookDoor}, noteDoor, true
+		program.Doors, program.Opened, program.UntilInterrupt = []string{apiDoor, notebookDoor}, recordDoor, true
 	}
 	os.Exit(sealed.Run(program)) //nolint:forbidigo // likewise
 }

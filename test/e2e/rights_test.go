@@ -132,10 +132,10 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1000, capabilities: {drop: [ALL]}}
 `
 
-// TestWhoRunsPodsBesideAHubIsTheHub: Kubernetes gives a ServiceAccount's token to every Pod that names the ServiceAccount, and
+// TestPodsBesideAHubHaveItsRights: Kubernetes gives a ServiceAccount's token to every Pod that names the ServiceAccount, and
 // the token has the hub's rights. No policy can distinguish such a Pod from the hub's own, so only the hub may run Pods in its
 // namespace.
-func TestWhoRunsPodsBesideAHubIsTheHub(t *testing.T) {
+func TestPodsBesideAHubHaveItsRights(t *testing.T) {
 	hub, err := world.mayUseEveryHome(t.Context(), atStart.namespace)
 	require.NoError(t, err)
 	require.NoError(t, world.Allow(t.Context(), atStart.namespace, hub, createsPods))

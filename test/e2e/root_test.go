@@ -80,10 +80,10 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 	return saw
 }
 
-// TestTheInitContainerIsNobodyInParticular: with both discoveries the init container is never root, has no capability, and sees
+// TestInitContainerIsNeverRoot: with both discoveries the init container is never root, has no capability, and sees
 // the homes read-only. It runs as the user if the user is known at admission. It lives for milliseconds, so the watch may miss
 // it: then another Pod runs.
-func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
+func TestInitContainerIsNeverRoot(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			saw := watch(t, func(caught func(string) bool) {

@@ -119,8 +119,8 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	return said
 }
 
-// TestRunAsIsEverybodys tests the warning of deploy/docs/access.md.
-func TestRunAsIsEverybodys(t *testing.T) {
+// TestRunAsIsForEveryPodCreator tests the warning of deploy/docs/access.md.
+func TestRunAsIsForEveryPodCreator(t *testing.T) {
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", stranger))
 	result := runBy(t, world.bob, atStart, "nightly", stranger)
 	assert.Zero(t, result.ExitCode, result.Stderr)

@@ -186,7 +186,7 @@ func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 		"supplemental-gids-at-admission":          "GroupForeign",
 		"host-users":                              "UserNamespace",
 		"storage-static-of-the-share":             "ShareAgain",
-		"storage-at-the-persons-home":             "MountTaken",
+		"storage-at-the-users-home":               "MountTaken",
 		"storage-extra-volume-in-jovyan-at-start": "MountNested",
 		"extra-files-in-jovyan-at-start":          "MountNested",
 	}, reasons)

@@ -24,8 +24,8 @@ type verifier struct {
 // ofVerifier reports whether the verifier alone denies an attack.
 func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// onShape reports whether the verifier denies an attack, alone or together with the policy net.
-func (a attack) onShape() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
+// ofVerifierOrNet reports whether the verifier denies an attack, alone or together with the policy net.
+func (a attack) ofVerifierOrNet() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
 func startVerified(t *testing.T) *guarded {
@@ -69,7 +69,7 @@ func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
 	g := startVerified(t)
 	all := attacks()
 	for name, a := range all {
-		if a.onShape() {
+		if a.ofVerifierOrNet() {
 			t.Run(name, func(t *testing.T) {
 				assert.ErrorContains(t, a.do(t, g), `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
 			})
@@ -79,7 +79,7 @@ func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
 		metav1.DeleteOptions{}))
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, all["another UID"].do(t, g)) }, wait, wait/100)
 	for name, a := range all {
-		if a.onShape() {
+		if a.ofVerifierOrNet() {
 			t.Run("without the verifier/"+name, func(t *testing.T) { assert.NoError(t, a.do(t, g)) })
 		}
 	}

@@ -38,7 +38,7 @@ func byService(t *testing.T, l *looked) {
 		found, err := check.Run(t.Context(), l.look, check.Options{User: "alice", Manifest: l.manifest})
 		require.NoError(c, err)
 		for _, f := range found {
-			if f.Check == "answers" {
+			if f.Check == "dry-run" {
 				assert.Equal(c, check.Failed, f.Status)
 				assert.Contains(c, f.Message, "the webhook does not respond")
 			}

@@ -126,7 +126,7 @@ func asItShouldBe(t *testing.T, l *looked) {
 	}
 	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 ValidatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.Failed, "do not trust the certificate")
-	assertFound(t, findings, "answers", check.OK, "a notebook of jupyter-user-check would be admitted")
+	assertFound(t, findings, "dry-run", check.OK, "a notebook of jupyter-user-check would be admitted")
 	assertFound(t, findings, "policies", check.OK, "as in the manifest given with -f: 15 ValidatingAdmissionPolicyBindings")
 	assertFound(t, findings, "egress", check.OK, "keep Pods from 192.0.2.10; whether the network plugin enforces them cannot be seen")
 	assertFound(t, findings, "nodes", check.OK, "containerd://2.4.0")
@@ -175,7 +175,7 @@ func (l *looked) remove(t *testing.T, object client.Object) {
 // checkDown tests check while the webhook is down. It comes near the end, because the tests before it need the webhook.
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
-	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
+	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
 // checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and reports any other

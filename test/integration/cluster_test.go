@@ -251,10 +251,10 @@ func assertSettled(t *testing.T, stored []byte) {
 
 // decision is the log line of one review.
 type decision struct {
-	Msg, Review, Outcome, Pod, Namespace, User, Way, Requester, Peer string
-	Operations                                                       int
-	DryRun                                                           bool
-	Reasons                                                          []string
+	Msg, Review, Outcome, Pod, Namespace, User, Requester, Peer string
+	Operations                                                  int
+	DryRun                                                      bool
+	Reasons                                                     []string
 }
 
 // decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it, so the log has all

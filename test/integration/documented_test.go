@@ -74,7 +74,7 @@ func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 }
 
 // TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other tests have the
-// other lines: TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
+// other lines: TestDeadWebhookStopsNobody, TestLaterWebhookThatChangesOurFields and TestTheNetKnowsNoNameButAUsers.
 func TestWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -19,8 +19,8 @@ func homeInSide(pod *corev1.Pod) {
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 }
 
-// TestTheHomeInASidecar: with the shipped webhook and policies, a notebook with a sidecar that has the home is admitted. A
-// container that kubectl debug adds later does not get the home. With discovery at start, no sidecar does.
+// TestTheHomeInASidecar: with the shipped webhook and policies, a notebook with a sidecar that has the home is admitted. A container that
+// kubectl debug adds later does not get the home. With discovery at start, no sidecar does.
 func TestTheHomeInASidecar(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -67,8 +67,8 @@ func TestTheHomeInASidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "other containers than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
-// TestTheNetLetsASidecarHaveTheHome: the policy net allows the home in a sidecar, and nothing else of the share. It does
-// not depend on the webhook.
+// TestTheNetLetsASidecarHaveTheHome: the policy net allows the home in a sidecar, and nothing else of the share. It does not depend on the
+// webhook.
 func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})

@@ -46,7 +46,7 @@ func TestMutatorsBesideUs(t *testing.T) {
 	t.Run("a pod with a name of its own, renamed", func(t *testing.T) { renamed(t, e) })
 	t.Run("a policy that labels pods", func(t *testing.T) { needs(t, policies); labelledByAPolicy(t, e) })
 	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e, policies) })
-	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
+	t.Run("a variable for every container, set again after ours", func(t *testing.T) { environmentRepeated(t, e) })
 }
 
 // mutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports false on an API server
@@ -106,7 +106,7 @@ func mutations() map[string]map[string]podCheck {
 	delete(afterwards, "environment")
 	delete(afterwards, "mirror")
 	return map[string]map[string]podCheck{
-		"first": customary, "second": customary, "insisting": afterwards,
+		"first": customary, "second": customary, "repeating": afterwards,
 		"policy": {
 			"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
 			"tolerations": hasToleration,
@@ -146,7 +146,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 
 // renamed: other webhooks may change the Pod's name, which the webhook does not use.
 func renamed(t *testing.T, e *enforced) {
-	for _, label := range []string{"first", "second", "insisting"} {
+	for _, label := range []string{"first", "second", "repeating"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {
 			pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
 				pod.Name, pod.GenerateName = "nb", ""
@@ -171,16 +171,16 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 // mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
+		o := e.try(t, "beside", asking(user, mutated("repeating", "mirror-elsewhere")))
 		assertDenied(t, o.err, "net/InitForeign")
 		deniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
 
-		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
+		o = e.try(t, "beside", asking(user, mutated("repeating", "mirror")))
 		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")
 		assert.Equal(t, "Drifted", reason(o.err))
 	})
 	e.configure(t, func(c *config.Config) { c.Init.AcceptedImages = []string{mirrored} })
-	for _, label := range []string{"insisting", "second", "policy"} {
+	for _, label := range []string{"repeating", "second", "policy"} {
 		t.Run("accepted/"+label, func(t *testing.T) {
 			needs(t, policies || label != "policy")
 			withEachDiscovery(t, func(t *testing.T, user string) {
@@ -192,9 +192,9 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	}
 }
 
-// environmentInsisted: a webhook that adds variables to our init container after every pass is denied.
-func environmentInsisted(t *testing.T, e *enforced) {
+// environmentRepeated: a webhook that adds variables to our init container after every pass is denied.
+func environmentRepeated(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDenied(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
+		assertDenied(t, e.try(t, "beside", asking(user, mutated("repeating", "environment"))).err, "net/InitForeign")
 	})
 }

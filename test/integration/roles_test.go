@@ -88,8 +88,8 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	}
 }
 
-// TestBuiltInRolesAreNobody: the roles edit and admin, which teams often have in their namespaces, give no right to a home.
-func TestBuiltInRolesAreNobody(t *testing.T) {
+// TestBuiltInRolesGrantNoHome: the roles edit and admin, which teams often have in their namespaces, give no right to a home.
+func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, role := range []string{"view", "edit", "admin"} {

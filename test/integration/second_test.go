@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// secondWebhook is another webhook. The Pod's label "second", "first" or "insisting" selects its change. Like most webhooks, it decodes the Pod,
+// secondWebhook is another webhook. The Pod's label "second", "first" or "repeating" selects its change. Like most webhooks, it decodes the Pod,
 // changes it, and returns the difference.
 func secondWebhook() http.Handler { return changing(meddle) }
 
@@ -38,7 +38,7 @@ func exec(command ...string) corev1.ProbeHandler {
 }
 
 func meddle(pod *corev1.Pod) {
-	switch does := cmp.Or(pod.Labels["first"], pod.Labels["second"], pod.Labels["insisting"]); does {
+	switch does := cmp.Or(pod.Labels["first"], pod.Labels["second"], pod.Labels["repeating"]); does {
 	case "tolerations", "environment", "rename-pod", "mirror", "mirror-elsewhere":
 		meddleOnce(pod, does)
 	case "sidecar":

@@ -15,14 +15,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours. No policy checks this field. The verifier denies the
+// TestLaterWebhookThatChangesOurFields runs a webhook that changes a field after every pass of ours. No policy checks this field. The verifier denies the
 // Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
-func TestAWebhookThatInsists(t *testing.T) {
+func TestLaterWebhookThatChangesOurFields(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	c.namespace(t, "insist", "baseline")
-	insist := func(t *testing.T, does string) controlplane.Result {
-		return c.kubectl(t, "run", "nb", "-n", "insist", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,insisting="+does)
+	c.namespace(t, "later-changes", "baseline")
+	createChanged := func(t *testing.T, does string) controlplane.Result {
+		return c.kubectl(t, "run", "nb", "-n", "later-changes", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,repeating="+does)
 	}
 	fields := map[string]string{
 		"exec-probe":    "spec.containers[0].readinessProbe.exec.command",
@@ -35,7 +35,7 @@ func TestAWebhookThatInsists(t *testing.T) {
 	}
 	for does, field := range fields {
 		t.Run(does, func(t *testing.T) {
-			result := insist(t, does)
+			result := createChanged(t, does)
 			assert.Equal(t, 1, result.ExitCode, result.Stdout)
 			assert.Contains(t, result.Stderr, "Error from server (Drifted): ")
 			assert.Contains(t, result.Stderr, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+field+
@@ -43,7 +43,7 @@ func TestAWebhookThatInsists(t *testing.T) {
 		})
 	}
 	t.Run("what it may do", func(t *testing.T) {
-		result := insist(t, "defaults-once")
+		result := createChanged(t, "defaults-once")
 		assert.Zero(t, result.ExitCode, result.Stderr)
 	})
 	t.Run("without the verifier", func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestAWebhookThatInsists(t *testing.T) {
 			metav1.DeleteOptions{}))
 		for does := range fields {
 			require.EventuallyWithT(t, func(a *assert.CollectT) {
-				assert.Zero(a, insist(t, does).ExitCode, does)
+				assert.Zero(a, createChanged(t, does).ExitCode, does)
 			}, wait, wait/100)
 		}
 	})

@@ -19,9 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAFirstDayThatBreaksNothing: in mode Warn of the webhook and the policies, all Pods are created unchanged, also by a
-// user without rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode
-// Enforce, these Pods run on, and the rules apply to new Pods.
+// TestAFirstDayThatBreaksNothing: in mode Warn of the webhook and the policies, all Pods are created unchanged, also by a user without rights to
+// homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce, these Pods run on, and the rules
+// apply to new Pods.
 func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -52,7 +52,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 		})
 	}
 	t.Run("the webhook is dead", c.isMissedByNobody)
-	t.Run("what the dashboard asks API servers for", c.tellsWhatIsAskedFor)
+	t.Run("what the dashboard asks API servers for", c.exposesQueriedMetrics)
 
 	c.stop()
 	c.serveInMode(t, config.ModeEnforce)
@@ -112,8 +112,8 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// isMissedByNobody: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is
-// down. With Fail they are denied.
+// isMissedByNobody: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is down. With Fail they are
+// denied.
 func (c *cluster) isMissedByNobody(t *testing.T) {
 	c.stop()
 	labelled := func(name string) controlplane.Result {
@@ -143,9 +143,9 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// tellsWhatIsAskedFor: after all these requests, the API server exposes each of its metrics that the dashboard and the
-// alerts read, with the labels that they use.
-func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
+// exposesQueriedMetrics: after all these requests, the API server exposes each of its metrics that the dashboard and the alerts read, with the
+// labels that they use.
+func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
 	parser := expfmt.NewTextParser(model.UTF8Validation)

@@ -26,8 +26,8 @@ func (c Command) Line() string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(c.Text, "\\\n", " ")), " ")
 }
 
-// Files returns the paths of all pages, from the root of the repository.
-func Files(t testing.TB) (found []string) {
+// pagePaths returns the paths of all pages, from the root of the repository.
+func pagePaths(t testing.TB) (found []string) {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func Commands(t testing.TB) (found []Command) {
 	folder, err := project.Folder()
 	require.NoError(t, err)
 	known := map[string]bool{}
-	for _, page := range Files(t) {
+	for _, page := range pagePaths(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
 		for _, c := range CommandsOf(page, string(text)) {
@@ -77,7 +77,7 @@ func YAML(t testing.TB) (found []Command) {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
-	for _, page := range Files(t) {
+	for _, page := range pagePaths(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
 		for _, block := range shell.FindAllStringSubmatch(string(text), -1) {

@@ -22,18 +22,18 @@ func Messages(t testing.TB) map[string][]string {
 	folder, err := project.Folder()
 	require.NoError(t, err)
 	found := map[string][]string{}
-	for _, page := range Files(t) {
+	for _, page := range pagePaths(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
-		for _, message := range MessagesOf(string(text)) {
+		for _, message := range messagesOf(string(text)) {
 			found[message] = append(found[message], page)
 		}
 	}
 	return found
 }
 
-// MessagesOf returns the messages between the backticks of a page.
-func MessagesOf(text string) (found []string) {
+// messagesOf returns the messages between the backticks of a page.
+func messagesOf(text string) (found []string) {
 	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
 		line := strings.Join(strings.Fields(match[1]), " ")
 		if strings.Contains(line, " ") && !typed.MatchString(line) && !configured.MatchString(line) {
@@ -49,7 +49,7 @@ func Blocks(t testing.TB) map[string][]string {
 	folder, err := project.Folder()
 	require.NoError(t, err)
 	found := map[string][]string{}
-	for _, page := range Files(t) {
+	for _, page := range pagePaths(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
 		for _, at := range shell.FindAllSubmatchIndex(text, -1) {

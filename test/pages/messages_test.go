@@ -10,5 +10,5 @@ import (
 func TestMessagesOf(t *testing.T) {
 	page := "`failed calling\nwebhook`, `x509: certificate has expired`, `denied request:`\n\n```sh\nkubectl `a b` c\n```\n" +
 		"Not: `kubectl get pods`, `make test`, `kubectl run`, `--set a=b`, `-o json`, `mode: Warn`, `jupyter-user.io/inject: \"false\"`, `word`."
-	assert.Equal(t, []string{"failed calling webhook", "x509: certificate has expired", "denied request:"}, MessagesOf(page))
+	assert.Equal(t, []string{"failed calling webhook", "x509: certificate has expired", "denied request:"}, messagesOf(page))
 }

@@ -46,8 +46,8 @@ var packages string
 
 // Controller is the only domain controller of a test's domain.
 type Controller struct {
-	// Authority is the CA that signed the controller's certificate. CAFile is the file with the CA certificate.
-	Authority pki.Pair
+	// authority is the CA that signed the controller's certificate. CAFile is the file with the CA certificate.
+	authority pki.Pair
 	CAFile    string
 
 	root, folder string
@@ -102,13 +102,13 @@ func (c *Controller) command(ctx context.Context, program string, arguments ...s
 func (c *Controller) certificate(t testing.TB) {
 	t.Helper()
 	var err error
-	c.Authority, err = pki.New(time.Hour, "authority")
+	c.authority, err = pki.New(time.Hour, "authority")
 	require.NoError(t, err)
-	pair, err := c.Authority.IssueServer(time.Hour, "dc1.corp.example", address)
+	pair, err := c.authority.IssueServer(time.Hour, "dc1.corp.example", address)
 	require.NoError(t, err)
 	pair.Write(t, c.folder)
 	c.CAFile = c.path("ca.crt")
-	require.NoError(t, os.WriteFile(c.CAFile, c.Authority.Cert, 0o600))
+	require.NoError(t, os.WriteFile(c.CAFile, c.authority.Cert, 0o600))
 }
 
 // Run starts the controller and waits until it responds. It can be called again after Kill.
@@ -145,7 +145,7 @@ func (c *Controller) Kill() {
 
 func (c *Controller) dial() (*ldap.Conn, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	conn, err := ldap.DialURL(LDAPS, ldap.DialWithDialer(dialer), ldap.DialWithTLSConfig(&tls.Config{RootCAs: c.Authority.Roots()}))
+	conn, err := ldap.DialURL(LDAPS, ldap.DialWithDialer(dialer), ldap.DialWithTLSConfig(&tls.Config{RootCAs: c.authority.Roots()}))
 	if err != nil {
 		return nil, err
 	}

@@ -15,19 +15,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// OfflineVariable is the name of an environment variable. If it is set, the programs of a control plane are built from source, without a
+// offlineVariable is the name of an environment variable. If it is set, the programs of a control plane are built from source, without a
 // request for binaries.
-const OfflineVariable = "OFFLINE"
+const offlineVariable = "OFFLINE"
 
-// IndexVariable is the name of an environment variable. Its value is the URL of another index of binaries, such as a mirror of
+// indexVariable is the name of an environment variable. Its value is the URL of another index of binaries, such as a mirror of
 // setup-envtest's index.
-const IndexVariable = "ENVTEST_INDEX"
+const indexVariable = "ENVTEST_INDEX"
 
 // releaseFile is a file beside downloaded programs. It has their release.
 const releaseFile = "release"
 
-// errOffline is the reason why nothing is downloaded with OfflineVariable.
-var errOffline = errors.New(OfflineVariable + " is set")
+// errOffline is the reason why nothing is downloaded with offlineVariable.
+var errOffline = errors.New(offlineVariable + " is set")
 
 // controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has installed on this
 // machine, then a download, and then a build from source. It writes one sentence about each choice but the first.
@@ -73,7 +73,7 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 // binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release. Otherwise the error
 // says in one sentence why there are none.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
-	if os.Getenv(OfflineVariable) != "" {
+	if os.Getenv(offlineVariable) != "" {
 		return nil, errOffline
 	}
 	server := b.recipes[KubeAPIServer]
@@ -87,7 +87,7 @@ func (b *builder) binaries(ctx context.Context) (Paths, error) {
 			return nil, fmt.Errorf("setup-envtest, which downloads binaries, could not be built: %w", err)
 		}
 	}
-	e := envtest{program: program, index: os.Getenv(IndexVariable), patience: b.patience}
+	e := envtest{program: program, index: os.Getenv(indexVariable), patience: b.patience}
 	installed, err := e.installed(ctx, semver.MajorMinor(wanted))
 	if release := choose(installed, wanted); err == nil && release != "" {
 		return b.installed(ctx, e, release, wanted)
@@ -142,7 +142,7 @@ func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Pat
 // download downloads the programs into a folder of the cache.
 func (b *builder) download(ctx context.Context, e envtest, folder, wanted string) error {
 	m := progress.Start(b.progress, "control-plane", "looking for binaries of Kubernetes "+wanted+", which takes seconds; "+
-		OfflineVariable+"=1 builds them without looking")
+		offlineVariable+"=1 builds them without looking")
 	defer m.End("")
 	store := filepath.Join(folder, "store")
 	if err := os.Mkdir(store, 0o755); err != nil {
@@ -180,7 +180,7 @@ func otherwise(release, wanted string) string {
 	if release == wanted {
 		return ""
 	}
-	return fmt.Sprintf(", because there is no %s; %s=1 builds %s", wanted, OfflineVariable, wanted)
+	return fmt.Sprintf(", because there is no %s; %s=1 builds %s", wanted, offlineVariable, wanted)
 }
 
 // say writes a sentence for the waiting developer.

@@ -47,7 +47,7 @@ func serveIndex(t *testing.T, release string) *index {
 	x.Server = httptest.NewUnstartedServer(handler)
 	x.Start()
 	t.Cleanup(x.Close)
-	t.Setenv(IndexVariable, x.URL+"/index.yaml")
+	t.Setenv(indexVariable, x.URL+"/index.yaml")
 	return x
 }
 
@@ -76,7 +76,7 @@ func archive(t *testing.T) []byte {
 func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	for _, name := range []string{OfflineVariable, ReleaseVariable, AssetsVariable} {
+	for _, name := range []string{offlineVariable, ReleaseVariable, AssetsVariable} {
 		t.Setenv(name, "")
 	}
 	whole, err := newBuilder(nil)
@@ -146,7 +146,7 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 		}, reason: "checksum mismatch"},
 		"no connection": {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
 		"an index that says no": {fault: func(t *testing.T, x *index) {
-			t.Setenv(IndexVariable, x.URL+"/none")
+			t.Setenv(indexVariable, x.URL+"/none")
 		}, reason: "404 Not Found"},
 		"half a file": {fault: func(_ *testing.T, x *index) {
 			x.serveBy(func(w http.ResponseWriter, _ *http.Request) {
@@ -164,7 +164,7 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 		"an index that hangs": {patience: time.Second, fault: func(t *testing.T, x *index) {
 			hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 			t.Cleanup(hanging.Close)
-			t.Setenv(IndexVariable, hanging.URL)
+			t.Setenv(indexVariable, hanging.URL)
 		}, reason: "the index of binaries could not be read: the connection hangs: nothing arrived for 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,12 +192,12 @@ func TestAConnectionMayHangForTenSeconds(t *testing.T) {
 func TestOfflineBuildsWithoutAsking(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
-	t.Setenv(OfflineVariable, "1")
+	t.Setenv(offlineVariable, "1")
 	assertPlane(t, b, "built")
 	assert.Contains(t, told.String(), ": OFFLINE is set\n")
 	assert.Zero(t, x.requests.Load())
 	// From now on, the built programs are used, although the index has binaries.
-	t.Setenv(OfflineVariable, "")
+	t.Setenv(offlineVariable, "")
 	told.Reset()
 	assertPlane(t, b, "built")
 	assert.Empty(t, told.String())

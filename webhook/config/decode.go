@@ -171,10 +171,10 @@ func kindFault(n *yaml.Node, want yaml.Kind) string {
 	if n.Kind == want {
 		return ""
 	}
-	return fmt.Sprintf("must be %s, but is %s", shapes[want], describeNode(n))
+	return fmt.Sprintf("must be %s, but is %s", kindText[want], describeNode(n))
 }
 
-var shapes = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
+var kindText = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
 
 // describeNode returns the text for a node in messages.
 func describeNode(n *yaml.Node) string {
@@ -182,7 +182,7 @@ func describeNode(n *yaml.Node) string {
 	case n.Kind == yaml.AliasNode:
 		return "an alias"
 	case n.Kind != yaml.ScalarNode:
-		return shapes[n.Kind]
+		return kindText[n.Kind]
 	case strings.HasPrefix(n.Tag, "!!int"), strings.HasPrefix(n.Tag, "!!float"):
 		return "the number " + denial.Cut(n.Value, 40)
 	case n.Tag == "!!bool":

@@ -10,8 +10,8 @@ import (
 // project comes from.
 func Default() *Config {
 	return &Config{
-		APIVersion: APIVersion,
-		Kind:       Kind,
+		APIVersion: apiVersion,
+		Kind:       kind,
 		Mode:       ModeEnforce,
 		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}, Unmapped: UnmappedDeny},
 		Share: Share{

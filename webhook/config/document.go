@@ -29,7 +29,7 @@ func document(data []byte) (*yaml.Node, Errors) {
 	case !errors.Is(err, io.EOF):
 		return nil, Errors{syntaxError(err)}
 	case first.IsZero() || isNull(first.Content[0]):
-		return nil, whole("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, Kind)
+		return nil, whole("the file is empty; it begins with apiVersion: %s and kind: %s", apiVersion, kind)
 	}
 	root := first.Content[0]
 	if fault := kindFault(root, yaml.MappingNode); fault != "" {

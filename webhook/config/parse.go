@@ -53,7 +53,7 @@ func Parse(data []byte) (*Config, error) {
 // header checks only apiVersion and kind: in a file of another kind or version, other errors would be misleading.
 func header(root *yaml.Node) Errors {
 	var errs Errors
-	for _, want := range []struct{ key, value string }{{"apiVersion", APIVersion}, {"kind", Kind}} {
+	for _, want := range []struct{ key, value string }{{"apiVersion", apiVersion}, {"kind", kind}} {
 		line, value := scalarAt(root, want.key)
 		switch {
 		case value == "":

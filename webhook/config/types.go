@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// APIVersion and Kind are the values of apiVersion and kind in a configuration file.
+// apiVersion and kind are the values of the fields of the same names in a configuration file.
 const (
-	APIVersion = "jupyter-user.io/v1alpha1"
-	Kind       = "WebhookConfiguration"
+	apiVersion = "jupyter-user.io/v1alpha1"
+	kind       = "WebhookConfiguration"
 )
 
 // Config is the whole configuration. Its zero value is not usable: Default and Parse make usable ones.

@@ -32,11 +32,11 @@ func (c *Config) Validate() field.ErrorList {
 
 func validateHeader(c *Config) field.ErrorList {
 	var errs field.ErrorList
-	if c.APIVersion != APIVersion {
-		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{APIVersion}))
+	if c.APIVersion != apiVersion {
+		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{apiVersion}))
 	}
-	if c.Kind != Kind {
-		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{Kind}))
+	if c.Kind != kind {
+		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{kind}))
 	}
 	if modes := []Mode{ModeEnforce, ModeWarn}; !slices.Contains(modes, c.Mode) {
 		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, modes))
@@ -106,15 +106,15 @@ func componentFaults(component string) []string {
 
 func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	ways := []Discovery{DiscoveryAuto, DiscoveryAtAdmission, DiscoveryAtStart}
-	if !sets.New(ways...).Has(i.Discovery) {
-		errs = append(errs, field.NotSupported(path.Child("discovery"), i.Discovery, ways))
+	discoveries := []Discovery{DiscoveryAuto, DiscoveryAtAdmission, DiscoveryAtStart}
+	if !sets.New(discoveries...).Has(i.Discovery) {
+		errs = append(errs, field.NotSupported(path.Child("discovery"), i.Discovery, discoveries))
 	}
 	const why = "must be between 1 and 2147483647: 0 is root, and Kubernetes takes no more than 31 bits"
-	if !personal(i.MinUID) {
+	if !validID(i.MinUID) {
 		errs = append(errs, field.Invalid(path.Child("minUID"), i.MinUID, why))
 	}
-	if !personal(i.MinGID) {
+	if !validID(i.MinGID) {
 		errs = append(errs, field.Invalid(path.Child("minGID"), i.MinGID, why))
 	}
 	seen := sets.New[int64]()
@@ -172,7 +172,7 @@ func between(lowest, highest int) string {
 	return fmt.Sprintf("must be between %d and %d", lowest, highest)
 }
 
-func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
+func validID(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
 // validateDiscovery denies settings that have no effect with discovery AtStart.
 func validateDiscovery(c *Config) field.ErrorList {

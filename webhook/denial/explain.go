@@ -15,7 +15,7 @@ const (
 	DiscoveryKnown           = "the UID and GID are known at admission"
 	DiscoveryKnownRestricted = "the UID and GID are known at admission, which a namespace that enforces restricted requires"
 	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
-	DiscoveryAsked           = "sources of identities are configured, and none of them knows the user"
+	DiscoveryUserUnknown     = "sources of identities are configured, and none of them knows the user"
 	DiscoveryHome            = "the home comes from the directory service, with the identity (share.homePrefix)"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 

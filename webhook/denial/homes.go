@@ -4,25 +4,25 @@ package denial
 
 // HomeInUsers denies a home below a directory of the share that a user owns.
 func HomeInUsers(name, dir string, owner int64) Denial {
-	return forbidden("HomeMisplaced", "", "the home of %s is in %s, which belongs to UID %d on the share: its owner could replace "+
+	return forbidden("HomeUnusable", "", "the home of %s is in %s, which belongs to UID %d on the share: its owner could replace "+
 		"a home with another directory; ask the admin to chown that directory to root", name, dir, owner)
 }
 
 // HomeFieldUnusable denies an unusable home field of the directory service. why continues a sentence that begins with the
 // field. The sentence does not show the field's value, because the requester may have no access to that user.
 func HomeFieldUnusable(name, why string) Denial {
-	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
+	return forbidden("HomeUnusable", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)
 }
 
 // HomeInUnknown denies a home below a directory whose owner the share does not show. why says which owner it shows instead.
 func HomeInUnknown(name, dir, why string) Denial {
-	return forbidden("HomeMisplaced", "", "the share does not show who owns %[2]s, which contains the home of %[1]s: %[3]s; ask "+
+	return forbidden("HomeUnusable", "", "the share does not show who owns %[2]s, which contains the home of %[1]s: %[3]s; ask "+
 		"the admin to look at the ID mapping of NFS on the nodes and on the server", name, dir, why)
 }
 
 // HomeBehindLink denies a home below a symbolic link of the share.
 func HomeBehindLink(name, link string) Denial {
-	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
+	return forbidden("HomeUnusable", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
 		"put the directory itself there, or to set share.home to its real path", name, link)
 }

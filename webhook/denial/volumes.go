@@ -8,6 +8,17 @@ func VolumeTaken(field, name, what string) Denial {
 		"settings: rename or remove this volume", name, what)
 }
 
+// ScratchVolume names the scratch volume in VolumeTaken.
+const ScratchVolume = "the webhook's own emptyDir"
+
+// OurClaim names a claim of ours in VolumeTaken: the share's, or one with directories.
+func OurClaim(claim string, isShare bool) string {
+	if isShare {
+		return "the share (claim " + claim + ")"
+	}
+	return "the claim " + claim + ", which has directories for notebooks (share.directories)"
+}
+
 // ShareAgain denies the share's claim under another volume name.
 func ShareAgain(field, claim, volume string) Denial {
 	return forbidden("ShareAgain", field, "the claim %s is the share, and a pod can use it only as the volume %s: remove this "+

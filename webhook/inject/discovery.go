@@ -19,8 +19,8 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, d
 			return config.DiscoveryAtAdmission, denial.DiscoveryConfigured, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.planner.config.Share.HomesByField():
 			return config.DiscoveryAtAdmission, denial.DiscoveryHome, []denial.Denial{denial.IdentityUnknown(name)}
-		case in.facts.Asked:
-			return config.DiscoveryAtAdmission, denial.DiscoveryAsked, []denial.Denial{denial.IdentityUnknown(name)}
+		case in.facts.SourcesQueried:
+			return config.DiscoveryAtAdmission, denial.DiscoveryUserUnknown, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.facts.Restricted:
 			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.facts.Namespace, name)}
 		}

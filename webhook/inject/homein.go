@@ -36,8 +36,8 @@ type homeInContainer struct {
 
 // findHomeIn finds the containers that the annotation names, or denies the annotation.
 func (in *planning) findHomeIn() (denials []denial.Denial) {
-	value, asked := in.pod.Metadata.Annotations[homeInAnnotation]
-	if !asked {
+	value, requested := in.pod.Metadata.Annotations[homeInAnnotation]
+	if !requested {
 		return nil
 	}
 	if in.discovery == config.DiscoveryAtStart {
@@ -53,13 +53,13 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 			denials = append(denials, denial.HomeInUnusable(homeInAnnotation, name, why))
 			continue
 		}
-		in.homeIn = append(in.homeIn, containerWithHome{at, container})
+		in.homeIn = append(in.homeIn, homeContainer{at, container})
 	}
 	return denials
 }
 
-// containerWithHome is another container that has the home, and its pointer in the Pod.
-type containerWithHome struct {
+// homeContainer is another container that has the home, and its pointer in the Pod.
+type homeContainer struct {
 	at        pod.Pointer
 	container *pod.Container
 }
@@ -94,8 +94,8 @@ func (in *planning) whyNoHome(name string, c *pod.Container) string {
 }
 
 // hasHome reports whether a container is one of the other containers that have the home.
-func hasHome(homeIn []containerWithHome, c *pod.Container) bool {
-	return slices.ContainsFunc(homeIn, func(h containerWithHome) bool { return h.container == c })
+func hasHome(homeIn []homeContainer, c *pod.Container) bool {
+	return slices.ContainsFunc(homeIn, func(h homeContainer) bool { return h.container == c })
 }
 
 func (in *planning) planHomeIn() (p homeInPiece) {

@@ -33,9 +33,9 @@ func setsOpening(arg string) bool {
 	return slices.Contains(openingTraits, trait)
 }
 
-// redirectHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
+// withUserHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
 // directory, and the indices of these arguments. A shell script is not changed, and the Pod gets a warning (jupyter.go).
-func redirectHome(argv []string, home string) (sent []string, at []int) {
+func withUserHome(argv []string, home string) (replaced []string, at []int) {
 	for i, arg := range argv {
 		if !setsOpening(arg) {
 			continue
@@ -50,16 +50,16 @@ func redirectHome(argv []string, home string) (sent []string, at []int) {
 		if !inImagesHome(value, home) {
 			continue
 		}
-		if sent == nil {
-			sent = slices.Clone(argv)
+		if replaced == nil {
+			replaced = slices.Clone(argv)
 		}
-		sent[i] = strings.TrimSuffix(argv[i], value) + home
+		replaced[i] = strings.TrimSuffix(argv[i], value) + home
 		at = append(at, i)
 	}
-	if sent == nil {
+	if replaced == nil {
 		return argv, nil
 	}
-	return sent, at
+	return replaced, at
 }
 
 // replaceWithHome replaces the image's own home by the user's, at the field or inside the element m. The verifier does not

@@ -66,7 +66,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 		found.port, found.why = 0, why
 	}
 	if !readable {
-		found.port, found.why = 0, "NOTEBOOK_ARGS has a quote that is not closed"
+		found.port, found.why = 0, denial.ArgsQuoteOpen
 	}
 	found.reachable = found.mayStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
@@ -87,18 +87,16 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 	ip := flags["ip"]
 	switch {
 	case flags["sock"] != "":
-		return "Jupyter is told to listen on a Unix socket (--sock)"
+		return denial.OnUnixSocket
 	case ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1":
-		return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
+		return denial.OnLoopback(ip)
 	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
-		return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
-			"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
+		return denial.SettingsFromFile(probesAnnotation)
 	case env("JUPYTER_NO_CONFIG").value != "":
-		return "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
+		return denial.WithoutSettings
 	}
 	if path := env(handoff.JupyterConfigVariable); path.set && !path.known {
-		return handoff.JupyterConfigVariable +
-			" is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
+		return denial.SettingsNotLiteral(handoff.JupyterConfigVariable)
 	}
 	return ""
 }
@@ -230,11 +228,11 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 	}
 	if service := env("JUPYTERHUB_SERVICE_URL"); service.set {
 		if !service.known {
-			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the webhook cannot read the port"
+			return 0, denial.PortNotLiteral("JUPYTERHUB_SERVICE_URL")
 		}
 		u, err := url.Parse(service.value)
 		if err != nil || strings.Contains(u.Host, "$(") {
-			return 0, "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
+			return 0, denial.HubURLWithoutPort
 		}
 		if u.Port() != "" {
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
@@ -256,7 +254,7 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 func parsePort(text, source string) (int32, string) {
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return 0, source + " is not a port that the webhook can read"
+		return 0, denial.PortUnreadable(source)
 	}
 	return int32(port), ""
 }
@@ -274,7 +272,7 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 	}
 	if decides != "" {
 		if !env(decides).known {
-			return "", decides + " is not a literal value, so the webhook cannot read the base URL"
+			return "", denial.BaseURLNotLiteral(decides)
 		}
 		base = env(decides).value
 	} else {
@@ -282,9 +280,9 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 	}
 	switch {
 	case len(base) > maxBaseURLLength:
-		return "", "the base URL is longer than " + decimal(maxBaseURLLength) + " bytes"
+		return "", denial.BaseURLTooLong(maxBaseURLLength)
 	case strings.Contains(base, "$("):
-		return "", "the base URL has a variable that the webhook cannot read"
+		return "", denial.BaseURLVariable
 	}
 	if trimmed := strings.Trim(base, "/"); trimmed != "" {
 		return "/" + trimmed + "/", ""

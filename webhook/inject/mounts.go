@@ -58,7 +58,7 @@ type mountsPiece struct {
 	// home and homeOnShare are the two paths of the home.
 	home, homeOnShare string
 	// homeIn are the other containers that have the home (homein.go).
-	homeIn []containerWithHome
+	homeIn []homeContainer
 	// nestedIn maps each path that is inside another mount to the path of that mount.
 	nestedIn map[string]string
 }

@@ -40,9 +40,9 @@ type Facts struct {
 	User user.Name
 	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
-	// Asked reports whether sources of identities were asked. If they were, a user unknown to them is denied and not left to
-	// discovery at start: a disabled account still has its home, so discovery at start would accept it.
-	Asked bool
+	// SourcesQueried reports whether sources of identities were asked. If they were, a user unknown to them is denied and not
+	// left to discovery at start: a disabled account still has its home, so discovery at start would accept it.
+	SourcesQueried bool
 }
 
 // Plan is what one Pod must have.
@@ -131,7 +131,7 @@ type planning struct {
 	notebook   *pod.Container
 	notebookAt pod.Pointer
 	// homeIn are the other containers that have the home.
-	homeIn []containerWithHome
+	homeIn []homeContainer
 	// otherCandidates are the names of further candidates for the notebook container.
 	otherCandidates []string
 	// home is the value of HOME in the notebook container.

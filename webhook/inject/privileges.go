@@ -71,16 +71,16 @@ func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string)
 	if !exists {
 		have = &pod.SecurityContext{}
 	}
-	if asked := p.droppedPrivileges(have); len(asked) > 0 {
-		c.warn(taken(asked))
+	if excess := p.excessPrivileges(have); len(excess) > 0 {
+		c.warn(taken(excess))
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// droppedPrivileges returns the privileges that the Pod asked for and does not get.
-func (p privilegesPiece) droppedPrivileges(have *pod.SecurityContext) (fields []string) {
+// excessPrivileges returns the privileges that the Pod asked for and does not get.
+func (p privilegesPiece) excessPrivileges(have *pod.SecurityContext) (fields []string) {
 	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")
 	}

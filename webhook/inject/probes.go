@@ -76,12 +76,12 @@ func (p *probesPiece) leaveAll(why string) {
 
 // add plans the configured probes.
 func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
-	asked := s.probe()
+	wanted := s.probe()
 	for _, one := range []struct {
 		probe  *wantedProbe
 		timing config.Probe
 	}{{&p.startup, timing.Startup}, {&p.readiness, timing.Readiness}, {&p.liveness, timing.Liveness}} {
-		one.probe.want = withTiming(asked, one.timing)
+		one.probe.want = withTiming(wanted, one.timing)
 		if !one.timing.Enabled {
 			one.probe.leftOut = denial.TurnedOffByConfig
 		}

@@ -28,7 +28,7 @@ func (p scratchPiece) reconcile(document *pod.Pod, c *changes) {
 		}
 		at := pod.VolumesPath.Index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
-			c.deny(denial.VolumeTaken(at.Field(), p.want.Name, "the webhook's own emptyDir"))
+			c.deny(denial.VolumeTaken(at.Field(), p.want.Name, denial.ScratchVolume))
 		} else {
 			p.putRight(at.Child("emptyDir"), v.EmptyDir, c)
 		}

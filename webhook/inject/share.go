@@ -84,7 +84,7 @@ func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *po
 			c.deny(denial.ClaimAgain(field(), claim))
 		case v.Name != name:
 		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
-			c.deny(denial.VolumeTaken(field(), name, ourClaim(claim, isShare)))
+			c.deny(denial.VolumeTaken(field(), name, denial.OurClaim(claim, isShare)))
 		default:
 			found = true
 		}
@@ -102,12 +102,4 @@ func initContainersWith(volume string, document *pod.Pod) (names []string) {
 		}
 	}
 	return names
-}
-
-// ourClaim returns how a message names one of our claims.
-func ourClaim(claim string, isShare bool) string {
-	if isShare {
-		return "the share (claim " + claim + ")"
-	}
-	return "the claim " + claim + ", which has directories for notebooks (share.directories)"
 }

@@ -128,15 +128,15 @@ func (p startPiece) reconcileDir(c *changes) string {
 // reconcileArgs replaces the image's own home by the user's in the args that set Jupyter's directory.
 func (p startPiece) reconcileArgs(c *changes) {
 	args := member{p.at, true, "args"}
-	sent, at := redirectHome(p.notebook.Args, p.home)
+	replaced, at := withUserHome(p.notebook.Args, p.home)
 	for _, i := range at {
 		c.warn(denial.HomeOfTheImage(args.at().Index(i).Field(), p.notebook.Args[i], p.home))
-		c.replaceWithHome(args, args.at().Index(i), sent[i], sent)
+		c.replaceWithHome(args, args.at().Index(i), replaced[i], replaced)
 	}
 }
 
 func (p startPiece) reconcileCommand(c *changes, dir string) {
-	command, at := redirectHome(p.notebook.Command, p.home)
+	command, at := withUserHome(p.notebook.Command, p.home)
 	for _, i := range at {
 		c.warn(denial.HomeOfTheImage(p.at.Child("command").Index(i).Field(), p.notebook.Command[i], p.home))
 	}

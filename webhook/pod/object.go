@@ -17,11 +17,11 @@ func (o Object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 // Quantities of resources, by name. They are kept as JSON.
 type Quantities map[string]jsontext.Value
 
-// Skipped is a field that is not read. The library skips an unknown field token by token, and this one in one step.
-type Skipped struct{}
+// skipped is a field that is not read. The library skips an unknown field token by token, and this one in one step.
+type skipped struct{}
 
 // UnmarshalJSONFrom checks and skips the value.
-func (*Skipped) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (*skipped) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	_, err := d.ReadValue()
 	return err
 }

@@ -23,7 +23,7 @@ type Pod struct {
 	Kind       string   `json:"kind"`
 	Metadata   Metadata `json:"metadata"`
 	Spec       Spec     `json:"spec"`
-	Status     Skipped  `json:"status"`
+	Status     skipped  `json:"status"`
 }
 
 // Metadata is the metadata of a Pod, without the namespace: at admission only the request has it.
@@ -31,7 +31,7 @@ type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 
-	ManagedFields Skipped `json:"managedFields"`
+	ManagedFields skipped `json:"managedFields"`
 }
 
 // Spec is the spec of a Pod.
@@ -46,8 +46,8 @@ type Spec struct {
 	OS                  *OS                  `json:"os"`
 	HostUsers           *bool                `json:"hostUsers"`
 
-	Affinity    Skipped `json:"affinity"`
-	Tolerations Skipped `json:"tolerations"`
+	Affinity    skipped `json:"affinity"`
+	Tolerations skipped `json:"tolerations"`
 }
 
 // OS is the operating system of a Pod.

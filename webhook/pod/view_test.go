@@ -23,7 +23,7 @@ func compare(t *testing.T, path string, view, api reflect.Type) {
 	switch {
 	case view == reflect.TypeFor[jsontext.Value]():
 		return // kept as JSON
-	case view == reflect.TypeFor[Skipped]():
+	case view == reflect.TypeFor[skipped]():
 		return // not read
 	case view.Kind() == reflect.Slice, view.Kind() == reflect.Map:
 		require.Equal(t, api.Kind(), view.Kind(), path)

@@ -66,8 +66,8 @@ func TestSoManyGroups(t *testing.T) {
 	}
 }
 
-// TestACutIsNoWayAround: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
-func TestACutIsNoWayAround(t *testing.T) {
+// TestVerifierDeniesMoreGroupsThanTheCut: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
+func TestVerifierDeniesMoreGroupsThanTheCut(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
 	made := func(w *webhook.Webhook) webhook.Review {
@@ -161,25 +161,25 @@ func TestGroupsOfTheImage(t *testing.T) {
 	for name, c := range map[string]struct {
 		configure func(*config.Config)
 		unknown   bool
-		asks      string
+		requests  string
 		given     string // supplementalGroups; empty if the Pod is denied
 		why       string
 	}{
-		"asked for":              {asks: "100", given: "[7001,100]"},
-		"asked for twice":        {asks: "100,100", given: "[7001,100]"},
-		"with one of the user's": {asks: "7001,100", given: "[7001,100]"},
-		"not asked for":          {asks: "7001", given: "[7001]"},
-		"not configured": {configure: func(c *config.Config) { c.Identity.ImageGroups = nil }, asks: "100",
+		"asked for":              {requests: "100", given: "[7001,100]"},
+		"asked for twice":        {requests: "100,100", given: "[7001,100]"},
+		"with one of the user's": {requests: "7001,100", given: "[7001,100]"},
+		"not asked for":          {requests: "7001", given: "[7001]"},
+		"not configured": {configure: func(c *config.Config) { c.Identity.ImageGroups = nil }, requests: "100",
 			why: "100 is not known to be a group of qiang.guo03"},
-		"another one": {asks: "101", why: "101 is not known to be a group of qiang.guo03"},
-		"at start":    {unknown: true, asks: "100", why: "100 is not known to be a group of qiang.guo03"},
+		"another one": {requests: "101", why: "101 is not known to be a group of qiang.guo03"},
+		"at start":    {unknown: true, requests: "100", why: "100 is not known to be a group of qiang.guo03"},
 		"beside directories": {configure: func(c *config.Config) {
 			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
-		}, asks: "100", why: home},
-		"beside every home": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeToTheUser }, asks: "100", why: home},
-		"beside every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, asks: "100",
+		}, requests: "100", why: home},
+		"beside every home": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeToTheUser }, requests: "100", why: home},
+		"beside every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, requests: "100",
 			why: home},
-		"beyond what NFS carries": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, asks: "100",
+		"beyond what NFS carries": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, requests: "100",
 			why: "100 is a group of the image (identity.imageGroups), and qiang.guo03 already has the 1 groups that a pod may have, and " +
 				"NFS would silently ignore one more: remove it"},
 	} {
@@ -193,7 +193,7 @@ func TestGroupsOfTheImage(t *testing.T) {
 			if c.unknown {
 				w = webhook.New(configured, nil)
 			}
-			submitted := webhook.Review{Pod: withGroups(t, c.asks), Namespace: "science"}
+			submitted := webhook.Review{Pod: withGroups(t, c.requests), Namespace: "science"}
 			d := w.Decide(t.Context(), submitted)
 			if c.given == "" {
 				require.Len(t, d.Denials, 1)

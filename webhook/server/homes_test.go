@@ -66,7 +66,7 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 				assert.False(t, r.Response.Allowed)
 				assert.Empty(t, r.Response.Patch)
 				assert.Equal(t, 403, r.Response.Status.Code)
-				assert.Equal(t, "HomeMisplaced", r.Response.Status.Reason)
+				assert.Equal(t, "HomeUnusable", r.Response.Status.Reason)
 				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 in the directory service "+c.says)
 				assert.NotContains(t, r.Response.Status.Message, "bob", "the requester may have no access to that user")
 			}

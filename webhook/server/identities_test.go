@@ -65,7 +65,7 @@ func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
 	}
 }
 
-func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
+func TestSourcesAreAskedAboutTheUserInTheLabel(t *testing.T) {
 	var asked []string
 	e := newEdge(t, identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		asked = append(asked, name.String())

@@ -138,9 +138,9 @@ func TestAWarningQuotesWhatItNames(t *testing.T) {
 	}
 }
 
-// TestAPodOfThousandsIsAnsweredInBrief: a Pod with thousands of faults does not give a response of megabytes, does not fill
+// TestResponseToThousandsOfFaultsIsShort: a Pod with thousands of faults does not give a response of megabytes, does not fill
 // the log, and does not give the API server thousands of operations.
-func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
+func TestResponseToThousandsOfFaultsIsShort(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder
 		for i := range n {

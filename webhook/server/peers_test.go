@@ -97,9 +97,9 @@ func TestAFaultOfTheOtherReplicaIsReturned(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestNobodyCanTell: if no replica knows the configuration, the Pod is denied with "try again", in time, and the log says
-// why.
-func TestNobodyCanTell(t *testing.T) {
+// TestConfigurationKnownToNoReplica: if no replica knows the configuration, the Pod is denied with "try again", in time,
+// and the log says why.
+func TestConfigurationKnownToNoReplica(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	maker := all.configured(t, "2", nil)
 	made := maker.injected(t, notebook)
@@ -173,9 +173,9 @@ func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 	assert.Equal(t, int32(2), asked.Load())
 }
 
-// TestOthersAreNotAskedForNothing: a replica decides alone about Pods of its own configuration, and about Pods that any
+// TestReplicasAreAskedOnlyIfNeeded: a replica decides alone about Pods of its own configuration, and about Pods that any
 // configuration denies.
-func TestOthersAreNotAskedForNothing(t *testing.T) {
+func TestReplicasAreAskedOnlyIfNeeded(t *testing.T) {
 	all := newReplicas(t)
 	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		assert.Fail(t, "asked")

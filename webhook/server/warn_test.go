@@ -145,9 +145,9 @@ func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	}
 }
 
-// TestWarnIsNoWayAroundEnforce: while the mode is being changed, a Warn replica returns its real decision to an Enforce
-// replica, which denies the Pod.
-func TestWarnIsNoWayAroundEnforce(t *testing.T) {
+// TestEnforceReplicaDeniesWhatAWarnReplicaWould: while the mode is being changed, a Warn replica returns its real decision
+// to an Enforce replica, which denies the Pod.
+func TestEnforceReplicaDeniesWhatAWarnReplicaWould(t *testing.T) {
 	all := newReplicas(t)
 	warns := newWarnEdge(t, nil, nil)
 	enforces := all.configured(t, "3", nil, all.listen(t, warns))

@@ -29,7 +29,7 @@ type AccessReport struct {
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
 	// Rights are the rights that give access, or that would give access.
-	Rights []Right `json:"ways"`
+	Rights []Right `json:"rights"`
 	// Message is the result in a sentence; without access it says what to ask for.
 	Message string `json:"message"`
 }
@@ -180,7 +180,7 @@ func (s *state) byRequest(ctx context.Context, q AccessQuery, a *AccessReport) e
 }
 
 // byAccount checks the verb run-as, for each ServiceAccount that a Pod of the namespace could have.
-func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err error) {
+func (s *state) byAccount(ctx context.Context, q AccessQuery) (rights []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
 		return nil, fmt.Errorf("list the ServiceAccounts of namespace %s: %w", q.Namespace, err)
@@ -194,10 +194,10 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err
 			return nil, err
 		}
 		if allowed {
-			ways = append(ways, Right{Verb: runAs, Who: "ServiceAccount " + of.Namespace + "/" + of.Name, Through: through})
+			rights = append(rights, Right{Verb: runAs, Who: "ServiceAccount " + of.Namespace + "/" + of.Name, Through: through})
 		}
 	}
-	return ways, nil
+	return rights, nil
 }
 
 // countsAsRequester reports whether a requester's own rights count. Those of a controller do not: it creates Pods for the
@@ -225,8 +225,8 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 			continue
 		}
 		// Two rules of a role may give the same right.
-		if way := (Right{Verb: g.verb, Who: subjectText(g.subject), Through: g.binding}); !slices.Contains(a.Rights, way) {
-			a.Rights = append(a.Rights, way)
+		if right := (Right{Verb: g.verb, Who: subjectText(g.subject), Through: g.binding}); !slices.Contains(a.Rights, right) {
+			a.Rights = append(a.Rights, right)
 		}
 	}
 	mayRunAsRoot := s.mayRunAsRoot(q.Namespace)

@@ -72,7 +72,7 @@ var checkTypes = []checkType{
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
-	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, dryRun},
+	{"dry-run", []string{parameters, configuration, claimsOfAll, namespaces}, dryRun},
 	{"policies", []string{policies, bindings, wanted}, policiesAsWanted},
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},

@@ -18,7 +18,7 @@ func TestNamesAreStable(t *testing.T) {
 	for _, c := range checkTypes {
 		names = append(names, c.id)
 	}
-	assert.Equal(t, []string{"certificate", "mode", "webhooks", "reachable", "answers", "policies", "parameters", "claims", "pod-security",
+	assert.Equal(t, []string{"certificate", "mode", "webhooks", "reachable", "dry-run", "policies", "parameters", "claims", "pod-security",
 		"hub-pods", "rbac", "volumes", "egress", "groups", "nodes", "versions"}, names)
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
@@ -83,7 +83,7 @@ func TestJSON(t *testing.T) {
 	assert.Contains(t, out.String(), "a < b")
 	out.Reset()
 	require.NoError(t, writeAccessJSON(&out, AccessReport{User: "alice", Namespace: "lab", Message: "no"}))
-	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "ways": [], "message": "no"}`, out.String())
+	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "rights": [], "message": "no"}`, out.String())
 }
 
 // TestNothingSteersATerminal: an attacker can choose names in a cluster.

@@ -34,7 +34,8 @@ func TestANamespaceOfAProgram(t *testing.T) {
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(everyRight)), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
-	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not for admins.
+	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not
+	// for admins.
 	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})

@@ -54,7 +54,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
 	// There are only a few calls, and the API server limits them itself.
 	c.QPS = -1
-	c.WarningHandler, c.WarningHandlerWithContext = nil, warningHandler{}
+	c.WarningHandler, c.WarningHandlerWithContext = nil, warningCollector{}
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -98,11 +98,11 @@ func collectWarnings(ctx context.Context) (context.Context, *warningList) {
 
 type warningsKey struct{}
 
-// warningHandler adds the warnings of a call to the list in its context. It drops warnings of calls without a list: only
+// warningCollector adds the warnings of a call to the list in its context. It drops warnings of calls without a list: only
 // those about the Pod of the dry run are needed.
-type warningHandler struct{}
+type warningCollector struct{}
 
-func (warningHandler) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
+func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
 	if h, listens := ctx.Value(warningsKey{}).(*warningList); listens {
 		h.lock.Lock()
 		defer h.lock.Unlock()

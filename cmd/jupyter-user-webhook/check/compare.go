@@ -121,7 +121,7 @@ func differences(at string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil
 	}
-	if w, h, are := both[map[string]any](want, have); are {
+	if w, h, are := bothOf[map[string]any](want, have); are {
 		keys := maps.Clone(w)
 		maps.Copy(keys, h)
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -129,7 +129,7 @@ func differences(at string, want, have any) (found []string) {
 		}
 		return found
 	}
-	if w, h, are := both[string](want, have); are && len(w)+len(h) > 100 {
+	if w, h, are := bothOf[string](want, have); are && len(w)+len(h) > 100 {
 		// For a long expression, show the part that begins at the first difference.
 		same := 0
 		for same < min(len(w), len(h)) && w[same] == h[same] {
@@ -137,7 +137,7 @@ func differences(at string, want, have any) (found []string) {
 		}
 		return []string{at + " differs: " + valueText(h[same:]) + " in place of " + valueText(w[same:])}
 	}
-	w, h, lists := both[[]any](want, have)
+	w, h, lists := bothOf[[]any](want, have)
 	switch {
 	case have == nil:
 		return []string{at + " is missing"}
@@ -154,7 +154,7 @@ func differences(at string, want, have any) (found []string) {
 	return found
 }
 
-func both[T any](want, have any) (w, h T, are bool) {
+func bothOf[T any](want, have any) (w, h T, are bool) {
 	w, isW := want.(T)
 	h, isH := have.(T)
 	return w, h, isW && isH

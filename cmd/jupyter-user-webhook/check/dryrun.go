@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// dryRun is the check answers: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
+// dryRun is the check dry-run: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
 // API server calls the webhook, whether the webhook responds, and whether later webhooks change the result. A denial by the
 // webhook, or by a policy that names the found user, proves the same.
 func dryRun(ctx context.Context, s *state) []Finding {

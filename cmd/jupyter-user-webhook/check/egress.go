@@ -23,12 +23,12 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	}
 	notebooks := s.existingServed()
 	for _, namespace := range notebooks {
-		found = append(found, s.wayOut(namespace, servers)...)
+		found = append(found, s.openEgress(namespace, servers)...)
 	}
 	var open []string
 	for _, namespace := range s.namespaces.Items {
 		if !isClusters(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
-			len(s.wayOut(namespace.Name, servers)) > 0 {
+			len(s.openEgress(namespace.Name, servers)) > 0 {
 			open = append(open, namespace.Name)
 		}
 	}
@@ -49,8 +49,8 @@ func isClusters(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// wayOut returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing ones.
-func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
+// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing ones.
+func (s *state) openEgress(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
 	var restricting []networkingv1.NetworkPolicy

@@ -65,8 +65,8 @@ func writeAccess(out io.Writer, a AccessReport) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(table, "\nVERB\tWHO\tTHROUGH\n")
-	for _, way := range a.Rights {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", way.Verb, way.Who, way.Through)
+	for _, right := range a.Rights {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", right.Verb, right.Who, right.Through)
 	}
 	return table.Flush()
 }

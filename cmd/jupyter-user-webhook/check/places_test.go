@@ -216,8 +216,8 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	}
 }
 
-// TestAdviceIsOfWhoInstalled: an installation with its own values must not be told to restore the defaults.
-func TestAdviceIsOfWhoInstalled(t *testing.T) {
+// TestAdviceKeepsTheValuesOfTheInstallation: an installation with its own values must not be told to restore the defaults.
+func TestAdviceKeepsTheValuesOfTheInstallation(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)
 	evil["meta.helm.sh/release-name"] = "x; rm -rf /"

@@ -88,8 +88,8 @@ func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 
 const byInitial = "home/{initial}/{user}"
 
-// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the next run
-// gives the same result as a run that was not killed.
+// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the
+// next run gives the same result as a run that was not killed.
 func TestAKillAtEveryStep(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
@@ -275,8 +275,8 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 	}
 }
 
-// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories that a
-// killed run has already given to a user.
+// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories
+// that a killed run has already given to a user.
 func TestRootWithTwoCapabilities(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -364,8 +364,8 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestWhatTheServerShowsAsAnother: if the server maps the user's UID, the new home belongs to another user and is removed.
-func TestWhatTheServerShowsAsAnother(t *testing.T) {
+// TestServerMapsTheUserToAnotherUser: if the server maps the user's UID, the new home belongs to another user and is removed.
+func TestServerMapsTheUserToAnotherUser(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}

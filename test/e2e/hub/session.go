@@ -80,26 +80,26 @@ func (s *Session) open(ctx context.Context, method, path string, body any) (*htt
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		text, _ := io.ReadAll(response.Body)
-		return nil, &Error{method + " " + path, response.StatusCode, string(text), response.Body.Close()}
+		return nil, &statusError{method + " " + path, response.StatusCode, string(text), response.Body.Close()}
 	}
 	return response, nil
 }
 
-// Error is an unsuccessful response of the hub.
-type Error struct {
-	Asked  string
-	Status int
-	// Body is the page of the response.
-	Body string
+// statusError is an unsuccessful response of the hub.
+type statusError struct {
+	request string
+	status  int
+	// page is the page of the response.
+	page string
 
 	closing error
 }
 
-func (e *Error) Error() string {
-	return fmt.Sprintf("%s: status %d\n%s", e.Asked, e.Status, e.Body)
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s: status %d\n%s", e.request, e.status, e.page)
 }
 
-func (e *Error) Unwrap() error { return e.closing }
+func (e *statusError) Unwrap() error { return e.closing }
 
 // do returns the whole response.
 func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte, error) {
@@ -117,15 +117,6 @@ func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte
 // serverPath returns the path of a server in the API. The default server has no name.
 func (s *Session) serverPath(server string) string {
 	return "/hub/api/users/" + url.PathEscape(s.User) + "/servers/" + url.PathEscape(server)
-}
-
-// Page returns the hub's page for a server that is about to start, or that failed.
-func (s *Session) Page(server string) string {
-	page := s.hub.URL + "/hub/spawn-pending/" + url.PathEscape(s.User)
-	if server != "" {
-		page += "/" + url.PathEscape(server)
-	}
-	return page
 }
 
 // Server returns the URL of a server's pages, with a / at the end.

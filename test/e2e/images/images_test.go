@@ -29,14 +29,14 @@ func built(t *testing.T) Archives {
 }
 
 func TestOurImageIsTwoStaticProgramsAndNothingElse(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
 	assertOurs(t, image, elf.EM_X86_64)
 	assert.Equal(t, "amd64", image.Architecture)
 }
 
 // assertOurs asserts the content of our image for an architecture.
-func assertOurs(t *testing.T, image Image, machine elf.Machine) {
+func assertOurs(t *testing.T, image imageInfo, machine elf.Machine) {
 	t.Helper()
 	assert.Equal(t, "65532:65532", image.User)
 	assert.Equal(t, []string{"/jupyter-user-webhook"}, image.Entrypoint)
@@ -53,7 +53,7 @@ func assertOurs(t *testing.T, image Image, machine elf.Machine) {
 		"org.opencontainers.image.licenses":    "Apache-2.0",
 	}, labels)
 
-	files, err := image.Files()
+	files, err := image.files()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"jupyter-user-init", "jupyter-user-webhook"}, slices.Sorted(maps.Keys(files)))
 	size := 0
@@ -79,7 +79,7 @@ func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine
 }
 
 // again builds our image once more, with its own cache.
-func again(t *testing.T, arguments ...string) Image {
+func again(t *testing.T, arguments ...string) imageInfo {
 	t.Helper()
 	b, err := newBuilder(os.Stderr)
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func again(t *testing.T, arguments ...string) Image {
 	require.NoError(t, err)
 	folder := t.TempDir()
 	require.NoError(t, b.buildWebhook(t.Context(), folder, []string{Webhook}, files, arguments...))
-	image, err := Inspect(filepath.Join(folder, "webhook.tar"), Webhook)
+	image, err := inspect(filepath.Join(folder, "webhook.tar"), Webhook)
 	require.NoError(t, err)
 	return image
 }
@@ -106,16 +106,16 @@ func TestOurImageForARM(t *testing.T) {
 
 // TestOurImageHasOneDigest: two builds give the same digest, as in a registry.
 func TestOurImageHasOneDigest(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
 	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, image.Digest)
 	assert.Equal(t, image.Digest, again(t).Digest)
 }
 
 func TestOurImageIsReproducible(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
-	files, err := image.Files()
+	files, err := image.files()
 	require.NoError(t, err)
 	out := buildAsTheDockerfileSays(t)
 	for name, file := range files {
@@ -154,7 +154,7 @@ func buildAsTheDockerfileSays(t *testing.T) (out string) {
 
 func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 	archive := built(t).Notebooks
-	for name, want := range map[string]Image{
+	for name, want := range map[string]imageInfo{
 		DockerStacks: {
 			User: "1000", Entrypoint: []string{"tini", "-g", "--", "start.sh"}, Command: []string{"start-notebook.py"},
 			WorkingDir: "/home/jovyan",
@@ -190,7 +190,7 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 		Pause:   {User: "65535:65535", Entrypoint: []string{"/pause"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			image, err := Inspect(archive, name)
+			image, err := inspect(archive, name)
 			require.NoError(t, err)
 			image.Env, image.Labels, image.layers = nil, nil, nil
 			image.Architecture, image.Digest = "", ""
@@ -201,11 +201,11 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 
 func TestOneLayerIsSharedByAll(t *testing.T) {
 	archive := built(t).Notebooks
-	stacks, err := Inspect(archive, DockerStacks)
+	stacks, err := inspect(archive, DockerStacks)
 	require.NoError(t, err)
-	z2jh, err := Inspect(archive, Z2JH)
+	z2jh, err := inspect(archive, Z2JH)
 	require.NoError(t, err)
-	plain, err := Inspect(archive, Plain)
+	plain, err := inspect(archive, Plain)
 	require.NoError(t, err)
 	require.Len(t, stacks.layers, 3)
 	assert.True(t, bytes.Equal(stacks.layers[0], plain.layers[0]), "Debian")

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Image describes one image of an archive.
-type Image struct {
+// imageInfo describes one image of an archive.
+type imageInfo struct {
 	// User, Entrypoint, Command, WorkingDir and Env are the defaults of a container.
 	User       string
 	Entrypoint []string
@@ -30,8 +30,8 @@ type Image struct {
 	layers [][]byte
 }
 
-// File is one file of an image.
-type File struct {
+// imageFile is one file of an image.
+type imageFile struct {
 	Mode    fs.FileMode
 	Content []byte
 }
@@ -46,23 +46,23 @@ type descriptor struct {
 // refName is the annotation with an image's name.
 const refName = "org.opencontainers.image.ref.name"
 
-// Inspect reads an image from an archive.
-func Inspect(archive, name string) (Image, error) {
+// inspect reads an image from an archive.
+func inspect(archive, name string) (imageInfo, error) {
 	parts, err := readTar(archive)
 	if err != nil {
-		return Image{}, fmt.Errorf("read %s: %w", archive, err)
+		return imageInfo{}, fmt.Errorf("read %s: %w", archive, err)
 	}
 	image, err := parts.image(name)
 	if err != nil {
-		return Image{}, fmt.Errorf("find %s in %s: %w", name, archive, err)
+		return imageInfo{}, fmt.Errorf("find %s in %s: %w", name, archive, err)
 	}
 	return image, nil
 }
 
-// Files returns the image's files and folders, by their paths. It cannot read layers that are compressed for speed, as the
+// files returns the image's files and folders, by their paths. It cannot read layers that are compressed for speed, as the
 // notebooks' are.
-func (i Image) Files() (map[string]File, error) {
-	files := map[string]File{}
+func (i imageInfo) files() (map[string]imageFile, error) {
+	files := map[string]imageFile{}
 	for _, layer := range i.layers {
 		unpacked, err := gzip.NewReader(bytes.NewReader(layer))
 		if err != nil {
@@ -81,7 +81,7 @@ func (i Image) Files() (map[string]File, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read a layer: %w", err)
 			}
-			files[strings.TrimSuffix(header.Name, "/")] = File{Mode: header.FileInfo().Mode(), Content: content}
+			files[strings.TrimSuffix(header.Name, "/")] = imageFile{Mode: header.FileInfo().Mode(), Content: content}
 		}
 	}
 	return files, nil
@@ -112,26 +112,26 @@ func readTar(path string) (parts, error) {
 	}
 }
 
-func (p parts) image(name string) (Image, error) {
+func (p parts) image(name string) (imageInfo, error) {
 	var index struct{ Manifests []descriptor }
 	if err := json.Unmarshal(p["index.json"], &index); err != nil {
-		return Image{}, fmt.Errorf("read the index: %w", err)
+		return imageInfo{}, fmt.Errorf("read the index: %w", err)
 	}
 	for _, manifest := range index.Manifests {
 		if manifest.Annotations[refName] == name {
 			return p.manifest(manifest)
 		}
 	}
-	return Image{}, errors.New("there is no image of that name")
+	return imageInfo{}, errors.New("there is no image of that name")
 }
 
-func (p parts) manifest(d descriptor) (Image, error) {
+func (p parts) manifest(d descriptor) (imageInfo, error) {
 	var manifest struct {
 		Config descriptor
 		Layers []descriptor
 	}
 	if err := json.Unmarshal(p.blob(d), &manifest); err != nil {
-		return Image{}, fmt.Errorf("read the manifest: %w", err)
+		return imageInfo{}, fmt.Errorf("read the manifest: %w", err)
 	}
 	var config struct {
 		Architecture string
@@ -142,10 +142,10 @@ func (p parts) manifest(d descriptor) (Image, error) {
 		}
 	}
 	if err := json.Unmarshal(p.blob(manifest.Config), &config); err != nil {
-		return Image{}, fmt.Errorf("read the configuration: %w", err)
+		return imageInfo{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	c := config.Config
-	image := Image{User: c.User, Entrypoint: c.Entrypoint, Command: c.Cmd, WorkingDir: c.WorkingDir, Env: c.Env,
+	image := imageInfo{User: c.User, Entrypoint: c.Entrypoint, Command: c.Cmd, WorkingDir: c.WorkingDir, Env: c.Env,
 		Labels: c.Labels, Architecture: config.Architecture, Digest: d.Digest}
 	for _, layer := range manifest.Layers {
 		image.layers = append(image.layers, p.blob(layer))

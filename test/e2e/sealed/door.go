@@ -61,12 +61,12 @@ func Pass(listener net.Listener, network, address string) {
 				return
 			}
 			defer to.Close() //nolint:errcheck // likewise
-			both(from, to)
+			relay(from, to)
 		}()
 	}
 }
 
-func both(one, other net.Conn) {
+func relay(one, other net.Conn) {
 	var group sync.WaitGroup
 	for _, pair := range [][2]net.Conn{{one, other}, {other, one}} {
 		group.Go(func() {

@@ -241,8 +241,8 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	assert.Empty(t, remains(r.folder), "the next run removes it")
 }
 
-// TestItEndsWithTheOneThatStartedIt: when go test ends, the program ends too.
-func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
+// TestItEndsWithGoTest: when go test ends, the program ends too.
+func TestItEndsWithGoTest(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	// Because of the second command, the shell does not replace itself with the first.
@@ -298,7 +298,7 @@ func TestADoorLeadsInside(t *testing.T) {
 	_ = r.Wait()
 }
 
-func TestOnlyRootCanMakeARoom(t *testing.T) {
+func TestOnlyRootCanStartAnEnclosure(t *testing.T) {
 	command := exec.Command("/proc/self/exe")
 	command.Env = append(os.Environ(), programVariable+"="+ends)
 	if os.Geteuid() == 0 {

@@ -150,7 +150,7 @@ def storage():
     return [
         Case("storage-none", chart.storage_none(), discoveries=BOTH),
         Case("storage-static-of-the-share", chart.storage_static("7", "hpc-shared-pvc")),
-        Case("storage-at-the-persons-home", chart.storage_dynamic("7", "/home/{username}")),
+        Case("storage-at-the-users-home", chart.storage_dynamic("7", "/home/{username}")),
         Case("storage-extra-volume", beside(shared, {"mountPath": "/srv/courses", "readOnly": True})),
         Case("storage-extra-volume-in-jovyan", beside(shared, {"mountPath": "/home/jovyan/courses"}), discoveries=BOTH),
         Case("storage-shm", beside(memory, {"mountPath": "/dev/shm"})),

@@ -67,7 +67,7 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 		return nil, err
 	}
 	// No user is called ".".
-	if _, err := s.accounts.Ask(ctx, ".", s.lookAtBase); err != nil && log != nil {
+	if _, err := s.accounts.Lookup(ctx, ".", s.lookAtBase); err != nil && log != nil {
 		log.Error("the directory service cannot be asked now", "fault", err.Error())
 	}
 	return s, nil
@@ -86,7 +86,7 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 
 func (s *Source) looking(name string) lookups.Look[identity.Identity] {
 	return func() (found *identity.Identity, err error) {
-		err = s.servers.ask(lookupTime, s.accounts.Wait, func(c *ldap.Conn) (err error) {
+		err = s.servers.query(lookupTime, s.accounts.Wait, func(c *ldap.Conn) (err error) {
 			found, err = s.find(c, name)
 			return err
 		})
@@ -95,7 +95,7 @@ func (s *Source) looking(name string) lookups.Look[identity.Identity] {
 }
 
 func (s *Source) lookAtBase() (*identity.Identity, error) {
-	return nil, s.servers.ask(lookupTime, s.accounts.Wait, func(c *ldap.Conn) error {
+	return nil, s.servers.query(lookupTime, s.accounts.Wait, func(c *ldap.Conn) error {
 		_, err := search(c, &ldap.SearchRequest{
 			BaseDN: s.config.Users.BaseDN, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: noAttributes,
 		})

@@ -146,13 +146,13 @@ func TestWhatIsAskedForIsEscaped(t *testing.T) {
 // TestLargeDirectories has a group of 10,000 members, which are never read, and a user in 1,200 groups, which come in pages.
 func TestLargeDirectories(t *testing.T) {
 	t.Parallel()
-	everybody := make([]string, 10_000)
-	for i := range everybody {
-		everybody[i] = fmt.Sprintf("user%d", i)
+	members := make([]string, 10_000)
+	for i := range members {
+		members[i] = fmt.Sprintf("user%d", i)
 	}
 	server := slapd.Start(t, slapd.Options{
 		Schema: slapd.RFC2307, Database: "limits dn.exact=\"cn=reader,ou=people,dc=example,dc=org\" size=100",
-		LDIF: units + account("user1", 5001) + account("user2", 5002) + posixGroup("everybody", 7000, everybody...) +
+		LDIF: units + account("user1", 5001) + account("user2", 5002) + posixGroup("everybody", 7000, members...) +
 			strings.Replace(account("reader", 5010), "dn: uid=", "dn: cn=", 1) +
 			repeat(1200, func(i int) string { return posixGroup(fmt.Sprintf("project%d", i), 10_000+i, "user1") }) +
 			repeat(2001, func(i int) string { return posixGroup(fmt.Sprintf("team%d", i), 20_000+i, "user3") }) + account("user3", 5011),

@@ -26,7 +26,7 @@ func value(text *string, err error) (string, error) {
 
 func (s *Source) lookingForName(hubName string) func() (*string, error) {
 	return func() (found *string, err error) {
-		err = s.servers.ask(lookupTime, s.names.Wait, func(c *ldap.Conn) (err error) {
+		err = s.servers.query(lookupTime, s.names.Wait, func(c *ldap.Conn) (err error) {
 			found, err = s.findName(c, hubName)
 			return err
 		})

@@ -139,8 +139,8 @@ func (d *domain) posix(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// testLetterCase tests upper and lower case: Active Directory has no two account names that differ only in case, and finds a name in
-// any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
+// testLetterCase tests upper and lower case: Active Directory has no two account names that differ only in case, and finds
+// a name in any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
 func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))

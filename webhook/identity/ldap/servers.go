@@ -82,9 +82,9 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// ask asks one server after another until one responds, for at most the duration limit. Each server except the last gets
-// only half of wait, so that the next server is asked while callers still wait.
-func (s *servers) ask(limit, wait time.Duration, question func(*ldap.Conn) error) error {
+// query asks one server after another until one responds, for at most the duration most. Each server except the last gets only
+// half of wait, so that the next server is asked while callers still wait.
+func (s *servers) query(limit, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(limit)
 	var failures []error
 	inOrder := s.inOrder()
@@ -93,7 +93,7 @@ func (s *servers) ask(limit, wait time.Duration, question func(*ldap.Conn) error
 		if share := time.Now().Add(wait / 2); i < len(inOrder)-1 && share.Before(deadline) {
 			until = share
 		}
-		err := s.askOne(server, until, question)
+		err := s.queryServer(server, until, question)
 		if err == nil || identity.IsUnusable(err) {
 			return err
 		}
@@ -116,8 +116,9 @@ func (s *servers) inOrder() (ordered []*server) {
 	return append(ordered, avoided...)
 }
 
-// askOne uses a kept connection. If the kept connection has ended, as after a restart of the server, askOne uses a new one.
-func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Conn) error) error {
+// queryServer uses a kept connection. If the kept connection has ended, as after a restart of the server, queryServer uses
+// a new one.
+func (s *servers) queryServer(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)
 		if err != nil {

@@ -116,7 +116,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
 	}
-	value, err := f.askTimed(ctx, key, look)
+	value, err := f.lookupTimed(ctx, key, look)
 	if err != nil && last && !identity.IsUnusable(err) {
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -127,18 +127,18 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 
 // FindUncached does the same as Find, without the cache.
 func (f *Finder[V]) FindUncached(ctx context.Context, key string, look Look[V]) (*V, error) {
-	value, err := f.askTimed(ctx, key, look)
+	value, err := f.lookupTimed(ctx, key, look)
 	count(f.Metrics, Miss, value, err)
 	return value, err
 }
 
-func (f *Finder[V]) askTimed(ctx context.Context, key string, look Look[V]) (*V, error) {
+func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (*V, error) {
 	defer f.Took(time.Now())
-	return f.Ask(ctx, key, look)
+	return f.Lookup(ctx, key, look)
 }
 
-// Ask waits for a lookup of the key, a new or a running one. The metrics do not count it.
-func (f *Finder[V]) Ask(ctx context.Context, key string, look Look[V]) (*V, error) {
+// Lookup waits for a lookup of the key, a new or a running one. The metrics do not count it.
+func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {
 		return nil, err

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// maxLoggedLines is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the
-// log.
-const maxLoggedLines = 10
+// maxLogged is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
+const maxLogged = 10
 
 // badLines are the unreadable lines of one file, which were skipped.
 type badLines struct {
@@ -20,7 +19,7 @@ type badLines struct {
 
 func (b *badLines) add(f *fault) {
 	b.count++
-	if len(b.first) < maxLoggedLines {
+	if len(b.first) < maxLogged {
 		b.first = append(b.first, f)
 	}
 }

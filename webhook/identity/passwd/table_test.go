@@ -114,8 +114,8 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// TestNobodyWaitsForWhoHangs: callers do not wait for a read that hangs, because files can be on a share.
-func TestNobodyWaitsForWhoHangs(t *testing.T) {
+// TestCallersDoNotWaitForAReadThatHangs: callers do not wait for a read that hangs, because files can be on a share.
+func TestCallersDoNotWaitForAReadThatHangs(t *testing.T) {
 	passwd := filepath.Join(t.TempDir(), "passwd")
 	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))
 	s, err := Open(Options{Passwd: passwd})

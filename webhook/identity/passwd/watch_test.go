@@ -40,8 +40,8 @@ const (
 	whole  = "passwd is whole again"
 )
 
-// told waits for n log lines about broken files, and returns the last.
-func (p place) told(t *testing.T, n int) map[string]any {
+// loggedFault waits for n log lines about broken files, and returns the last.
+func (p place) loggedFault(t *testing.T, n int) map[string]any {
 	t.Helper()
 	eventually(t, func() bool { return len(p.log.Lines(t, broken)) >= n }, "line %d", n)
 	lines := p.log.Lines(t, broken)
@@ -56,7 +56,7 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 
 	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010:al")
 	write(t, p.passwd, moved)
-	line := p.told(t, 1)
+	line := p.loggedFault(t, 1)
 	assert.Equal(t, p.group, line["path"])
 	assert.EqualValues(t, 2, line["line"])
 	assert.Equal(t, "the last line has no line break: the file is being written, or is incomplete", line["fault"])
@@ -65,11 +65,11 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 
 	write(t, p.passwd, "")
-	line = p.told(t, 2)
+	line = p.loggedFault(t, 2)
 	assert.Equal(t, p.passwd, line["path"])
 	assert.NotContains(t, line, "line")
 	write(t, p.passwd, moved)
-	p.told(t, 3)
+	p.loggedFault(t, 3)
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 
 	write(t, p.group, "g:x:7009:alice\n")
@@ -89,7 +89,7 @@ func (p place) looks(t *testing.T, n int) {
 	}
 }
 
-func TestABrokenFileIsToldOnce(t *testing.T) {
+func TestABrokenFileIsLoggedOnce(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
@@ -97,16 +97,16 @@ func TestABrokenFileIsToldOnce(t *testing.T) {
 	watching, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.Watch(watching) }()
-	p.told(t, 1)
+	p.loggedFault(t, 1)
 	for range 3 { // a new file each time, with the same fault
 		write(t, p.passwd, "oops\n")
 		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 	}
-	p.told(t, 1)
+	p.loggedFault(t, 1)
 	stop()
 	require.NoError(t, <-ended)
-	p.told(t, 1)
+	p.loggedFault(t, 1)
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
 }
 
@@ -129,11 +129,11 @@ func TestHalfAFile(t *testing.T) {
 	s := p.watched(t)
 	file, err := os.OpenFile(p.passwd, os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
-	p.told(t, 1)
+	p.loggedFault(t, 1)
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	_, err = file.WriteString("bob:x:1234:1234:::\nalice:x:1234:12")
 	require.NoError(t, err)
-	line := p.told(t, 2)
+	line := p.loggedFault(t, 2)
 	assert.EqualValues(t, 2, line["line"])
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "no user gets half of a GID")
 	assert.Equal(t, "5004:6004:7002", identityText(t, s, "bob"), "the complete half of the file is not used either")
@@ -148,14 +148,14 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s := p.watched(t)
 	require.NoError(t, os.Remove(p.passwd))
-	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.told(t, 1)["fault"])
+	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.loggedFault(t, 1)["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 	write(t, p.passwd, users)
 	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the fault is gone")
 
 	require.NoError(t, os.Remove(p.group))
-	assert.Equal(t, "open "+p.group+": no such file or directory", p.told(t, 2)["fault"])
+	assert.Equal(t, "open "+p.group+": no such file or directory", p.loggedFault(t, 2)["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 }
 
@@ -200,7 +200,7 @@ func TestAConfigMapIsSwapped(t *testing.T) {
 	m.swap(t, strings.ReplaceAll(moved, "9003", "9004"), "g:x:7010:alice\n")
 	waitForIdentity(t, s, "alice", "9004:6003:7010")
 	m.swap(t, "broken\n", "g:x:7010:alice\n")
-	p.told(t, 1)
+	p.loggedFault(t, 1)
 	assert.Equal(t, "9004:6003:7010", identityText(t, s, "alice"))
 }
 
@@ -248,18 +248,18 @@ func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
-	anew := func() *identity.Identity {
+	uncached := func() *identity.Identity {
 		id, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 		return id
 	}
 	write(t, p.passwd, moved)
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "Watch does not run")
-	assert.Equal(t, "9003:6003:7001,7002", anew().String())
+	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
 	write(t, p.passwd, "oops\n")
-	assert.Equal(t, "9003:6003:7001,7002", anew().String())
+	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
 	write(t, p.passwd, "bob:x:5004:6004:::\n")
-	assert.Nil(t, anew(), "a removed user is unknown")
+	assert.Nil(t, uncached(), "a removed user is unknown")
 	assert.Empty(t, p.log.Lines(t, broken), "only Watch logs a fault that lasts")
 }
 

@@ -58,8 +58,8 @@ func TestFindUncached(t *testing.T) {
 	assert.Equal(t, id, again, "the cache has the new result")
 }
 
-// TestMadeUpNamesPushNobodyOut: lookups of names that do not exist do not remove users from the cache.
-func TestMadeUpNamesPushNobodyOut(t *testing.T) {
+// TestUnknownNamesRemoveNoUserFromTheCache: lookups of names that do not exist do not remove users from the cache.
+func TestUnknownNamesRemoveNoUserFromTheCache(t *testing.T) {
 	s, _ := open(t, folder(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)

@@ -65,7 +65,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
 	// No user is named ".".
-	if _, err := s.finder.Ask(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
+	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil

@@ -138,7 +138,7 @@ func TestAShareThatIsGone(t *testing.T) {
 	assert.Equal(t, id, again, "the last good result")
 }
 
-func TestAWrongPathIsToldAtStart(t *testing.T) {
+func TestAWrongPathIsLoggedAtStart(t *testing.T) {
 	for name, path := range map[string]string{"nothing": "/nowhere", "a file": "/proc/self/status"} {
 		_, err := New(t.Context(), Options{Share: path, Home: "home/{user}", Wait: time.Second, Registry: prometheus.NewRegistry()})
 		assert.ErrorContains(t, err, "the directory of the homes: ", name)

@@ -120,17 +120,17 @@ func (f *File) readIfChanged() error {
 		f.tried = [sha256.Size]byte{}
 	}
 	if err != nil {
-		f.logError(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
+		f.logFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
 		return f.fault
 	}
 	f.names.Store(&names)
 	f.count.Set(float64(len(names)))
-	f.logError(nil)
+	f.logFault(nil)
 	return nil
 }
 
-// logError logs an error once, and logs once when it is corrected.
-func (f *File) logError(fault error) {
+// logFault logs an error once, and logs once when it is corrected.
+func (f *File) logFault(fault error) {
 	before := f.fault
 	f.fault = fault
 	switch {

@@ -1,0 +1,48 @@
+package denial
+
+import "fmt"
+
+// The next texts say why no probe can reach Jupyter. They continue the warning of ProbesLeftOut.
+const (
+	OnUnixSocket      = "Jupyter is told to listen on a Unix socket (--sock)"
+	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
+	ArgsQuoteOpen     = "NOTEBOOK_ARGS has a quote that is not closed"
+	HubURLWithoutPort = "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
+	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
+)
+
+// OnLoopback says that Jupyter listens on an address of the Pod alone.
+func OnLoopback(ip string) string {
+	return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
+}
+
+// SettingsFromFile says that a file of the Pod may set where Jupyter listens.
+func SettingsFromFile(probesAnnotation string) string {
+	return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
+		"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
+}
+
+// SettingsNotLiteral says that a variable with the path of Jupyter's settings has no literal value.
+func SettingsNotLiteral(variable string) string {
+	return variable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
+}
+
+// PortNotLiteral says that a variable with the port has no literal value.
+func PortNotLiteral(variable string) string {
+	return variable + " is not a literal value, so the webhook cannot read the port"
+}
+
+// PortUnreadable says that a flag or variable is not a port.
+func PortUnreadable(source string) string {
+	return source + " is not a port that the webhook can read"
+}
+
+// BaseURLNotLiteral says that a variable with the base URL has no literal value.
+func BaseURLNotLiteral(variable string) string {
+	return variable + " is not a literal value, so the webhook cannot read the base URL"
+}
+
+// BaseURLTooLong says that the base URL has more than most bytes.
+func BaseURLTooLong(limit int) string {
+	return fmt.Sprintf("the base URL is longer than %d bytes", limit)
+}
