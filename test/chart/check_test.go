@@ -60,7 +60,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		"--namespace", helm.Namespace, "--values", "-")
 	l.furnish(t)
 	const (
-		warns    = "mode: Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when the warnings are "
+		warns    = "mode: Warn: nothing is changed and nothing is denied, so no promise of this project holds. When the warnings are "
 		enforces = "mode: Enforce: Pods become notebooks, or are denied"
 		admits   = "a notebook of jupyter-user-check would be admitted"
 		leaves   = "the webhook responds, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
@@ -68,7 +68,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
-		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
+		l.says(t, map[string]check.Status{warns + "as you want them: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as in revision 1 of the Helm release jupyter-user-webhook: 1 ValidatingWebhookConfiguration",
 			"policies: as in revision 1 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
@@ -123,13 +123,13 @@ func (l *looked) mends(t *testing.T) {
 	require.NoError(t, err)
 	const (
 		where  = "ValidatingAdmissionPolicyBinding share.jupyter-user.io: "
-		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
-			"share.jupyter-user.io, which does not hold until it is back"
+		before = "'. If the difference remains, another field manager has written it: first kubectl delete validatingadmissionpolicybinding " +
+			"share.jupyter-user.io, during which it is not in effect"
 	)
 	l.says(t, map[string]check.Status{
 		"mode: " + where + "Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce: " + command +
 			"mode=Enforce" + before: check.Failed,
-		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again for the right ones: " + command +
+		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again with the right onlyNamespaces: " + command +
 			"onlyNamespaces={...}" + before: check.Failed,
 		"policies: " + where + "was changed by hand, not as in revision 2 of the Helm release jupyter-user-webhook: " +
 			"spec.matchResources is missing, spec.validationActions has 2 elements, not 1: helm upgrade ": check.Failed,

@@ -262,7 +262,7 @@ func (l *life) namesTheMissing(t *testing.T) {
 	for _, values := range []string{"{namespaces: [lab, nowhere]}", "{spawners: [{namespace: nowhere, serviceAccount: hub}]}",
 		"{access: {rights: [{namespace: nowhere, user: alice, homes: [alice]}]}}"} {
 		_, err := l.helm.Run(t.Context(), values, "install", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-")
-		require.ErrorContains(t, err, "there is no namespace nowhere, which the values name: make it, with kubectl create namespace nowhere")
+		require.ErrorContains(t, err, "there is no namespace nowhere, which the values name: make it with kubectl create namespace nowhere")
 	}
 	assert.Equal(t, before, l.everything(t))
 }

@@ -61,13 +61,13 @@ func options(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
 		shown := h.logIn(t, "alice.smith", "labelled").denied(t)
-		assert.Contains(t, shown, "a pod runs as one user: a hub that sets the label itself (KubeSpawner's extra_labels, with a "+
-			"template such as {username}) need not, the annotation is enough")
+		assert.Contains(t, shown, "a pod runs as one user: remove the label, or correct it. A hub that sets the label (KubeSpawner's "+
+			"extra_labels, with a template such as {username}) can leave it out: the annotation is enough")
 	})
 	t.Run("extra_pod_config with a user namespace", func(t *testing.T) {
 		t.Parallel()
 		shown := h.logIn(t, "bob", "namespaced").denied(t)
-		assert.Contains(t, shown, "remove hostUsers: false, or ask the admin whether this share does (share.allowUserNamespaces)")
+		assert.Contains(t, shown, "remove hostUsers: false, or ask the admin whether this share supports them (share.allowUserNamespaces)")
 	})
 	t.Run("cmd as a list, args, notebook_dir, default_url, no storage", func(t *testing.T) {
 		t.Parallel()

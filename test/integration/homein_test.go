@@ -64,7 +64,7 @@ func TestTheHomeInASidecar(t *testing.T) {
 	late := pod.DeepCopy()
 	late.Labels["jupyter-user"] = "qiang.guo03"
 	_, err = pods.Create(t.Context(), late, metav1.CreateOptions{})
-	assert.ErrorContains(t, err, "other containers than the notebook container can have the home only if the UID and GID of the user are known at admission")
+	assert.ErrorContains(t, err, "a container other than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
 // TestTheNetLetsASidecarHaveTheHome: the policy net allows the home in a sidecar, and nothing else of the share. It does not depend on the

@@ -66,7 +66,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	assert.NotZero(t, denied.ExitCode)
 	assert.Contains(t, denied.Stderr, "denied request: ")
 	// Two policies deny the Pod, and the API server returns the message of one.
-	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", denied.Stderr)
+	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before has no label with the Pod Security Standard", denied.Stderr)
 }
 
 // firstDay has Pods as they exist before the webhook is installed, by name, with the expected warnings.

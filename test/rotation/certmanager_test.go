@@ -45,7 +45,7 @@ func newCertManager(t *testing.T) *certManager {
 	for _, r := range c.service.replicas {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
 	}
-	assert.Contains(t, c.check(t), "failed: is not there, because the Issuer jupyter-user-webhook-selfsigned has no condition yet: see "+
+	assert.Contains(t, c.check(t), "failed: is missing, because the Issuer jupyter-user-webhook-selfsigned has no condition yet: see "+
 		"that cert-manager runs")
 	run(t, built[tools.CertManager], "-kubeconfig="+c.Admin.Kubeconfig)
 	return c
