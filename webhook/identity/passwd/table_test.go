@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// anyName are the widest rules for names in files.
+// anyName are rules that accept the name of every user that any configuration could have.
 var anyName = fileRules(config.User{})
 
 // manyUsers writes the files of 100,000 users, each in 5 of 500 groups.
