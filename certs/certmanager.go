@@ -124,9 +124,9 @@ func readyIssuer(i certmanagerv1.Issuer) *condition {
 
 // readyCertificate returns the condition Ready. If the certificate is not ready, it returns the condition of the failed
 // issuance, if there is one, because it has the reason.
-func readyCertificate(of certmanagerv1.Certificate) (ready *condition) {
+func readyCertificate(certificate certmanagerv1.Certificate) (ready *condition) {
 	var issuing *condition
-	for _, c := range of.Status.Conditions {
+	for _, c := range certificate.Status.Conditions {
 		switch c.Type {
 		case certmanagerv1.CertificateConditionReady:
 			ready = &condition{c.Status, c.Reason, c.Message}
@@ -140,12 +140,12 @@ func readyCertificate(of certmanagerv1.Certificate) (ready *condition) {
 	return ready
 }
 
-func (c *condition) problem(of string) []string {
+func (c *condition) problem(certificate string) []string {
 	switch {
 	case c == nil:
-		return []string{of + " has no condition yet: see that cert-manager runs, which gives it one"}
+		return []string{certificate + " has no condition yet: see that cert-manager runs, which gives it one"}
 	case c.status == cmmeta.ConditionTrue:
 		return nil
 	}
-	return []string{fmt.Sprintf("%s is not ready (%s): %s", of, c.reason, c.message)}
+	return []string{fmt.Sprintf("%s is not ready (%s): %s", certificate, c.reason, c.message)}
 }

@@ -24,8 +24,8 @@ type Files struct {
 }
 
 const (
-	// lookEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
-	lookEvery = 250 * time.Millisecond
+	// pollEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
+	pollEvery = 250 * time.Millisecond
 	// rereadEvery is how often the files are read without a notification. This is needed after a Secret was deleted and created
 	// again.
 	rereadEvery = time.Second
@@ -33,9 +33,9 @@ const (
 	logInterval = 30 * time.Second
 )
 
-// whereFrom tells an admin in the log what to check if the webhook has no certificate. It names all three sources, because
-// the webhook cannot ask the API server which one is used.
-const whereFrom = "the Secret " + secretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
+// sourcesHint is the advice in the log if the webhook has no certificate. It names all three sources, because the webhook
+// cannot ask the API server which one is used.
+const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
 	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	secretName + " --cert=tls.crt --key=tls.key"
@@ -70,7 +70,7 @@ func (f *Files) Watch(ctx context.Context) error {
 
 // wait waits for the first pair, and logs from time to time that it is missing. It reports whether there is a pair.
 func (f *Files) wait(ctx context.Context) bool {
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(pollEvery)
 	defer look.Stop()
 	for told := (time.Time{}); f.watcher.Load() == nil; {
 		err := f.read()
@@ -80,7 +80,7 @@ func (f *Files) wait(ctx context.Context) bool {
 		}
 		if time.Since(told) > logInterval {
 			told = time.Now()
-			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", whereFrom)
+			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", sourcesHint)
 		}
 		select {
 		case <-ctx.Done():

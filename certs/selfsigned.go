@@ -92,7 +92,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	look := time.NewTicker(s.Every)
 	defer look.Stop()
 	for {
-		if err := s.look(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := s.nextStep(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.Log.Error("rotating the certificate", "error", err.Error())
 		}
 		select {
@@ -103,8 +103,8 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// look takes the next step, if a step is due.
-func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
+// nextStep does the next step of the renewal, if one is due.
+func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	own, err := s.authority(ctx, now)
 	if err != nil {
 		return err

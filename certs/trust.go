@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// registered is the group and version of the webhook configurations.
-var registered = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
+// registrationVersion is the API group and version of the webhook configurations.
+var registrationVersion = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 
 // configurations are the objects with the trusted authorities.
 var configurations = []struct{ resource, name string }{
@@ -30,7 +30,7 @@ var configurations = []struct{ resource, name string }{
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
 	for _, of := range configurations {
-		api := s.configurations.Resource(registered.WithResource(of.resource))
+		api := s.configurations.Resource(registrationVersion.WithResource(of.resource))
 		configuration, err := api.Get(ctx, of.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			continue // No API server calls the webhook then.
@@ -96,7 +96,7 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 		if err != nil {
 			return false, err
 		}
-		wanted := trusting(authority, has, alone, now)
+		wanted := bundleWith(authority, has, alone, now)
 		if bytes.Equal(has, wanted) {
 			continue
 		}
@@ -109,9 +109,9 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
 }
 
-// trusting returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of another
+// bundleWith returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of another
 // bundle.
-func trusting(authority, others []byte, alone bool, now time.Time) []byte {
+func bundleWith(authority, others []byte, alone bool, now time.Time) []byte {
 	bundle := bytes.Clone(authority)
 	for block, rest := pem.Decode(others); block != nil && !alone; block, rest = pem.Decode(rest) {
 		cert, err := x509.ParseCertificate(block.Bytes)

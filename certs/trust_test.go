@@ -35,7 +35,7 @@ func TestABundleKeepsWhatMayStillBeServed(t *testing.T) {
 		"alone":                    {all(young, old, older), true, young},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, string(c.comes), string(trusting(young, c.has, c.alone, time.Now())))
+			assert.Equal(t, string(c.comes), string(bundleWith(young, c.has, c.alone, time.Now())))
 		})
 	}
 }

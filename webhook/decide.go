@@ -93,7 +93,7 @@ type Decision struct {
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return w.unread(review, err)
+		return w.denyUnread(review, err)
 	}
 	if labels, annotations := pod.Metadata.Labels, pod.Metadata.Annotations; !user.Claimed(labels, annotations, w.config.User) {
 		return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
@@ -134,8 +134,9 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// unread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not claim it.
-func (w *Webhook) unread(review Review, err error) Decision {
+// denyUnread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not
+// claim it.
+func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
 		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {

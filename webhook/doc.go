@@ -6,10 +6,15 @@
 // user, plan what the Pod must have, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or
 // every denial, Verify denies each field of ours that differs.
 //
+// deploy/docs/discovery.md says what happens when the share hangs; the packages webhook/identity/share and
+// webhook/identity/lookups implement it.
+//
 // # Whose field is it
 //
 // Each field that the webhook writes is either ours or the Pod's. Our fields are enforced: Decide replaces, removes or denies
-// a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept. "notebook" is the
+// a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept. "ours at start"
+// means that the field is ours with discovery at start, and the Pod's with discovery at admission. "ours once admitted" means
+// that the author of a Pod chooses the value, and nothing may change it after Decide has returned. "notebook" is the
 // notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt tests this table line by line. The
 // table is for the default configuration. If notebooks see more of the share than the home, the security context of the other
 // containers is ours too (package inject, sidecars.go). The mounts and the security context of another container that has the

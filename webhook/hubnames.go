@@ -46,7 +46,7 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 		name, denials := user.FromPod(labels, annotations, rules)
 		return name, denials, nil
 	}
-	mapped, denied, err := w.mapped(ctx, hubName, how)
+	mapped, denied, err := w.mapHubName(ctx, hubName, how)
 	if denied != nil {
 		return user.Name{}, []denial.Denial{*denied}, err
 	}
@@ -60,8 +60,8 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 	return name, denials, nil
 }
 
-// mapped returns the user's name for a hub name; "" if the map lacks it and the configuration allows unmapped names.
-func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
+// mapHubName returns the user's name for a hub name; "" if the map lacks it and the configuration allows unmapped names.
+func (w *Webhook) mapHubName(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
 		return "", &silent, errors.New("the configuration maps hub names, but this process has not read the map")

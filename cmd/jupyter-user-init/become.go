@@ -22,7 +22,7 @@ func become(e handoff.Exec) error {
 	if err != nil {
 		return err
 	}
-	if err := turnInto(owner); err != nil {
+	if err := setIdentity(owner); err != nil {
 		return err
 	}
 	if err := enterHome(e, owner); err != nil {
@@ -31,7 +31,7 @@ func become(e handoff.Exec) error {
 	// Only the start of the container tests this, so that hooks and probes do not write to the home each time.
 	if os.Getpid() == 1 || e.Image != nil {
 		if why := triedUnwritable(e.Home, owner); why != "" {
-			lastWords(notice(why), "")
+			reportError(notice(why), "")
 		}
 	}
 	env := environment(os.Environ(), e, owner)
@@ -109,10 +109,10 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// turnInto gives up root permanently: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
+// setIdentity gives up root permanently: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
 // the container has, prevents new ones. It needs SETGID and SETUID. A process that has the UID already is no exception:
 // only containers that start as root run this program, and other attributes of the process, such as groups, would stay.
-func turnInto(owner handoff.Owner) error {
+func setIdentity(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
 		func() error { return syscall.Setgroups([]int{gid}) },

@@ -83,8 +83,8 @@ var families = []family{
 // an image without an entrypoint, or with an unknown one, is started by it if the image has it.
 const hubsStart = "jupyterhub-singleuser"
 
-// isThere reports whether the image has a program, in its PATH or at its path.
-func isThere(program string) bool {
+// hasProgram reports whether the image has a program, in its PATH or at its path.
+func hasProgram(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil
 }
@@ -118,7 +118,7 @@ func command(e handoff.Exec) ([]string, error) {
 	}
 	entrypoint, cmd := e.Image.Entrypoint, e.Image.Command
 	if len(entrypoint)+len(cmd) == 0 {
-		i := slices.IndexFunc(families, family.here)
+		i := slices.IndexFunc(families, family.matches)
 		switch {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
@@ -128,7 +128,7 @@ func command(e handoff.Exec) ([]string, error) {
 			return nil, errNothingToRun
 		}
 		if i < 0 || families[i].guessed {
-			lastWords(entrypointSkipped, "")
+			reportError(entrypointSkipped, "")
 		}
 	}
 	// As with ENTRYPOINT and CMD, arguments replace the command.
@@ -150,11 +150,11 @@ func command(e handoff.Exec) ([]string, error) {
 // startScript is the script of docker-stacks that prepares the environment and runs the image's hooks.
 const startScript = "start.sh"
 
-// here reports whether this image belongs to the family.
-func (f family) here() bool {
+// matches reports whether this image belongs to the family.
+func (f family) matches() bool {
 	if f.wraps != "" && !callsStartScript(f.wraps) {
 		return false
 	}
-	isMissing := func(program string) bool { return !isThere(program) }
-	return !slices.ContainsFunc(f.has, isMissing) && !slices.ContainsFunc(f.lacks, isThere)
+	isMissing := func(program string) bool { return !hasProgram(program) }
+	return !slices.ContainsFunc(f.has, isMissing) && !slices.ContainsFunc(f.lacks, hasProgram)
 }

@@ -34,20 +34,20 @@ func program(args []string, log string) int {
 	if err == nil {
 		return 0
 	}
-	if !theContainersOwn(args, os.Getpid()) {
+	if !isContainersCommand(args, os.Getpid()) {
 		log = ""
 	}
-	lastWords(err, log)
+	reportError(err, log)
 	if _, done := errors.AsType[notice](err); done {
 		return 0
 	}
 	return 1
 }
 
-// hide prevents other processes from tracing this one. A kubectl exec into the init container has the UID of discover, and
-// processes in the notebook container may have the UID that exec becomes: they could trace this process and make it write
-// anything. The next execve reverts it, so the user can trace Jupyter as usual. A process can still read its own
-// /proc/self.
+// hide prevents other processes from tracing this one. A kubectl exec into the init container has the same UID as discover,
+// and processes in the notebook container may have the UID that exec changes to: they could trace this process and make it
+// write anything. The next execve ends this protection, so the user can trace Jupyter as usual. A process can still read
+// its own /proc/self.
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
@@ -56,10 +56,11 @@ func hide() error {
 	return nil
 }
 
-// theContainersOwn reports whether this process is the container's command. A hook or a probe must not write the termination
-// log. The init container has neither, and only a container's command has --image-start. Any other command is recognized
-// because it is process 1. In a Pod with shareProcessNamespace it has another number, so its error is only in kubectl logs.
-func theContainersOwn(args []string, pid int) bool {
+// isContainersCommand reports whether this process is the container's command, which may write the termination log; a hook
+// or a probe must not. The init container has no hooks and no probes, and only a container's command has --image-start. Any
+// other command is recognized because it is process 1. In a Pod with shareProcessNamespace the command has another number,
+// so its error is only in kubectl logs.
+func isContainersCommand(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true
 	}
@@ -75,31 +76,32 @@ func run(args []string) error {
 	case "discover":
 		d, err := handoff.ParseDiscover(args)
 		if err != nil {
-			return notOurs(err)
+			return unknownCommandLine(err)
 		}
 		return discover(d)
 	case "exec":
 		e, err := handoff.ParseExec(args)
 		if err != nil {
-			return notOurs(err)
+			return unknownCommandLine(err)
 		}
 		return become(e)
 	case "version":
 		_, err := fmt.Println(strings.TrimSpace(version + " " + commit))
 		return err
 	}
-	return notOurs(fmt.Errorf("%q is neither discover nor exec", args[0]))
+	return unknownCommandLine(fmt.Errorf("%q is neither discover nor exec", args[0]))
 }
 
-// notOurs returns the error for an unknown command line, before anything is done. It may come from a webhook of a later
-// release, and the unknown part may be what makes the Pod safe, so this program does not run only the known part.
-func notOurs(err error) error {
+// unknownCommandLine returns the error for a command line that this program does not know. Then nothing has been done yet.
+// The command line may come from a webhook of a later release, and the unknown part may be what makes the Pod safe, so this
+// program does not run only the known part.
+func unknownCommandLine(err error) error {
 	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release "+
 		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
 }
 
-// lastWords writes an error where users look: in the log and, through the termination log, in kubectl describe.
-func lastWords(err error, log string) {
+// reportError writes an error to the places where users look: the log and, through the termination log, kubectl describe.
+func reportError(err error, log string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)
 	//nolint:gosec // it is the one path above, outside of tests

@@ -66,7 +66,7 @@ func TestLastWords(t *testing.T) {
 }
 
 func TestLastWordsWithoutALog(t *testing.T) {
-	lastWords(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
+	reportError(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
 	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet makes this file")
 }
 

@@ -89,8 +89,8 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the options
-// behind the - are those of the file system:
+// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the options after
+// the - are those of the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func isReadOnly(device uint64) bool {

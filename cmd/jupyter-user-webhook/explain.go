@@ -163,7 +163,7 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	return rows
 }
 
-// wrapAt is where a line of explanation is broken.
+// wrapAt is the maximum length of a line of explanation. Longer lines are wrapped.
 const wrapAt = 84
 
 // columns writes rows one below the other, indented.

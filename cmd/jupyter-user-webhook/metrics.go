@@ -32,8 +32,9 @@ func describe(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// ofControllerRuntime returns controller-runtime's metrics about the certificate. It omits the metrics about controllers, which
-// the binary contains for rotate-certificates: serve has no controllers, and some of the metrics are already registered here.
+// ofControllerRuntime returns controller-runtime's metrics about the certificate. It omits controller-runtime's metrics
+// about controllers. The binary has controllers only because rotate-certificates uses them; serve runs none, and some of
+// these metrics are already registered here.
 func ofControllerRuntime() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

@@ -27,13 +27,13 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// mostWait leaves enough time for all other work within the second that a review may take.
-const mostWait = 600 * time.Millisecond
+// maxWait leaves enough time for all other work within the second that a review may take.
+const maxWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.share, "share", "", "mount point of the root of the share in this pod: the owner of the home (share.home) is "+
 		"the identity at admission; without it and --passwd every Pod finds the owner at start")
-	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
+	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+maxWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long the owner of a home is cached")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long a missing home is cached")
 	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last known owner is used while the share does not "+
@@ -117,8 +117,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 
 func (o sourceOptions) openShare(ctx context.Context, c *config.Config, registry prometheus.Registerer) (
 	webhook.Identities, error) {
-	if o.wait <= 0 || o.wait > mostWait {
-		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, mostWait)
+	if o.wait <= 0 || o.wait > maxWait {
+		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, maxWait)
 	}
 	owners, err := share.New(ctx, share.Options{
 		Share: o.share, Home: c.Share.Home, MinUID: c.Identity.MinUID,

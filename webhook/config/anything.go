@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// anything decodes a value that other programs interpret. It can be any value that JSON has: text, numbers, booleans, lists
+// anyValue decodes a value that other programs interpret. It can be any value that JSON has: text, numbers, booleans, lists
 // and mappings.
-func (d *decoder) anything(n *yaml.Node, path *field.Path, out reflect.Value) {
+func (d *decoder) anyValue(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		decodeAs[map[string]any](d, n, path, out)

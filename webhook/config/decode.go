@@ -24,10 +24,10 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	if path != nil {
 		place = path.String()
 	}
-	d.errs = append(d.errs, Error{d.lines.of(place), place, fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, Error{d.lines.lineOf(place), place, fmt.Sprintf(format, args...)})
 }
 
-// decode does not change out if the document has no value, or a value of another type.
+// decode decodes a node into out. It does not change out if the node has no value, or a value of another type.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
@@ -49,7 +49,7 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	case out.Kind() == reflect.Slice:
 		d.list(n, path, out)
 	case out.Kind() == reflect.Interface:
-		d.anything(n, path, out)
+		d.anyValue(n, path, out)
 	default:
 		d.scalar(n, path, out)
 	}
@@ -171,13 +171,13 @@ func kindFault(n *yaml.Node, want yaml.Kind) string {
 	if n.Kind == want {
 		return ""
 	}
-	return fmt.Sprintf("must be %s, but is %s", kindText[want], is(n))
+	return fmt.Sprintf("must be %s, but is %s", kindText[want], describeNode(n))
 }
 
 var kindText = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
 
-// is returns the description of a node in messages.
-func is(n *yaml.Node) string {
+// describeNode returns the text for a node in messages.
+func describeNode(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		return "an alias"

@@ -31,7 +31,7 @@ func (c *Config) Generation() string {
 // canonical returns a value for JSON, with sorted keys and one form for each quantity, empty list and empty map.
 func canonical(v reflect.Value) any {
 	if q, ok := v.Interface().(resource.Quantity); ok {
-		return exact(q)
+		return canonicalQuantity(q)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -57,8 +57,9 @@ func canonical(v reflect.Value) any {
 	}
 }
 
-// exact returns the same text for 1, 1000m and 1.0, and the same for 1Gi and 1073741824.
-func exact(q resource.Quantity) string {
+// canonicalQuantity returns one text for all ways to write a quantity: the same for 1, 1000m and 1.0, and the same for 1Gi
+// and 1073741824.
+func canonicalQuantity(q resource.Quantity) string {
 	amount := q.DeepCopy()
 	number, _ := new(big.Rat).SetString(amount.AsDec().String())
 	return number.RatString()
@@ -69,14 +70,14 @@ func (c *Config) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(written(reflect.ValueOf(c).Elem())); err != nil {
+	if err := encoder.Encode(yamlNode(reflect.ValueOf(c).Elem())); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), encoder.Close()
 }
 
-// written returns a value as a YAML node.
-func written(v reflect.Value) *yaml.Node {
+// yamlNode returns the YAML node of a value.
+func yamlNode(v reflect.Value) *yaml.Node {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q.String()}
 	}
@@ -84,19 +85,19 @@ func written(v reflect.Value) *yaml.Node {
 	case reflect.Struct:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for f, member := range v.Fields() {
-			n.Content = append(n.Content, text(keyOf(f)), written(member))
+			n.Content = append(n.Content, text(keyOf(f)), yamlNode(member))
 		}
 		return n
 	case reflect.Map:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), byText) {
-			n.Content = append(n.Content, text(key.String()), written(v.MapIndex(key)))
+			n.Content = append(n.Content, text(key.String()), yamlNode(v.MapIndex(key)))
 		}
 		return n
 	case reflect.Slice:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, element := range v.Seq2() {
-			n.Content = append(n.Content, written(element))
+			n.Content = append(n.Content, yamlNode(element))
 		}
 		return n
 	case reflect.String:

@@ -11,7 +11,8 @@ import (
 // Pod, and each claim needs two: for the requester (use) and for the Pod's ServiceAccount (run-as).
 const maxFurtherClaims = 8
 
-// FurtherClaims returns the claims of directories other than the share's, each once, in the order of the list.
+// FurtherClaims returns the further claims: the PersistentVolumeClaims that share.directories names, other than the
+// share's. Each is returned once, in the order of the list.
 func (s *Share) FurtherClaims() (names []string) {
 	for _, dir := range s.Directories {
 		if dir.ClaimName != "" && !slices.Contains(names, dir.ClaimName) {

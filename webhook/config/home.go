@@ -66,9 +66,9 @@ func (p HomePattern) Beginning() string {
 
 func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
 
-// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, for any user. The
+// overlapsHome reports whether a directory of the share is the home of a user, lies in one, or contains one, for any user. The
 // directory may be a pattern itself. It ignores case, because some shares ignore case.
-func (p HomePattern) meets(dir string) bool {
+func (p HomePattern) overlapsHome(dir string) bool {
 	return related(strings.ToLower(string(p)), strings.ToLower(dir))
 }
 

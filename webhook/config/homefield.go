@@ -41,15 +41,15 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	case path.Dir(below) == ".":
 		return "", "must not be directly in the root of the share, where the init container would see the whole share"
 	}
-	if why := s.meetsDirectory(below); why != "" {
+	if why := s.directoryConflict(below); why != "" {
 		return "", why
 	}
 	return below, ""
 }
 
-// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because some shares ignore
-// case.
-func (s *Share) meetsDirectory(home string) string {
+// directoryConflict returns why a home conflicts with the configured directories; empty if it does not. It ignores case,
+// because some shares ignore case.
+func (s *Share) directoryConflict(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {
 		if snapshots.Has(part) {

@@ -81,23 +81,23 @@ func (d *decoder) add(found field.ErrorList) {
 		failed[e.Path] = max(e.Line, 1)
 	}
 	for _, e := range found {
-		if failed.of(e.Field) > 0 {
+		if failed.lineOf(e.Field) > 0 {
 			continue
 		}
 		message := e.ErrorBody()
 		if _, said := d.lines[e.Field]; !said && e.Type != field.ErrorTypeRequired {
 			message += " (the default: the file does not set it)"
 		}
-		d.errs = append(d.errs, Error{d.lines.of(e.Field), e.Field, message})
+		d.errs = append(d.errs, Error{d.lines.lineOf(e.Field), e.Field, message})
 	}
 }
 
 // lines maps fields to their line in the file.
 type lines map[string]int
 
-// of returns the line of a field, or of the nearest enclosing field in the file: an error about a missing key of a list
+// lineOf returns the line of a field, or of the nearest enclosing field in the file: an error about a missing key of a list
 // element gets the element's line. It returns 0 if there is none.
-func (l lines) of(path string) int {
+func (l lines) lineOf(path string) int {
 	for path != "" {
 		if line, ok := l[path]; ok {
 			return line

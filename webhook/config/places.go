@@ -65,15 +65,15 @@ func pathFault(dir string) string {
 	return ""
 }
 
-// system lists directories that an image needs, or that the node and Kubernetes provide in each container.
-var system = []string{
+// systemDirs lists directories that an image needs, or that the node and Kubernetes provide in each container.
+var systemDirs = []string{
 	"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run/secrets", "/sbin", "/sys", "/usr/bin", "/usr/lib",
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
 // systemFault denies a system directory, and a directory in or above one: a home below /var could be /var/run.
 func systemFault(dir string) string {
-	for _, s := range system {
+	for _, s := range systemDirs {
 		if related(dir, s) {
 			return fmt.Sprintf("must lie apart from %s, which a mount here could hide", s)
 		}
@@ -89,21 +89,23 @@ type place struct {
 
 func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
 
-// apart denies a place that is the same as the other, or inside it, or around it. Invalid places have been denied already.
-func apart(p, other place, why string) *field.Error {
+// denyOverlap denies place p if it overlaps with the other place: the two are the same directory, or one contains the
+// other. Invalid places have been denied already.
+func denyOverlap(p, other place, why string) *field.Error {
 	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
 		return nil
 	}
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
-// apartFromHomes denies a place that is the mount of a home below the share's path, or inside it, or around it.
-func apartFromHomes(p, share place, home HomePattern) *field.Error {
+// denyHomeOverlap denies place p if it overlaps with the mount of a home below the share's path: the two are the same
+// directory, or one contains the other.
+func denyHomeOverlap(p, share place, home HomePattern) *field.Error {
 	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
 		return nil
 	}
 	below, within := strings.CutPrefix(p.dir, share.dir+"/")
-	if within && !home.meets(below) {
+	if within && !home.overlapsHome(below) {
 		return nil
 	}
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from share.home (%s): %s", path.Join(share.dir, string(home)),
@@ -131,14 +133,14 @@ func validatePlaces(c *Config) field.ErrorList {
 		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in "+
 			"both, and one path cannot be mounted twice"))
 	} else {
-		add(apart(homes, share, coversHome))
+		add(denyOverlap(homes, share, coversHome))
 	}
-	add(apart(scratch, share, coversOthers))
-	add(apart(scratch, homes, coversHome))
+	add(denyOverlap(scratch, share, coversOthers))
+	add(denyOverlap(scratch, homes, coversHome))
 	if c.Share.hasUserDirectories() {
 		parents := place{field.NewPath("share", "directories"), parentsPath}
-		add(apart(scratch, parents, sawByInit))
-		add(apart(share, parents, sawByInit))
+		add(denyOverlap(scratch, parents, sawByInit))
+		add(denyOverlap(share, parents, sawByInit))
 	}
 	if c.Share.VolumeName == c.Scratch.VolumeName {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
@@ -164,14 +166,14 @@ func directoryPlace(c *Config, i int, scratch, homes place) *field.Error {
 	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath} }
 	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
 
-	found := []*field.Error{apart(at(i), scratch, coversOthers), apart(at(i), homes, coversHome)}
+	found := []*field.Error{denyOverlap(at(i), scratch, coversOthers), denyOverlap(at(i), homes, coversHome)}
 	if c.Share.ExposeEveryHome == ExposeNever {
-		found = append(found, apartFromHomes(at(i), share, c.Share.Home))
+		found = append(found, denyHomeOverlap(at(i), share, c.Share.Home))
 	} else {
-		found = append(found, apart(at(i), share, "with share.exposeEveryHome the whole share is mounted there"))
+		found = append(found, denyOverlap(at(i), share, "with share.exposeEveryHome the whole share is mounted there"))
 	}
 	for j := range i {
-		found = append(found, apart(at(i), at(j), coversOthers))
+		found = append(found, denyOverlap(at(i), at(j), coversOthers))
 	}
 	for _, e := range found {
 		if e != nil {

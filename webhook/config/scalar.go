@@ -36,9 +36,9 @@ func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
 func setText(n *yaml.Node, out reflect.Value) string {
 	switch {
 	case n.Kind != yaml.ScalarNode:
-		return "must be text, but is " + is(n)
+		return "must be text, but is " + describeNode(n)
 	case n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool":
-		return fmt.Sprintf("must be text, but is %s; write it in quotes", is(n))
+		return fmt.Sprintf("must be text, but is %s; write it in quotes", describeNode(n))
 	}
 	out.SetString(n.Value)
 	return ""
@@ -46,7 +46,7 @@ func setText(n *yaml.Node, out reflect.Value) string {
 
 func setBool(n *yaml.Node, out reflect.Value) string {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		return "must be true or false, but is " + is(n)
+		return "must be true or false, but is " + describeNode(n)
 	}
 	out.SetBool(n.Value[0] == 't' || n.Value[0] == 'T')
 	return ""
@@ -57,7 +57,7 @@ var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 func setInteger(n *yaml.Node, out reflect.Value) string {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" && n.Tag != "!!float" {
-		return "must be a whole number, without quotes, but is " + is(n)
+		return "must be a whole number, without quotes, but is " + describeNode(n)
 	}
 	if !decimal.MatchString(n.Value) {
 		return "must be a whole number, in decimal digits only and without a leading zero, but is " + denial.Cut(n.Value, 40)
@@ -78,7 +78,7 @@ var quantityText = regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE
 
 func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
-		d.fail(path, "must be a quantity, such as 500m or 2Gi, but is %s", is(n))
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, but is %s", describeNode(n))
 		return
 	}
 	if !quantityText.MatchString(n.Value) {

@@ -73,10 +73,10 @@ func placesOf(key string, t reflect.Type, path string) []string {
 
 // nearest returns the known key with the smallest edit distance, of at most two and at most one in three letters.
 func nearest(key string, known []string) string {
-	best, least := "", 3
+	best, lowest := "", 3
 	for _, k := range known {
-		if d := distance(folded(key), folded(k)); d < least && 3*d <= len(k) {
-			best, least = k, d
+		if d := distance(folded(key), folded(k)); d < lowest && 3*d <= len(k) {
+			best, lowest = k, d
 		}
 	}
 	return best

@@ -121,8 +121,9 @@ const (
 
 // Directory is one directory and its path in notebooks.
 type Directory struct {
-	// ClaimName is the further claim that the directory is on; empty for the share's. Every namespace with notebooks must
-	// have it. It is also the name of the volume in Pods.
+	// ClaimName is the PersistentVolumeClaim with the directory, if it is not the claim of the share; empty for the share.
+	// Such a claim is called a further claim. Every namespace with notebooks must have it. It is also the name of the
+	// volume in Pods.
 	ClaimName string `json:"claimName"`
 	// SubPath is the path on the share or the further claim, relative, without "..". It is empty for the whole of a further
 	// claim.

@@ -168,7 +168,9 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 // maxGroups is the kernel's NGROUPS_MAX.
 const maxGroups = 65536
 
-func between(least, most int) string { return fmt.Sprintf("must be between %d and %d", least, most) }
+func between(lowest, highest int) string {
+	return fmt.Sprintf("must be between %d and %d", lowest, highest)
+}
 
 func validID(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 

@@ -48,7 +48,8 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 	return errs
 }
 
-// umask must not remove the user's own permissions: without them Jupyter could not read its own files.
+// umask matches the allowed values. A umask must not remove the user's own permissions: without them Jupyter could not read
+// its own files.
 var umask = regexp.MustCompile(`^00[0-7]{2}$`)
 
 func validateUmask(text string, path *field.Path) field.ErrorList {

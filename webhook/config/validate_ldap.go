@@ -145,14 +145,14 @@ func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 func validateTimes(l *LDAP, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, f := range []struct {
-		key         string
-		value, most int
+		key            string
+		value, highest int
 	}{
 		{"waitMilliseconds", l.WaitMilliseconds, maxWait}, {"freshSeconds", l.FreshSeconds, 3600},
 		{"freshMissingSeconds", l.FreshMissingSeconds, 3600}, {"staleSeconds", l.StaleSeconds, 86400},
 	} {
-		if f.value < 1 || f.value > f.most {
-			errs = append(errs, field.Invalid(path.Child(f.key), f.value, between(1, f.most)))
+		if f.value < 1 || f.value > f.highest {
+			errs = append(errs, field.Invalid(path.Child(f.key), f.value, between(1, f.highest)))
 		}
 	}
 	return errs

@@ -45,7 +45,7 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 		errs = append(errs, directoryMountPath(at.Child("mountPath"), &dir)...)
 		wrong := validateSubPath(s, at.Child("subPath"), dir)
 		if len(wrong) == 0 {
-			wrong = apartOnClaim(s.Directories, i, path)
+			wrong = denyDirectoryOverlap(s.Directories, i, path)
 		}
 		errs = append(errs, wrong...)
 		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
@@ -67,7 +67,7 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 		return wrong
 	}
 	why := snapshotFault(dir.SubPath)
-	if dir.ClaimName == "" && s.Home.meets(dir.SubPath) {
+	if dir.ClaimName == "" && s.Home.overlapsHome(dir.SubPath) {
 		why = fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", s.Home)
 	}
 	if why != "" {
@@ -76,13 +76,13 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	return nil
 }
 
-// apartOnClaim denies a directory that is the same as an earlier one of the list on the same claim, or inside it, or around
-// it. It ignores case, because some shares ignore case.
-func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
+// denyDirectoryOverlap denies directory i of the list if it overlaps with an earlier one on the same claim: the two are the
+// same directory, or one contains the other. It ignores case, because some shares ignore case.
+func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
 		missing := list[j].ClaimName == "" && other == ""
-		if list[i].ClaimName == list[j].ClaimName && !missing && HomePattern(dir).meets(other) {
+		if list[i].ClaimName == list[j].ClaimName && !missing && HomePattern(dir).overlapsHome(other) {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
 				"directory would be seen with the access of the other", path.Index(j).Child("subPath"),
 				cmp.Or(other, "the whole of the claim")))}

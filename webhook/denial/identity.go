@@ -15,11 +15,11 @@ func IdentityDenied(name string, why error) Denial {
 
 // TooManyGroups denies a user with more groups than a Pod may have. It does not say how many, because the requester may
 // have no access to that user.
-func TooManyGroups(name string, most int) Denial {
+func TooManyGroups(name string, limit int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"silently ignore the rest: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
 		"numbers, or, where the share uses Kerberos or its server looks groups up by itself (manage-gids), a higher "+
-		"identity.maxGroups", name, most, most)
+		"identity.maxGroups", name, limit, limit)
 }
 
 // IdentityUnknown denies a user whom no source knows, where the identity must be known at admission.
@@ -116,7 +116,7 @@ func ImageGroupForeign(field string, gid int64, why string) Denial {
 const NotBesideTheShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
 
 // NoFurtherGroup returns why a user with the maximum number of groups gets no group of the image.
-func NoFurtherGroup(name string, most int) string {
+func NoFurtherGroup(name string, limit int) string {
 	return fmt.Sprintf("%s already has the %d groups that a pod may have, and NFS would silently ignore one more",
-		name, most)
+		name, limit)
 }

@@ -43,6 +43,6 @@ func BaseURLNotLiteral(variable string) string {
 }
 
 // BaseURLTooLong says that the base URL has more than most bytes.
-func BaseURLTooLong(most int) string {
-	return fmt.Sprintf("the base URL is longer than %d bytes", most)
+func BaseURLTooLong(limit int) string {
+	return fmt.Sprintf("the base URL is longer than %d bytes", limit)
 }

@@ -34,31 +34,31 @@ func TooLarge(limit int64) Denial {
 }
 
 // TooManyChanges denies a Pod whose patch would have too many operations, such as one with thousands of HOME variables.
-func TooManyChanges(operations, most int) Denial {
+func TooManyChanges(operations, limit int) Denial {
 	return unprocessable("TooManyChanges", "", "the pod needs %d changes, and the webhook makes at most %d: look for a variable "+
-		"or mount that is repeated many times", operations, most)
+		"or mount that is repeated many times", operations, limit)
 }
 
 // TooMany denies a list that is longer than the webhook reads.
-func TooMany(field string, have, most int) Denial {
-	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
+func TooMany(field string, have, limit int) Denial {
+	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
 // TooManyNames denies a Pod with a map that has more keys than the webhook reads.
-func TooManyNames(have, most int) Denial {
+func TooManyNames(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
-		"notebook has at most %d: leave some out", have, most)
+		"notebook has at most %d: leave some out", have, limit)
 }
 
 // TooManyInAll denies containers whose lists have too many elements in total.
-func TooManyInAll(field string, most int) Denial {
+func TooManyInAll(field string, limit int) Denial {
 	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
-		"%d elements in total: leave some out", most)
+		"%d elements in total: leave some out", limit)
 }
 
 // PathTooLong denies a path over the limit of Linux.
-func PathTooLong(field string, have, most int) Denial {
-	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, most)
+func PathTooLong(field string, have, limit int) Denial {
+	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, limit)
 }
 
 // Internal denies a Pod after a fault of the webhook. The cause is only in the log, under the uid of the review.

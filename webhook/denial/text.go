@@ -14,12 +14,12 @@ func AnnotationField(key string) string {
 // shorten cuts text from the Pod, so that it cannot fill the message. The caller quotes it.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns the text, or its beginning and a … if the text has more than most bytes.
-func Cut(s string, most int) string {
-	if len(s) <= most {
+// Cut returns the text if it is at most limit bytes long. Otherwise it returns the beginning of the text, and a …
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
 // Printable returns text from the Pod for a sentence that does not quote it: unchanged if it is plain, quoted if it could
@@ -48,15 +48,15 @@ func PrintableText(text string) string {
 	return b.String()
 }
 
-// Wrap breaks a text between words into lines of no more than most bytes, and returns at least one line. A longer word gets
-// its own line.
-func Wrap(text string, most int) (lines []string) {
+// Wrap wraps a text between words into lines of at most limit bytes, and returns at least one line. A longer word gets its
+// own line.
+func Wrap(text string, limit int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word
-		case len(line)+1+len(word) > most:
+		case len(line)+1+len(word) > limit:
 			lines = append(lines, line)
 			line = word
 		default:
@@ -75,12 +75,12 @@ func oneLine(err error) string {
 }
 
 func list(names []string) string {
-	const most = 8
-	told := make([]string, 0, most)
-	for _, name := range names[:min(len(names), most)] {
+	const limit = 8
+	told := make([]string, 0, limit)
+	for _, name := range names[:min(len(names), limit)] {
 		told = append(told, Printable(name))
 	}
-	if more := len(names) - most; more > 0 {
+	if more := len(names) - limit; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(told, ", "), more)
 	}
 	return strings.Join(told, ", ")

@@ -15,10 +15,10 @@ func FSGroupTaken(gid int64, volumes []string) string {
 }
 
 // GroupsCut warns that a Pod lacks some of the user's groups.
-func GroupsCut(name string, most int) string {
+func GroupsCut(name string, limit int) string {
 	return fmt.Sprintf("the pod gets only the %d supplementary groups of %s with the lowest numbers, and cannot access "+
 		"files of the "+
-		"others (identity.tooManyGroups: Cut)", most, name)
+		"others (identity.tooManyGroups: Cut)", limit, name)
 }
 
 // GroupsLeftOut warns that a Pod lacks the user's supplementary groups below the floor. It does not name them, because a

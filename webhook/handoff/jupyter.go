@@ -48,11 +48,11 @@ type classes = map[string]traits
 
 type traits = map[string]json.RawMessage
 
-// listening are the traits that set where a server listens.
-var listening = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
+// listenTraits are the traits that set where a server listens.
+var listenTraits = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
 // SetsWhereItListens reports whether a trait sets where a server listens, which the webhook decides.
-func SetsWhereItListens(trait string) bool { return slices.Contains(listening, trait) }
+func SetsWhereItListens(trait string) bool { return slices.Contains(listenTraits, trait) }
 
 // UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that it starts. Jupyter has no trait
 // for it.
@@ -63,7 +63,7 @@ func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" +
 func forServer(all classes) classes {
 	all = maps.Clone(all)
 	old := traits{}
-	for _, name := range listening {
+	for _, name := range listenTraits {
 		if value, ok := all["ServerApp"][name]; ok {
 			old[name] = value
 		}

@@ -68,9 +68,9 @@ func New(uid, gid int64, groups []int64) Identity {
 	return Identity{UID: uid, GID: gid, Groups: groups}
 }
 
-// WithGroups returns the identity with at most most groups: those with the lowest numbers.
-func (id Identity) WithGroups(most int) Identity {
-	return id.with(id.Groups[:min(len(id.Groups), most)])
+// WithGroups returns the identity with at most limit groups: those with the lowest numbers.
+func (id Identity) WithGroups(limit int) Identity {
+	return id.with(id.Groups[:min(len(id.Groups), limit)])
 }
 
 // with returns the identity with other groups.

@@ -10,12 +10,12 @@ import (
 // This file finds out what a container runs from its command line alone, without its image. It reads the command line as
 // the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
 
-// runs is whether a command line or an image runs Jupyter.
-type runs int
+// programKind is the result for a command line or an image: does it run Jupyter?
+type programKind int
 
 const (
 	// runsUnknown means that the command line names no program.
-	runsUnknown runs = iota
+	runsUnknown programKind = iota
 	// runsJupyter means a Jupyter server.
 	runsJupyter
 	// runsOther means a program that is not a Jupyter server.
@@ -26,7 +26,7 @@ const (
 
 // started is the result of reading a command line.
 type started struct {
-	what runs
+	kind programKind
 	// argv is the program with its arguments, without its launchers.
 	argv []string
 	// script reports whether argv comes from a shell script.
@@ -62,14 +62,14 @@ var launchers = map[string]launcher{
 	"pixi": packageManager, "poetry": packageManager, "pipenv": packageManager,
 }
 
-// servers are the commands that start a Jupyter server, unless their arguments say otherwise (noServer).
-var servers = []string{
+// serverCommands are the commands that start a Jupyter server, unless their arguments say otherwise (noServer).
+var serverCommands = []string{
 	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
 	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
 }
 
-// others are commands that are not a Jupyter server.
-var others = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
+// otherPrograms are commands that are not a Jupyter server.
+var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
 
@@ -111,29 +111,29 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 		case shell.MatchString(name):
 			script, ok := shellScript(rest)
 			if !ok {
-				s.what = runsOther
+				s.kind = runsOther
 				if len(rest) > 0 {
-					s.what = runsUnclear
+					s.kind = runsUnclear
 				}
 				return s
 			}
 			if s.argv, ok = lastCommand(script, value); !ok {
-				s.what, s.argv = runsUnclear, nil
+				s.kind, s.argv = runsUnclear, nil
 				return s
 			}
 			s.script = true
 		case launches:
 			if s.argv = l.skip(rest); s.argv == nil {
-				s.what = runsUnclear
+				s.kind = runsUnclear
 				return s
 			}
 		default:
-			s.what = program(name, rest)
+			s.kind = program(name, rest)
 			return s
 		}
 		s.assign()
 	}
-	s.what = runsUnclear
+	s.kind = runsUnclear
 	return s
 }
 
@@ -170,9 +170,9 @@ func (l launcher) skip(args []string) []string {
 }
 
 // program returns what a program runs that is not a launcher.
-func program(name string, args []string) runs {
+func program(name string, args []string) programKind {
 	switch {
-	case slices.Contains(servers, name):
+	case slices.Contains(serverCommands, name):
 		if noServer(args) {
 			return runsOther
 		}
@@ -184,14 +184,14 @@ func program(name string, args []string) runs {
 		return runsOther
 	case python.MatchString(name):
 		return pythonProgram(args)
-	case slices.Contains(others, name):
+	case slices.Contains(otherPrograms, name):
 		return runsOther
 	}
 	return runsUnclear
 }
 
 // pythonProgram returns what python runs: a module or a script.
-func pythonProgram(args []string) runs {
+func pythonProgram(args []string) programKind {
 	valued := []string{"-W", "-X"}
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		option := args[0]

@@ -31,31 +31,31 @@ type groupsPiece struct {
 	primary int64
 	// image are the groups that a Pod may ask for. If beside is not empty, it is the reason why this Pod may have none of
 	// them.
-	image  []int64
-	beside string
-	most   int
-	strict bool
+	image     []int64
+	beside    string
+	maxGroups int
+	strict    bool
 	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
-	// again are the volumes of the share that share.go denies. The warning about fsGroup does not name them.
-	again []string
+	// deniedVolumes are the volumes of the share that share.go denies. The warning about fsGroup does not name them.
+	deniedVolumes []string
 }
 
 const policyStrict = "Strict"
 
 func (in *planning) planGroups() groupsPiece {
 	p := groupsPiece{
-		user:   in.facts.User.String(),
-		strict: in.planner.config.Identity.StrictSupplementalGroups,
-		ours:   in.ourVolumes(),
-		again:  in.again,
+		user:          in.facts.User.String(),
+		strict:        in.planner.config.Identity.StrictSupplementalGroups,
+		ours:          in.ourVolumes(),
+		deniedVolumes: in.deniedVolumes,
 	}
 	if in.identity != nil {
 		p.groups = in.identity.Groups
 		p.primary = in.identity.GID
 		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
-		p.image, p.most = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
+		p.image, p.maxGroups = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
 			p.beside = denial.NotBesideTheShare
 		}
@@ -90,7 +90,7 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	switch {
 	case !p.keepsFSGroup:
 		c.removeField(field, true)
-		if served := p.served(document); len(served) > 0 {
+		if served := p.fsGroupVolumes(document); len(served) > 0 {
 			c.warn(denial.FSGroupTaken(gid, served))
 		}
 	case gid == p.primary || slices.Contains(p.groups, gid):
@@ -115,8 +115,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 			foreign = append(foreign, denial.GroupForeign(field, gid, p.user))
 		case p.beside != "":
 			foreign = append(foreign, denial.ImageGroupForeign(field, gid, p.beside))
-		case len(want) >= p.most:
-			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoFurtherGroup(p.user, p.most)))
+		case len(want) >= p.maxGroups:
+			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoFurtherGroup(p.user, p.maxGroups)))
 		default:
 			want = append(want, gid)
 		}
@@ -124,11 +124,11 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may write to
-// an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
-func (p groupsPiece) served(pod *pod.Pod) (names []string) {
+// fsGroupVolumes returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may
+// write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
+func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.again, v.Name) {
+		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.deniedVolumes, v.Name) {
 			names = append(names, v.Name)
 		}
 	}

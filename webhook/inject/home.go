@@ -31,9 +31,9 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 			Name: in.planner.config.Share.VolumeName, MountPath: in.planner.config.Share.MountPath,
 		}})
 	} else {
-		mounts = append(mounts, in.homeAt(in.homeOnShare))
+		mounts = append(mounts, in.homeMount(in.homeOnShare))
 	}
-	mounts = append(mounts, in.homeAt(in.home))
+	mounts = append(mounts, in.homeMount(in.home))
 
 	var left []string
 	for i := range in.planner.config.Share.Directories {

@@ -49,7 +49,7 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 		}
 		name = strings.TrimSpace(name)
 		at, container := in.containerNamed(name)
-		if why := in.noHomeIn(name, container); why != "" {
+		if why := in.whyNoHome(name, container); why != "" {
 			denials = append(denials, denial.HomeInUnusable(homeInAnnotation, name, why))
 			continue
 		}
@@ -74,8 +74,8 @@ func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	return "", nil
 }
 
-// noHomeIn returns why a container cannot have the home; empty if it can.
-func (in *planning) noHomeIn(name string, c *pod.Container) string {
+// whyNoHome returns why the annotation may not give a container the home; empty if it may.
+func (in *planning) whyNoHome(name string, c *pod.Container) string {
 	switch {
 	case name == "":
 		return denial.HomeInEmpty
@@ -87,14 +87,14 @@ func (in *planning) noHomeIn(name string, c *pod.Container) string {
 		return denial.HomeInNotebook
 	case isProxy(c):
 		return denial.HomeInProxy
-	case haveHome(in.homeIn, c):
+	case hasHome(in.homeIn, c):
 		return denial.HomeInTwice
 	}
 	return ""
 }
 
-// haveHome reports whether a container is one of the other containers that have the home.
-func haveHome(homeIn []homeContainer, c *pod.Container) bool {
+// hasHome reports whether a container is one of the other containers that have the home.
+func hasHome(homeIn []homeContainer, c *pod.Container) bool {
 	return slices.ContainsFunc(homeIn, func(h homeContainer) bool { return h.container == c })
 }
 
@@ -108,7 +108,7 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 			homeAlone: true,
 		}
 		for _, at := range []string{in.homeOnShare, in.home} {
-			mounts.want = append(mounts.want, in.homeAt(at))
+			mounts.want = append(mounts.want, in.homeMount(at))
 		}
 		if len(h.container.VolumeDevices) > 0 {
 			mounts.nestedIn = nestedPaths(h.container)
@@ -119,8 +119,8 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 	return p
 }
 
-// homeAt returns the mount of the home at a path.
-func (in *planning) homeAt(mountPath string) wantedMount {
+// homeMount returns the mount of the home at a path.
+func (in *planning) homeMount(mountPath string) wantedMount {
 	return wantedMount{what: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
 		Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: in.subPath,
 	}}

@@ -28,7 +28,7 @@ var (
 const foundation = "docker-stacks-foundation"
 
 // imageRuns returns what an image without a command runs.
-func imageRuns(image *string) runs {
+func imageRuns(image *string) programKind {
 	if image == nil {
 		return runsUnknown
 	}

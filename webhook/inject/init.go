@@ -133,7 +133,7 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
 	if whole := in.pod.Spec.Resources; !whole.Empty() {
-		return fitting(want, whole)
+		return fitInto(want, whole)
 	}
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want

@@ -16,8 +16,8 @@ import (
 
 // jupyterServer is what the Pod shows of its Jupyter server, without the image.
 type jupyterServer struct {
-	// what is what the notebook container runs; runsUnknown if that depends on an image that the webhook does not know.
-	what runs
+	// kind is what the notebook container runs; runsUnknown if that depends on an image that the webhook does not know.
+	kind programKind
 	// port and base are the port and the base URL on which Jupyter listens. If the port is not known, port is 0 and why is the
 	// reason.
 	port int32
@@ -33,7 +33,7 @@ type jupyterServer struct {
 }
 
 // mayStart reports whether Jupyter starts, or may start because the image is not known.
-func (s jupyterServer) mayStart() bool { return s.what == runsJupyter || s.what == runsUnknown }
+func (s jupyterServer) mayStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
 // findServer reads the command line and the environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
@@ -44,7 +44,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 		}
 		return in.envValue(name)
 	}
-	found := jupyterServer{what: in.whatStarts(s, start, env)}
+	found := jupyterServer{kind: in.whatStarts(s, start, env)}
 	argv := start.argv
 	// The start scripts of docker-stacks put NOTEBOOK_ARGS before the arguments, and split it as a shell does.
 	before, readable := words(env("NOTEBOOK_ARGS").value)
@@ -112,11 +112,11 @@ func (in *planning) readStart(c *pod.Container) started {
 
 // whatStarts returns what the notebook container runs. The first of these that shows it counts: the annotation, the command
 // line, the configuration, a hub, the image.
-func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) runs {
-	ownStart := start.what == runsUnknown
+func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) programKind {
+	ownStart := start.kind == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
 		if ownStart || len(start.argv) > 0 && strings.HasPrefix(path.Base(start.argv[0]), "start-notebook.") {
-			start.what, ownStart = runsUnclear, false
+			start.kind, ownStart = runsUnclear, false
 		}
 	}
 	switch {
@@ -125,7 +125,7 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 	case env(kernelVariable).set:
 		return runsOther
 	case !ownStart:
-		return start.what
+		return start.kind
 	}
 	byImage := imageRuns(in.notebook.Image)
 	if byImage == runsOther {
@@ -133,7 +133,7 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 	}
 	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
 		configured := in.planner.starts[i].start
-		if readCommand(slices.Concat(configured.Entrypoint, configured.Command), nil).what == runsOther {
+		if readCommand(slices.Concat(configured.Entrypoint, configured.Command), nil).kind == runsOther {
 			return runsOther
 		}
 		return runsJupyter

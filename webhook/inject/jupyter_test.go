@@ -13,7 +13,7 @@ import (
 
 // TestWhatACommandLineRuns reads command lines as a shell would split them.
 func TestWhatACommandLineRuns(t *testing.T) {
-	for line, want := range map[string]runs{
+	for line, want := range map[string]programKind{
 		"":                                                 runsUnknown, // the start of the image
 		"start-notebook.py":                                runsJupyter,
 		"start-notebook.sh --foo":                          runsJupyter,
@@ -85,20 +85,20 @@ func TestWhatACommandLineRuns(t *testing.T) {
 	} {
 		argv, ok := words(line)
 		assert.True(t, ok, line)
-		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).what, line)
+		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).kind, line)
 	}
 }
 
 // TestLaunchersWithoutEnd checks that a long command line does not keep the webhook busy.
 func TestLaunchersWithoutEnd(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
-	assert.Equal(t, runsUnclear, readCommand(argv, nil).what)
+	assert.Equal(t, runsUnclear, readCommand(argv, nil).kind)
 	long := "jupyter lab " + strings.Repeat("x", 1<<20)
-	assert.Equal(t, runsUnclear, readCommand([]string{"sh", "-c", long}, nil).what)
+	assert.Equal(t, runsUnclear, readCommand([]string{"sh", "-c", long}, nil).kind)
 }
 
 func TestWhatAnImageRuns(t *testing.T) {
-	for image, want := range map[string]runs{
+	for image, want := range map[string]programKind{
 		"quay.io/jupyter/base-notebook:2025-01-01":       runsJupyter,
 		"jupyter/minimal-notebook":                       runsJupyter,
 		"quay.io/jupyterhub/k8s-singleuser-sample:4.4.0": runsJupyter,

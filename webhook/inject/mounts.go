@@ -51,8 +51,8 @@ type mountsPiece struct {
 	warnings  []string
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
 	startsAsRoot, seesMore bool
-	// again are the volumes of the share that share.go denies. Their mounts get no denial of their own.
-	again []string
+	// deniedVolumes are the volumes of the share that share.go denies. Their mounts get no denial of their own.
+	deniedVolumes []string
 	// homeAlone reports whether the container has the home and no directories.
 	homeAlone bool
 	// home and homeOnShare are the two paths of the home.
@@ -76,10 +76,10 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	}
 	p := mountsPiece{
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		startsAsRoot: in.discovery == config.DiscoveryAtStart,
-		seesMore:     in.seesMoreThanHome(),
-		again:        in.again,
-		home:         in.home, homeOnShare: in.homeOnShare,
+		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
+		seesMore:      in.seesMoreThanHome(),
+		deniedVolumes: in.deniedVolumes,
+		home:          in.home, homeOnShare: in.homeOnShare,
 		homeIn: in.homeIn,
 	}
 	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
@@ -116,7 +116,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
 		case container == p.notebook:
 			p.reconcileNotebook(byHand, c)
-		case isInit(at, container), haveHome(p.homeIn, container):
+		case isInit(at, container), hasHome(p.homeIn, container):
 		default:
 			p.denyForeign(at.Pointer, container, c)
 		}
@@ -152,7 +152,7 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			}
 			continue
 		}
-		if !slices.Contains(p.again, have.Name) {
+		if !slices.Contains(p.deniedVolumes, have.Name) {
 			p.denyMountInTheWay(field, have.MountPath, c)
 		}
 	}
@@ -182,7 +182,7 @@ func (p mountsPiece) foreignMount(field string, m pod.Mount) denial.Denial {
 // denyMountInTheWay denies a mount of the Pod's own whose path conflicts with one of our mounts.
 func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
-	if want, taken := p.taken(at); taken {
+	if want, taken := p.conflicting(at); taken {
 		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
@@ -282,8 +282,8 @@ func nestedPaths(c *pod.Container) (inside map[string]string) {
 	return inside
 }
 
-// taken returns the mount of ours that a clean path conflicts with.
-func (p mountsPiece) taken(at string) (wantedMount, bool) {
+// conflicting returns our mount that conflicts with a clean path.
+func (p mountsPiece) conflicting(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {
 			return want, true

@@ -40,7 +40,7 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	if at := byName(in.pod.Metadata.Annotations[defaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
-	if at, why, in.guessed = in.guessNotebook(); at < 0 {
+	if at, why, in.otherCandidates = in.guessNotebook(); at < 0 {
 		a := denial.ProxiesAlone(containers[0].Name, containerAnnotation)
 		return 0, "", &a
 	}
@@ -84,5 +84,5 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 func (in *planning) startsJupyter(c *pod.Container) bool {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	start := readCommand(argv, func(string) (string, bool) { return "", false })
-	return start.what == runsJupyter || start.what == runsUnknown && imageRuns(c.Image) == runsJupyter
+	return start.kind == runsJupyter || start.kind == runsUnknown && imageRuns(c.Image) == runsJupyter
 }

@@ -12,6 +12,10 @@
 // init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and
 // accounts.go (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go
 // and jovyan.go.
+//
+// To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the list
+// above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to meddling in
+// webhook/ownership_test.go; write the golden files again (UPDATE_GOLDEN=1).
 package inject
 
 import (
@@ -128,16 +132,16 @@ type planning struct {
 	notebookAt pod.Pointer
 	// homeIn are the other containers that have the home.
 	homeIn []homeContainer
-	// guessed are the names of further candidates for the notebook container.
-	guessed []string
+	// otherCandidates are the names of further candidates for the notebook container.
+	otherCandidates []string
 	// home is the value of HOME in the notebook container.
 	home string
 	// subPath is the home, relative to the share's root; empty if it is unknown. parent is the directory above it on the
 	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
 	// in the notebook container.
 	subPath, parent, homes, homeOnShare string
-	// again are the names of the volumes that use the share's claim under a name other than ours.
-	again []string
+	// deniedVolumes are the names of the volumes that use the share's claim under a name other than ours.
+	deniedVolumes []string
 	// identityEnv are the variables that name the user (env.go).
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
@@ -222,7 +226,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
-	in.again = in.shareAgain()
+	in.deniedVolumes = in.otherShareVolumes()
 	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
@@ -303,8 +307,8 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 
 // warnings returns the warnings that belong to no single piece.
 func (in *planning) warnings() (warnings []string) {
-	if len(in.guessed) > 0 {
-		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, containerAnnotation))
+	if len(in.otherCandidates) > 0 {
+		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {

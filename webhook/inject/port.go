@@ -16,8 +16,8 @@ type portPiece struct {
 	at   pod.Pointer
 	has  bool
 	want *pod.Port
-	// left is why no port is added.
-	left string
+	// leftOut is why no port is added.
+	leftOut string
 }
 
 func (in *planning) planPort() portPiece {
@@ -25,11 +25,11 @@ func (in *planning) planPort() portPiece {
 	switch {
 	case p.has:
 	case !in.jupyter.mayStart():
-		p.left = denial.NoJupyter
+		p.leftOut = denial.NoJupyter
 	case in.jupyter.port == 0:
-		p.left = denial.NoListening
+		p.leftOut = denial.NoListening
 	case in.portTaken(in.jupyter.port):
-		p.left = denial.PortTaken
+		p.leftOut = denial.PortTaken
 	default:
 		p.want = &pod.Port{Name: portName, ContainerPort: in.jupyter.port, Protocol: "TCP"}
 	}
@@ -52,5 +52,5 @@ func (in *planning) portTaken(number int32) bool {
 
 func (p portPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.at, true, "ports"}
-	c.offerDefault(m, p.has, p.left, func() { c.appendTo(thePods, m.at(), 0, p.want) })
+	c.offerDefault(m, p.has, p.leftOut, func() { c.appendTo(thePods, m.at(), 0, p.want) })
 }

@@ -32,15 +32,15 @@ type probesPiece struct {
 
 // wantedProbe is one of the three probes; left is why it is not added, and empty if it is added.
 type wantedProbe struct {
-	want pod.HTTPProbe
-	left string
+	want    pod.HTTPProbe
+	leftOut string
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
 	p := probesPiece{at: in.notebookAt, notebook: in.notebook}
 	timing := in.planner.config.Notebook.Probes
 	p.warnings = in.jupyter.warnings
-	switch what := in.jupyter.what; {
+	switch what := in.jupyter.kind; {
 	case s.probes == "off":
 		p.leaveAll(denial.TurnedOffByPod)
 	case what == runsOther:
@@ -56,7 +56,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 	default:
 		p.add(in.jupyter, timing)
 		if what == runsUnknown {
-			p.startup.left, p.liveness.left = denial.StartUnknown, denial.StartUnknown
+			p.startup.leftOut, p.liveness.leftOut = denial.StartUnknown, denial.StartUnknown
 			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, probesAnnotation))
 		}
 	}
@@ -71,7 +71,7 @@ func (p *probesPiece) warn(c *pod.Container, warning string) {
 }
 
 func (p *probesPiece) leaveAll(why string) {
-	p.startup.left, p.readiness.left, p.liveness.left = why, why, why
+	p.startup.leftOut, p.readiness.leftOut, p.liveness.leftOut = why, why, why
 }
 
 // add plans the configured probes.
@@ -83,7 +83,7 @@ func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	}{{&p.startup, timing.Startup}, {&p.readiness, timing.Readiness}, {&p.liveness, timing.Liveness}} {
 		one.probe.want = withTiming(wanted, one.timing)
 		if !one.timing.Enabled {
-			one.probe.left = denial.TurnedOffByConfig
+			one.probe.leftOut = denial.TurnedOffByConfig
 		}
 	}
 }
@@ -122,6 +122,6 @@ func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
 		{"livenessProbe", p.notebook.LivenessProbe, p.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		c.offerDefault(m, probe.have != nil, probe.left, func() { putField(c, thePods, m, nil, probe.want) })
+		c.offerDefault(m, probe.have != nil, probe.leftOut, func() { putField(c, thePods, m, nil, probe.want) })
 	}
 }

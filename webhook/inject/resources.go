@@ -25,13 +25,13 @@ type resourcesPiece struct {
 	container pod.Pointer
 	have      *pod.Resources
 	want      pod.Resources
-	// left is why no resources are added.
-	left string
+	// leftOut is why no resources are added.
+	leftOut string
 }
 
 func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{container: in.notebookAt, have: in.notebook.Resources}
-	p.want, p.left = in.wantedResources()
+	p.want, p.leftOut = in.wantedResources()
 	return p
 }
 
@@ -46,11 +46,14 @@ func (in *planning) wantedResources() (want pod.Resources, left string) {
 		return pod.Resources{}, denial.TurnedOffByConfig
 	}
 	have, configured := in.notebook.Resources, in.planner.resources
-	return pod.Resources{Requests: missing(have, configured.Requests), Limits: missing(have, configured.Limits)}, ""
+	return pod.Resources{
+		Requests: missingQuantities(have, configured.Requests),
+		Limits:   missingQuantities(have, configured.Limits),
+	}, ""
 }
 
-// missing returns the configured quantities for which the container has neither a request nor a limit.
-func missing(r *pod.Resources, configured pod.Quantities) pod.Quantities {
+// missingQuantities returns the configured quantities for which the container has neither a request nor a limit.
+func missingQuantities(r *pod.Resources, configured pod.Quantities) pod.Quantities {
 	if r == nil || len(r.Requests)+len(r.Limits) == 0 {
 		return configured
 	}
@@ -97,9 +100,9 @@ func (in *planning) guaranteed() bool {
 	return in.pod.Spec.Resources.Empty()
 }
 
-// fitting returns a container's resources, reduced to the Pod-level resources: the API server denies a container with larger
-// ones. A limit without a request is a request too.
-func fitting(container, whole *pod.Resources) *pod.Resources {
+// fitInto returns a container's resources, reduced so that they do not exceed the Pod-level resources: the API server
+// denies a container with larger ones. A limit without a request is a request too.
+func fitInto(container, whole *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)
 	maps.Copy(fits.Requests, container.Requests)
@@ -112,14 +115,14 @@ func fitting(container, whole *pod.Resources) *pod.Resources {
 	return &fits
 }
 
-// smaller returns the smaller of two quantities. It returns of if other is missing, or if one of them is no quantity, which
-// the API server denies.
-func smaller(of, other jsontext.Value) jsontext.Value {
+// smaller returns the smaller of two quantities. It returns the first if the second is missing, or if one of them is no
+// quantity, which the API server denies.
+func smaller(first, second jsontext.Value) jsontext.Value {
 	var a, b resource.Quantity
-	if other == nil || a.UnmarshalJSON(of) != nil || b.UnmarshalJSON(other) != nil || a.Cmp(b) <= 0 {
-		return of
+	if second == nil || a.UnmarshalJSON(first) != nil || b.UnmarshalJSON(second) != nil || a.Cmp(b) <= 0 {
+		return first
 	}
-	return other
+	return second
 }
 
 // isGuaranteed reports whether the resource has a limit, and no request below the limit.
@@ -139,8 +142,8 @@ func isGuaranteed(r *pod.Resources, name string) bool {
 
 func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	has := p.left == "" && p.want.Empty() || p.left != "" && !p.have.Empty()
-	c.offerDefault(m, has, p.left, func() { putResources(c, m.at(), p.have, &p.want) })
+	has := p.leftOut == "" && p.want.Empty() || p.leftOut != "" && !p.have.Empty()
+	c.offerDefault(m, has, p.leftOut, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
 // putResources adds what is missing. It also keeps fields of the resources that this build does not know.

@@ -30,7 +30,7 @@ func TestOursFitsIntoThePod(t *testing.T) {
 			var container, whole pod.Resources
 			require.NoError(t, json.Unmarshal([]byte(c.container), &container))
 			require.NoError(t, json.Unmarshal([]byte(c.whole), &whole))
-			got, err := json.Marshal(fitting(&container, &whole))
+			got, err := json.Marshal(fitInto(&container, &whole))
 			require.NoError(t, err)
 			assert.JSONEq(t, c.want, string(got))
 		})

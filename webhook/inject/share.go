@@ -22,8 +22,9 @@ import (
 
 type sharePiece struct {
 	want []pod.Volume
-	// closed are the claims that this Pod may not have. With discovery at admission there are none.
-	closed []string
+	// closedClaims are the claims that this Pod may not use: the further claims with discovery at start, none with
+	// discovery at admission.
+	closedClaims []string
 	// ofHub reports whether a hub created the Pod. Its user cannot change the volumes.
 	ofHub bool
 }
@@ -42,11 +43,11 @@ func (in *planning) planShare() sharePiece {
 	if in.discovery == config.DiscoveryAtAdmission {
 		return sharePiece{want: all, ofHub: ofHub}
 	}
-	return sharePiece{want: all[:1], closed: in.planner.further, ofHub: ofHub}
+	return sharePiece{want: all[:1], closedClaims: in.planner.further, ofHub: ofHub}
 }
 
-// shareAgain returns the names of the volumes that use the share's claim under a name other than ours. They are denied.
-func (in *planning) shareAgain() (names []string) {
+// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours. They are denied.
+func (in *planning) otherShareVolumes() (names []string) {
 	share := in.planner.config.Share
 	for _, v := range in.pod.Spec.Volumes {
 		if v.Name != share.VolumeName && v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == share.ClaimName {
@@ -60,7 +61,7 @@ func (p sharePiece) reconcile(document *pod.Pod, c *changes) {
 	for i := range p.want {
 		p.reconcileVolume(&p.want[i], i == 0, document, c)
 	}
-	for _, claim := range p.closed {
+	for _, claim := range p.closedClaims {
 		for i, v := range document.Spec.Volumes {
 			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim {
 				c.deny(denial.ClaimClosed(pod.VolumesPath.Index(i).Field(), claim))

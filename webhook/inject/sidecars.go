@@ -30,7 +30,7 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
-		if c == in.notebook || isInit(at, c) || haveHome(in.homeIn, c) || in.isUser(c) {
+		if c == in.notebook || isInit(at, c) || hasHome(in.homeIn, c) || in.isUser(c) {
 			continue
 		}
 		if len(denials) >= maxDenials {
@@ -61,11 +61,13 @@ func (in *planning) isUser(c *pod.Container) bool {
 	if whole == nil {
 		whole = &pod.SpecSecurityContext{}
 	}
-	return effective(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
+	return effectivelyIs(s.RunAsUser, whole.RunAsUser, in.identity.UID) &&
+		effectivelyIs(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
-// effective reports whether the container's value is the wanted one. A container without a value has the Pod's.
-func effective(container, pod *int64, want int64) bool {
+// effectivelyIs reports whether the value that applies to a container is the wanted one. A container without its own value
+// has the Pod's.
+func effectivelyIs(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want
 	}

@@ -35,8 +35,8 @@ type startPiece struct {
 	exec     handoff.Exec
 	// image is the configured start of the container's image.
 	image handoff.ImageStart
-	// was is the wrapper that the command has already, if wasWrapped is true.
-	was        handoff.Exec
+	// wrapper is the wrapper that the command has already, if wasWrapped is true.
+	wrapper    handoff.Exec
 	wasWrapped bool
 }
 
@@ -57,7 +57,7 @@ func (in *planning) planStart() startPiece {
 			User: in.facts.User.String(), Home: in.home, Scratch: in.planner.config.Scratch.MountPath, JupyterConfig: true,
 		},
 	}
-	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
+	p.wrapper, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
 	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
 		p.image = in.planner.starts[i].start
 	}
@@ -100,7 +100,7 @@ func (p startPiece) reconcileDir(c *changes) string {
 		dir = *p.notebook.WorkingDir
 	}
 	if p.wasWrapped && (dir == "" || dir == "/") {
-		dir = p.was.WorkingDir
+		dir = p.wrapper.WorkingDir
 	}
 	m := member{p.at, true, "workingDir"}
 	elsewhere := inImagesHome(dir, p.home)

@@ -56,12 +56,12 @@ type List[T any] []T
 
 // UnmarshalJSONFrom decodes a list up to the limit for its type of element.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	most := maxOf[T]()
-	if d.PeekKind() != jsontext.KindBeginArray || most != maxContainers && isShort(d) {
+	limit := maxOf[T]()
+	if d.PeekKind() != jsontext.KindBeginArray || limit != maxContainers && isShort(d) {
 		// A null and a value that is not a list are decoded here too.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
-		if err == nil && len(*l) > most {
-			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: most}
+		if err == nil && len(*l) > limit {
+			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: limit}
 		}
 		return err
 	}
@@ -71,8 +71,8 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*l = nil
 	inAll := 0
 	for d.PeekKind() != jsontext.KindEndArray {
-		if len(*l) == most {
-			return countRest(d, most)
+		if len(*l) == limit {
+			return countRest(d, limit)
 		}
 		*l = append(*l, *new(T))
 		last := &(*l)[len(*l)-1]
@@ -113,14 +113,14 @@ const shortRest = 16 << 10
 
 // countRest counts the remaining elements without keeping them, and returns the TooLongError. An unreadable element is
 // reported instead.
-func countRest(d *jsontext.Decoder, most int) error {
-	at, have := d.StackPointer().Parent(), most
+func countRest(d *jsontext.Decoder, limit int) error {
+	at, have := d.StackPointer().Parent(), limit
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {
 		if err := d.SkipValue(); err != nil {
 			return err
 		}
 	}
-	return &TooLongError{Field: fieldOf(at), Have: have, Max: most}
+	return &TooLongError{Field: fieldOf(at), Have: have, Max: limit}
 }
 
 // fieldOf returns a pointer into the document as a field of the Pod, also if the Pod is in a review.
@@ -165,19 +165,19 @@ func checkNameCount(raw []byte) error {
 		return nil // each entry has at least a quoted letter, a colon, a value and a comma
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
-	most := 0
+	largest := 0
 	for {
 		token, err := d.ReadToken()
 		switch {
-		case errors.Is(err, io.EOF) && most > maxNames:
-			return &TooLongError{Have: most, Max: maxNames}
+		case errors.Is(err, io.EOF) && largest > maxNames:
+			return &TooLongError{Have: largest, Max: maxNames}
 		case err != nil:
 			return nil //nolint:nilerr // decoding the document reports this error
 		case token.Kind() == jsontext.KindEndArray:
 			continue
 		}
 		if kind, length := d.StackIndex(d.StackDepth()); kind == jsontext.KindBeginObject {
-			most = max(most, int(length/2))
+			largest = max(largest, int(length/2))
 		}
 	}
 }

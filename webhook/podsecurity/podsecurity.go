@@ -55,7 +55,7 @@ func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	return level
 }
 
-// looser returns the next less strict level.
+// looser returns the level below a level: the next less strict one.
 func looser(level api.Level) api.Level {
 	if level == api.LevelRestricted {
 		return api.LevelBaseline

@@ -20,7 +20,7 @@ func homesByField() *config.Config {
 	return c
 }
 
-func livesAt(home string, groups ...int64) found {
+func livesAt(home string, groups ...int64) identityFunc {
 	id := identity.New(5003, 6003, groups)
 	id.Home = home
 	return known(id)
@@ -30,7 +30,7 @@ func livesAt(home string, groups ...int64) found {
 // above it.
 func TestAHomeOfTheDirectoryService(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03", 680, 7001), nil)
-	made := e.made(t, notebook)
+	made := e.injected(t, notebook)
 	for _, part := range []string{
 		`"jupyter-user.io/home":"/hpc/home/q/qiang.guo03"`, `"jupyter-user.io/identity":"5003:6003:7001"`,
 		`"readOnly":true,"mountPath":"/data/hpc/home/q","subPath":"home/q"`,
@@ -78,18 +78,18 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 // gives 503 and does not blame the Pod.
 func TestAHomeFieldThatChanges(t *testing.T) {
 	const home = "/hpc/home/q/qiang.guo03"
-	made := newEdgeOf(t, homesByField(), livesAt(home), nil).made(t, notebook)
+	made := newEdgeOf(t, homesByField(), livesAt(home), nil).injected(t, notebook)
 	for name, c := range map[string]struct {
 		now    webhook.Identities
 		reason string
 	}{
 		"as before":                  {livesAt(home), ""},
-		"remembered is older":        {remembering{livesAt("/hpc/old/qiang.guo03"), livesAt(home)}, ""},
+		"remembered is older":        {cachedIdentities{livesAt("/hpc/old/qiang.guo03"), livesAt(home)}, ""},
 		"moved":                      {livesAt("/hpc/home/2/qiang.guo03"), "IdentityDiffers"},
 		"moved to where no home is":  {livesAt("/hpc/home/b/bob"), "IdentityDiffers"},
-		"moved, and remembered here": {remembering{livesAt(home), silent}, ""},
-		"gone":                       {found(unusable), "IdentityDiffers"},
-		"silent now":                 {remembering{livesAt("/hpc/old/qiang.guo03"), silent}, "IdentitySilent"},
+		"moved, and remembered here": {cachedIdentities{livesAt(home), silent}, ""},
+		"gone":                       {identityFunc(unusable), "IdentityDiffers"},
+		"silent now":                 {cachedIdentities{livesAt("/hpc/old/qiang.guo03"), silent}, "IdentitySilent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdgeOf(t, homesByField(), c.now, nil).post(t, "/verify", review(made))
@@ -106,7 +106,7 @@ func TestAHomeFieldThatChanges(t *testing.T) {
 // TestAForgedHome: a Pod is denied if its annotation, its mounts or both are for another home.
 func TestAForgedHome(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03"), nil)
-	made := e.made(t, notebook)
+	made := e.injected(t, notebook)
 	for name, c := range map[string]struct {
 		change []string
 		reason string
@@ -131,13 +131,13 @@ func TestAForgedHome(t *testing.T) {
 
 // TestAHomeWithoutAnIdentity: with homes from the directory service there is no discovery at start.
 func TestAHomeWithoutAnIdentity(t *testing.T) {
-	for _, identities := range []webhook.Identities{nil, found(nobodyKnown)} {
+	for _, identities := range []webhook.Identities{nil, identityFunc(nobodyKnown)} {
 		_, r := newEdgeOf(t, homesByField(), identities, nil).post(t, "/mutate", review(notebook))
 		assert.False(t, r.Response.Allowed)
 		assert.Equal(t, "IdentityUnknown", r.Response.Status.Reason)
 	}
 	plain := newEdge(t, known(identity.Identity{UID: 5003, GID: 6003}))
-	_, r := plain.post(t, "/verify", review(strings.Replace(plain.made(t, notebook), `"jupyter-user.io/config":`,
+	_, r := plain.post(t, "/verify", review(strings.Replace(plain.injected(t, notebook), `"jupyter-user.io/config":`,
 		`"jupyter-user.io/home":"/hpc/home/b/bob","jupyter-user.io/config":`, 1)))
 	assert.Equal(t, "Drifted", r.Response.Status.Reason, "with homes by pattern the Pod must not have the annotation")
 }

@@ -22,30 +22,30 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// found is a function that implements webhook.Identities.
-type found func(context.Context, user.Name) (*identity.Identity, error)
+// identityFunc is a function that implements webhook.Identities.
+type identityFunc func(context.Context, user.Name) (*identity.Identity, error)
 
-func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (f identityFunc) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f(ctx, name)
 }
 
 // FindUncached returns the same as Find: there is no cache.
-func (f found) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (f identityFunc) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f.Find(ctx, name)
 }
 
-// remembering has a cached result for Find, and another for FindUncached.
-type remembering struct{ found, now found }
+// cachedIdentities has a cached result for Find, and another for FindUncached.
+type cachedIdentities struct{ identityFunc, now identityFunc }
 
-func (r remembering) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return r.found(ctx, name)
+func (r cachedIdentities) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return r.identityFunc(ctx, name)
 }
 
-func (r remembering) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (r cachedIdentities) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return r.now(ctx, name)
 }
 
-func known(id identity.Identity) found {
+func known(id identity.Identity) identityFunc {
 	return func(context.Context, user.Name) (*identity.Identity, error) { return &id, nil }
 }
 
@@ -67,7 +67,7 @@ func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
 
 func TestSourcesAreAskedAboutTheUserInTheLabel(t *testing.T) {
 	var asked []string
-	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+	e := newEdge(t, identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		asked = append(asked, name.String())
 		return nil, nil
 	}))
@@ -93,7 +93,7 @@ func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
 // TestAnIdentityThatCannotBeFound: the denial has code 503, because the Pod is not at fault, and another attempt may succeed.
 // The cause is only in the log.
 func TestAnIdentityThatCannotBeFound(t *testing.T) {
-	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+	e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
 		return nil, errors.New("stat /share/home: stale file handle")
 	}))
 	_, r := e.post(t, "/mutate", review(notebook))
@@ -113,7 +113,7 @@ func TestAnIdentityThatCannotBeFound(t *testing.T) {
 
 // TestASlowSourceIsNotWaitedFor: there is a deadline, short enough for a response within a second.
 func TestASlowSourceIsNotWaitedFor(t *testing.T) {
-	e := newEdge(t, found(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
+	e := newEdge(t, identityFunc(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
 		deadline, ok := ctx.Deadline()
 		assert.True(t, ok)
 		assert.Less(t, time.Until(deadline), time.Second)
@@ -150,7 +150,7 @@ func TestAnIdentityUnderTheFloorIsDenied(t *testing.T) {
 // TestAPanicIsADenial: the code is 500, the log has the stack, and the next review is handled.
 func TestAPanicIsADenial(t *testing.T) {
 	broken := true
-	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+	e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
 		if broken {
 			panic(errors.New("the share fell off"))
 		}
@@ -185,7 +185,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	const (
 		knows, otherUID, otherGID, doesNotKnow, cannotUse, isSilent = "5003:6003:7001", "5004:6003:7001", "5003:6004", "unknown", "unusable", "silent"
 	)
-	says := map[string]found{
+	says := map[string]identityFunc{
 		knows: known(identity.New(5003, 6003, []int64{7001})), otherUID: known(identity.New(5004, 6003, []int64{7001})),
 		otherGID: known(identity.New(5003, 6004, nil)), doesNotKnow: nobodyKnown, isSilent: silent,
 		cannotUse: func(context.Context, user.Name) (*identity.Identity, error) {
@@ -194,7 +194,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	}
 	for _, sources := range append(rows(slices.Sorted(maps.Keys(says)), 2), rows(slices.Sorted(maps.Keys(says)), 3)...) {
 		t.Run(strings.Join(sources, " "), func(t *testing.T) {
-			var all []found
+			var all []identityFunc
 			for _, said := range sources {
 				all = append(all, says[said])
 			}
@@ -217,7 +217,7 @@ func TestSourcesMustAgree(t *testing.T) {
 			assert.Equal(t, reason == "", r.Response.Allowed)
 			assert.Equal(t, id, r.Response.AuditAnnotations["identity"], "GID and groups are those of the first")
 			if reason == "" {
-				_, r = e.post(t, "/verify", review(e.made(t, notebook)))
+				_, r = e.post(t, "/verify", review(e.injected(t, notebook)))
 				assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 			}
 		})
@@ -225,7 +225,7 @@ func TestSourcesMustAgree(t *testing.T) {
 }
 
 // agreeing returns two or three sources; the GID of the first counts.
-func agreeing(sources ...found) (all webhook.Agreeing) {
+func agreeing(sources ...identityFunc) (all webhook.Agreeing) {
 	names := []denial.Source{denial.DirectoryService, denial.Passwd, denial.Share}
 	for i, source := range sources {
 		all = append(all, webhook.Source{Name: names[i], Identities: source})
@@ -249,9 +249,9 @@ func rows(values []string, n int) [][]string {
 
 // TestWhatTheSourcesKnowIsNamed: the denial says what each source knows, and who can correct it.
 func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
-	at := func(uid int64) found { return known(identity.New(uid, 6003, nil)) }
+	at := func(uid int64) identityFunc { return known(identity.New(uid, 6003, nil)) }
 	for _, c := range []struct {
-		directory, passwd, share found
+		directory, passwd, share identityFunc
 		says                     string
 	}{
 		{at(5003), at(5003), at(5004), "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd has " +
@@ -276,7 +276,7 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	var asked sync.WaitGroup
 	asked.Add(3)
-	waits := found(func(context.Context, user.Name) (*identity.Identity, error) {
+	waits := identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
 		asked.Done()
 		asked.Wait()
 		return &identity.Identity{UID: 5003, GID: 6003}, nil
@@ -294,13 +294,13 @@ func TestAUserWhomNoSourceKnows(t *testing.T) {
 		discovery          config.Discovery
 		reason, restricted string
 	}{
-		"Auto, one source":         {found(nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
+		"Auto, one source":         {identityFunc(nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
 		"Auto, two sources":        {agreeing(nobodyKnown, nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
 		"Auto, no source":          {nil, config.DiscoveryAuto, "", "RestrictedNeedsIdentity"},
-		"AtAdmission, one source":  {found(nobodyKnown), config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
+		"AtAdmission, one source":  {identityFunc(nobodyKnown), config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
 		"AtAdmission, no source":   {nil, config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
-		"AtStart, source unasked":  {found(nobodyKnown), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
-		"AtStart, source is quiet": {found(silent), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+		"AtStart, source unasked":  {identityFunc(nobodyKnown), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+		"AtStart, source is quiet": {identityFunc(silent), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			configured := config.Default()

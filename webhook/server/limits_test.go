@@ -21,8 +21,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// longest fills a list with as many elements as fit into a body of the maximum size.
-func longest(element func(i int) string) string {
+// longestList fills a list with as many elements as fit into a body of the maximum size.
+func longestList(element func(i int) string) string {
 	var b strings.Builder
 	b.WriteByte('[')
 	for i := 0; b.Len() < 3_900_000; i++ {
@@ -39,37 +39,37 @@ func always(text string) func(int) string { return func(int) string { return tex
 
 // longestMap returns the longest map in the same way, for labels and annotations.
 func longestMap() string {
-	list := longest(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
+	list := longestList(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
 	return "{" + list[1:len(list)-1] + "}"
 }
 
 // tooMuch returns Pods of 3.9 MB, most of it in one list, with their denials.
 func tooMuch() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(notebookWith("", rest)) }
-	const most = ", and a notebook has at most %d: leave some out"
+	const tooManyMessage = ", and a notebook has at most %d: leave some out"
 	const keys = " keys, and a map of a notebook has at most 20000: leave some out"
 	pods := map[string]struct{ pod, field, message string }{
 		"containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
-			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
+			longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
 		"nothings as containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
-			longest(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
-		"init containers": {string(notebookWith(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(most, 200)},
-		"debug containers": {string(notebookWith(`"ephemeralContainers":`+longest(always("{}"))+`,`, "")), "spec.ephemeralContainers",
-			fmt.Sprintf(most, 200)},
-		"volumes":        {string(notebookWith(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(most, 500)},
-		"pull secrets":   {string(notebookWith(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(most, 1000)},
-		"groups":         {string(notebookWith(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(most, 1000)},
-		"mounts":         {container(`,"volumeMounts":` + longest(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(most, 1000)},
-		"devices":        {container(`,"volumeDevices":` + longest(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(most, 1000)},
-		"ports":          {container(`,"ports":` + longest(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(most, 1000)},
-		"variables":      {container(`,"env":` + longest(always("{}"))), "spec.containers[0].env", fmt.Sprintf(most, 10000)},
-		"sources":        {container(`,"envFrom":` + longest(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(most, 1000)},
-		"arguments":      {container(`,"args":` + longest(always(`""`))), "spec.containers[0].args", fmt.Sprintf(most, 10000)},
-		"words":          {container(`,"command":` + longest(always(`""`))), "spec.containers[0].command", fmt.Sprintf(most, 10000)},
-		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longest(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(most, 10000)},
-		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longest(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(most, 10000)},
+			longestList(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
+		"init containers": {string(notebookWith(`"initContainers":`+longestList(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(tooManyMessage, 200)},
+		"debug containers": {string(notebookWith(`"ephemeralContainers":`+longestList(always("{}"))+`,`, "")), "spec.ephemeralContainers",
+			fmt.Sprintf(tooManyMessage, 200)},
+		"volumes":        {string(notebookWith(`"volumes":`+longestList(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(tooManyMessage, 500)},
+		"pull secrets":   {string(notebookWith(`"imagePullSecrets":`+longestList(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(tooManyMessage, 1000)},
+		"groups":         {string(notebookWith(`"securityContext":{"supplementalGroups":`+longestList(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(tooManyMessage, 1000)},
+		"mounts":         {container(`,"volumeMounts":` + longestList(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(tooManyMessage, 1000)},
+		"devices":        {container(`,"volumeDevices":` + longestList(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(tooManyMessage, 1000)},
+		"ports":          {container(`,"ports":` + longestList(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(tooManyMessage, 1000)},
+		"variables":      {container(`,"env":` + longestList(always("{}"))), "spec.containers[0].env", fmt.Sprintf(tooManyMessage, 10000)},
+		"sources":        {container(`,"envFrom":` + longestList(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(tooManyMessage, 1000)},
+		"arguments":      {container(`,"args":` + longestList(always(`""`))), "spec.containers[0].args", fmt.Sprintf(tooManyMessage, 10000)},
+		"words":          {container(`,"command":` + longestList(always(`""`))), "spec.containers[0].command", fmt.Sprintf(tooManyMessage, 10000)},
+		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longestList(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(tooManyMessage, 10000)},
+		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longestList(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(tooManyMessage, 10000)},
 		"requests":       {container(`,"resources":{"requests":` + longestMap() + `}`), "", keys},
-		"rules":          {container(`,"restartPolicyRules":` + longest(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(most, 1000)},
+		"rules":          {container(`,"restartPolicyRules":` + longestList(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(tooManyMessage, 1000)},
 		"labels": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":` + `{"jupyter-user":"alice",` +
 			longestMap()[1:] + `},"spec":{"containers":[]}}`,
 			"", keys},
@@ -161,7 +161,7 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 // TestALongListOfAnotherPod: a Pod that is not claimed is not denied.
 func TestALongListOfAnotherPod(t *testing.T) {
 	e := newEdge(t, nil)
-	containers := longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
+	containers := longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
 	for name, metadata := range map[string]string{
 		"no label":          `{"name":"p"}`,
 		"a hub's other":     `{"name":"p","labels":{"hub.jupyter.org/username":"alice"}}`,

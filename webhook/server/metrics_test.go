@@ -72,7 +72,7 @@ func (e *edge) metrics(t *testing.T) string {
 }
 
 func TestFaultsAreCountedApartFromDenials(t *testing.T) {
-	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+	e := newEdge(t, identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")
 		}

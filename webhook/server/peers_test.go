@@ -64,7 +64,7 @@ func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	ignorant := all.listen(t, all.configured(t, "1", nil))
 	maker := all.configured(t, "2", nil)
 	e := all.configured(t, "3", nil, ignorant, all.listen(t, maker))
-	made := maker.made(t, notebook)
+	made := maker.injected(t, notebook)
 
 	_, r := e.post(t, "/verify", review(made))
 	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
@@ -90,19 +90,19 @@ jupyter_user_peer_questions_total{result="unanswered"} 0
 // inject the Pod.
 func TestAFaultOfTheOtherReplicaIsReturned(t *testing.T) {
 	all := newReplicas(t)
-	made := all.configured(t, "2", nil).made(t, notebook)
-	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", found(silent))))
+	made := all.configured(t, "2", nil).injected(t, notebook)
+	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", identityFunc(silent))))
 	_, r := e.post(t, "/verify", review(made))
 	assert.Equal(t, 503, r.Response.Status.Code)
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestConfigurationKnownToNoReplica: if no replica knows the configuration, the Pod is denied with "try again", in time, and the log says
-// why.
+// TestConfigurationKnownToNoReplica: if no replica knows the configuration, the Pod is denied with "try again", in time,
+// and the log says why.
 func TestConfigurationKnownToNoReplica(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	maker := all.configured(t, "2", nil)
-	made := maker.made(t, notebook)
+	made := maker.injected(t, notebook)
 	for name, c := range map[string]struct {
 		peers []string
 		why   string
@@ -155,7 +155,7 @@ func plain(t *testing.T, handler http.Handler) string {
 // TestPeersDoNotPassAQuestionOn: two replicas that both lack the configuration send one request each.
 func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 	all := newReplicas(t)
-	made := all.configured(t, "2", nil).made(t, notebook)
+	made := all.configured(t, "2", nil).injected(t, notebook)
 	var asked atomic.Int32
 	var handlers [2]atomic.Pointer[edge]
 	var addresses []string
@@ -180,7 +180,7 @@ func TestReplicasAreAskedOnlyIfNeeded(t *testing.T) {
 	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		assert.Fail(t, "asked")
 	})))
-	made := e.made(t, notebook)
+	made := e.injected(t, notebook)
 	e.post(t, "/verify", review(made))
 	e.post(t, "/verify", review(notebook))
 	e.post(t, "/verify", review(document("", oneContainer)))
@@ -196,10 +196,10 @@ func TestPeersAreAddresses(t *testing.T) {
 // TestPeerRequestsAreLimited: Pods with made-up configurations cause only a few concurrent requests.
 func TestPeerRequestsAreLimited(t *testing.T) {
 	all := newReplicas(t)
-	var asked, most atomic.Int32
+	var asked, highest atomic.Int32
 	over := make(chan struct{})
 	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		most.Store(max(most.Load(), asked.Add(1)))
+		highest.Store(max(highest.Load(), asked.Add(1)))
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
 		case <-r.Context().Done():
@@ -209,7 +209,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	}))
 	t.Cleanup(func() { close(over) })
 	e := all.configured(t, "3", nil, slow)
-	made := all.configured(t, "2", nil).made(t, notebook)
+	made := all.configured(t, "2", nil).injected(t, notebook)
 	var reviews sync.WaitGroup
 	for range 40 {
 		reviews.Go(func() {
@@ -223,7 +223,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	e.send(t, request("/verify", review(made)).WithContext(gone))
 	reviews.Wait()
 	// A request that has ended here may still run there.
-	assert.LessOrEqual(t, most.Load(), int32(16))
+	assert.LessOrEqual(t, highest.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }
 
@@ -251,7 +251,7 @@ func TestTheLastPeerIsAskedFirst(t *testing.T) {
 	t.Cleanup(first.Close)
 	ignorant := all.listen(t, counted(&ignorantAsked, all.configured(t, "1", nil)))
 	e := all.configured(t, "3", nil, ignorant, first.Listener.Addr().String())
-	made := maker.made(t, notebook)
+	made := maker.injected(t, notebook)
 	verified := func(e *edge) {
 		t.Helper()
 		_, r := e.post(t, "/verify", review(made))

@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// made returns a Pod after injection by this edge.
-func (e *edge) made(t *testing.T, pod string) string {
+// injected returns the Pod after its injection by this edge.
+func (e *edge) injected(t *testing.T, pod string) string {
 	t.Helper()
 	_, r := e.post(t, "/mutate", review(pod))
 	require.True(t, r.Response.Allowed, r.Response.Status.Message)
@@ -44,7 +44,7 @@ func TestWhatWasMadeIsVerified(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, who.identities)
-			_, r := e.post(t, "/verify", review(e.made(t, notebook)))
+			_, r := e.post(t, "/verify", review(e.injected(t, notebook)))
 			assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 			assert.Empty(t, r.Response.Patch, "a verifier changes nothing")
 			assert.Empty(t, r.Response.Warnings)
@@ -112,7 +112,7 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
-			changed := e.made(t, notebook)
+			changed := e.injected(t, notebook)
 			for i := 0; i < len(c.change); i += 2 {
 				require.Contains(t, changed, c.change[i])
 				changed = strings.Replace(changed, c.change[i], c.change[i+1], 1)
@@ -203,7 +203,7 @@ func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
 		before       webhook.Identities
-		now          found
+		now          identityFunc
 		code         int
 		reason, says string
 	}{
@@ -216,7 +216,7 @@ func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 		"a source that went silent": {known(alice), silent, 503, "IdentitySilent", "try again"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made := newEdge(t, c.before).made(t, notebook)
+			made := newEdge(t, c.before).injected(t, notebook)
 			e := newEdge(t, c.now)
 			_, r := e.post(t, "/verify", review(made))
 			assert.False(t, r.Response.Allowed)
@@ -239,19 +239,19 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 // TestACachedResultIsNoGround: a cached result does not deny an identity that another replica has just found.
 func TestACachedResultIsNoGround(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
-	made := newEdge(t, alice).made(t, notebook)
+	made := newEdge(t, alice).injected(t, notebook)
 	for name, c := range map[string]struct {
 		source webhook.Identities
 		reason string
 	}{
-		"it came to be since":          {remembering{nobodyKnown, alice}, ""},
-		"it was another's before":      {remembering{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
-		"it is what is remembered":     {remembering{alice, silent}, ""},
-		"it is neither then nor now":   {remembering{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
-		"nobody can tell what it is":   {remembering{nobodyKnown, silent}, "IdentitySilent"},
-		"what it was before is silent": {remembering{silent, alice}, "IdentitySilent"},
-		"it was unusable before":       {remembering{unusable, alice}, ""},
-		"it is unusable now":           {remembering{nobodyKnown, unusable}, "IdentityDiffers"},
+		"it came to be since":          {cachedIdentities{nobodyKnown, alice}, ""},
+		"it was another's before":      {cachedIdentities{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
+		"it is what is remembered":     {cachedIdentities{alice, silent}, ""},
+		"it is neither then nor now":   {cachedIdentities{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
+		"nobody can tell what it is":   {cachedIdentities{nobodyKnown, silent}, "IdentitySilent"},
+		"what it was before is silent": {cachedIdentities{silent, alice}, "IdentitySilent"},
+		"it was unusable before":       {cachedIdentities{unusable, alice}, ""},
+		"it is unusable now":           {cachedIdentities{nobodyKnown, unusable}, "IdentityDiffers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdge(t, c.source).post(t, "/verify", review(made))
@@ -264,9 +264,9 @@ func TestACachedResultIsNoGround(t *testing.T) {
 // TestSourcesThatDifferBetweenTwoReviews: if the sources change between the two reviews of a Pod, the second returns 503 "try
 // again". When the Pod is created again, it is denied with the true reason.
 func TestSourcesThatDifferBetweenTwoReviews(t *testing.T) {
-	of := func(uid, gid int64, groups ...int64) found { return known(identity.New(uid, gid, groups)) }
+	of := func(uid, gid int64, groups ...int64) identityFunc { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {
-		directory, share found
+		directory, share identityFunc
 		again            string
 	}{
 		"another UID in one":             {of(5004, 6003, 7001), of(5003, 6003), "IdentityDisputed"},
@@ -281,7 +281,7 @@ func TestSourcesThatDifferBetweenTwoReviews(t *testing.T) {
 		"silent, and disputed otherwise": {silent, of(5004, 6003), "IdentitySilent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made := newEdge(t, agreeing(of(5003, 6003, 7001), of(5003, 6003))).made(t, notebook)
+			made := newEdge(t, agreeing(of(5003, 6003, 7001), of(5003, 6003))).injected(t, notebook)
 			e := newEdge(t, agreeing(now.directory, now.share))
 			_, r := e.post(t, "/verify", review(made))
 			assert.False(t, r.Response.Allowed)

@@ -15,16 +15,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// warning returns an edge in Warn mode.
-func warning(t *testing.T, identities webhook.Identities, peers *server.Peers) *edge {
+// newWarnEdge returns an edge in Warn mode.
+func newWarnEdge(t *testing.T, identities webhook.Identities, peers *server.Peers) *edge {
 	t.Helper()
 	c := config.Default()
 	c.Mode = config.ModeWarn
 	return newEdgeOf(t, c, identities, peers)
 }
 
-// leavesAlone posts a review, whose response may have only warnings.
-func (e *edge) leavesAlone(t *testing.T, path, body string) reply {
+// assertUnchanged posts a review and asserts that the Pod is admitted unchanged; the response may have warnings.
+func (e *edge) assertUnchanged(t *testing.T, path, body string) reply {
 	t.Helper()
 	status, r := e.post(t, path, body)
 	assert.Equal(t, 200, status)
@@ -40,8 +40,8 @@ const becomes = "would become a notebook of qiang.guo03 (AtStart): the webhook i
 // TestWarnSaysWhatWouldBeDone: the decision is logged, counted, in the audit log and in a warning, and the Pod does not
 // change.
 func TestWarnSaysWhatWouldBeDone(t *testing.T) {
-	e := warning(t, nil, nil)
-	r := e.leavesAlone(t, "/mutate", review(notebook))
+	e := newWarnEdge(t, nil, nil)
+	r := e.assertUnchanged(t, "/mutate", review(notebook))
 	assert.Equal(t, []string{becomes}, r.Response.Warnings)
 	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart", "mode": "Warn"},
 		r.Response.AuditAnnotations)
@@ -53,30 +53,30 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="would_inject",reason="",review="mutate"} 1`)
 	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`)
 
-	e = warning(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
-	r = e.leavesAlone(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
+	e = newWarnEdge(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
+	r = e.assertUnchanged(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
 		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"notebook","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
 	require.Len(t, r.Response.Warnings, 2)
 	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
 	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is removed")
 }
 
-// TestWarnSaysWhatWouldBeDenied: both reviews of a Pod return the same warning, with the reason, so that the API server shows
-// it once.
+// TestWarnSaysWhatWouldBeDenied: both reviews of a Pod return the same warning, with the reason. The API server shows equal
+// warnings only once.
 func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
-	for name, c := range map[string]struct{ pod, warning string }{
+	for name, c := range map[string]struct{ pod, newWarnEdge string }{
 		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
 		"the share by another name": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
 			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be denied: ShareAgain: "},
 		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be denied: GroupForeign: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := warning(t, nil, nil)
-			first := e.leavesAlone(t, "/mutate", review(c.pod))
+			e := newWarnEdge(t, nil, nil)
+			first := e.assertUnchanged(t, "/mutate", review(c.pod))
 			require.NotEmpty(t, first.Response.Warnings)
-			assert.Contains(t, first.Response.Warnings[0], c.warning)
+			assert.Contains(t, first.Response.Warnings[0], c.newWarnEdge)
 			assert.NotEmpty(t, first.Response.AuditAnnotations["reason"])
-			last := e.leavesAlone(t, "/verify", review(c.pod))
+			last := e.assertUnchanged(t, "/verify", review(c.pod))
 			assert.Equal(t, first.Response.Warnings, last.Response.Warnings)
 			for _, line := range e.log.Lines(t, "admission") {
 				assert.Equal(t, "would_deny", line["outcome"])
@@ -88,31 +88,31 @@ func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 // TestWarnAtVerificationKnowsThatNothingWasDone: a claimed Pod was not injected in Warn mode, and must not be reported as
 // written by hand.
 func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
-	e := warning(t, nil, nil)
-	r := e.leavesAlone(t, "/verify", review(notebook))
+	e := newWarnEdge(t, nil, nil)
+	r := e.assertUnchanged(t, "/verify", review(notebook))
 	assert.Empty(t, r.Response.Warnings, "the first review has returned all warnings")
 	assert.Equal(t, "verified", e.log.Lines(t, "admission")[0]["outcome"])
 
-	made := newEdge(t, nil).made(t, notebook)
-	r = e.leavesAlone(t, "/verify", review(made))
+	made := newEdge(t, nil).injected(t, notebook)
+	r = e.assertUnchanged(t, "/verify", review(made))
 	assert.Empty(t, r.Response.Warnings, "made by a replica that enforces")
-	r = e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	r = e.assertUnchanged(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: spec.initContainers[0].args: ")
-	r = e.leavesAlone(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
+	r = e.assertUnchanged(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ", "what was made by hand is found")
 }
 
 // TestWarnDeniesNothingElse: Warn mode also admits a Pod that is unreadable, and a Pod at which the webhook fails.
 func TestWarnDeniesNothingElse(t *testing.T) {
-	silent := found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+	silent := identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")
 		}
 		return nil, assert.AnError
 	})
-	for name, c := range map[string]struct{ body, warning, outcome string }{
+	for name, c := range map[string]struct{ body, newWarnEdge, outcome string }{
 		"a silent share": {review(notebook), "would be denied: IdentitySilent: ", "fault"},
 		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be denied: InternalError: ", "fault"},
 		"no pod":         {review("[]"), "would be denied: PodUnreadable: ", "would_deny"},
@@ -123,11 +123,11 @@ func TestWarnDeniesNothingElse(t *testing.T) {
 	} {
 		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 			t.Run(name+" at "+path, func(t *testing.T) {
-				e := warning(t, silent, nil)
-				r := e.leavesAlone(t, path, c.body)
+				e := newWarnEdge(t, silent, nil)
+				r := e.assertUnchanged(t, path, c.body)
 				assert.Equal(t, uid, r.Response.UID)
 				require.Len(t, r.Response.Warnings, 1)
-				assert.Contains(t, r.Response.Warnings[0], c.warning)
+				assert.Contains(t, r.Response.Warnings[0], c.newWarnEdge)
 				assert.Equal(t, c.outcome, e.log.Lines(t, "admission")[0]["outcome"])
 			})
 		}
@@ -137,19 +137,19 @@ func TestWarnDeniesNothingElse(t *testing.T) {
 // TestWarnIsSilentAboutOthersPods: a Pod that is not claimed gets no warning.
 func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
-		e := warning(t, nil, nil)
-		r := e.leavesAlone(t, path, review(document(`,"labels":{"app":"x"}`, oneContainer)))
+		e := newWarnEdge(t, nil, nil)
+		r := e.assertUnchanged(t, path, review(document(`,"labels":{"app":"x"}`, oneContainer)))
 		assert.Empty(t, r.Response.Warnings)
 		assert.Empty(t, r.Response.AuditAnnotations)
 		assert.Equal(t, "ignored", e.log.Lines(t, "admission")[0]["outcome"])
 	}
 }
 
-// TestEnforceReplicaDeniesWhatAWarnReplicaWould: while the mode is being changed, a Warn replica returns its real decision to an Enforce
-// replica, which denies the Pod.
+// TestEnforceReplicaDeniesWhatAWarnReplicaWould: while the mode is being changed, a Warn replica returns its real decision
+// to an Enforce replica, which denies the Pod.
 func TestEnforceReplicaDeniesWhatAWarnReplicaWould(t *testing.T) {
 	all := newReplicas(t)
-	warns := warning(t, nil, nil)
+	warns := newWarnEdge(t, nil, nil)
 	enforces := all.configured(t, "3", nil, all.listen(t, warns))
 
 	_, r := enforces.post(t, "/verify", review(notebook))
@@ -157,7 +157,7 @@ func TestEnforceReplicaDeniesWhatAWarnReplicaWould(t *testing.T) {
 	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "the Warn replica has not injected the Pod")
 
 	// The Pod is forged to look injected by the Warn replica.
-	forged := strings.Replace(newEdge(t, nil).made(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
+	forged := strings.Replace(newEdge(t, nil).injected(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
 	_, r = enforces.post(t, "/verify", review(forged))
 	assert.Equal(t, 403, r.Response.Status.Code, "the Warn replica returns what Enforce mode decides")
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
@@ -176,17 +176,17 @@ func TestWarnAsksTheOthersAndDeniesNothing(t *testing.T) {
 	maker := all.configured(t, "2", nil)
 	peers, err := server.NewPeers([]string{all.listen(t, maker)}, all.current)
 	require.NoError(t, err)
-	e := warning(t, nil, peers)
-	made := maker.made(t, notebook)
-	assert.Empty(t, e.leavesAlone(t, "/verify", review(made)).Response.Warnings)
-	r := e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	e := newWarnEdge(t, nil, peers)
+	made := maker.injected(t, notebook)
+	assert.Empty(t, e.assertUnchanged(t, "/verify", review(made)).Response.Warnings)
+	r := e.assertUnchanged(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: ")
 	assert.Equal(t, "Warn", r.Response.AuditAnnotations["mode"])
 
 	alone, err := server.NewPeers(nil, all.current)
 	require.NoError(t, err)
-	r = warning(t, nil, alone).leavesAlone(t, "/verify", review(made))
+	r = newWarnEdge(t, nil, alone).assertUnchanged(t, "/verify", review(made))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: GenerationUnknown: ")
 }

@@ -272,8 +272,9 @@ func TestParseHostileNames(t *testing.T) {
 	assert.NotZero(t, accepted, "some of the names must be accepted, otherwise nothing is tested")
 }
 
-// TestKelvinIsNoK tests that names are compared by bytes: U+212A and U+017F fold to k and s.
-func TestKelvinIsNoK(t *testing.T) {
+// TestUnicodeLettersAreDenied: the Kelvin sign (U+212A) and the long s (U+017F) become k and s when case is ignored, but a
+// name that contains them is denied.
+func TestUnicodeLettersAreDenied(t *testing.T) {
 	for _, text := range []string{"\u212aate", "u\u017fers", "\u017f"} {
 		_, denied := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
 		require.NotNil(t, denied, fmt.Sprintf("%+q", text))

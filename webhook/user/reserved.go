@@ -18,7 +18,7 @@ var reserved = strings.Fields(`
 	lost+found
 `)
 
-// isReserved ignores case, because some shares ignore case.
+// isReserved reports whether a name is reserved. It ignores case, because some shares ignore case.
 func isReserved(name string, more []string) bool {
 	same := func(r string) bool { return strings.EqualFold(r, name) }
 	return slices.ContainsFunc(reserved, same) || slices.ContainsFunc(more, same)

@@ -44,13 +44,13 @@ type Right struct {
 	Through string `json:"through"`
 }
 
-// Access evaluates a query by the rules of 61-policy-access.yaml of the chart.
+// Access evaluates a query by the same rules as the policy in 61-policy-access.yaml of the chart.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
-	needs := []string{configMaps, namespaces}
+	inputs := []string{configMaps, namespaces}
 	if q.As == "" {
-		needs = append(needs, rbacObjects...) // for one requester the API server itself is asked
+		inputs = append(inputs, rbacObjects...) // for one requester the API server itself is asked
 	}
-	s, err := readSome(ctx, c, Options{}, needs)
+	s, err := readSome(ctx, c, Options{}, inputs)
 	if err != nil {
 		return AccessReport{}, err
 	}
@@ -86,7 +86,7 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	if q.As == "" {
 		return s.usersWithAccess(q, a)
 	}
-	if err := s.requesterAccess(ctx, q, a); err != nil || !s.unguarded(q.Namespace) {
+	if err := s.requesterAccess(ctx, q, a); err != nil || !s.mayRunAsRoot(q.Namespace) {
 		return err
 	}
 	// A requester that may use every home has access in any namespace.
@@ -102,17 +102,18 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 		a.Message = ""
 	}
 	a.May = false
-	a.Message += s.guardFirst(q.Namespace)
+	a.Message += s.podSecuritySentence(q.Namespace)
 	return nil
 }
 
-// unguarded reports whether the policies deny notebooks in a namespace, because its Pods may run as root.
-func (s *state) unguarded(namespace string) bool {
-	return !guards(s.level(namespace)) && s.parameters["podSecurity"] != "off"
+// mayRunAsRoot reports whether Pods of a namespace may run as root. The policies deny notebooks there.
+func (s *state) mayRunAsRoot(namespace string) bool {
+	return !preventsRoot(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
 
-// guardFirst returns the sentence about a namespace that is unguarded.
-func (s *state) guardFirst(namespace string) string {
+// podSecuritySentence returns the sentence about a namespace whose Pods may run as root: it must first enforce a Pod
+// Security Standard.
+func (s *state) podSecuritySentence(namespace string) string {
 	return fmt.Sprintf("notebooks are denied in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
 		namespace, levelLabel, baseline)
@@ -127,7 +128,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 		return err
 	}
 	// Own homes need no right; the name of the requester decides.
-	if s.own(q) {
+	if s.isOwnHome(q) {
 		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "ownHomes"})
 	}
 	mayCreate, err := s.may(ctx, q, "create", "pods")
@@ -142,7 +143,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	}
 	lead := mayCreate
 	if len(accounts) > 0 && !lead {
-		if lead, err = s.mayLead(ctx, q); err != nil {
+		if lead, err = s.mayCreateWorkloads(ctx, q); err != nil {
 			return err
 		}
 	}
@@ -199,14 +200,15 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (rights []Right, e
 	return rights, nil
 }
 
-// countsAsRequester reports whether a requester counts. Controllers, which create Pods for a Deployment's author, do not.
+// countsAsRequester reports whether a requester's own rights count. Those of a controller do not: it creates Pods for the
+// author of a Deployment.
 func (s *state) countsAsRequester(as string) bool {
 	return !strings.HasPrefix(as, accountPrefix+"kube-system:") && !strings.HasPrefix(as, "system:node:") &&
 		as != "system:kube-controller-manager" && as != "system:kube-scheduler" && !slices.Contains(s.words("controllers"), as)
 }
 
-// own reports whether ownHomes is on and this is the requester's own home.
-func (s *state) own(q AccessQuery) bool {
+// isOwnHome reports whether ownHomes is on and this is the requester's own home.
+func (s *state) isOwnHome(q AccessQuery) bool {
 	return s.parameters["ownHomes"] == "Yes" && q.User != "" &&
 		q.As == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
@@ -219,7 +221,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 		}
 	}
 	for _, g := range s.grants() {
-		if !s.counts(g, q) {
+		if !s.givesAccess(g, q) {
 			continue
 		}
 		// Two rules of a role may give the same right.
@@ -227,14 +229,14 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 			a.Rights = append(a.Rights, right)
 		}
 	}
-	unguarded := s.unguarded(q.Namespace)
-	if s.parameters["ownHomes"] == "Yes" && !unguarded {
+	mayRunAsRoot := s.mayRunAsRoot(q.Namespace)
+	if s.parameters["ownHomes"] == "Yes" && !mayRunAsRoot {
 		a.Rights = append(a.Rights, Right{Verb: "own", Through: "ownHomes",
 			Who: "User " + s.parameters["ownHomePrefix"] + q.User + s.parameters["ownHomeSuffix"]})
 	}
 	a.May = len(a.Rights) > 0
-	if !a.May && unguarded {
-		a.Message = s.guardFirst(q.Namespace)
+	if !a.May && mayRunAsRoot {
+		a.Message = s.podSecuritySentence(q.Namespace)
 		return nil
 	}
 	a.Message = fmt.Sprintf("nobody may be %s in namespace %s: ask the admin for a role with the verb use on homes.%s named "+
@@ -248,12 +250,12 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// counts reports whether a grant gives access to the user of a query.
-func (s *state) counts(g grant, q AccessQuery) bool {
+// givesAccess reports whether a grant gives access to the user of a query.
+func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
 	}
-	if s.unguarded(q.Namespace) && (g.verb == runAs || len(g.names) > 0) {
+	if s.mayRunAsRoot(q.Namespace) && (g.verb == runAs || len(g.names) > 0) {
 		return false
 	}
 	if g.verb == runAs {

@@ -14,9 +14,9 @@ func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes 
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-// mayLead reports whether a requester may create or change workloads whose Pods a controller creates, with any
-// ServiceAccount.
-func (s *state) mayLead(ctx context.Context, q AccessQuery) (bool, error) {
+// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. Their Pods are
+// created by a controller and may have any ServiceAccount.
+func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
 		for _, verb := range []string{"create", "update", "patch"} {

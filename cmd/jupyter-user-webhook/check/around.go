@@ -22,18 +22,18 @@ var rightsAroundPolicies = []struct {
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
-// aroundPolicies warns once of each such right, with all subjects that have it. It omits subjects with every right, which
-// another finding reports as admins, and the cluster's own controllers.
+// aroundPolicies returns one warning for each of these rights, with all subjects that have it. It omits subjects with every
+// right, because another finding reports them as admins, and the controllers of the cluster.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil
 	}
 	for _, right := range rightsAroundPolicies {
 		having := map[string]bool{}
-		for _, g := range s.given(func(rules []rbacv1.PolicyRule) (given []grant) {
+		for _, g := range s.collectGrants(func(rules []rbacv1.PolicyRule) (given []grant) {
 			for _, rule := range rules {
 				may := slices.ContainsFunc(right.verbs, func(verb string) bool { return gives(rule, right.group, right.resource, verb) })
-				if may && !everything(rule) {
+				if may && !givesEveryRight(rule) {
 					given = append(given, grant{})
 				}
 			}
@@ -45,7 +45,7 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 			}
 		}
 		if len(having) > 0 {
-			found = append(found, warning(some(slices.Sorted(maps.Keys(having))), "%s", right.means))
+			found = append(found, warning(firstFew(slices.Sorted(maps.Keys(having))), "%s", right.means))
 		}
 	}
 	return found

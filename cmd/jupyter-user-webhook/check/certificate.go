@@ -74,7 +74,7 @@ func (s *state) whyNotIssued() string {
 // entries returns the entries of our installed webhook configurations.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
-		if ours(configuration) {
+		if isOurs(configuration) {
 			found = append(found, objects(configuration.Object["webhooks"])...)
 		}
 	}

@@ -59,15 +59,15 @@ type Options struct {
 	Manifest *Manifest
 }
 
-// one is one check: the names of its input, and the function that judges the input.
-type one struct {
-	id    string
-	needs []string
-	judge func(ctx context.Context, s *state) []Finding
+// checkType is one of the checks: its name, the names of its inputs, and the function that judges these inputs.
+type checkType struct {
+	id     string
+	inputs []string
+	judge  func(ctx context.Context, s *state) []Finding
 }
 
-// all are the checks, in the order of the output.
-var all = []one{
+// checkTypes has every check, in the order of the output.
+var checkTypes = []checkType{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
@@ -88,7 +88,7 @@ var all = []one{
 
 // Run does every check. It returns an error if there is no cluster.
 func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
-	checks, err := chosen(o.Only)
+	checks, err := checksNamed(o.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	}
 	var found []Finding
 	for _, check := range checks {
-		findings := s.unreadable(check.needs)
+		findings := s.unreadable(check.inputs)
 		if len(findings) == 0 {
 			findings = check.judge(ctx, s)
 		}
@@ -110,10 +110,11 @@ func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	return found, nil
 }
 
-// chosen returns the checks with these names, in the order of all.
-func chosen(names []string) (checks []one, err error) {
+// checksNamed returns the checks with the given names, or every check if no name is given. Their order is that of
+// checkTypes.
+func checksNamed(names []string) (checks []checkType, err error) {
 	var known []string
-	for _, check := range all {
+	for _, check := range checkTypes {
 		known = append(known, check.id)
 		if len(names) == 0 || slices.Contains(names, check.id) {
 			checks = append(checks, check)
@@ -127,7 +128,8 @@ func chosen(names []string) (checks []one, err error) {
 	return checks, nil
 }
 
-// Judge returns the overall result of findings: nil, ErrFailed, or the error that something is unknown.
+// Judge returns the overall result of findings: nil if nothing failed, ErrFailed if something failed, or another error if a
+// check is unknown.
 func Judge(findings []Finding) error {
 	unknown := 0
 	for _, f := range findings {
@@ -176,23 +178,24 @@ func (f Finding) plain() Finding {
 	return f
 }
 
-// longest is longer than any sentence here, whatever names are in it.
-const longest = 1200
+// maxPrinted is the maximum length of a printed text. Every sentence of this package is shorter, whatever names it
+// contains.
+const maxPrinted = 1200
 
 // Plain returns a text for display.
 func Plain(s string) string { return plain(s) }
 
 // plain escapes everything but printable ASCII: characters that could control a terminal, break a line or imitate others.
 func plain(s string) string {
-	s = denial.Cut(s, longest)
+	s = denial.Cut(s, maxPrinted)
 	if strings.HasSuffix(s, "…") {
 		s = strings.TrimSuffix(s, "…") + "..."
 	}
 	return denial.PrintableText(s)
 }
 
-// some returns the first few of many names, and how many more there are.
-func some(names []string) string {
+// firstFew returns the first of many names as text, and how many more there are.
+func firstFew(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
 		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", more)
@@ -200,7 +203,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// count returns a number of things, in words.
+// count returns a number with its noun, such as "2 namespaces".
 func count(n int, of string) string {
 	if n == 1 {
 		return "1 " + of

@@ -15,7 +15,7 @@ import (
 // TestNamesAreStable: admins' scripts contain these words.
 func TestNamesAreStable(t *testing.T) {
 	var names []string
-	for _, c := range all {
+	for _, c := range checkTypes {
 		names = append(names, c.id)
 	}
 	assert.Equal(t, []string{"certificate", "mode", "webhooks", "reachable", "dry-run", "policies", "parameters", "claims", "pod-security",
@@ -23,11 +23,12 @@ func TestNamesAreStable(t *testing.T) {
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
-// TestEveryNeedIsRead: a need that nothing reads would never be reported as unreadable.
-func TestEveryNeedIsRead(t *testing.T) {
+// TestEveryInputIsRead: the function read must read every input that a check names. Otherwise the check would run without
+// that input, and would not be reported as unknown.
+func TestEveryInputIsRead(t *testing.T) {
 	reads := (&state{}).reads(t.Context())
-	for _, c := range all {
-		for _, need := range c.needs {
+	for _, c := range checkTypes {
+		for _, need := range c.inputs {
 			if need != parameters && need != configuration {
 				assert.Contains(t, reads, need, c.id)
 			}
@@ -100,11 +101,11 @@ func TestNothingSteersATerminal(t *testing.T) {
 		assert.Equal(t, shown, f.Where)
 		assert.Equal(t, shown, f.Message)
 	}
-	assert.LessOrEqual(t, len(plain(strings.Repeat("x", 1<<20))), longest+3)
+	assert.LessOrEqual(t, len(plain(strings.Repeat("x", 1<<20))), maxPrinted+3)
 }
 
 func TestSome(t *testing.T) {
-	assert.Equal(t, "a, b", some([]string{"a", "b"}))
-	assert.Equal(t, "a, b, c, d, e and 2 more", some([]string{"a", "b", "c", "d", "e", "f", "g"}))
+	assert.Equal(t, "a, b", firstFew([]string{"a", "b"}))
+	assert.Equal(t, "a, b, c, d, e and 2 more", firstFew([]string{"a", "b", "c", "d", "e", "f", "g"}))
 	assert.Equal(t, "1 policy, 2 policies, 2 nodes", count(1, "policy")+", "+count(2, "policy")+", "+count(2, "node"))
 }

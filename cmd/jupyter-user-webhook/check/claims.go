@@ -17,12 +17,12 @@ const (
 	restricted = "restricted"
 )
 
-// guards reports whether a level prevents Pods that run as root beside a notebook.
-func guards(level string) bool { return level == baseline || level == restricted }
+// preventsRoot reports whether a level of Pod Security keeps other Pods on a notebook's node from running as root.
+func preventsRoot(level string) bool { return level == baseline || level == restricted }
 
 // claims checks that the share's claim exists where notebooks would run, is bound, and can be used by many Pods at once.
 func claims(_ context.Context, s *state) (found []Finding) {
-	served := s.served()
+	served := s.servedNamespaces()
 	if len(served) == 0 {
 		return []Finding{warning("", "no namespace has the share or a binding to homes: nobody can run a notebook yet")}
 	}
@@ -40,7 +40,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 		}
 	}
 	if len(found) == 0 {
-		found = append(found, ok("", "the share's claim is bound in %s", some(served)))
+		found = append(found, ok("", "the share's claim is bound in %s", firstFew(served)))
 	}
 	return found
 }
@@ -80,11 +80,11 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 // podSecurity checks the level of each namespace with notebooks: root on a notebook's node can be any user, so the policies
 // deny notebooks in namespaces without such a level.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
-	served := slices.DeleteFunc(s.servedThere(), s.programsAlone())
+	served := slices.DeleteFunc(s.existingServed(), s.programsAlone())
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
-		case guards(level):
+		case preventsRoot(level):
 		case s.parameters["podSecurity"] == "off":
 			found = append(found, warning(where, "enforces the Pod Security Standard %s, and podSecurity is off: "+
 				"anyone who can create Pods there can be root beside a notebook", level))
@@ -101,9 +101,9 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// served returns the namespaces in which notebooks would run: those with the share, those with a binding to homes, and those
-// of the options. It omits namespaces that are left out, which the check mode reports.
-func (s *state) served() []string {
+// servedNamespaces returns the namespaces in which notebooks would run: those with the share, those with a binding to
+// homes, and those of the options. It omits namespaces that are left out, which the check mode reports.
+func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		names[name] = true
@@ -140,9 +140,9 @@ func (s *state) programsAlone() func(namespace string) bool {
 	}
 }
 
-// servedThere returns the served namespaces that exist. The check claims reports the missing ones.
-func (s *state) servedThere() []string {
-	return slices.DeleteFunc(s.served(), func(name string) bool {
+// existingServed returns the served namespaces that exist. The check claims reports the missing ones.
+func (s *state) existingServed() []string {
+	return slices.DeleteFunc(s.servedNamespaces(), func(name string) bool {
 		_, exists := s.namespace(name)
 		return !exists
 	})

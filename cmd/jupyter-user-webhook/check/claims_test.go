@@ -15,7 +15,7 @@ import (
 // the claims of directories nor a level of Pod Security. With a right to a home it has notebooks.
 func TestANamespaceOfAProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
-		s := bound("backup", subject("ServiceAccount", "backup", "backup"), rules...)
+		s := clusterWithBinding("backup", subject("ServiceAccount", "backup", "backup"), rules...)
 		s.config = config.Default()
 		s.config.Share.Directories = []config.Directory{{ClaimName: "scratch", MountPath: "/scratch", Access: config.AccessReadWrite}}
 		s.parameters = map[string]string{"claims": "hpc-shared-pvc scratch"}
@@ -27,14 +27,15 @@ func TestANamespaceOfAProgram(t *testing.T) {
 		}}
 		return s
 	}
-	only(t, claims(t.Context(), with(rule(shares, runAs))), OK, "the share's claim is bound in backup")
-	only(t, podSecurity(t.Context(), with(rule(shares, runAs))), OK, "0 namespaces with notebooks")
+	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs))), OK, "the share's claim is bound in backup")
+	assertOneFinding(t, podSecurity(t.Context(), with(rule(shares, runAs))), OK, "0 namespaces with notebooks")
 
 	const lacks = "has no claim scratch, which has directories for notebooks"
-	only(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
-	only(t, claims(t.Context(), with(everyRight)), Failed, lacks)
-	only(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
-	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not for admins.
+	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
+	assertOneFinding(t, claims(t.Context(), with(everyRight)), Failed, lacks)
+	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
+	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not
+	// for admins.
 	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})
@@ -42,12 +43,12 @@ func TestANamespaceOfAProgram(t *testing.T) {
 		return s
 	}
 	argo := subject("ServiceAccount", "backup", "argo")
-	only(t, claims(t.Context(), everywhere(argo, everyRight)), Failed, lacks)
-	only(t, claims(t.Context(), everywhere(argo, rule(homes, runAs))), Failed, lacks)
-	only(t, claims(t.Context(), everywhere(subject("Group", "", "admins"), everyRight)), OK, "the share's claim is bound in backup")
+	assertOneFinding(t, claims(t.Context(), everywhere(argo, everyRight)), Failed, lacks)
+	assertOneFinding(t, claims(t.Context(), everywhere(argo, rule(homes, runAs))), Failed, lacks)
+	assertOneFinding(t, claims(t.Context(), everywhere(subject("Group", "", "admins"), everyRight)), OK, "the share's claim is bound in backup")
 	asked := with(rule(shares, runAs))
 	asked.Namespaces = []string{"backup"}
-	only(t, claims(t.Context(), asked), Failed, lacks)
+	assertOneFinding(t, claims(t.Context(), asked), Failed, lacks)
 	found := podSecurity(t.Context(), with(rule(shares, runAs), rule(homes, use)))
 	assert.Equal(t, Failed, found[0].Status)
 }

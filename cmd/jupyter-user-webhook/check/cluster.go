@@ -84,25 +84,26 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// heard collects the warnings of an API server.
-type heard struct {
+// warningList collects the warnings that an API server returns.
+type warningList struct {
 	lock     sync.Mutex
 	warnings []string
 }
 
-// listen returns a context with which the warnings of calls are collected.
-func listen(ctx context.Context) (context.Context, *heard) {
-	h := &heard{}
-	return context.WithValue(ctx, listening{}, h), h
+// collectWarnings returns a context for calls, and the list to which the warnings of these calls are added.
+func collectWarnings(ctx context.Context) (context.Context, *warningList) {
+	h := &warningList{}
+	return context.WithValue(ctx, warningsKey{}, h), h
 }
 
-type listening struct{}
+type warningsKey struct{}
 
-// warningCollector drops the warnings of other calls. Only those about the Pod of the dry run are needed.
+// warningCollector adds the warnings of a call to the list in its context. It drops warnings of calls without a list: only
+// those about the Pod of the dry run are needed.
 type warningCollector struct{}
 
 func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
-	if h, listens := ctx.Value(listening{}).(*heard); listens {
+	if h, listens := ctx.Value(warningsKey{}).(*warningList); listens {
 		h.lock.Lock()
 		defer h.lock.Unlock()
 		h.warnings = append(h.warnings, text)

@@ -36,7 +36,7 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	for _, object := range s.installed[what].Items {
 		installed[object.GetName()] = object
 	}
-	all := s.Manifest.of(installedKinds[what])
+	all := s.Manifest.ofKind(installedKinds[what])
 	for _, want := range all {
 		where := want.GetKind() + " " + want.GetName()
 		have, there := installed[want.GetName()]
@@ -51,7 +51,7 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(installed)) {
-		if ours(installed[name]) {
+		if isOurs(installed[name]) {
 			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: it is left over from another "+
 				"release, or was created by hand: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
 		}
@@ -62,9 +62,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry run,
-// because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run is an update
-// with the whole object, because an apply would keep what other field managers have added to a list.
+// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry
+// run, because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run
+// is an update with the whole object, because an apply would keep what other field managers have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -88,12 +88,13 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 	if is, wants := have.GetAnnotations()[renderedAnnotation], want.GetAnnotations()[renderedAnnotation]; is != wants {
 		why = fmt.Sprintf("is of another release or other values (%q, not %q)", is, wants)
 	}
-	return []Finding{failed(where, "%s, not as in %s: %s%s: %s", why, s.Manifest.from, some(changed), hint,
+	return []Finding{failed(where, "%s, not as in %s: %s%s: %s", why, s.Manifest.from, firstFew(changed), hint,
 		s.repair(what, []string{have.GetName()}))}
 }
 
-// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and annotations
-// that the chart renders. It ignores the CA of a webhook, which differs in each cluster and which another check judges.
+// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and
+// annotations that the chart renders. It ignores the CA of a webhook, because each cluster has its own; the check
+// certificate judges the CA.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
@@ -134,16 +135,16 @@ func differences(at string, want, have any) (found []string) {
 		for same < min(len(w), len(h)) && w[same] == h[same] {
 			same++
 		}
-		return []string{at + " differs: " + written(h[same:]) + " in place of " + written(w[same:])}
+		return []string{at + " differs: " + valueText(h[same:]) + " in place of " + valueText(w[same:])}
 	}
 	w, h, lists := bothOf[[]any](want, have)
 	switch {
 	case have == nil:
 		return []string{at + " is missing"}
 	case want == nil:
-		return []string{at + " was added: " + written(have)}
+		return []string{at + " was added: " + valueText(have)}
 	case !lists:
-		return []string{at + " is " + written(have) + ", not " + written(want)}
+		return []string{at + " is " + valueText(have) + ", not " + valueText(want)}
 	case len(w) != len(h):
 		return []string{fmt.Sprintf("%s has %d elements, not %d", at, len(h), len(w))}
 	}
@@ -180,8 +181,8 @@ func element(value any, i int) string {
 	return fmt.Sprint(i)
 }
 
-// written returns a value for a sentence.
-func written(value any) string {
+// valueText returns the text for a value in messages.
+func valueText(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)

@@ -47,7 +47,7 @@ func installedAs(t *testing.T, what string, change func(name string, object map[
 	t.Helper()
 	m := rendered(t)
 	list := &unstructured.UnstructuredList{}
-	for _, o := range m.of(installedKinds[what]) {
+	for _, o := range m.ofKind(installedKinds[what]) {
 		copied := o.DeepCopy()
 		if change != nil {
 			change(copied.GetName(), copied.Object)
@@ -84,7 +84,7 @@ func TestWhatIsMissing(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	s.installed[policies].Items = s.installed[policies].Items[:0]
 	found := s.compare(t.Context(), policies)
-	require.Len(t, found, len(s.Manifest.of("ValidatingAdmissionPolicy")))
+	require.Len(t, found, len(s.Manifest.ofKind("ValidatingAdmissionPolicy")))
 	assert.Equal(t, Failed, found[0].Status)
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
@@ -97,11 +97,11 @@ func TestWhatIsLeftBehind(t *testing.T) {
 		other.SetName(name)
 		s.installed[policies].Items = append(s.installed[policies].Items, other)
 	}
-	only(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
+	assertOneFinding(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn: a field that the API server fills in is no change by hand. A caller without the right to a dry run
-// gets a hint.
+// TestWhatAnAPIServerFillsIn: a field that the API server fills in is not reported as a change by hand. A caller without
+// the right to a dry run gets a hint.
 func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))
@@ -111,7 +111,7 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 		fills("", object.Object)
 		return nil
 	}
-	only(t, s.compare(t.Context(), policies), OK, "")
+	assertOneFinding(t, s.compare(t.Context(), policies), OK, "")
 	s.dryRun = func(context.Context, *unstructured.Unstructured) error {
 		return apierrors.NewForbidden(schema.GroupResource{}, "", nil)
 	}
@@ -139,7 +139,8 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
-// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message begins where the two differ.
+// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message shows the part that begins at
+// the first difference.
 func TestExpressionsShowWhereTheyPart(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))
@@ -161,7 +162,7 @@ func TestReadManifest(t *testing.T) {
 	}
 	m, err := ReadManifest(strings.NewReader("---\n# nothing\n---\n" + all + "\n---\n"))
 	require.NoError(t, err)
-	assert.Len(t, m.of("ValidatingAdmissionPolicyBinding"), 15)
+	assert.Len(t, m.ofKind("ValidatingAdmissionPolicyBinding"), 15)
 }
 
 func TestReadRelease(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 // API server calls the webhook, whether the webhook responds, and whether later webhooks change the result. A denial by the
 // webhook, or by a policy that names the found user, proves the same.
 func dryRun(ctx context.Context, s *state) []Finding {
-	namespace, there := s.tryIn()
+	namespace, there := s.dryRunNamespace()
 	if !there {
 		return []Finding{unknown("", "no namespace that is served has the share, so there is nowhere to try a notebook: see "+
 			"the check claims")}
@@ -47,9 +47,9 @@ func dryRun(ctx context.Context, s *state) []Finding {
 		return []Finding{unknown(where, "unknown without the right to create Pods there, which is used only for a dry run")}
 	}
 	pod := notebook(namespace, s.User)
-	listens, heard := listen(ctx)
+	listens, heard := collectWarnings(ctx)
 	err := s.cluster.client.Create(listens, pod, client.DryRunAll)
-	if said := warnModeWarnings(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !made(pod) {
+	if said := warnModeWarnings(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !isInjected(pod) {
 		return []Finding{s.judgeWarnMode(where, pod, said, err)}
 	}
 	if err != nil {
@@ -58,8 +58,8 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	return []Finding{s.judgeAdmitted(ctx, where, pod)}
 }
 
-// tryIn returns a namespace from the options, or else one with the share, preferably one in which notebooks may run.
-func (s *state) tryIn() (string, bool) {
+// dryRunNamespace returns a namespace from the options, or else one with the share, preferably one in which notebooks may run.
+func (s *state) dryRunNamespace() (string, bool) {
 	unserved := func(name string) bool {
 		_, exists := s.namespace(name)
 		return !exists || s.leftOut(name) || slices.Contains(s.words("unservedNamespaces"), name)
@@ -72,7 +72,7 @@ func (s *state) tryIn() (string, bool) {
 		return "", false
 	}
 	for _, name := range have {
-		if guards(s.level(name)) {
+		if preventsRoot(s.level(name)) {
 			return name, true
 		}
 	}
@@ -168,5 +168,5 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 			"restart deployment %s", systemNamespace, webhookName)
 	}
 	return failed(where, "a notebook is admitted with fields that differ from what the webhook injects (or this program "+
-		"is of another release): %s: look for another webhook that changes them", some(drift))
+		"is of another release): %s: look for another webhook that changes them", firstFew(drift))
 }

@@ -97,27 +97,27 @@ func TestWhole(t *testing.T) {
 
 func TestWhereItIsTried(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
-	only(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
+	assertOneFinding(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
 	}
-	in, _ := s.tryIn()
+	in, _ := s.dryRunNamespace()
 	assert.Equal(t, "a", in)
 	s.namespaces.Items[2].Labels = map[string]string{levelLabel: baseline}
-	in, _ = s.tryIn()
+	in, _ = s.dryRunNamespace()
 	assert.Equal(t, "b", in, "where notebooks may run")
 	s.Namespaces = []string{"a", "nosuch"}
-	in, _ = s.tryIn()
+	in, _ = s.dryRunNamespace()
 	assert.Equal(t, "a", in, "the option's namespace, as the caller may have no rights elsewhere")
 }
 
 // TestNameThatIsNone: the denial of an invalid name proves nothing.
 func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
-		s := closed(t)
+		s := closedCluster(t)
 		s.config, s.User = config.Default(), name
-		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
+		assertOneFinding(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
 	}
 }
 

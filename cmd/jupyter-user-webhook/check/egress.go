@@ -21,31 +21,31 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		return []Finding{unknown("", "the share's volumes name no NFS server: make sure yourself that no Pod reaches its server")}
 	}
-	notebooks := s.servedThere()
+	notebooks := s.existingServed()
 	for _, namespace := range notebooks {
 		found = append(found, s.openEgress(namespace, servers)...)
 	}
 	var open []string
 	for _, namespace := range s.namespaces.Items {
-		if !clusters(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
+		if !isClusters(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
 			len(s.openEgress(namespace.Name, servers)) > 0 {
 			open = append(open, namespace.Name)
 		}
 	}
 	if len(open) > 0 {
 		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+
-			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), some(open)))
+			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), firstFew(open)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+
 			"seen from here",
-			some(servers)))
+			firstFew(servers)))
 	}
 	return found
 }
 
-// clusters reports whether a namespace belongs to the cluster, where only admins create Pods.
-func clusters(namespace string) bool {
+// isClusters reports whether a namespace is one of the cluster's own, in which only admins create Pods.
+func isClusters(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
@@ -64,7 +64,7 @@ func (s *state) openEgress(namespace string, servers []string) (found []Finding)
 	})
 	if !selectsAll {
 		return []Finding{failed(where, "no NetworkPolicy of every Pod restricts egress, so Pods reach the NFS server (%s) "+
-			"and can be any user on it: %s", some(servers), example)}
+			"and can be any user on it: %s", firstFew(servers), example)}
 	}
 	for _, policy := range restricting {
 		for _, server := range servers {

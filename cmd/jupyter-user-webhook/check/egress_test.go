@@ -54,8 +54,8 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
-// closed returns a cluster with one notebook namespace, which has the shipped NetworkPolicy.
-func closed(t *testing.T) *state {
+// closedCluster returns a cluster with one notebook namespace, which has the shipped NetworkPolicy.
+func closedCluster(t *testing.T) *state {
 	t.Helper()
 	example := networkingv1.NetworkPolicy{}
 	data, err := os.ReadFile("../../../deploy/examples/networkpolicy.yaml")
@@ -86,8 +86,9 @@ func nfs(name, server, path string) corev1.PersistentVolume {
 		PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: path}}}}
 }
 
-// only asserts that one finding is not ok, or that the single finding is ok.
-func only(t *testing.T, found []Finding, status Status, says string) {
+// assertOneFinding asserts that exactly one finding is not OK, or, for the status OK, that there is one finding and it is
+// OK.
+func assertOneFinding(t *testing.T, found []Finding, status Status, says string) {
 	t.Helper()
 	require.Len(t, found, 1, "%+v", found)
 	assert.Equal(t, status, found[0].Status, found[0].Message)
@@ -127,12 +128,12 @@ func TestEgress(t *testing.T) {
 		}, Failed, "192.0.2.99"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := closed(t)
+			s := closedCluster(t)
 			of.change(s)
-			only(t, egress(t.Context(), s), of.status, of.says)
+			assertOneFinding(t, egress(t.Context(), s), of.status, of.says)
 		})
 	}
-	s := closed(t)
+	s := closedCluster(t)
 	s.volumes.Items[0].Spec.NFS.Server = "nfs.storage.svc.cluster.local"
 	found := egress(t.Context(), s)
 	require.NotEmpty(t, found)
@@ -179,25 +180,25 @@ func TestVolumes(t *testing.T) {
 			s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))
 			s.volumes.Items[0].Spec.PersistentVolumeSource, s.volumes.Items[1].Spec.PersistentVolumeSource = csi, csi
 		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
-		"the volume of a further claim": {func(s *state) { further(s, nfs("scratch-pv", "nfs.example", "/scratch")) }, OK, "2 volumes"},
+		"the volume of a further claim": {func(s *state) { addFurtherClaim(s, nfs("scratch-pv", "nfs.example", "/scratch")) }, OK, "2 volumes"},
 		"the volume of a further claim, which is not listed": {func(s *state) {
-			further(s, nfs("other", "nfs.example", "/scratch"))
+			addFurtherClaim(s, nfs("other", "nfs.example", "/scratch"))
 		}, Failed, "PersistentVolume other: is bound to a claim of the share, and share.volumeNames does not name it"},
 		"the volume of a further claim, on the share": {func(s *state) {
-			further(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
+			addFurtherClaim(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume scratch-pv: is for the claim scratch, and has files of the share"},
 		"a name with another ending": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := closed(t)
+			s := closedCluster(t)
 			of.change(s)
-			only(t, shareVolumes(t.Context(), s), of.status, of.says)
+			assertOneFinding(t, shareVolumes(t.Context(), s), of.status, of.says)
 		})
 	}
 }
 
-// further gives a state a further claim with a volume.
-func further(s *state, volume corev1.PersistentVolume) {
+// addFurtherClaim adds a further claim with a volume to the cluster.
+func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
 	s.config = config.Default()
 	s.config.Share.Directories = []config.Directory{{ClaimName: "scratch", MountPath: "/scratch", Access: config.AccessReadOnly}}
 	s.parameters["claims"] += " scratch"
@@ -211,15 +212,15 @@ func further(s *state, volume corev1.PersistentVolume) {
 
 // TestFurtherClaimsAreLookedFor: each namespace with notebooks needs the further claims.
 func TestFurtherClaimsAreLookedFor(t *testing.T) {
-	s := closed(t)
-	further(s, corev1.PersistentVolume{})
+	s := closedCluster(t)
+	addFurtherClaim(s, corev1.PersistentVolume{})
 	for i := range s.claims.Items {
 		s.claims.Items[i].Status.Phase = corev1.ClaimBound
 		s.claims.Items[i].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 	}
-	only(t, claims(t.Context(), s), OK, "is bound in")
+	assertOneFinding(t, claims(t.Context(), s), OK, "is bound in")
 	s.claims.Items = s.claims.Items[:1]
-	only(t, claims(t.Context(), s), Failed, "has no claim scratch, which has directories for notebooks")
+	assertOneFinding(t, claims(t.Context(), s), Failed, "has no claim scratch, which has directories for notebooks")
 	s.parameters = shippedValues(t)
-	only(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks scratch")
+	assertOneFinding(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks scratch")
 }

@@ -42,10 +42,11 @@ func (g grant) where() string {
 func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
 
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
-func (s *state) grants() []grant { return s.given(rights) }
+func (s *state) grants() []grant { return s.collectGrants(rights) }
 
-// given returns the grants of RBAC bindings. The function rights returns the grants that a role's rules contain.
-func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
+// collectGrants returns the grants of all RBAC bindings. The parameter rights is the function that finds the grants in the
+// rules of a role.
+func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
 		cluster[role.Name] = role.Rules
@@ -92,7 +93,7 @@ func rights(rules []rbacv1.PolicyRule) (found []grant) {
 		for _, resource := range []string{homes, shares} {
 			for _, verb := range []string{use, runAs} {
 				if gives(rule, group, resource, verb) {
-					found = append(found, grant{resource: resource, verb: verb, names: rule.ResourceNames, wildcard: everything(rule)})
+					found = append(found, grant{resource: resource, verb: verb, names: rule.ResourceNames, wildcard: givesEveryRight(rule)})
 				}
 			}
 		}
@@ -100,8 +101,8 @@ func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	return found
 }
 
-// everything reports whether a rule gives every verb on every resource.
-func everything(rule rbacv1.PolicyRule) bool {
+// givesEveryRight reports whether a rule gives every verb on every resource.
+func givesEveryRight(rule rbacv1.PolicyRule) bool {
 	return slices.Contains(rule.APIGroups, "*") && slices.Contains(rule.Resources, "*") && slices.Contains(rule.Verbs, "*")
 }
 
@@ -139,15 +140,15 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
-// crowd reports whether a subject is all users, or all ServiceAccounts of a namespace.
-func crowd(subject rbacv1.Subject) bool {
+// isCrowd reports whether a subject is all users of the cluster, or all ServiceAccounts of a namespace.
+func isCrowd(subject rbacv1.Subject) bool {
 	if _, is := accountGroup(subject); is {
 		return true
 	}
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// subjectText returns a subject for messages.
+// subjectText returns the text for a subject in messages.
 func subjectText(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return "ServiceAccount " + namespace + "/" + name
@@ -163,7 +164,7 @@ func (g grant) runsIn() (namespace string, counts bool) {
 	}
 	of, is := accountGroup(g.subject)
 	switch {
-	case !is && !crowd(g.subject):
+	case !is && !isCrowd(g.subject):
 		return "", false
 	case of == "":
 		return g.namespace, true

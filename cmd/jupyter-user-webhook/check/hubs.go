@@ -23,7 +23,7 @@ func hubPods(_ context.Context, s *state) []Finding {
 		return []Finding{ok("", "every Pod with a hub's annotation is a notebook, or opts out")}
 	}
 	slices.Sort(unclaimed)
-	return []Finding{warning("Pods "+some(unclaimed), "have the annotation %s and are no notebooks, which is right for "+
+	return []Finding{warning("Pods "+firstFew(unclaimed), "have the annotation %s and are no notebooks, which is right for "+
 		"Dask's schedulers and workers. If they are users' servers, add the value of their label component to "+
 		"config.user.hubComponents, or label "+
 		"them %s", user.HubAnnotation, user.Label)}

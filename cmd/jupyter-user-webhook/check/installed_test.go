@@ -32,8 +32,8 @@ type issuer struct {
 	key         *ecdsa.PrivateKey
 }
 
-// issues returns a certificate: a CA without a host, self-signed without an issuer.
-func (by *issuer) issues(t *testing.T, host string, until time.Time) (issuer, []byte) {
+// issueCertificate returns a certificate. Without a host it is a CA; without an issuer it is self-signed.
+func (by *issuer) issueCertificate(t *testing.T, host string, until time.Time) (issuer, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -55,14 +55,14 @@ func (by *issuer) issues(t *testing.T, host string, until time.Time) (issuer, []
 
 func TestCertificate(t *testing.T) {
 	later := now.Add(1000 * time.Hour)
-	ca, caPEM := (*issuer)(nil).issues(t, "", later)
-	between, betweenPEM := ca.issues(t, "", later)
-	_, good := ca.issues(t, serviceDNS, now.Add(30*24*time.Hour))
-	_, soon := ca.issues(t, serviceDNS, now.Add(7*24*time.Hour-time.Minute))
-	_, past := ca.issues(t, serviceDNS, now.Add(-time.Minute))
-	_, other := ca.issues(t, "other.svc", later)
-	_, chained := between.issues(t, serviceDNS, later)
-	_, strange := (*issuer)(nil).issues(t, serviceDNS, later)
+	ca, caPEM := (*issuer)(nil).issueCertificate(t, "", later)
+	between, betweenPEM := ca.issueCertificate(t, "", later)
+	_, good := ca.issueCertificate(t, serviceDNS, now.Add(30*24*time.Hour))
+	_, soon := ca.issueCertificate(t, serviceDNS, now.Add(7*24*time.Hour-time.Minute))
+	_, past := ca.issueCertificate(t, serviceDNS, now.Add(-time.Minute))
+	_, other := ca.issueCertificate(t, "other.svc", later)
+	_, chained := between.issueCertificate(t, serviceDNS, later)
+	_, strange := (*issuer)(nil).issueCertificate(t, serviceDNS, later)
 	for name, of := range map[string]struct {
 		crt, bundle []byte
 		status      Status
@@ -88,14 +88,14 @@ func TestCertificate(t *testing.T) {
 			})
 			s.installed[validatingWebhooks], s.now = &unstructured.UnstructuredList{}, now
 			s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": of.crt}}
-			only(t, certificate(t.Context(), s), of.status, of.says)
+			assertOneFinding(t, certificate(t.Context(), s), of.status, of.says)
 		})
 	}
 	s := &state{}
-	only(t, certificate(t.Context(), s), Failed, "is missing: see why the Deployment jupyter-user-webhook-self-signed has not made it")
+	assertOneFinding(t, certificate(t.Context(), s), Failed, "is missing: see why the Deployment jupyter-user-webhook-self-signed has not made it")
 	s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": good}}
 	s.installed = map[string]*unstructured.UnstructuredList{mutatingWebhooks: {}, validatingWebhooks: {}}
-	only(t, certificate(t.Context(), s), Failed, "no webhook configuration")
+	assertOneFinding(t, certificate(t.Context(), s), Failed, "no webhook configuration")
 }
 
 func TestReachable(t *testing.T) {
@@ -103,78 +103,78 @@ func TestReachable(t *testing.T) {
 	assert.Len(t, reachable(t.Context(), s), 2, "neither Service nor Deployment")
 	s.service.Name, s.deployment = webhookName, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
 	s.deployment.Status.AvailableReplicas = 2
-	only(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
+	assertOneFinding(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
 	s.endpoints.Items = []discoveryv1.EndpointSlice{
 		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": "other"}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}},
 		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": webhookName}}, Endpoints: []discoveryv1.Endpoint{
 			{Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}}},
 	}
-	only(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
+	assertOneFinding(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
 	s.endpoints.Items[1].Endpoints[0].Conditions.Ready = new(true)
-	only(t, reachable(t.Context(), s), OK, "has 1 ready endpoint")
+	assertOneFinding(t, reachable(t.Context(), s), OK, "has 1 ready endpoint")
 }
 
 func TestParameters(t *testing.T) {
 	s := &state{}
-	only(t, parametersAgree(t.Context(), s), Failed, "does not say what the policies are rendered from (policies.json)")
+	assertOneFinding(t, parametersAgree(t.Context(), s), Failed, "does not say what the policies are rendered from (policies.json)")
 	s.parameters = shippedValues(t)
 	assert.Equal(t, "kube-system jupyter-user-system", s.parameters["unservedNamespaces"])
 	assert.Equal(t, "hpc-pv hpc-pv-*", s.parameters["volumes"])
 	s.config = config.Default()
-	only(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
+	assertOneFinding(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
 	s.parameters["claims"] += " another"
-	only(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
+	assertOneFinding(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
 	s.parameters["claims"] = "another"
-	only(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks hpc-shared-pvc")
+	assertOneFinding(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks hpc-shared-pvc")
 }
 
 func TestClaims(t *testing.T) {
-	s := closed(t)
+	s := closedCluster(t)
 	s.claims.Items[0].Status.Phase = corev1.ClaimBound
 	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
-	only(t, claims(t.Context(), s), Failed, "its claim hpc-shared-pvc is not ReadWriteMany")
+	assertOneFinding(t, claims(t.Context(), s), Failed, "its claim hpc-shared-pvc is not ReadWriteMany")
 	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
-	only(t, claims(t.Context(), s), OK, "the share's claim is bound in lab")
+	assertOneFinding(t, claims(t.Context(), s), OK, "the share's claim is bound in lab")
 	own := s.claims.Items[0]
 	own.Namespace, own.Spec.AccessModes = "jupyter-user-system", []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
 	s.claims.Items = append(s.claims.Items, own)
 	s.namespaces.Items = append(s.namespaces.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: own.Namespace}})
-	only(t, claims(t.Context(), s), OK, "the share's claim is bound in")
+	assertOneFinding(t, claims(t.Context(), s), OK, "the share's claim is bound in")
 	s.Namespaces = []string{"kube-system"}
-	only(t, claims(t.Context(), s), Failed, "namespace kube-system: has no claim hpc-shared-pvc")
-	only(t, claims(t.Context(), &state{}), Warning, "nobody can run a notebook yet")
+	assertOneFinding(t, claims(t.Context(), s), Failed, "namespace kube-system: has no claim hpc-shared-pvc")
+	assertOneFinding(t, claims(t.Context(), &state{}), Warning, "nobody can run a notebook yet")
 }
 
 func TestNodes(t *testing.T) {
 	s := &state{config: config.Default()}
-	only(t, nodesKnowGroups(t.Context(), s), Warning, "no Linux node")
+	assertOneFinding(t, nodesKnowGroups(t.Context(), s), Warning, "no Linux node")
 	windows := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w", Labels: map[string]string{"kubernetes.io/os": "windows"}}}
 	linux := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "l"}}
 	linux.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
 	s.nodes.Items = []corev1.Node{windows, linux}
-	only(t, nodesKnowGroups(t.Context(), s), OK, "every node")
+	assertOneFinding(t, nodesKnowGroups(t.Context(), s), OK, "every node")
 	s.nodes.Items[1].Status.Features.SupplementalGroupsPolicy = new(false)
-	only(t, nodesKnowGroups(t.Context(), s), Failed, "1 of 2 nodes do not support supplementalGroupsPolicy")
+	assertOneFinding(t, nodesKnowGroups(t.Context(), s), Failed, "1 of 2 nodes do not support supplementalGroupsPolicy")
 	s.config.Identity.StrictSupplementalGroups = false
-	only(t, nodesKnowGroups(t.Context(), s), Warning, "identity.strictSupplementalGroups is false")
+	assertOneFinding(t, nodesKnowGroups(t.Context(), s), Warning, "identity.strictSupplementalGroups is false")
 }
 
 func TestGroupsOfImages(t *testing.T) {
 	s := &state{config: config.Default()}
-	only(t, groupsOfImages(t.Context(), s), OK, "no others")
+	assertOneFinding(t, groupsOfImages(t.Context(), s), OK, "no others")
 	s.config.Identity.ImageGroups = []int64{100, 44}
-	only(t, groupsOfImages(t.Context(), s), Warning, "any Pod may have the group 100, 44")
+	assertOneFinding(t, groupsOfImages(t.Context(), s), Warning, "any Pod may have the group 100, 44")
 }
 
 func TestVersions(t *testing.T) {
 	s := &state{Options: Options{Version: "v0.2.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
 	s.deployment = appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
 	s.deployment.Spec.Template.Spec.Containers = []corev1.Container{{Image: s.config.Init.Image}}
-	only(t, versions(t.Context(), s), OK, "the API server is v1.33.0-eks-1")
+	assertOneFinding(t, versions(t.Context(), s), OK, "the API server is v1.33.0-eks-1")
 	s.server.GitVersion = "v1.32.9"
-	only(t, versions(t.Context(), s), Failed, "is v1.32.9, and what the webhook is built on needs 1.33")
+	assertOneFinding(t, versions(t.Context(), s), Failed, "is v1.32.9, and what the webhook is built on needs 1.33")
 	s.server.GitVersion = "x"
-	only(t, versions(t.Context(), s), Unknown, "cannot be read")
+	assertOneFinding(t, versions(t.Context(), s), Unknown, "cannot be read")
 	s.server.GitVersion = "v1.37.0"
 	for image, says := range map[string]string{
 		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.2.0@sha256:00": "",
@@ -182,18 +182,18 @@ func TestVersions(t *testing.T) {
 	} {
 		s.deployment.Spec.Template.Spec.Containers[0].Image, s.config.Init.Image = image, image
 		if says == "" {
-			only(t, versions(t.Context(), s), OK, image)
+			assertOneFinding(t, versions(t.Context(), s), OK, image)
 			continue
 		}
-		only(t, versions(t.Context(), s), Warning, says)
+		assertOneFinding(t, versions(t.Context(), s), Warning, says)
 	}
 	s.Version = "dev"
-	only(t, versions(t.Context(), s), OK, "")
+	assertOneFinding(t, versions(t.Context(), s), OK, "")
 }
 
 // TestNamespaceThatIsNotThere: there is exactly one finding, and it names the namespace.
 func TestNamespaceThatIsNotThere(t *testing.T) {
-	s := closed(t)
+	s := closedCluster(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline
 	about := func(found []Finding) (n int) {
 		for _, f := range found {

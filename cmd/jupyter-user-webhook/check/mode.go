@@ -24,11 +24,11 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	case len(found) == 0:
 		found = append(found, ok("", "Enforce: Pods become notebooks, or are denied"))
 	}
-	if only := s.only(); len(only) > 0 {
+	if only := s.wantedScope(); len(only) > 0 {
 		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere the webhook has no effect, and "+
 			"anyone who may create Pods there can mount the share's volumes", only))
 	}
-	for _, name := range s.left() {
+	for _, name := range s.allLeftOut() {
 		found = append(found, warning("namespace "+name, "has the share or was given with -n, and the webhook has no effect "+
 			"there: anyone who can create Pods there can mount the whole share. Remove the share from it, or install the "+
 			"webhook for it too: %s",
@@ -37,14 +37,14 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// leftOut reports whether a namespace that could have notebooks is outside of onlyNamespaces.
+// leftOut reports whether a namespace that could have notebooks is not in onlyNamespaces.
 func (s *state) leftOut(name string) bool {
-	only := s.only()
+	only := s.wantedScope()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// left returns the namespaces with the share, or from the options, that are left out.
-func (s *state) left() (names []string) {
+// allLeftOut returns the namespaces with the share, and those of the options, that are not in onlyNamespaces.
+func (s *state) allLeftOut() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {
 			names = append(names, name)

@@ -7,10 +7,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose namespaces
-// differ from the installation.
+// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose
+// namespaces differ from the installation.
 func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
-	only := s.only()
+	only := s.wantedScope()
 	var otherMode []place
 	elsewhere := map[string][]place{}
 	for _, p := range s.placesOf(what) {
@@ -25,7 +25,7 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 		found = append(found, s.inOtherMode(what, otherMode))
 	}
 	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
-		where, objects := called(what, elsewhere[is])
+		where, objects := placesName(what, elsewhere[is])
 		if err := s.missing[parameters]; err != nil {
 			found = append(found, unknown(where, "in effect in %s, and it is unknown whether that is intended: %s", is, oneLine(err)))
 			continue
@@ -40,7 +40,7 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 // inOtherMode returns the finding about places in another mode. If the configured mode is unknown, the installed one may be
 // intended.
 func (s *state) inOtherMode(what string, places []place) Finding {
-	where, objects := called(what, places)
+	where, objects := placesName(what, places)
 	does := "if the webhook does not respond, Pods are admitted unchanged"
 	switch warns := s.mode() == config.ModeWarn; {
 	case warns && what == bindings:
@@ -57,8 +57,8 @@ func (s *state) inOtherMode(what string, places []place) Finding {
 		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
-// called returns a common name for places, and their objects.
-func called(what string, places []place) (where string, objects []string) {
+// placesName returns one name for several places, and the objects that have these places.
+func placesName(what string, places []place) (where string, objects []string) {
 	var names []string
 	for _, p := range places {
 		names = append(names, p.name)
@@ -66,5 +66,5 @@ func called(what string, places []place) (where string, objects []string) {
 			objects = append(objects, p.object)
 		}
 	}
-	return installedKinds[what] + " " + some(names), objects
+	return installedKinds[what] + " " + firstFew(names), objects
 }

@@ -32,12 +32,12 @@ func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if len(without) > 0 {
 		return []Finding{failed("", "%d of %s do not support supplementalGroupsPolicy, so notebooks do not start there: %s. "+
 			"containerd 2.0 and CRI-O 1.32 support it; or set identity.strictSupplementalGroups: "+
-			"false", len(without), count(len(s.nodes.Items), "node"), some(without))}
+			"false", len(without), count(len(s.nodes.Items), "node"), firstFew(without))}
 	}
 	if len(runtimes) == 0 {
 		return []Finding{warning("", "the cluster has no Linux node that notebooks could run on")}
 	}
-	return []Finding{ok("", "every node supports supplementalGroupsPolicy (%s)", some(slices.Sorted(maps.Keys(runtimes))))}
+	return []Finding{ok("", "every node supports supplementalGroupsPolicy (%s)", firstFew(slices.Sorted(maps.Keys(runtimes))))}
 }
 
 // oldest is the first Kubernetes version with everything that the manifests use.
@@ -60,7 +60,7 @@ func versions(_ context.Context, s *state) (found []Finding) {
 		}
 	}
 	if len(older) > 0 {
-		found = append(found, warning("", "%s older than 1.33: %s", count(len(older), "kubelet"), some(older)))
+		found = append(found, warning("", "%s older than 1.33: %s", count(len(older), "kubelet"), firstFew(older)))
 	}
 	found = append(found, s.images()...)
 	if len(found) == 0 {

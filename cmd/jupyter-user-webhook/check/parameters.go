@@ -36,15 +36,15 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	}
 	for key, wanted := range map[string][]string{"claims": append(s.furtherClaims(), s.config.Share.ClaimName),
 		"images": {s.config.Init.Image}} {
-		for _, lacking := range without(wanted, s.words(key)) {
+		for _, lacking := range lackedBy(wanted, s.words(key)) {
 			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, lacking,
 				s.installAgain()))
 		}
 	}
-	more := without(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))
+	more := lackedBy(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))
 	if len(more) > 0 {
 		found = append(found, warning(where, "the policies accept %s, which the webhook's configuration does not have: "+
-			"remove it when no webhook of that release runs", some(more)))
+			"remove it when no webhook of that release runs", firstFew(more)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok(where, "the policies are rendered from the webhook's configuration"))
@@ -52,8 +52,8 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// without returns the words that others lack.
-func without(words, others []string) []string {
+// lackedBy returns the words that are missing in others.
+func lackedBy(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }
 

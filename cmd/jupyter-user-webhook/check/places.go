@@ -76,7 +76,7 @@ func scopeOf(names []string) scope {
 func (s scope) String() string { return s.as(strings.Join(s, ", ")) }
 
 // short returns a short text for sentences about another subject.
-func (s scope) short() string { return s.as(some(s)) }
+func (s scope) short() string { return s.as(firstFew(s)) }
 
 func (s scope) as(names string) string {
 	switch len(s) {
@@ -103,15 +103,16 @@ func (s *state) placesOf(what string) (found []place) {
 		return nil
 	}
 	for _, object := range list.Items {
-		if ours(object) {
+		if isOurs(object) {
 			found = append(found, places(object)...)
 		}
 	}
 	return found
 }
 
-// ours reports whether an object is one of the chart, by its name: only admins can create cluster-scoped objects.
-func ours(object unstructured.Unstructured) bool {
+// isOurs reports whether an object belongs to the chart, by its name. The name is enough, because only admins can create
+// cluster-scoped objects.
+func isOurs(object unstructured.Unstructured) bool {
 	name := object.GetName()
 	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
 }
@@ -119,5 +120,5 @@ func ours(object unstructured.Unstructured) bool {
 // onlyKey is the key of the chart's value onlyNamespaces among the values of the policies.
 const onlyKey = "onlyNamespaces"
 
-// only returns the scope that all installed objects must have.
-func (s *state) only() scope { return scopeOf(s.words(onlyKey)) }
+// wantedScope returns the namespaces in which all installed objects must be in effect.
+func (s *state) wantedScope() scope { return scopeOf(s.words(onlyKey)) }

@@ -79,8 +79,9 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
 }
 
-// judged returns the findings of the check mode: bad, and well for those that are OK.
-func judged(t *testing.T, s *state) (bad []Finding, well []string) {
+// modeFindings returns the findings of the check mode: bad are the findings that are not OK, and well are the texts of the
+// findings that are OK.
+func modeFindings(t *testing.T, s *state) (bad []Finding, well []string) {
 	t.Helper()
 	for _, f := range modeAndNamespaces(t.Context(), s) {
 		if f.Status == OK {
@@ -93,14 +94,14 @@ func judged(t *testing.T, s *state) (bad []Finding, well []string) {
 }
 
 func TestEnforceEverywhereIsFine(t *testing.T) {
-	bad, well := judged(t, installedBy(t, values{}, nil))
+	bad, well := modeFindings(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
 	assert.Contains(t, well, "Enforce: Pods become notebooks, or are denied")
 }
 
 // TestModeWarnIsOneWarning: one warning says that nothing is enforced, and there is no other.
 func TestModeWarnIsOneWarning(t *testing.T) {
-	bad, _ := judged(t, installedBy(t, values{warn: true}, nil))
+	bad, _ := modeFindings(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status)
 	assert.Equal(t, "Warn: nothing is changed and nothing is denied, so no promise of this project holds. When the "+
@@ -109,7 +110,7 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 
 func TestOnlyNamespacesAreNamed(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab", "jhub"}}, nil)
-	bad, _ := judged(t, s)
+	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status, "the share can be reached from everywhere else")
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
@@ -122,14 +123,14 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hpc-shared-pvc"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
 	}
-	bad, _ := judged(t, s)
+	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 2)
 	assert.Equal(t, Warning, bad[1].Status)
 	assert.Equal(t, "namespace jhub", bad[1].Where)
 	assert.Contains(t, bad[1].Message, "the webhook has no effect there: anyone who can create Pods there can mount the whole share")
-	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
+	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.servedNamespaces(), "no notebooks are made where nothing is in effect")
 	s.Namespaces = []string{"jhub"}
-	in, there := s.tryIn()
+	in, there := s.dryRunNamespace()
 	assert.True(t, there)
 	assert.Equal(t, "lab", in)
 }
@@ -162,7 +163,7 @@ func TestWhatDoesNotAgree(t *testing.T) {
 			"in effect in every namespace, and the installation is for namespace lab alone", Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad, _ := judged(t, installedBy(t, of.all, of.others))
+			bad, _ := modeFindings(t, installedBy(t, of.all, of.others))
 			statuses := map[Status]int{}
 			for _, f := range bad {
 				statuses[f.Status]++
@@ -180,30 +181,30 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}
 }
 
-// TestNarrowedAlike: agreement of all objects does not prove that the scope is intended.
+// TestNarrowedAlike: all objects agree on a narrower scope. That does not prove that the scope is intended.
 func TestNarrowedAlike(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
-	bad, _ := judged(t, s)
+	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 3, "one for each kind")
 	for _, f := range bad {
 		assert.Equal(t, Failed, f.Status)
 		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
 	}
 	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
-	assert.Equal(t, []string{"lab"}, s.served(), "the other checks look at that namespace")
+	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "the other checks look at that namespace")
 }
 
-// TestNothingIsInstalled: then the check does not say Enforce.
+// TestNothingIsInstalled: if nothing is installed, the check does not report the mode Enforce.
 func TestNothingIsInstalled(t *testing.T) {
-	only(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
+	assertOneFinding(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
 // TestConfigurationSaysOtherwise: each kind gives one sentence, however many of its objects only warn.
 func TestConfigurationSaysOtherwise(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
-	bad, _ := judged(t, s)
+	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 3)
 	assert.Equal(t, Failed, bad[0].Status)
 	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")

@@ -11,7 +11,7 @@ import (
 
 // rbac reports which subjects may be any user. A hub is expected, and an admin always may; a whole namespace never should.
 func rbac(_ context.Context, s *state) (found []Finding) {
-	grants, notebooks := s.grants(), s.served()
+	grants, notebooks := s.grants(), s.servedNamespaces()
 	said := map[string]bool{}
 	for _, g := range grants {
 		f := judgeGrant(g, notebooks)
@@ -26,7 +26,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	found = append(found, s.aroundPolicies(notebooks)...)
 	single := map[string]bool{}
 	for _, g := range grants {
-		if len(g.names) > 0 && g.resource == homes && !crowd(g.subject) {
+		if len(g.names) > 0 && g.resource == homes && !isCrowd(g.subject) {
 			single[g.binding] = true
 		}
 	}
@@ -38,9 +38,9 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
 	switch {
-	case crowd(g.subject):
+	case isCrowd(g.subject):
 		return f(failed(where, "gives %s %s in %s to %s, which is every user there: remove "+
-			"it", g.verb, g.what(), g.where(), subjectText(g.subject)))
+			"it", g.verb, g.describeHomes(), g.where(), subjectText(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
 		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", subjectText(g.subject)))
 	case g.wildcard && g.runsBeside(notebooks):
@@ -55,7 +55,7 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:
 		return f(warning(where, "may be any user: %s may use %s in %s; right for a JupyterHub, which has authenticated its "+
-			"users, and for an admin", subjectText(g.subject), g.what(), g.where()))
+			"users, and for an admin", subjectText(g.subject), g.describeHomes(), g.where()))
 	}
 	return nil
 }
@@ -80,15 +80,15 @@ func judgeRunAs(g grant) *Finding {
 	return &f
 }
 
-// what returns the homes of the grant, in words.
-func (g grant) what() string {
+// describeHomes returns the text for the homes that the grant is for.
+func (g grant) describeHomes() string {
 	switch {
 	case g.resource == shares:
 		return "the whole share"
 	case len(g.names) == 0:
 		return "every home"
 	}
-	return "the homes of " + some(g.names)
+	return "the homes of " + firstFew(g.names)
 }
 
 // hubsThatRun warns of ServiceAccounts that have both use and run-as: then any Pod with that ServiceAccount may be any

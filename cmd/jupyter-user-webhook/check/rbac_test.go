@@ -20,8 +20,8 @@ func subject(kind, namespace, name string) rbacv1.Subject {
 	return rbacv1.Subject{Kind: kind, Namespace: namespace, Name: name}
 }
 
-// bound returns a cluster with one binding, in one namespace or in all.
-func bound(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
+// clusterWithBinding returns a cluster with one binding, in one namespace or in all.
+func clusterWithBinding(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
 	s := &state{}
 	s.clusterRoles.Items = []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: rules}}
 	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}
@@ -75,7 +75,7 @@ func TestRBAC(t *testing.T) {
 		"a subresource, which is none": {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := rbac(t.Context(), bound(of.namespace, of.who, of.rule))
+			found := rbac(t.Context(), clusterWithBinding(of.namespace, of.who, of.rule))
 			assert.Equal(t, of.status, byStatus(found)[0].Status, "%+v", found)
 			said := ""
 			for _, f := range found {
@@ -89,10 +89,10 @@ func TestRBAC(t *testing.T) {
 }
 
 func TestHubThatRuns(t *testing.T) {
-	found := rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
+	found := rbac(t.Context(), clusterWithBinding("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
 	assert.Equal(t, Failed, byStatus(found)[0].Status)
 	assert.Contains(t, byStatus(found)[0].Message, "gives run-as to ServiceAccount lab/hub, which may use every home")
-	found = rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "argo"), everyRight))
+	found = rbac(t.Context(), clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight))
 	assert.Equal(t, Warning, byStatus(found)[0].Status, "an admin is told once, as one")
 	assert.Len(t, found, 2)
 }
@@ -115,14 +115,14 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 		"a user":                        {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := bound(of.namespace, of.who, everyRight)
+			s := clusterWithBinding(of.namespace, of.who, everyRight)
 			s.parameters, s.Namespaces = map[string]string{"claims": "c"}, []string{"kube-system", systemNamespace}
 			s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "c"}}}
 			found := byStatus(rbac(t.Context(), s))
 			assert.Equal(t, of.status, found[0].Status, "%+v", found)
 		})
 	}
-	s := bound("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
+	s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))
 	assert.Len(t, found, 2, "told once")
@@ -130,11 +130,11 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 }
 
 func TestAggregated(t *testing.T) {
-	s := bound("lab", subject("User", "", "carol"), rule(homes, use, "alice"))
+	s := clusterWithBinding("lab", subject("User", "", "carol"), rule(homes, use, "alice"))
 	s.clusterRoles.Items[0].Labels = map[string]string{"team": "x"}
 	s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "team"},
 		AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "x"}}}}})
-	only(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and is aggregated into the ClusterRole team")
+	assertOneFinding(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and is aggregated into the ClusterRole team")
 	s.clusterRoles.Items[0].Labels = nil
 	assert.Empty(t, s.aggregated())
 }
@@ -174,7 +174,7 @@ func TestAroundPolicies(t *testing.T) {
 		"reads logs, a ServiceAccount of lab": {"lab", subject("ServiceAccount", "", "shipper"), reads, logs},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := bound(is.namespace, is.who, is.rule).aroundPolicies([]string{"lab"})
+			found := clusterWithBinding(is.namespace, is.who, is.rule).aroundPolicies([]string{"lab"})
 			if is.says == "" {
 				assert.Empty(t, found)
 				return
@@ -185,12 +185,12 @@ func TestAroundPolicies(t *testing.T) {
 			assert.Contains(t, found[0].Message, is.says)
 		})
 	}
-	assert.Empty(t, bound("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "nobody has notebooks")
+	assert.Empty(t, clusterWithBinding("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "nobody has notebooks")
 }
 
 // TestRolesByName: a Role belongs to its namespace, and a ClusterRole with the same name is a different role.
 func TestRolesByName(t *testing.T) {
-	s := bound("lab", subject("User", "", "carol"), rule(homes, use))
+	s := clusterWithBinding("lab", subject("User", "", "carol"), rule(homes, use))
 	s.roles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "r"}, Rules: []rbacv1.PolicyRule{rule(homes, runAs)}}}
 	s.roleBindings.Items[0].RoleRef.Kind = "Role"
 	assert.Empty(t, s.grants())
@@ -215,9 +215,9 @@ func TestUsers(t *testing.T) {
 
 func TestOwnHomes(t *testing.T) {
 	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
-	assert.True(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
-	assert.False(t, s.own(AccessQuery{As: "alice", User: "alice"}))
-	assert.False(t, s.own(AccessQuery{As: "oidc:@corp.example"}))
+	assert.True(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "alice", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:@corp.example"}))
 	s.parameters["ownHomes"] = "No"
-	assert.False(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
 }

@@ -23,7 +23,7 @@ func (s *state) installAgain(values ...string) string {
 	switch {
 	case len(values) > 0:
 		return "apply the chart rendered with your values and " + strings.Join(values, ", ")
-	case s.mode() == config.ModeWarn || len(s.only()) > 0:
+	case s.mode() == config.ModeWarn || len(s.wantedScope()) > 0:
 		return "apply the chart rendered with your values: deploy/install.yaml has the default values, and would enforce in " +
 			"every namespace"
 	}
@@ -62,7 +62,7 @@ func (s *state) installedObjects() (found []metav1.Object) {
 	found = append(found, &s.deployment, &s.service)
 	for _, list := range s.installed {
 		for i := range list.Items {
-			if ours(list.Items[i]) {
+			if isOurs(list.Items[i]) {
 				found = append(found, &list.Items[i])
 			}
 		}

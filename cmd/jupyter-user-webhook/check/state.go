@@ -138,13 +138,13 @@ var installedKinds = map[string]string{
 }
 
 // read concurrently reads the input of the checks. If it could not be read, each check that needs it reports so.
-func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
+func read(ctx context.Context, c *Cluster, o Options, checks []checkType) (*state, error) {
 	// The webhook configurations, if readable, show which namespaces are left out.
-	needs := []string{configMaps, mutatingWebhooks}
+	inputs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
-		needs = append(needs, check.needs...)
+		inputs = append(inputs, check.inputs...)
 	}
-	return readSome(ctx, c, o, needs)
+	return readSome(ctx, c, o, inputs)
 }
 
 // readSome reads the named objects.
@@ -175,7 +175,7 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("read the cluster: %w", context.Cause(ctx))
 	}
-	s.understand()
+	s.parseConfigMap()
 	return s, nil
 }
 
@@ -184,7 +184,7 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	reads := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
 	for what, list := range s.lists() {
 		reads[what] = func() error {
-			err := s.cluster.client.List(ctx, list, within(what)...)
+			err := s.cluster.client.List(ctx, list, listOptions(what)...)
 			if meta.IsNoMatchError(err) && (what == issuers || what == issued) {
 				return nil // there is no cert-manager
 			}
@@ -203,8 +203,9 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// within limits a list to the webhook's namespace if that is enough, so that the check needs fewer rights.
-func within(what string) []client.ListOption {
+// listOptions returns the options of a list call. They limit the call to the webhook's namespace if that is enough, so that
+// the check needs fewer rights.
+func listOptions(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:
 		return []client.ListOption{client.InNamespace(systemNamespace)}
@@ -212,8 +213,8 @@ func within(what string) []client.ListOption {
 	return nil
 }
 
-// understand parses the policies' values and the configuration. The check parameters reports their errors.
-func (s *state) understand() {
+// parseConfigMap parses the policies' values and the configuration. The check parameters reports their errors.
+func (s *state) parseConfigMap() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
 		if m.Name == webhookName {
@@ -232,9 +233,9 @@ func (s *state) understand() {
 }
 
 // unreadable returns a finding for each input that a check needs and that could not be read.
-func (s *state) unreadable(needs []string) (found []Finding) {
+func (s *state) unreadable(inputs []string) (found []Finding) {
 	var told []error
-	for _, what := range needs {
+	for _, what := range inputs {
 		err := s.missing[what]
 		if err == nil || slices.Contains(told, err) {
 			continue

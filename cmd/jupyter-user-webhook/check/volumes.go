@@ -21,15 +21,15 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 		found = append(found, s.judgeShareVolume(volume)...)
 		found = append(found, s.onTheShare(ctx, volume, share)...)
 	}
-	found = append(found, s.roadsInParameters(ctx, share)...)
+	found = append(found, s.allowedVolumes(ctx, share)...)
 	for _, volume := range s.volumes.Items {
 		if !s.isShare(volume) {
-			found = append(found, s.otherRoad(ctx, "PersistentVolume "+volume.Name, exportOf(volume), share)...)
+			found = append(found, s.otherExport(ctx, "PersistentVolume "+volume.Name, exportOf(volume), share)...)
 			found = append(found, sameFiles(volume, share)...)
 		}
 	}
 	for _, class := range s.storageClasses.Items {
-		found = append(found, s.otherRoad(ctx, "StorageClass "+class.Name, exportIn(class.Parameters), share)...)
+		found = append(found, s.otherExport(ctx, "StorageClass "+class.Name, exportIn(class.Parameters), share)...)
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "%s of the share, each with its claimRef, and no other leads to "+
@@ -40,7 +40,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 
 func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Finding) {
 	where := "PersistentVolume " + volume.Name
-	if !s.named(volume.Name) {
+	if !s.inVolumeNames(volume.Name) {
 		found = append(found, failed(where, "is bound to a claim of the share, and share.volumeNames does not name it: add it there"))
 	}
 	claim := volume.Spec.ClaimRef
@@ -64,7 +64,7 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 		return other.Spec.ClaimRef == nil || other.Spec.ClaimRef.Name != s.claimName()
 	})
 	where := "PersistentVolume " + volume.Name
-	if len(s.otherRoad(ctx, where, exportOf(volume), of)) > 0 || len(sameFiles(volume, of)) > 0 {
+	if len(s.otherExport(ctx, where, exportOf(volume), of)) > 0 || len(sameFiles(volume, of)) > 0 {
 		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
 			"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
 	}
@@ -82,13 +82,13 @@ func (s *state) sharePVs() (found []corev1.PersistentVolume) {
 }
 
 func (s *state) isShare(volume corev1.PersistentVolume) bool {
-	return s.named(volume.Name) || slices.ContainsFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool {
+	return s.inVolumeNames(volume.Name) || slices.ContainsFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool {
 		return c.Spec.VolumeName == volume.Name
 	})
 }
 
-// named reports whether share.volumeNames has a name. A * at the end of a word matches any ending.
-func (s *state) named(name string) bool {
+// inVolumeNames reports whether share.volumeNames has a name. A * at the end of a word matches any ending.
+func (s *state) inVolumeNames(name string) bool {
 	return slices.ContainsFunc(s.words("volumes"), func(word string) bool {
 		start, ending := strings.CutSuffix(word, "*")
 		return word == name || ending && strings.HasPrefix(name, start)
@@ -122,8 +122,9 @@ func exportIn(attributes map[string]string) (e export) {
 	return e
 }
 
-// otherRoad returns a finding if an export has files of the share: the same directory, one in it, or one above it.
-func (s *state) otherRoad(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
+// otherExport returns a finding if an NFS export has files of the share: it is the same directory, one inside it, or one
+// above it.
+func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		of := exportOf(volume)
 		a, b := directory(e.path), directory(of.path)
@@ -146,7 +147,7 @@ func (s *state) otherRoad(ctx context.Context, where string, e export, share []c
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, of := range share {
 		a, b := volume.Spec.CSI, of.Spec.CSI
-		here, there := onNode(volume), onNode(of)
+		here, there := nodePath(volume), nodePath(of)
 		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
 			here != "" && there != "" && (strings.HasPrefix(here, there) || strings.HasPrefix(there, here)) {
 			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and share.volumeNames does not "+
@@ -156,8 +157,8 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 	return nil
 }
 
-// onNode returns the path of a volume on the nodes; empty if its files are elsewhere.
-func onNode(volume corev1.PersistentVolume) string {
+// nodePath returns the path of a volume on the nodes; empty if its files are elsewhere.
+func nodePath(volume corev1.PersistentVolume) string {
 	switch {
 	case volume.Spec.HostPath != nil:
 		return directory(volume.Spec.HostPath.Path)
@@ -167,11 +168,12 @@ func onNode(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// roadsInParameters checks that no other volume that the policies' values allow is the share.
-func (s *state) roadsInParameters(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
+// allowedVolumes checks the volumes that the policies' values allow in addition to the share: none of them may lead to the
+// share.
+func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
-		if path := onNode(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
+		if path := nodePath(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
 			return strings.HasPrefix(path, directory(word))
 		}) {
 			found = append(found, failed(where, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,

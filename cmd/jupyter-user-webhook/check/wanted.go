@@ -51,15 +51,15 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Values(installedKinds)) {
-		if len(m.of(kind)) == 0 {
+		if len(m.ofKind(kind)) == 0 {
 			return nil, fmt.Errorf("the manifest has no %s: give all of it, as helm get manifest prints it", kind)
 		}
 	}
 	return m, nil
 }
 
-// of returns the objects of a kind.
-func (m *Manifest) of(kind string) (found []unstructured.Unstructured) {
+// ofKind returns the objects of a kind.
+func (m *Manifest) ofKind(kind string) (found []unstructured.Unstructured) {
 	for _, object := range m.objects {
 		if object.GetKind() == kind && strings.HasPrefix(object.GetAPIVersion(), "admissionregistration.k8s.io/") {
 			found = append(found, object)

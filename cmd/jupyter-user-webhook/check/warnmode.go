@@ -33,7 +33,7 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
-	case made(pod):
+	case isInjected(pod):
 		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", restart)
 	case len(said) == 0:
 		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
@@ -45,8 +45,8 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 	}
 }
 
-// made reports whether the webhook has injected the Pod.
-func made(pod *corev1.Pod) bool {
+// isInjected reports whether a Pod was injected by the webhook.
+func isInjected(pod *corev1.Pod) bool {
 	_, is := pod.Annotations[inject.ConfigAnnotation]
 	return is
 }

@@ -27,8 +27,8 @@ type owner struct {
 // look reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error,
 // and is never replaced.
 func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
-	p, err := r.parent(pattern, name, leaveInitial)
-	if errors.Is(err, errUnmade) {
+	p, err := r.parent(pattern, name, skipInitial)
+	if errors.Is(err, errInitialMissing) {
 		return false, nil
 	}
 	if err != nil {
@@ -62,9 +62,9 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 
 // directory makes one directory of a user. It returns an error only if all further directories would fail too.
 func (r *run) directory(pattern config.HomePattern, name string, id identity.Identity) error {
-	dir := r.called(pattern, name)
+	dir := r.displayName(pattern, name)
 	p, err := r.parent(pattern, name, r.makeInitial)
-	if r.DryRun && (err == nil || errors.Is(err, errUnmade)) {
+	if r.DryRun && (err == nil || errors.Is(err, errInitialMissing)) {
 		r.say(WouldBe, "%s, for %s", dir, id)
 		return nil
 	}
@@ -93,8 +93,8 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 	return nil
 }
 
-// called returns the name of a user's directory for the output.
-func (r *run) called(pattern config.HomePattern, name string) string {
+// displayName returns the name of a user's directory, for the output.
+func (r *run) displayName(pattern config.HomePattern, name string) string {
 	return path.Join(r.Claim, pattern.Of(name))
 }
 
@@ -127,7 +127,7 @@ func (p *parent) place(name string, fill func(*os.Root) error, o owner) (err err
 		}
 		break
 	}
-	return closed(err)
+	return writeError(err)
 }
 
 // stage makes a directory that only root can enter, fills it, and gives it to its owner as the last step.
@@ -193,7 +193,7 @@ func (p *parent) remove(staging string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return closed(err)
+		return writeError(err)
 	}
-	return closed(p.inside.RemoveAll(gone))
+	return writeError(p.inside.RemoveAll(gone))
 }

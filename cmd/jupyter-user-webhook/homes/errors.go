@@ -22,8 +22,9 @@ func isFinal(err error) bool {
 	return is
 }
 
-// closed returns the error of a change to the share. The error is final if all other homes would fail with it too.
-func closed(err error) error {
+// writeError returns the error of a failed change to the share. The error is a finalError if every other home would fail
+// with it too.
+func writeError(err error) error {
 	switch {
 	case err == nil, isFinal(err):
 		return err

@@ -21,8 +21,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// order is what a child process of a test must do.
-type order struct {
+// childTask is what a child process of a test must do.
+type childTask struct {
 	Share, Home, Skeleton string
 	Users                 int
 }
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 func carryOut(text string) error {
-	var o order
+	var o childTask
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func carryOut(text string) error {
 }
 
 // process returns a run in a child process.
-func (o order) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
+func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	text, err := json.Marshal(o)
 	require.NoError(t, err)
@@ -88,8 +88,8 @@ func (o order) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 
 const byInitial = "home/{initial}/{user}"
 
-// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the next run
-// gives the same result as a run that was not killed.
+// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the
+// next run gives the same result as a run that was not killed.
 func TestAKillAtEveryStep(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
@@ -98,7 +98,7 @@ func TestAKillAtEveryStep(t *testing.T) {
 			s := newSite(t)
 			f := &faulty{folder: s.root, noReplace: noReplace}
 			f.set(func(string, string) syscall.Errno { steps.Add(1); return 0 })
-			o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
+			o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
 			c, said := o.process(t)
 			require.NoError(t, c.Run(), said)
 			whole := tree(t, s.root)
@@ -118,7 +118,7 @@ func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, 
 	t.Helper()
 	s := newSite(t)
 	f := &faulty{folder: s.root, noReplace: noReplace}
-	o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
+	o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
 	c, said := o.process(t)
 	started := make(chan struct{})
 	var steps atomic.Int64
@@ -157,13 +157,13 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		}{"one node": {nodes: 1}, "two nodes": {nodes: 2}, "two nodes of NFS": {2, syscall.EINVAL}} {
 			t.Run(name, func(t *testing.T) {
 				s := newSite(t)
-				o := order{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 50}
+				o := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 50}
 				other := o
 				if c.nodes == 2 {
 					other.Share = (&faulty{folder: s.root, noReplace: c.noReplace}).mount(t)
 				}
 				var both sync.WaitGroup
-				for _, o := range []order{o, other} {
+				for _, o := range []childTask{o, other} {
 					both.Go(func() {
 						process, said := o.process(t)
 						err := process.Run()
@@ -215,7 +215,7 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 					return 0
 				})
 				before := tree(t, s.root)
-				process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
+				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
 				require.Error(t, process.Run())
 				lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 				require.Len(t, lines, 2, said)
@@ -240,7 +240,7 @@ func TestAQuotaIsOfOneUser(t *testing.T) {
 			}
 			return 0
 		})
-		process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
+		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
 		require.Error(t, process.Run())
 		assert.Contains(t, said.String(), "failed: home/alice: ")
 		assert.Contains(t, said.String(), "disk quota exceeded")
@@ -264,7 +264,7 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 			s := newSite(t)
 			opened(t, s.root)
 			before := tree(t, s.root)
-			process, said := order{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
+			process, said := childTask{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
 			process.Path = openCopy(t, process.Path)
 			change(process)
 			require.Error(t, process.Run())
@@ -275,8 +275,8 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 	}
 }
 
-// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories that a
-// killed run has already given to a user.
+// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories
+// that a killed run has already given to a user.
 func TestRootWithTwoCapabilities(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -287,7 +287,7 @@ func TestRootWithTwoCapabilities(t *testing.T) {
 	require.NoError(t, os.WriteFile(s.path(left+"/closed/file"), nil, 0o400))
 	s.link(t, s.path("home"), left+"/link")
 	opened(t, s.root)
-	process, said := order{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
+	process, said := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
 	process.Args = append([]string{"setpriv", "--bounding-set=-all,+chown,+dac_override", "--inh-caps=-all,+chown,+dac_override",
 		openCopy(t, process.Path)}, process.Args[1:]...)
 	process.Path = "/usr/bin/setpriv"
@@ -352,7 +352,7 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 					}
 					return 0
 				})
-				process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
+				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
 				err := process.Run()
 				assert.Equal(t, c.uid != 5001, err != nil, said)
 				assert.Contains(t, said.String(), c.want)
@@ -370,7 +370,7 @@ func TestServerMapsTheUserToAnotherUser(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}
 		f.squash = 65534
-		process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
+		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
 		require.Error(t, process.Run())
 		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
 		assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))

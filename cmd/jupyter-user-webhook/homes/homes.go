@@ -61,18 +61,18 @@ const (
 // Summary counts outcomes.
 type Summary struct{ Made, There, Skipped, Failed int }
 
-// every is the number of accounts after which a run reports progress.
-const every = 1000
+// progressEvery is the number of accounts between two progress messages of a run.
+const progressEvery = 1000
 
-// Run makes the missing directories of the accounts. It returns an error if the run ended early; failures of single accounts are
-// in the summary.
+// Run makes the missing directories of the accounts. It returns an error if the run ended early; failures of single
+// accounts are in the summary.
 func Run(ctx context.Context, o Options, accounts []Account) (Summary, error) {
 	share, err := openShare(ctx, o)
 	if err != nil {
 		return Summary{}, err
 	}
 	defer share.close()
-	r := &run{Options: o, share: share, parents: map[string]*parent{}, unmade: map[string]bool{}}
+	r := &run{Options: o, share: share, parents: map[string]*parent{}, wouldMake: map[string]bool{}}
 	defer r.closeParents()
 	if err := r.removeLeftovers(); err != nil {
 		return r.Summary, err
@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options, accounts []Account) (Summary, error) {
 		if err := r.account(ctx, account); err != nil {
 			return r.Summary, err
 		}
-		if (i+1)%every == 0 {
+		if (i+1)%progressEvery == 0 {
 			o.Say(Progress, fmt.Sprintf("%d of %d accounts", i+1, len(accounts)))
 		}
 	}
@@ -99,8 +99,8 @@ type run struct {
 	silent int
 	// parents that were looked at and are open, by their directory.
 	parents map[string]*parent
-	// unmade are the directories for initials that a dry run would have made.
-	unmade map[string]bool
+	// wouldMake has the directories for initials that this dry run would have made.
+	wouldMake map[string]bool
 }
 
 func (r *run) say(o Outcome, format string, args ...any) {
@@ -129,7 +129,7 @@ func (r *run) account(ctx context.Context, a Account) error {
 		case isFinal(err):
 			return err
 		case err != nil:
-			r.say(Failed, "%s: %v", r.called(pattern, name.String()), err)
+			r.say(Failed, "%s: %v", r.displayName(pattern, name.String()), err)
 		case there:
 			r.There++
 		default:
@@ -163,8 +163,9 @@ func (r *run) name(a Account) (name user.Name, why string) {
 	return name, ""
 }
 
-// mostSilent is how many lookups in a row may get no response before the run ends. Each of them costs the full wait for a source.
-const mostSilent = 10
+// maxSilent is the maximum number of lookups in a row without a response. After these the run ends, because each costs the
+// full wait for a source.
+const maxSilent = 10
 
 // identity returns the identity of a user, or nil after it has logged why there can be no home. It returns an error if the
 // sources no longer respond.
@@ -180,9 +181,9 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 		return nil, nil
 	case err != nil:
 		r.say(Failed, "%s: %v", name, err)
-		if r.silent++; r.silent == mostSilent {
+		if r.silent++; r.silent == maxSilent {
 			return nil, fmt.Errorf("the sources of identities did not respond about %d users in a row, the last of whom is %s: %w",
-				mostSilent, name, err)
+				maxSilent, name, err)
 		}
 		return nil, nil
 	}

@@ -17,7 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is for operations that need no openat2: only root can write in the directory, so it contains no links of users.
+	// inside is for operations that need no openat2: only root can write in the directory, so it contains no symbolic
+	// links that users made.
 	inside *os.Root
 }
 
@@ -43,8 +44,8 @@ func (r *run) closeParents() {
 	}
 }
 
-// errUnmade means that the directory for the initial is missing. It is made together with the first directory in it.
-var errUnmade = errors.New("is made first")
+// errInitialMissing means that the directory for the initial is missing. It is made together with the first directory in it.
+var errInitialMissing = errors.New("is made first")
 
 // parent opens the directory that contains a user's directory. It calls makeInitial if a directory for the initial is missing.
 // No other directory above is made.
@@ -78,7 +79,7 @@ func (r *run) openParent(dir string) (*parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := onlyRoots(file, dir); err != nil {
+	if err := checkOnlyRootWrites(file, dir); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
@@ -93,17 +94,18 @@ func (r *run) openParent(dir string) (*parent, error) {
 // initialMaker makes the directory for the first letter of names, in the directory above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// leaveInitial makes nothing: at this point it is not known whether the user gets a directory.
-func leaveInitial(*parent, string) (*parent, error) { return nil, errUnmade }
+// skipInitial makes no directory and returns errInitialMissing: at this point it is not known whether the user gets a
+// directory.
+func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
 // makeInitial makes the directory for the first letter of names. Another run may make it first.
 func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	if r.DryRun {
-		if !r.unmade[dir] {
-			r.unmade[dir] = true
+		if !r.wouldMake[dir] {
+			r.wouldMake[dir] = true
 			r.say(Progress, "would make %s, for root", dir)
 		}
-		return nil, errUnmade
+		return nil, errInitialMissing
 	}
 	err := above.place(path.Base(dir), func(*os.Root) error { return nil }, owner{mode: 0o755})
 	if err != nil && !errors.Is(err, fs.ErrExist) {

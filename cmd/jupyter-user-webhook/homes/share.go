@@ -23,7 +23,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		return nil, fmt.Errorf("open the root of the share: %w", err)
 	}
 	s := &share{root}
-	if err := onlyRoots(root, "the root of the share"); err != nil {
+	if err := checkOnlyRootWrites(root, "the root of the share"); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -70,7 +70,8 @@ func (s *share) fd() int { return int(s.root.Fd()) }
 
 func (s *share) close() { _ = s.root.Close() } // nothing was written to it
 
-// open opens a directory of the share. No part of the path is a link, or leads out of the share.
+// open opens a directory of the share. It returns an error if a part of the path is a symbolic link, or leads out of the
+// share.
 func (s *share) open(dir string) (*os.File, error) {
 	fd, err := openBeneath(s.fd(), dir)
 	switch {
@@ -83,7 +84,7 @@ func (s *share) open(dir string) (*os.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case err != nil:
-		return nil, closed(fmt.Errorf("open %s: %w", dir, err))
+		return nil, writeError(fmt.Errorf("open %s: %w", dir, err))
 	}
 	return os.NewFile(uintptr(fd), dir), nil
 }
@@ -100,9 +101,9 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// onlyRoots returns an error unless the directory belongs to root and only root can write to it. Any other writer could replace a
-// directory in it.
-func onlyRoots(dir *os.File, called string) error {
+// checkOnlyRootWrites returns an error if the directory does not belong to root, or if any other user can write to it: such
+// a user could replace the directories in it.
+func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {
 		return fmt.Errorf("look at %s: %w", called, err)

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// mostEntries and mostBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
-	mostEntries = 1000
-	mostBytes   = 16 << 20
+	// maxEntries and maxBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
+	maxEntries = 1000
+	maxBytes   = 16 << 20
 )
 
 // Skeleton is the initial content of a home: directories, files and symbolic links, as they were when it was read.
@@ -29,7 +29,8 @@ type entry struct {
 	target  string
 }
 
-// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to them.
+// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to
+// them.
 const kubernetesData = "..data"
 
 // ReadSkeleton reads a directory. Links are read as links. It returns an error for other types of files.
@@ -52,8 +53,8 @@ func ReadSkeleton(dir string) (*Skeleton, error) {
 			return err
 		}
 		s.entries = append(s.entries, e)
-		if size += len(e.content); len(s.entries) > mostEntries || size > mostBytes {
-			return fmt.Errorf("it has more than %d files or %d MiB, which is too large for a home", mostEntries, mostBytes>>20)
+		if size += len(e.content); len(s.entries) > maxEntries || size > maxBytes {
+			return fmt.Errorf("it has more than %d files or %d MiB, which is too large for a home", maxEntries, maxBytes>>20)
 		}
 		return nil
 	})
@@ -95,7 +96,7 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(file, mostBytes+1))
+	return io.ReadAll(io.LimitReader(file, maxBytes+1))
 }
 
 // fill returns the function that writes the skeleton into a home and gives it to the user. Contents come first and owners last,

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that turns it off
-	// (ADS_UF_ACCOUNTDISABLE).
+	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that
+	// turns it off (ADS_UF_ACCOUNTDISABLE).
 	userAccountControl = "userAccountControl"
 	disabled           = 0x2
 )
@@ -24,7 +24,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 		return nil, err
 	}
 	// Servers compare names without case, and some without accents or spaces. Such a name is a different name on the share.
-	if is, err := s.one(account, s.config.Users.Name); err != nil || is != name {
+	if is, err := s.singleValue(account, s.config.Users.Name); err != nil || is != name {
 		return nil, err
 	}
 	uid, err := s.number(account, s.config.Users.UID)
@@ -41,7 +41,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	}
 	id := identity.New(uid, gid, groups)
 	if s.config.Users.Home != "" {
-		if id.Home, err = s.one(account, s.config.Users.Home); err != nil {
+		if id.Home, err = s.singleValue(account, s.config.Users.Home); err != nil {
 			return nil, err
 		}
 	}
@@ -91,8 +91,8 @@ func enabled(account *ldap.Entry) (*ldap.Entry, error) {
 	return account, nil
 }
 
-// one returns the value of an attribute that must have exactly one value.
-func (s *Source) one(account *ldap.Entry, attribute string) (string, error) {
+// singleValue returns the value of an attribute that must have exactly one value.
+func (s *Source) singleValue(account *ldap.Entry, attribute string) (string, error) {
 	switch values := account.GetEqualFoldAttributeValues(attribute); len(values) {
 	case 1:
 		return values[0], nil
@@ -109,7 +109,7 @@ func (s *Source) one(account *ldap.Entry, attribute string) (string, error) {
 
 // number returns the value of an attribute that must be one number, in canonical decimal form.
 func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
-	text, err := s.one(account, attribute)
+	text, err := s.singleValue(account, attribute)
 	if err != nil {
 		return 0, err
 	}

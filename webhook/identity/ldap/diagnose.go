@@ -122,7 +122,7 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
 		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID),
-		Attributes: []string{users.Name, users.UID, users.GID, effective}, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+		Attributes: []string{users.Name, users.UID, users.GID, writableAttributes}, Controls: []ldap.Control{ldap.NewControlPaging(1)},
 	})
 	switch {
 	case len(found) == 0 && err != nil:
@@ -146,15 +146,15 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	return true
 }
 
-// effective is Active Directory's list of the attributes of an entry that the bound account may write.
-const effective = "allowedAttributesEffective"
+// writableAttributes is Active Directory's list of the attributes of an entry that the bound account may write.
+const writableAttributes = "allowedAttributesEffective"
 
 // writable warns if the webhook's own account may write the attributes that it reads. A directory does not show over LDAP
 // what other accounts may write.
 func (d *diagnosis) writable(account *ldap.Entry) {
 	users := d.config.Users
 	var may []string
-	for _, attribute := range account.GetEqualFoldAttributeValues(effective) {
+	for _, attribute := range account.GetEqualFoldAttributeValues(writableAttributes) {
 		same := func(own string) bool { return own != "" && strings.EqualFold(own, attribute) }
 		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName, users.Home}, same) {
 			may = append(may, attribute)

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// mostPages is the most pages that are read, more than any site has.
-	mostPages = 2000
+	// maxPages is the most pages that are read, more than any site has.
+	maxPages = 2000
 	// pageTime is how long a server may take for one page.
 	pageTime = 30 * time.Second
 )
@@ -55,7 +55,7 @@ func (s *Source) listFrom(ctx context.Context, server *server) (accounts []Liste
 	defer stop()
 	page, request := ldap.NewControlPaging(pageSize), s.listRequest()
 	request.Controls = []ldap.Control{page}
-	for range mostPages {
+	for range maxPages {
 		if ctx.Err() != nil {
 			return accounts, context.Cause(ctx)
 		}
@@ -81,7 +81,7 @@ func (s *Source) listFrom(ctx context.Context, server *server) (accounts []Liste
 		page.SetCookie(next.Cookie)
 	}
 	return accounts, fmt.Errorf("search %s below %q: the server sends more than %d pages", request.Filter, request.BaseDN,
-		mostPages)
+		maxPages)
 }
 
 func (s *Source) listRequest() *ldap.SearchRequest {
@@ -103,7 +103,7 @@ func (s *Source) listed(entry *ldap.Entry) *Listed {
 			return nil
 		}
 	}
-	name, err := s.one(entry, s.config.Users.Name)
+	name, err := s.singleValue(entry, s.config.Users.Name)
 	if err != nil {
 		return &Listed{Name: entry.DN, Fault: err.Error()}
 	}

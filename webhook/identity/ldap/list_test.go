@@ -62,11 +62,11 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	})
 	t.Run("the connection", func(t *testing.T) {
 		c := settings(t, server, config.PresetRFC2307)
-		var most atomic.Int64
-		most.Store(1 << 40)
-		c.URLs = []string{"ldaps://" + cut(t, strings.TrimPrefix(server.LDAPS, "ldaps://"), &most)}
+		var limit atomic.Int64
+		limit.Store(1 << 40)
+		c.URLs = []string{"ldaps://" + cut(t, strings.TrimPrefix(server.LDAPS, "ldaps://"), &limit)}
 		s := open(t, c)
-		most.Store(70_000)
+		limit.Store(70_000)
 		listed, err := s.List(t.Context())
 		require.Error(t, err)
 		assert.GreaterOrEqual(t, len(listed), 500, "the pages that came whole")
@@ -87,8 +87,8 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	})
 }
 
-// cut returns the address of a proxy to a server, which closes each connection after most bytes from the server.
-func cut(t *testing.T, server string, most *atomic.Int64) string {
+// cut returns the address of a proxy to a server. The proxy closes each connection after limit bytes from the server.
+func cut(t *testing.T, server string, limit *atomic.Int64) string {
 	t.Helper()
 	return listen(t, func(client net.Conn) {
 		behind, err := net.Dial("tcp", server)
@@ -96,6 +96,6 @@ func cut(t *testing.T, server string, most *atomic.Int64) string {
 			return
 		}
 		go func() { _, _ = io.Copy(behind, client); _ = behind.Close() }()
-		_, _ = io.CopyN(client, behind, most.Load())
+		_, _ = io.CopyN(client, behind, limit.Load())
 	})
 }

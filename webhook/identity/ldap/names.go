@@ -39,10 +39,10 @@ func (s *Source) findName(c *ldap.Conn, hubName string) (*string, error) {
 	if account == nil || err != nil {
 		return nil, err
 	}
-	if is, err := s.one(account, s.config.Users.HubName); err != nil || is != hubName {
+	if is, err := s.singleValue(account, s.config.Users.HubName); err != nil || is != hubName {
 		return nil, err
 	}
-	name, err := s.one(account, s.config.Users.Name)
+	name, err := s.singleValue(account, s.config.Users.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func TestSambaActiveDirectory(t *testing.T) {
 	d.Tool(t, "user", "create", "webhook", accountPW)
 
 	t.Run("an account with POSIX attributes", d.posix)
-	t.Run("two users that differ in case alone", d.cases)
+	t.Run("two users that differ in case alone", d.testLetterCase)
 	t.Run("groups", d.groups)
 	t.Run("names of a hub", d.hubNames)
 	t.Run("transport and bind", d.transport)
@@ -139,9 +139,9 @@ func (d *domain) posix(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// cases tests upper and lower case: Active Directory has no two account names that differ only in case, and finds a name in
-// any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
-func (d *domain) cases(t *testing.T) {
+// testLetterCase tests upper and lower case: Active Directory has no two account names that differ only in case, and finds
+// a name in any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
+func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))
 	assert.Len(t, d.search(t, "(sAMAccountName=ALICE)", "sAMAccountName").Entries, 1, "the controller finds it without case")

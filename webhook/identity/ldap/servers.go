@@ -82,10 +82,10 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// query asks one server after another until one responds, for at most the duration most. Each server except the last gets only
-// half of wait, so that the next server is asked while callers still wait.
-func (s *servers) query(most, wait time.Duration, question func(*ldap.Conn) error) error {
-	deadline := time.Now().Add(most)
+// query asks one server after another until one responds, for at most the duration limit. Each server except the last gets
+// only half of wait, so that the next server is asked while callers still wait.
+func (s *servers) query(limit, wait time.Duration, question func(*ldap.Conn) error) error {
+	deadline := time.Now().Add(limit)
 	var failures []error
 	inOrder := s.inOrder()
 	for i, server := range inOrder {
@@ -116,8 +116,8 @@ func (s *servers) inOrder() (ordered []*server) {
 	return append(ordered, avoided...)
 }
 
-// queryServer uses a kept connection. If the kept connection has ended, as after a restart of the server, queryServer uses a new
-// one.
+// queryServer uses a kept connection. If the kept connection has ended, as after a restart of the server, queryServer uses
+// a new one.
 func (s *servers) queryServer(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)

@@ -233,8 +233,8 @@ func (f *Finder[V]) Oldest() (age time.Duration) {
 	return age
 }
 
-// Out returns the number of running lookups.
-func (f *Finder[V]) Out() int {
+// Running returns the number of lookups that are running now.
+func (f *Finder[V]) Running() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.lookups)

@@ -22,12 +22,11 @@ func (f *Finder[V]) register() error {
 	})
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",
-		Help: "Lookups that are out to " + f.What + ". No more than 32 ever are.",
-	}, func() float64 { return float64(f.Out()) })
+		Help: "Lookups at " + f.What + " that are running now, at most 32.",
+	}, func() float64 { return float64(f.Running()) })
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_oldest_lookup_seconds",
-		Help: "For how long the oldest of the lookups that are out to " + f.What + " has been; 0 where none is. Over a second, it " +
-			"hangs.",
+		Help: "How long the oldest lookup at " + f.What + " has been running; 0 if none is running. Over a second, it hangs.",
 	}, func() float64 { return f.Oldest().Seconds() })
 	if f.Registry == nil {
 		return nil

@@ -24,8 +24,8 @@ func (b *badLines) add(f *fault) {
 	}
 }
 
-// ofWhichBad returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
-func (t *table) ofWhichBad() string {
+// badLinesText returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
+func (t *table) badLinesText() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {
 		return ""

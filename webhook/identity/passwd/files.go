@@ -95,7 +95,7 @@ func (f files) open() (*pair, error) {
 	return p, nil
 }
 
-// open does not block if the path is a pipe without a writer.
+// open opens a file. It does not block if the path is a pipe without a writer.
 func open(path string) (*os.File, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

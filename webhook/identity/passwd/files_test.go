@@ -84,8 +84,8 @@ func named(t testing.TB, name string) user.Name {
 	return n
 }
 
-// who returns a user's identity as text; empty if the user is unknown.
-func who(t testing.TB, s *passwd.Source, name string) string {
+// identityText returns a user's identity as text; empty if the user is unknown.
+func identityText(t testing.TB, s *passwd.Source, name string) string {
 	t.Helper()
 	id, err := s.Find(t.Context(), named(t, name))
 	require.NoError(t, err)
@@ -95,10 +95,10 @@ func who(t testing.TB, s *passwd.Source, name string) string {
 	return id.String()
 }
 
-// becomes waits until a user has the wanted identity.
-func becomes(t testing.TB, s *passwd.Source, name, want string) {
+// waitForIdentity waits until a user has the wanted identity.
+func waitForIdentity(t testing.TB, s *passwd.Source, name, want string) {
 	t.Helper()
-	eventually(t, func() bool { return who(t, s, name) == want }, "%s becomes %s", name, want)
+	eventually(t, func() bool { return identityText(t, s, name) == want }, "%s becomes %s", name, want)
 }
 
 func eventually(t testing.TB, condition func() bool, message string, args ...any) {

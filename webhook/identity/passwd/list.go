@@ -24,7 +24,7 @@ func List(path string, rules config.User) (accounts []Listed, bad []string, err 
 	defer file.Close() //nolint:errcheck // it is only read
 	t, seen := &table{}, map[string]bool{}
 	err = t.eachAccount(path, file, func(name string, uid, gid uint32, _ []byte) {
-		if parsed, denied := user.Parse("", name, widest(rules)); denied == nil {
+		if parsed, denied := user.Parse("", name, fileRules(rules)); denied == nil {
 			name = parsed.String()
 		}
 		if !seen[name] {

@@ -60,7 +60,7 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	if len(t.accounts) == 0 {
 		// A file that has just been truncated to be rewritten looks the same.
 		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
-			"digit and names with another domain than user.domains are no users here" + t.ofWhichBad()}
+			"digit and names with another domain than user.domains are no users here" + t.badLinesText()}
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	}
 	if len(gids) == 0 {
 		return &fault{path: path, why: "there is no group in it; leave the file out where nobody has supplementary groups" +
-			t.ofWhichBad()}
+			t.badLinesText()}
 	}
 	return nil
 }

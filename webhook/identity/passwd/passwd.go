@@ -86,7 +86,7 @@ func Open(o Options) (*Source, error) {
 		files: files{o.Passwd, o.Group, o.Rules, o.Homes}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
 	}
 	s.users.Store(&table{})
-	if s.look(); s.fault != nil {
+	if s.readIfChanged(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)
 	}
 	return s, nil
@@ -103,7 +103,7 @@ func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, er
 // is used.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
-	if err := s.inTurn(ctx, s.look); err != nil {
+	if err := s.withLock(ctx, s.readIfChanged); err != nil {
 		s.metrics.Count(lookups.Miss, nil, err)
 		return nil, fmt.Errorf("check whether %s and %s have changed: %w", s.files.passwd, s.files.group, err)
 	}
@@ -112,9 +112,9 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 	return id, nil
 }
 
-// inTurn calls do while it holds the lock. It waits only until the context ends: files can be on a share too, and a share
-// can hang.
-func (s *Source) inTurn(ctx context.Context, do func()) error {
+// withLock calls a function while it holds the lock. It waits for the lock only until the context ends, because a read of
+// the files may hang: they can be on a share.
+func (s *Source) withLock(ctx context.Context, do func()) error {
 	select {
 	case s.lock <- struct{}{}:
 	case <-ctx.Done():

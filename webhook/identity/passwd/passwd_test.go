@@ -23,10 +23,10 @@ var _ webhook.Identities = (*passwd.Source)(nil)
 func TestUsersAndTheirGroups(t *testing.T) {
 	s, err := newPlace(t, users, groups).open()
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "ascending, without the primary group")
-	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"))
-	assert.Empty(t, who(t, s, "carol"), "a member of a group is not a user without a line in passwd")
-	assert.Empty(t, who(t, s, "Alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "ascending, without the primary group")
+	assert.Equal(t, "5004:6004:7002", identityText(t, s, "bob"))
+	assert.Empty(t, identityText(t, s, "carol"), "a member of a group is not a user without a line in passwd")
+	assert.Empty(t, identityText(t, s, "Alice"))
 	id, err := s.Find(t.Context(), user.Name{})
 	assert.NoError(t, err)
 	assert.Nil(t, id, "an empty name is no user")
@@ -37,7 +37,7 @@ func TestAloneAPasswdGivesNoGroups(t *testing.T) {
 	p.group = ""
 	s, err := p.open()
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003", identityText(t, s, "alice"))
 }
 
 // TestHomeFields: home fields are read only if homes come from them. The first line of a name counts, and a reload replaces
@@ -69,14 +69,14 @@ func TestHomeFields(t *testing.T) {
 func TestMembersAreCountedOnce(t *testing.T) {
 	s, err := newPlace(t, users, "a:x:7002:alice,alice,,bob,alice\nb:x:7001:alice\nc:x:7002:alice\na:x:7002:alice\nd:x:6003:alice\n").open()
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "in one line, in two of one group, and in two groups of one number")
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "in one line, in two of one group, and in two groups of one number")
 }
 
 func TestOneUIDUnderTwoNames(t *testing.T) {
 	s, err := newPlace(t, "alice:x:5003:6003:::\nalice-admin:x:5003:6004:::\n", "a:x:7001:alice-admin\n").open()
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003", who(t, s, "alice"))
-	assert.Equal(t, "5003:6004:7001", who(t, s, "alice-admin"), "each with the groups of the name")
+	assert.Equal(t, "5003:6003", identityText(t, s, "alice"))
+	assert.Equal(t, "5003:6004:7001", identityText(t, s, "alice-admin"), "each with the groups of the name")
 }
 
 // TestNumbersBeyondKubernetes: numbers that Kubernetes does not accept are kept. The floor denies them with a better message
@@ -108,8 +108,8 @@ func TestWhatIsSkipped(t *testing.T) {
 		"nobody:x:65534:65534:::\nnobody:x:99:99:::\npc-7$:x:5005:6005:::\nalice@corp.example:x:1:1:::\nwith space:x:1:1:::\n:x:1:1:::\n"+
 		strings.Repeat("x", 33)+":x:1:1:::\n"+users, "# groups\n\n+:::\n"+groups).open()
 	require.NoError(t, err, "nor does an account matter that is no user's")
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
-	assert.Empty(t, who(t, s, "mallory"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
+	assert.Empty(t, identityText(t, s, "mallory"))
 }
 
 func TestWhatIsBroken(t *testing.T) {
@@ -165,9 +165,9 @@ func TestABadLineCostsThatLine(t *testing.T) {
 			p := newPlace(t, users+c.inPasswd+"\nzoe:x:5009:6009:::\n", groups+c.inGroup+"\nlast:x:7010:zoe\n")
 			s, err := p.open()
 			require.NoError(t, err)
-			assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
-			assert.Empty(t, who(t, s, "eve"))
-			assert.Equal(t, "5009:6009:7010", who(t, s, "zoe"), "the lines after it count")
+			assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
+			assert.Empty(t, identityText(t, s, "eve"))
+			assert.Equal(t, "5009:6009:7010", identityText(t, s, "zoe"), "the lines after it count")
 
 			file, path, line, bad := "passwd", p.passwd, 4, map[string]float64{"passwd": 1, "group": 0}
 			if c.inGroup != "" {
@@ -198,7 +198,7 @@ func TestManyBadLines(t *testing.T) {
 	assert.Equal(t, 5000.0, p.metric(t, `bad_lines{file="passwd"}`))
 
 	write(t, p.passwd, users+strings.Repeat("oops\n", 5000)+"zoe:x:5009:6009:::\n")
-	becomes(t, s, "zoe", "5009:6009")
+	waitForIdentity(t, s, "zoe", "5009:6009")
 	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10, "the same lines are logged once")
 	write(t, p.passwd, users)
 	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
@@ -253,7 +253,7 @@ func TestFilesOfRealSites(t *testing.T) {
 			s, err := p.open()
 			require.NoError(t, err)
 			for user, want := range c.want {
-				assert.Equal(t, want, who(t, s, user), user)
+				assert.Equal(t, want, identityText(t, s, user), user)
 			}
 			assert.Empty(t, p.log.Lines(t, "a line of the file is left out"))
 		})
@@ -295,7 +295,7 @@ func TestEveryOptionHasItsDefault(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s, err := passwd.Open(passwd.Options{Passwd: p.passwd})
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003", identityText(t, s, "alice"))
 }
 
 // TestAnIdentityIsACopy: a caller that changes its result does not change the results of others.
@@ -305,7 +305,7 @@ func TestAnIdentityIsACopy(t *testing.T) {
 	id, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
 	id.UID, id.Groups[0] = 0, 0
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 }
 
 func TestEveryNumberOfGroups(t *testing.T) {
@@ -317,6 +317,6 @@ func TestEveryNumberOfGroups(t *testing.T) {
 		}
 		s, err := newPlace(t, users, text).open()
 		require.NoError(t, err)
-		assert.Equal(t, want, who(t, s, "alice"), "the source does not limit the groups")
+		assert.Equal(t, want, identityText(t, s, "alice"), "the source does not limit the groups")
 	}
 }

@@ -53,14 +53,15 @@ func newTable(before *table, f files) *table {
 		memberships: make([]membership, 0, grown(len(before.memberships))),
 		homes:       make([]byte, 0, grown(len(before.homes))),
 		withHomes:   f.homes,
-		rules:       widest(f.rules),
+		rules:       fileRules(f.rules),
 	}
 }
 
-// widest returns the rules for names in files: those of the configuration, but without the rules about upper case, length
-// and reserved names, which are checked on the Pod's name. No Pod can have a name that these rules deny: system accounts,
-// machines (host$), names with spaces, users of another domain. Skipping those saves memory.
-func widest(rules config.User) config.User {
+// fileRules returns the rules for the names in files. They are those of the configuration without the rules about upper
+// case, length and reserved names, because these are checked on the Pod's name. Names that fail the remaining rules are
+// skipped, which saves memory: no Pod can have them. They are system accounts, machines (host$), names with spaces, and
+// users of another domain.
+func fileRules(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules
 }

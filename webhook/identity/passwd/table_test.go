@@ -21,11 +21,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// anyName are the widest rules for names in files.
-var anyName = widest(config.User{})
+// anyName are rules that accept the name of every user that any configuration could have.
+var anyName = fileRules(config.User{})
 
-// crowd writes the files of 100,000 users, each in 5 of 500 groups.
-func crowd(t testing.TB, uids int) (passwd, group string) {
+// manyUsers writes the files of 100,000 users, each in 5 of 500 groups.
+func manyUsers(t testing.TB, uids int) (passwd, group string) {
 	t.Helper()
 	const many, kinds, each = 100_000, 500, 5
 	var users, groups strings.Builder
@@ -57,14 +57,14 @@ func heap() uint64 {
 }
 
 func TestAHundredThousandUsers(t *testing.T) {
-	passwd, group := crowd(t, 100_000)
+	passwd, group := manyUsers(t, 100_000)
 	before := heap()
 	s, err := Open(Options{Passwd: passwd, Group: group, Homes: true})
 	require.NoError(t, err)
 	one := heap() - before
 
 	old := s.users.Load()
-	other, _ := crowd(t, 300_000)
+	other, _ := manyUsers(t, 300_000)
 	require.NoError(t, os.Rename(other, passwd))
 	name, _ := user.Parse("", "person.name099999", anyName)
 	id, err := s.FindUncached(t.Context(), name)
@@ -80,7 +80,7 @@ func TestAHundredThousandUsers(t *testing.T) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	passwd, group := crowd(b, 100_000)
+	passwd, group := manyUsers(b, 100_000)
 	f := files{passwd: passwd, group: group}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -91,7 +91,7 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func BenchmarkFind(b *testing.B) {
-	passwd, group := crowd(b, 100_000)
+	passwd, group := manyUsers(b, 100_000)
 	s, err := Open(Options{Passwd: passwd, Group: group})
 	require.NoError(b, err)
 	var names []user.Name
@@ -125,7 +125,7 @@ func TestCallersDoNotWaitForAReadThatHangs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hanging, results := make(chan struct{}), make(chan error)
 	go func() {
-		results <- s.inTurn(ctx, func() {
+		results <- s.withLock(ctx, func() {
 			cancel() // the deadline comes after the check has begun
 			<-hanging
 		})

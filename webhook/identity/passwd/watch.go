@@ -19,16 +19,16 @@ func (s *Source) Watch(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			// The only error is that of the context, and then the loop ends.
-			_ = s.inTurn(ctx, func() {
-				s.look()
+			_ = s.withLock(ctx, func() {
+				s.readIfChanged()
 				s.logFault(ctx)
 			})
 		}
 	}
 }
 
-// look reads the files if they have changed since they were read last. The caller must hold the lock.
-func (s *Source) look() {
+// readIfChanged reads the files if they have changed since they were read last. The caller must hold the lock.
+func (s *Source) readIfChanged() {
 	if now, err := s.files.stat(); err == nil && s.tried != nil && s.tried.same(now) {
 		return
 	}
@@ -46,8 +46,8 @@ func (s *Source) look() {
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(users.accounts), "memberships", len(users.memberships))
 }
 
-// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
-// file that is being written in place is broken for a moment.
+// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not
+// logged: a file that is being written in place is broken for a moment.
 func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:

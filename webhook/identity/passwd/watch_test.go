@@ -27,12 +27,12 @@ func TestAChangeIsTakenOver(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s := p.watched(t)
 	write(t, p.passwd, moved)
-	becomes(t, s, "alice", "9003:6003:7001,7002")
+	waitForIdentity(t, s, "alice", "9003:6003:7001,7002")
 	write(t, p.group, "g:x:7009:alice\n")
-	becomes(t, s, "alice", "9003:6003:7009")
+	waitForIdentity(t, s, "alice", "9003:6003:7009")
 	assert.Empty(t, p.log.Lines(t, broken))
 	require.NoError(t, os.WriteFile(p.passwd, []byte(users), 0o644), "in place, where it is empty for a moment")
-	becomes(t, s, "alice", "5003:6003:7009")
+	waitForIdentity(t, s, "alice", "5003:6003:7009")
 }
 
 const (
@@ -60,7 +60,7 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	assert.Equal(t, p.group, line["path"])
 	assert.EqualValues(t, 2, line["line"])
 	assert.Equal(t, "the last line has no line break: the file is being written, or is incomplete", line["fault"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "both users are unchanged")
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "both users are unchanged")
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 
@@ -70,10 +70,10 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	assert.NotContains(t, line, "line")
 	write(t, p.passwd, moved)
 	p.loggedFault(t, 3)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 
 	write(t, p.group, "g:x:7009:alice\n")
-	becomes(t, s, "alice", "9003:6003:7009")
+	waitForIdentity(t, s, "alice", "9003:6003:7009")
 	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the log says that the files are good again")
 	assert.Equal(t, 0.0, p.metric(t, "broken"))
 	assert.Equal(t, 3.0, p.metric(t, `reloads_total{result="broken"}`))
@@ -130,18 +130,18 @@ func TestHalfAFile(t *testing.T) {
 	file, err := os.OpenFile(p.passwd, os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
 	p.loggedFault(t, 1)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	_, err = file.WriteString("bob:x:1234:1234:::\nalice:x:1234:12")
 	require.NoError(t, err)
 	line := p.loggedFault(t, 2)
 	assert.EqualValues(t, 2, line["line"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "no user gets half of a GID")
-	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"), "the complete half of the file is not used either")
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "no user gets half of a GID")
+	assert.Equal(t, "5004:6004:7002", identityText(t, s, "bob"), "the complete half of the file is not used either")
 	_, err = file.WriteString("34:::\n")
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	becomes(t, s, "alice", "1234:1234:7001,7002")
-	becomes(t, s, "bob", "1234:1234:7002")
+	waitForIdentity(t, s, "alice", "1234:1234:7001,7002")
+	waitForIdentity(t, s, "bob", "1234:1234:7002")
 }
 
 func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
@@ -149,14 +149,14 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	s := p.watched(t)
 	require.NoError(t, os.Remove(p.passwd))
 	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.loggedFault(t, 1)["fault"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 	write(t, p.passwd, users)
 	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the fault is gone")
 
 	require.NoError(t, os.Remove(p.group))
 	assert.Equal(t, "open "+p.group+": no such file or directory", p.loggedFault(t, 2)["fault"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 }
 
 // mounted is a directory as the kubelet mounts a ConfigMap: passwd -> ..data/passwd, ..data -> the directory of a version.
@@ -196,12 +196,12 @@ func TestAConfigMapIsSwapped(t *testing.T) {
 	m, p := mount(t, users, groups)
 	s := p.watched(t)
 	m.swap(t, moved, "g:x:7009:alice\n")
-	becomes(t, s, "alice", "9003:6003:7009")
+	waitForIdentity(t, s, "alice", "9003:6003:7009")
 	m.swap(t, strings.ReplaceAll(moved, "9003", "9004"), "g:x:7010:alice\n")
-	becomes(t, s, "alice", "9004:6003:7010")
+	waitForIdentity(t, s, "alice", "9004:6003:7010")
 	m.swap(t, "broken\n", "g:x:7010:alice\n")
 	p.loggedFault(t, 1)
-	assert.Equal(t, "9004:6003:7010", who(t, s, "alice"))
+	assert.Equal(t, "9004:6003:7010", identityText(t, s, "alice"))
 }
 
 // TestAReloadUnderConcurrentFinds: every caller gets one complete version. The UID and the group of a version are the same
@@ -236,10 +236,10 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 		users, groups := version(n)
 		m.swap(t, users, groups)
 		if n%10 == 0 {
-			becomes(t, s, "alice", fmt.Sprintf("%d:6003:%d", 5000+n, 5000+n))
+			waitForIdentity(t, s, "alice", fmt.Sprintf("%d:6003:%d", 5000+n, 5000+n))
 		}
 	}
-	becomes(t, s, "alice", "5049:6003:5049")
+	waitForIdentity(t, s, "alice", "5049:6003:5049")
 	stop()
 	finders.Wait()
 }
@@ -254,7 +254,7 @@ func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 		return id
 	}
 	write(t, p.passwd, moved)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "Watch does not run")
+	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "Watch does not run")
 	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
 	write(t, p.passwd, "oops\n")
 	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
@@ -356,10 +356,10 @@ func TestAFileWithItsTimeSetBack(t *testing.T) {
 	long := time.Unix(1, 0)
 	require.NoError(t, os.Chtimes(p.passwd, long, long))
 	s := p.watched(t)
-	require.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	require.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	write(t, p.passwd, strings.Replace(users, ":5003:", ":5005:", 1))
 	require.NoError(t, os.Chtimes(p.passwd, long, long))
-	becomes(t, s, "alice", "5005:6003:7001,7002")
+	waitForIdentity(t, s, "alice", "5005:6003:7001,7002")
 }
 
 // TestAPairIsNeverOfTwoVersions: while a symbolic link is switched between two pairs, no user has the UID of one pair and
@@ -393,6 +393,6 @@ func TestAPairIsNeverOfTwoVersions(t *testing.T) {
 		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		<-turning
 		require.NoError(t, err)
-		assert.Contains(t, []string{"5001:6000:5001", "5002:6000:5002"}, who(t, s, "alice"))
+		assert.Contains(t, []string{"5001:6000:5001", "5002:6000:5002"}, identityText(t, s, "alice"))
 	}
 }

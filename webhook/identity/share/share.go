@@ -52,8 +52,9 @@ type Source struct {
 	lstat  func(string) (fs.FileInfo, error)
 }
 
-// New returns a source. It checks the share once, so that a wrong path is an error at start. A share that does not respond
-// does not prevent the start.
+// New returns a source. It checks the share once, so that a wrong path is an error at start. If the share does not respond,
+// that is not an error: a running process continues without the share. But the kubelet cannot mount a share that hangs into
+// a new Pod of the webhook, so that Pod does not start.
 func New(ctx context.Context, o Options) (*Source, error) {
 	finder, err := lookups.NewFinder[identity.Identity](lookups.Options{
 		Source: "share", What: "the share", Wait: o.Wait, Fresh: o.Fresh, FreshMissing: o.FreshMissing, Stale: o.Stale,

@@ -171,7 +171,7 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	assert.True(t, os.SameFile(found, mounted))
 }
 
-// TestAFaultIsNoResult: an error of the share is not cached, and hides no home.
+// TestAFaultIsNoResult: an error of the share is not cached, so it does not hide a home from later lookups.
 func TestAFaultIsNoResult(t *testing.T) {
 	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
 		s, _ := open(t, folder(t))

@@ -84,7 +84,7 @@ func TestASilentShare(t *testing.T) {
 	oldest := s.finder.Oldest()
 	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the age of the first lookup, by the clock")
 	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and the time that the lookups took")
-	assert.Equal(t, 32, s.finder.Out())
+	assert.Equal(t, 32, s.finder.Running())
 	assert.InDelta(t, answered, lastResponse(t, s), 0)
 	assert.Zero(t, lastFailure(t, s), "a running lookup has not failed")
 	_, err = s.Find(t.Context(), named(t, "user0"))
@@ -96,7 +96,7 @@ func TestASilentShare(t *testing.T) {
 	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
 
 	letGo()
-	require.Eventually(t, func() bool { return s.finder.Out() == 0 }, machine.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return s.finder.Running() == 0 }, machine.Patience, time.Millisecond)
 	for _, name := range []user.Name{alice, bob} {
 		id, err := s.Find(t.Context(), name)
 		require.NoError(t, err)

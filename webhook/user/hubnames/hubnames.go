@@ -72,7 +72,7 @@ func Open(path string, rules config.User, registry prometheus.Registerer, log *s
 			return nil, err
 		}
 	}
-	if err := f.look(); err != nil {
+	if err := f.readIfChanged(); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -85,7 +85,7 @@ func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 
 // FromHubUncached does the same as FromHub, but first reads the file if it has changed.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
-	_ = f.look() // If the file has an error, the previous one stays in use.
+	_ = f.readIfChanged() // If the file has an error, the previous one stays in use.
 	return f.FromHub(ctx, hubName)
 }
 
@@ -98,13 +98,13 @@ func (f *File) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			_ = f.look() // look logs its error.
+			_ = f.readIfChanged() // readIfChanged logs its error.
 		}
 	}
 }
 
-// look reads the file if it has changed, and uses it if it has no error.
-func (f *File) look() error {
+// readIfChanged reads the file if it has changed, and uses it if it has no error.
+func (f *File) readIfChanged() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text, err := read(f.path)
