@@ -128,7 +128,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 // write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.deniedVolumes, v.Name) {
+		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) &&
+			!slices.Contains(p.deniedVolumes, v.Name) {
 			names = append(names, v.Name)
 		}
 	}

@@ -34,7 +34,8 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	}
 	if len(open) > 0 {
 		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+
-			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), firstFew(open)))
+			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml",
+			count(len(open), "namespace"), firstFew(open)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+

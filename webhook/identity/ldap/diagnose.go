@@ -122,7 +122,8 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
 		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID),
-		Attributes: []string{users.Name, users.UID, users.GID, writableAttributes}, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+		Attributes: []string{users.Name, users.UID, users.GID, writableAttributes},
+		Controls:   []ldap.Control{ldap.NewControlPaging(1)},
 	})
 	switch {
 	case len(found) == 0 && err != nil:
