@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
@@ -171,8 +172,13 @@ func (c *cluster) certificate() *certs.Files {
 // listen serves a handler like the serve command until stop is called, and returns the address.
 func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at string, stop func()) {
 	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	require.NoError(t, err)
+	var listener net.Listener
+	// While the webhook is down, a connection of another process may have its port for a moment.
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		var err error
+		listener, err = net.Listen("tcp", address)
+		assert.NoError(t, err)
+	}, wait, 100*time.Millisecond)
 	server := server.New(listener, handler, server.Options{
 		GetCertificate: c.certificate().GetCertificate, Log: slog.New(slog.NewJSONHandler(c.log, nil)),
 	})
