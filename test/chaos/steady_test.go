@@ -35,8 +35,12 @@ func TestSteadyLoad(t *testing.T) {
 	o := l.stop()
 	o.assertWhole(t)
 	if o.rate() < 0.95*pace {
-		assert.Greater(t, o.rate(), minRatio*alone.rate(), "creates a second; the API server alone has %.0f", alone.rate())
-		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: an API server alone creates %.0f/s", alone.rate()))
+		// Other programs may have made the machine slower since.
+		again := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
+		again.assertWhole(t)
+		slower := min(alone.rate(), again.rate())
+		assert.Greater(t, o.rate(), minRatio*slower, "creates a second; the API server alone has %.0f", slower)
+		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: an API server alone creates %.0f/s", slower))
 	}
 	assert.LessOrEqual(t, memory.grown(), chosenForm.grown, "%v", memory)
 	goroutines := before
