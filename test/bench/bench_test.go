@@ -55,7 +55,7 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// ofKind returns reviews of Pods of one size and kind. The kind says whether the webhook injects, changes nothing or denies.
+// ofKind returns reviews of Pods that have the same size and the same kind: injected, unchanged or denied.
 func ofKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]

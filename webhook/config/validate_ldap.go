@@ -136,8 +136,7 @@ func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 	}
 	if g.Nested && l.WithPreset().Groups.MemberIs == MemberName {
 		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name contain no "+
-			"groups: "+
-			"write false, or memberIs: DN and the attribute that has DNs"))
+			"groups: write false, or memberIs: DN and the attribute that has DNs"))
 	}
 	return append(errs, attributes(path, map[string]string{"member": g.Member, "gid": g.GID})...)
 }

@@ -49,16 +49,15 @@ func ClaimClosed(field, claim string) Denial {
 		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
 }
 
-// MountForeign denies a mount of the share or of the scratch volume that is not ours.
-func MountForeign(field, volume, at string) Denial {
+// MountForeign denies a mount of the share or of the scratch volume that is not ours. If homeAlone, the
+// annotation jupyter-user.io/home-in names the container, which has the home and no directories.
+func MountForeign(field, volume, at string, homeAlone bool) Denial {
+	adds := "the home and the directories that the admin lists in share.directories"
+	if homeAlone {
+		adds = "only the home to a container that jupyter-user.io/home-in names"
+	}
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
-		"mount, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
-}
-
-// MountBesideHome denies a mount of the share or of the scratch volume in another container that has the home.
-func MountBesideHome(field, volume, at string) Denial {
-	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
-		"mount, the webhook adds only the home to a container that jupyter-user.io/home-in names", volume, Printable(at))
+		"mount, the webhook adds %s", volume, Printable(at), adds)
 }
 
 // MountElsewhere denies a mount of the share or of the scratch volume in a container other than the notebook container.

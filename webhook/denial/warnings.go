@@ -17,8 +17,7 @@ func FSGroupTaken(gid int64, volumes []string) string {
 // GroupsCut warns that a Pod lacks some of the user's groups.
 func GroupsCut(name string, limit int) string {
 	return fmt.Sprintf("the pod gets only the %d supplementary groups of %s with the lowest numbers, and cannot access "+
-		"files of the "+
-		"others (identity.tooManyGroups: Cut)", limit, name)
+		"files of the others (identity.tooManyGroups: Cut)", limit, name)
 }
 
 // GroupsLeftOut warns that a Pod lacks the user's supplementary groups below the floor. It does not name them, because a
@@ -65,24 +64,22 @@ func ProbesLeftOut(why string) string {
 // ReadinessAlone warns that a container with an unknown image gets no liveness probe.
 func ReadinessAlone(container, annotation string) string {
 	return fmt.Sprintf("the webhook cannot tell whether the image of the container %s starts Jupyter, so it adds a "+
-		"readiness probe, "+
-		"but no probe that restarts the container: set the annotation %s to on if Jupyter starts, or to off if it does not",
-		Printable(container), annotation)
+		"readiness probe, but no probe that restarts the container: set the annotation %s to on if Jupyter starts, or to "+
+		"off if it does not", Printable(container), annotation)
 }
 
 // StartUnclear warns that the webhook cannot tell whether a command starts Jupyter.
 func StartUnclear(container, annotation string) string {
 	return fmt.Sprintf("the webhook cannot tell from the command of the container %s whether it starts Jupyter, so it "+
-		"adds no probes: "+
-		"set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
+		"adds no probes: set the annotation %s to on if Jupyter starts, or to off if it does not",
+		Printable(container), annotation)
 }
 
 // SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("the webhook sets where Jupyter listens, whatever is in the directory of %s: if the pod needs "+
-		"another port or base "+
-		"URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the annotation %s to off",
-		variable, annotation)
+		"another port or base URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the "+
+		"annotation %s to off", variable, annotation)
 }
 
 // OpensInImagesHome warns that Jupyter will open in a directory that the user may not enter, because the command is a shell
@@ -95,9 +92,7 @@ func OpensInImagesHome(dir, home string) string {
 // ContainerByGuess warns that the webhook guessed which of several containers is the notebook container.
 func ContainerByGuess(container string, others []string, annotation string) string {
 	return fmt.Sprintf("the webhook takes the container %s for the notebook container, and not %s: if that is wrong, "+
-		"name the right one "+
-		"in the annotation %s",
-		Printable(container), list(others), annotation)
+		"name the right one in the annotation %s", Printable(container), list(others), annotation)
 }
 
 // AnnotationUnknown warns of an unknown annotation with our prefix.

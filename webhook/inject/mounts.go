@@ -148,7 +148,7 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 		}
 		if p.ours.has(have.Name) {
 			if !byHand {
-				c.deny(p.foreignMount(field(), have))
+				c.deny(denial.MountForeign(field(), have.Name, have.MountPath, p.homeAlone))
 			}
 			continue
 		}
@@ -169,14 +169,6 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
-}
-
-// foreignMount returns the denial of another mount of one of our volumes.
-func (p mountsPiece) foreignMount(field string, m pod.Mount) denial.Denial {
-	if p.homeAlone {
-		return denial.MountBesideHome(field, m.Name, m.MountPath)
-	}
-	return denial.MountForeign(field, m.Name, m.MountPath)
 }
 
 // denyMountInTheWay denies a mount of the Pod's own whose path conflicts with one of our mounts.

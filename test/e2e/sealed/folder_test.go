@@ -11,7 +11,7 @@ import (
 // TestNobodySweepsAFolderThatIsBeingMade tests that runs that start at the same moment do not remove each other's folders.
 func TestNobodySweepsAFolderThatIsBeingMade(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("left out: only root has enclosures")
+		t.Skip("left out: only root can make an enclosure")
 	}
 	var group sync.WaitGroup
 	for range 8 {

@@ -90,8 +90,7 @@ func advice(err error) string {
 		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
 	case strings.HasPrefix(text, "connect:"):
 		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the " +
-			"firewall " +
-			"pass it"
+			"firewall pass it"
 	case strings.Contains(text, "unknown authority"):
 		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
 	case strings.Contains(text, "valid for"):
@@ -131,8 +130,7 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 		return false
 	case len(found) == 0:
 		d.say(RemarkFailed, "no account below %q matches %s and has %s: correct identity.ldap.users, or let the account that the "+
-			"webhook "+
-			"binds as read it", users.BaseDN, users.Filter, users.UID)
+			"webhook binds as read it", users.BaseDN, users.Filter, users.UID)
 		return false
 	}
 	for _, attribute := range []string{users.Name, users.UID, users.GID} {
@@ -163,8 +161,7 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 	}
 	if len(may) > 0 {
 		d.say(RemarkWarning, "the account that the webhook binds as may write %s of %s: let it read alone, and see that no user "+
-			"may write it "+
-			"either", strings.Join(may, ", "), account.DN)
+			"may write it either", strings.Join(may, ", "), account.DN)
 	}
 }
 
