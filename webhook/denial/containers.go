@@ -90,9 +90,9 @@ func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Den
 // than the home.
 func SidecarForeign(field string, uid, gid int64) Denial {
 	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and can pass an open "+
-		"directory of it to another container: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: "+
-		"false, and neither privileged nor added capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: "+
-		"such Pods need a mesh without sidecars", uid, gid)
+		"directory of it to another container: this container needs runAsUser: %d, runAsGroup: %d and "+
+		"allowPrivilegeEscalation: false, and neither privileged nor added capabilities; or leave this container out. A service "+
+		"mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", uid, gid)
 }
 
 // ContainerTaken denies any other container with the init container's name.
