@@ -71,7 +71,7 @@ e2e-nfs: ## run the part of make e2e that needs a real NFS server, as root: a se
 .PHONY: e2e-images
 e2e-images:
 	@E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner
-	@E2E=1 go test -count=1 -v -run TestAHundredUsersOfAHubWithinAMinute ./test/integration
+	@E2E=1 go test -count=1 -v -run TestHubWithHundredUsers ./test/integration
 
 .PHONY: e2e-packages
 e2e-packages: ## install the Debian packages that make e2e needs, as root
@@ -84,7 +84,7 @@ kind: ## install the webhook on a cluster of kind, with three homes, and print w
 .PHONY: chaos
 chaos: build control-plane ## test failures around the webhook and print a table of measurements (LONG=1 takes twenty minutes, RUN=TestBurst runs one test)
 	@CHAOS=$(if $(LONG),long,short) go test -count=1 -timeout $(if $(LONG),3h,15m) -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/chaos
-	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
+	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestRandomPodsWithSecondWebhook$$' ./test/property)
 
 .PHONY: release-check
 release-check: ## run the tests that take hours: older Kubernetes, Kyverno, Active Directory (as root), arm64, two minutes of load on a node (as root), chaos LONG=1, long fuzzing

@@ -55,7 +55,8 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// ofKind returns reviews of Pods that have the same size and the same kind: injected, unchanged or denied.
+// ofKind returns reviews of Pods that have the same size and the same kind: injected, unlabelled, already (injected) or
+// denied.
 func ofKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]
@@ -78,7 +79,7 @@ func BenchmarkReview(b *testing.B) {
 			bodies := ofKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
-					continue // These handlers treat all kinds alike, or know only one.
+					continue // The other handlers treat all kinds alike, or know only this kind.
 				}
 				b.Run("pod="+size+"/kind="+kind+"/handler="+name, func(b *testing.B) {
 					c := newCaller(b, name, bodies)
@@ -92,8 +93,8 @@ func BenchmarkReview(b *testing.B) {
 	}
 }
 
-// TestTheUsualHandlerMakesTheSamePod tests that the handlers that are compared return the same Pod.
-func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
+// TestHandlersReturnSamePod tests that the handlers usual and ours return the same Pod.
+func TestHandlersReturnSamePod(t *testing.T) {
 	for size, pod := range pods.Sizes() {
 		t.Run(size, func(t *testing.T) {
 			raw := pods.JSON(pod("alice"))
@@ -114,8 +115,8 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 	}
 }
 
-// TestThePodsAreOfTheirSize tests that the sizes in the names of the benchmarks are right.
-func TestThePodsAreOfTheirSize(t *testing.T) {
+// TestPodSizes tests that the sizes in the names of the benchmarks are right.
+func TestPodSizes(t *testing.T) {
 	assert.InEpsilon(t, 6000, len(pods.JSON(pods.Small("alice"))), 0.1)
 	assert.InEpsilon(t, 60000, len(pods.JSON(pods.Large("alice"))), 0.1)
 	assert.Len(t, pods.ManyVariables("alice").Spec.Containers[0].Env, 1500)

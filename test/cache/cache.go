@@ -22,8 +22,8 @@ import (
 const (
 	// lockInterval is the time between two attempts to take a lock.
 	lockInterval = 200 * time.Millisecond
-	// unusedAfter is how long an unused entry is kept. The time is long enough to come back to a branch. An entry may have a hundred
-	// megabytes, so it is not kept for ever.
+	// unusedAfter is the time for which an unused entry is kept. The time is long enough to come back to a branch. An entry
+	// can have a hundred megabytes, so it is not kept for ever.
 	unusedAfter = 30 * 24 * time.Hour
 	// partialSuffix marks the folder of a build that has not ended.
 	partialSuffix = ".partial"
@@ -41,7 +41,7 @@ type Cache struct {
 
 // An Entry is one build and its ingredients.
 type Entry struct {
-	// Name says what is built. Only one build of a name runs at a time.
+	// Name is the name of the thing that is built. Only one build of a name runs at a time.
 	Name string
 	// Ingredients lists every input of the build, one a line. Two entries can be compared, to see why a build ran again.
 	Ingredients string
@@ -60,7 +60,7 @@ func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, 
 		return "", err
 	}
 	defer unlock()
-	// The process that held the lock before may have built the same entry.
+	// The process that held the lock before can have built the same entry.
 	if c.present(e) {
 		return c.path(e), nil
 	}

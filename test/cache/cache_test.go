@@ -32,7 +32,7 @@ func names(t *testing.T, c Cache) []string {
 	return names
 }
 
-func TestMadeOnceAndFoundAfterwards(t *testing.T) {
+func TestGetFillsOnce(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	path, err := c.Get(t.Context(), bread, bake)
 	require.NoError(t, err)
@@ -52,11 +52,11 @@ func TestMadeOnceAndFoundAfterwards(t *testing.T) {
 	assert.Len(t, names(t, c), 2, "one entry and its lock: a failure leaves nothing")
 }
 
-func TestWhatAKilledProcessLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
+func TestPartialFolderIsRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	partial := filepath.Join(c.Folder, "bread-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(partial, 0o755))
-	// A folder of another name, which another process may be filling now.
+	// A folder of another name, which another process can be filling now.
 	longer := filepath.Join(c.Folder, "bread-with-seeds-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(longer, 0o755))
 	// A folder with the name of an entry, but without its result.
@@ -69,7 +69,7 @@ func TestWhatAKilledProcessLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
 	assert.DirExists(t, longer)
 }
 
-func TestOnlyEntriesWithoutRecentUseAreRemoved(t *testing.T) {
+func TestUnusedEntriesAreRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	old, recent := filepath.Join(c.Folder, "bread-old"), filepath.Join(c.Folder, "bread-recent")
 	other, longer := filepath.Join(c.Folder, "breadth-old"), filepath.Join(c.Folder, "bread-with-seeds")
@@ -88,7 +88,7 @@ func TestOnlyEntriesWithoutRecentUseAreRemoved(t *testing.T) {
 	assert.DirExists(t, longer, "of another name that begins with this one")
 }
 
-// impatient is a writer that cancels the context at the first line it gets.
+// A cancelingWriter is a writer that cancels the context at the first line that it gets.
 type impatient struct {
 	written bytes.Buffer
 	cancel  func()
@@ -99,7 +99,7 @@ func (i *impatient) Write(data []byte) (int, error) {
 	return i.written.Write(data)
 }
 
-func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
+func TestProgressWhileWaitingForLock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &impatient{cancel: cancel}
 	c := Cache{Folder: t.TempDir(), Progress: out}
@@ -112,7 +112,7 @@ func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
 	assert.Equal(t, "bread  waiting for another process that builds it\n", out.written.String())
 }
 
-func TestCachesCanBeMoved(t *testing.T) {
+func TestFolderFromEnvironment(t *testing.T) {
 	t.Setenv(variable, "elsewhere")
 	folder, err := Folder("tools")
 	require.NoError(t, err)

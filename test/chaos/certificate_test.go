@@ -15,12 +15,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// reload is the time that a replica may take to serve a new certificate after its files have changed.
+// reload is the longest time that a replica may need to serve a new certificate after its files have changed.
 const reload = 10 * time.Second
 
-// TestCertificateIsRotated renews the certificate under load, with the same CA, for one replica after the other. The API server
-// keeps its connections. So a second client opens a new connection for each review and checks the certificate.
-func TestCertificateIsRotated(t *testing.T) {
+// TestCertificateRotation renews the certificate under load, with the same CA, for one replica after the other. The API
+// server keeps its connections. So a second client opens a new connection for each review and checks the certificate.
+func TestCertificateRotation(t *testing.T) {
 	c := newCluster(t)
 	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
 	replicas := c.startTwoWith(t, certs...)
@@ -50,7 +50,7 @@ func TestCertificateIsRotated(t *testing.T) {
 		chosenForm.rotations, milliseconds(slowest), o, len(n.tries), len(n.failed()))
 }
 
-// untilShown waits until the replica serves this certificate on a new connection.
+// untilPresented waits until the replica presents this certificate on a new connection.
 func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 	t.Helper()
 	leaf := pair.TLS(t).Leaf
@@ -64,9 +64,9 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 	}, wait, 5*time.Millisecond, "the new certificate is served")
 }
 
-// TestCertificateIsWrong tests that while the replicas serve a wrong certificate, no notebook is admitted. With a correct
+// TestWrongCertificate tests that while the replicas serve a wrong certificate, no notebook is admitted. With a correct
 // certificate, notebooks are admitted again without a restart.
-func TestCertificateIsWrong(t *testing.T) {
+func TestWrongCertificate(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
 	replicas := c.startTwoWith(t, certs, certs)
@@ -88,7 +88,7 @@ func TestCertificateIsWrong(t *testing.T) {
 			r.untilShown(t, wrong.pair)
 		}
 		c.closeConnections()
-		// The first request may fail because its connection was closed.
+		// The first request can fail because its connection was closed.
 		require.Eventually(t, func() bool {
 			_, err = c.create(t.Context(), notebook("alice"))
 			require.Error(t, err, name)

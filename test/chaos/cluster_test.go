@@ -29,7 +29,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// A world is a real API server with the shipped webhook configurations and policies. All tests use it, one after the other.
+// A sharedCluster is a real API server with the shipped webhook configurations and policies. All tests that need an API
+// server use the same, one after the other.
 type world struct {
 	*controlplane.ControlPlane
 	// authority is the CA that the API server trusts.
@@ -43,10 +44,10 @@ const (
 	hubName   = "system:serviceaccount:hub:hub"
 )
 
-// sharedWorld starts the world at the first call.
+// startShared starts the sharedCluster at the first call.
 var sharedWorld = sync.OnceValues(startWorld)
 
-// started is the control plane of sharedWorld, or nil if no test has started it. stopCluster stops it.
+// started is the control plane of startShared, or nil if no test has started it. stopCluster stops it.
 var started *controlplane.ControlPlane
 
 func startWorld() (*world, error) {
@@ -103,7 +104,8 @@ func (w *world) createObjects(ctx context.Context) (err error) {
 	})
 }
 
-// eachWebhook changes every webhook of the shipped configurations. The caller must wait until the change is in effect.
+// eachWebhook changes every webhook of the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration. The
+// caller must wait until the change is in effect.
 func (w *world) eachWebhook(ctx context.Context,
 	change func(client *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType)) error {
 	const name, mutatingName = "jupyter-user-webhook", "00-jupyter-user-webhook"
@@ -129,16 +131,16 @@ func (w *world) eachWebhook(ctx context.Context,
 	return err
 }
 
-// A cluster is the world with a Service for one test, and the settings of the replicas that the Service has.
+// A cluster is the sharedCluster with a Service for one test, and the settings of the replicas behind the Service.
 type cluster struct {
 	*world
 	*service
 	passwd string
-	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server learn later
-	// that a replica ends.
+	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server
+	// notice later that a replica ends.
 	drain time.Duration
-	// places are the addresses of the replicas. Each replica gets all of them as its peers. A replica that is started again has the
-	// same address.
+	// addresses are the addresses for replicas. Each replica gets all of them as its peers. A replica that is started again
+	// has the same address.
 	places []place
 }
 
@@ -161,7 +163,7 @@ func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
 		err := w.admin.CoreV1().Pods(namespace).DeleteCollection(context.Background(), *metav1.NewDeleteOptions(0), metav1.ListOptions{})
-		if err != nil { // A slow machine may not delete all. The next call deletes the rest.
+		if err != nil { // A slow machine can fail to delete some Pods. The next call deletes them.
 			t.Log("delete the Pods:", err)
 		}
 	}
@@ -184,11 +186,11 @@ func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 	}
 }
 
-// A place has the addresses of a replica, as host:port: for reviews, and for health checks.
+// An address has the two addresses of a replica, as host:port: for reviews, and for health checks.
 type place struct{ reviews, http string }
 
-// places returns places with free ports. The kernel does not choose ports of this range for other connections, so they stay free
-// until a replica listens there.
+// freeAddresses returns addresses with free ports. The kernel does not choose ports of this range for other connections, so
+// they stay free until a replica listens there.
 func places(t *testing.T, count int) (free []place) {
 	t.Helper()
 	address := func() (net.Listener, string) {
@@ -212,7 +214,7 @@ func places(t *testing.T, count int) (free []place) {
 	return free
 }
 
-// replica starts a replica at a place, with further flags.
+// replica starts a replica at an address, with further flags.
 func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string) *replica {
 	t.Helper()
 	var peers []string
@@ -224,7 +226,8 @@ func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string
 	}, flags...)})
 }
 
-// pair returns a serving certificate that the API server trusts. The API server calls webhooks at 0.0.0.0: see test/controlplane.
+// issue returns a serving certificate that the API server trusts. The API server calls webhooks at 0.0.0.0: see
+// test/controlplane.
 func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
 	t.Helper()
 	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
@@ -279,7 +282,8 @@ func plainPod() *corev1.Pod {
 	return pod
 }
 
-// checkInjected returns an error if the annotation, the init container or the home is missing in an admitted Pod.
+// checkInjected returns an error if the annotation with the user, the init container or the mount at /home is missing in an
+// admitted Pod.
 func checkInjected(pod *corev1.Pod) error {
 	user := pod.Labels["jupyter-user"]
 	if pod.Annotations["jupyter-user.io/user"] != user || len(pod.Spec.InitContainers) != 1 ||
@@ -294,8 +298,9 @@ func checkInjected(pod *corev1.Pod) error {
 	return fmt.Errorf("%s of %s has no home", pod.Name, user)
 }
 
-// A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links through
-// ..data. A new certificate is written to a new directory, and then ..data is replaced by a link to it.
+// A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links
+// through the link ..data. The method set writes a new certificate to a new directory, and then replaces ..data by a link
+// to that directory.
 type secret struct {
 	dir     string
 	version int

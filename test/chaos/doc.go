@@ -1,6 +1,7 @@
 // Package chaos tests the built program with failures around it: replicas that are replaced, killed, stopped or short of memory, clients
-// that stall or send wrong data, and certificates that change. The API server is real. Two replicas run behind a proxy that treats
-// connections like a Service (service_test.go). Each test measures something, and a table at the end shows all figures.
+// that stall or send wrong data, and certificates that change. Some tests run one replica without an API server. The others run two
+// replicas with a real API server, behind a proxy that treats connections like a Service (service_test.go). A table at the end shows
+// what the tests have measured.
 //
 // make chaos runs the short form, for every change. make chaos LONG=1 runs the long form, for a release. The forms differ only in duration
 // and in the number of repetitions (main_test.go).
@@ -10,29 +11,30 @@
 //	hostile reviews                           TestHostileReviews; each kind: TestMalformed of webhook/server
 //	large reviews                             TestHugeReviews, TestManyLargeReviews; each kind: TestTooLarge, TestTheLargestReview,
 //	                                          TestLargeBodiesTakeTurns of webhook/server
+//	reviews that take much memory             TestHostileReviewsWithinMemoryLimit
 //	fuzzing                                   make fuzz: FuzzReview of webhook/server for whole requests, FuzzPods of test/property for
 //	                                          patches, FuzzAgainstAdmissionWebhook for a comparison with controller-runtime; half an hour
 //	                                          each in make release-check
 //	Pods of Pod Security Admission's tests    TestPodSecurityAdmissionsOwnPods of test/property
-//	injected twice, with a second webhook     TestMadeUpPods, TestMadeUpPodsBesideASecondWebhook of test/property
+//	injected twice, with a second webhook     TestRandomPods, TestRandomPodsWithSecondWebhook of test/property
 //	fields of newer Kubernetes                TestUnknownFieldsAtEveryLevel of test/property
 //	100 creates a second                      TestSteadyLoad
 //	a burst                                   TestBurst
 //	rolling restarts                          TestRollingRestarts
-//	one of two replicas is killed             TestOneOfTwoIsKilled
+//	one of two replicas is killed             TestReplicaKilled
 //	both replicas are down                    TestBothReplicasAreDown
 //	another server in the webhook's place     TestStandIns
 //	a share that hangs                        TestTheShareHangs of webhook/identity/share
-//	a directory service that hangs            TestTheDirectoryServiceHangs; other faults: faults_test.go of webhook/identity/ldap
-//	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
+//	a directory service that hangs            TestDirectoryServiceHangs; other faults: faults_test.go of webhook/identity/ldap
+//	certificates                              TestCertificateRotation, TestWrongCertificate
 //	stalled connections                       TestStalledConnections; each kind: TestStalledConnectionsAreClosed of webhook/server
 //	no client certificate, wrong path         TestOnlyAcceptedClientsAreServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
 //	or method, HTTP/2                         TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook/server
-//	hostile user names                        TestHostileNamesStayNames of test/property, TestParseHostileNames of webhook/user
+//	hostile user names                        TestHostileNames of test/property, TestParseHostileNames of webhook/user
 //	no egress, no credentials                 TestNoEgressAndNoCredentials
 //	stopped during reviews                    TestStoppedDuringReviews; in one process: TestNothingIsLostAtTheEnd of webhook/server
-//	short of memory, processors, disk, time   TestShortOfEverything
+//	short of memory, processors, disk, time   TestLimitedResources
 //
-// One process cannot have a clock that jumps. A jump has two effects: certificates are of another time, and time limits end at once.
-// TestShortOfEverything tests both.
+// No test changes the clock of a process. A clock that jumps has two effects: a certificate has expired or is not valid yet, and time
+// limits end at once. TestLimitedResources tests both.
 package chaos

@@ -20,9 +20,9 @@ var (
 	opens    = regexp.MustCompile(`open(?:at2?)?\([^"]*"([^"]*)"`)
 )
 
-// TestNoEgressAndNoCredentials traces every system call with which a replica connects or opens a file, from its start to its end,
-// with reviews in between. The replica has all settings with which a Kubernetes client finds an API server, and must not use
-// them.
+// TestNoEgressAndNoCredentials traces the system calls with which a replica connects, sends or opens a file, from its start
+// to its end, with reviews in between. The replica has all settings with which a Kubernetes client finds an API server, and
+// must not use them.
 func TestNoEgressAndNoCredentials(t *testing.T) {
 	_, err := exec.LookPath("strace")
 	require.NoError(t, err, "install strace: make e2e-packages")

@@ -25,8 +25,9 @@ import (
 // maxMemory is the largest memory that a replica may have, in MiB, whatever clients send.
 const maxMemory = 100
 
-// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, and cuts the review off
-// at many places. Each review must get a correct AdmissionReview as its response.
+// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, cuts the review
+// off at many places, and writes odd texts in place of the user's name. Each review must get a correct AdmissionReview as
+// its response.
 func TestHostileReviews(t *testing.T) {
 	r, client := startAlone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
@@ -37,7 +38,7 @@ func TestHostileReviews(t *testing.T) {
 		path := paths[sent%len(paths)]
 		sent++
 		got, took, err := r.send(client, path, body)
-		if took > time.Second { // The machine may have been busy with something else.
+		if took > time.Second { // Another process can have slowed the machine down.
 			got, took, err = r.send(client, path, body)
 		}
 		if !assert.NoError(t, err, "%s gets an AdmissionReview from %s", name, path) {
@@ -59,8 +60,8 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews tests that a review that is larger than an API server's is denied before it is read to the end. A review that
-// an API server may send gets a response in time.
+// TestHugeReviews sends reviews larger than, and almost as large as, those of an API server. A review that is too large is
+// denied before it is read to the end. All others get a response in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	named := func(count int, element string) string {
@@ -102,13 +103,13 @@ func TestHugeReviews(t *testing.T) {
 		{"1,000 mounts of 2.6 KB", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"volumeMounts":[` + named(1000, `{"name":"v","mountPath":"`+deep+`%d"}`) + `]` + end))
 		}, 0, true},
-		{"as many in our init container", func() io.Reader {
+		{"1,000 mounts in our init container", func() io.Reader {
 			ours := `{"name":"jupyter-user-init","volumeMounts":[` + named(1000, `{"name":"v","mountPath":"/var/run/secrets/x`+deep+`%d"}`) + `]}`
 			return strings.NewReader(reviewOf(start + `"x":0}],"initContainers":[` + ours + end[1:]))
 		}, 0, true},
 	} {
 		var took time.Duration
-		for range 3 { // The machine may be busy with something else, so the best of three counts.
+		for range 3 { // The best of three, because another process can slow the machine down.
 			got, took1, err := r.sendReader(client, "/mutate", c.body())
 			require.NoError(t, err, c.name)
 			assert.Equal(t, c.allowed, got.Response.Allowed, c.name)
@@ -124,9 +125,8 @@ func TestHugeReviews(t *testing.T) {
 	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews sends many reviews at once, each as large as an API server accepts, as anyone can do who may create Pods.
-// The replica reviews them one after the other, or denies them because there are too many. Small reviews at the same time are not
-// affected.
+// TestManyLargeReviews sends many reviews of 3 MiB at once, as anyone can do who can create Pods. The replica reviews them
+// one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
@@ -207,7 +207,8 @@ func hostileReviews(t *testing.T) map[string]string {
 	return hostile
 }
 
-// replaceEach replaces each value of a document by values of other types, one at a time, and calls do for each changed document.
+// replaceEach replaces each value in a document by values of other types, one at a time, and calls do for each changed
+// document.
 func replaceEach(value any, place string, do func(place string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {

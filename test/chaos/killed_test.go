@@ -13,10 +13,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestOneOfTwoIsKilled kills a replica under load and starts it again immediately at the same address, like the kubelet. The
-// reviews that the replica was processing are lost, and so are those that the API server sends to its address meanwhile. The API
-// server denies their Pods.
-func TestOneOfTwoIsKilled(t *testing.T) {
+// TestReplicaKilled kills one of two replicas under load and starts it again immediately at the same address, like the
+// kubelet. The reviews that the replica was processing are lost, and so are those that the API server sends to its address
+// meanwhile. The API server denies their Pods.
+func TestReplicaKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
 	replicas := c.startTwoWith(t, certs, certs)
@@ -73,10 +73,11 @@ func TestBothReplicasAreDown(t *testing.T) {
 		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
-// slowest has the longest times of requests while no replica responds: for notebooks, which are denied, and for other Pods.
+// slowest has the longest times of creations while no replica responds: of notebooks, which are denied, and of other Pods.
 type slowest struct{ denied, others time.Duration }
 
-// testFailurePolicy tests failurePolicy: Fail while no replica responds: a notebook is denied, and other Pods are admitted.
+// testFailurePolicy tests the response time and the result of creations while no replica responds. A notebook is denied
+// because of failurePolicy: Fail, and other Pods are admitted.
 func (c *cluster) testFailurePolicy(t *testing.T, how string) (d slowest) {
 	t.Helper()
 	watch := machine.Start()
@@ -98,7 +99,7 @@ func (c *cluster) testFailurePolicy(t *testing.T, how string) (d slowest) {
 	return d
 }
 
-// awaitAdmission waits until a labelled Pod is admitted, and returns how long that took.
+// awaitAdmission waits until a notebook is admitted, and returns the time that it has waited.
 func (c *cluster) awaitAdmission(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()

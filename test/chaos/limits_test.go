@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestShortOfEverything runs a replica with less memory, disk or time than the chart gives it. The replica serves, or it ends
+// TestLimitedResources runs a replica with less memory, processors, disk or time than usual. The replica serves, or it ends
 // with an error. It never hangs.
-func TestShortOfEverything(t *testing.T) {
+func TestLimitedResources(t *testing.T) {
 	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 32) })
 	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 64) })
 	t.Run("one processor", func(t *testing.T) {
@@ -28,9 +28,9 @@ func TestShortOfEverything(t *testing.T) {
 		assertServes(t, options{env: []string{"GOMAXPROCS=1"}})
 	})
 	t.Run("a full disk", runOnFullDisk)
-	t.Run("a root that is read-only", onAReadOnlyRoot)
-	t.Run("suspended for longer than any limit", testSuspended)
-	t.Run("a clock that is wrong", testWrongClock)
+	t.Run("a read-only root file system", onAReadOnlyRoot)
+	t.Run("a suspended process", testSuspended)
+	t.Run("a wrong clock", testWrongClock)
 }
 
 // reviews is the number of reviews that each replica gets.
@@ -46,8 +46,8 @@ func assertServes(t *testing.T, o options) {
 		len(served.tries), many, len(served.failed()), milliseconds(served.percentile(99)), r.memory(t, "VmHWM"))
 }
 
-// runInLittleMemory runs a replica that the kernel kills if it takes more memory than the limit. Then it sends many reviews, also
-// of large Pods.
+// runInLittleMemory runs a replica that the kernel kills if it takes more memory than the limit, and sends it many reviews,
+// also of large Pods.
 func runInLittleMemory(t *testing.T, limit int) {
 	group := memoryGroup(t, limit)
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
@@ -108,8 +108,8 @@ func onAReadOnlyRoot(t *testing.T) {
 		`mount -o remount,bind,ro / && ! touch "$0" 2>/dev/null && exec "$@"`, filepath.Join(t.TempDir(), "x")}})
 }
 
-// testSuspended stops a replica for longer than all its time limits, like a machine that is suspended. Then the replica closes
-// the connection of a request that it had read in part, and serves new requests.
+// testSuspended suspends a replica for longer than the time limits of a request, as when a machine is suspended. Then the
+// replica closes the connection of a request that it had read in part, and serves new requests.
 func testSuspended(t *testing.T) {
 	t.Parallel()
 	r, client := startAlone(t)
@@ -135,8 +135,8 @@ func testSuspended(t *testing.T) {
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))
 }
 
-// testWrongClock: for a replica with a wrong clock, the certificate has expired or is not valid yet. The replica is not ready
-// then, and says why. It does not end, because a restart would not help.
+// testWrongClock runs a replica with a certificate that has expired or is not valid yet, as with a wrong clock. The replica
+// is not ready then, and says why. It does not end, because a restart would not help.
 func testWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {

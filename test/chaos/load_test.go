@@ -20,18 +20,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// The number of concurrent requests of a load. A fast machine never needs more than few. On a slow machine more requests would
-// only wait for each other, and in the end longer than an API server waits.
+// fewCallers and manyCallers are numbers of concurrent calls of a load. A fast machine never needs more than fewCallers. On
+// a slow machine, more calls would only wait for each other, and in the end longer than an API server waits.
 const (
 	few  = 8
 	many = 64
 )
 
-// giveUp is how long a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute, the limit of an API
-// server, because the machine may have only two cores for the API server, etcd, the webhook and the senders.
+// giveUp is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute,
+// like a request to an API server, because the machine can have only two cores for the API server, etcd, the webhook and
+// the senders.
 const giveUp = time.Minute
 
-// A load calls a function at a rate until it is stopped.
+// A load calls a function at a rate until it is stopped or has made all its calls.
 type load struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -47,8 +48,8 @@ type try struct {
 	began time.Time
 	took  time.Duration
 	err   error
-	// violation is the error of a call with a wrong result, such as an admitted Pod without injection. No failure may cause a wrong
-	// result.
+	// violation is the error of a call with a wrong result, such as an admitted Pod without injection. No failure around
+	// the program excuses a wrong result.
 	violation error
 }
 
@@ -56,20 +57,20 @@ type try struct {
 type outcome struct {
 	tries  []try
 	lasted time.Duration
-	// machine has measured the machine during the load.
+	// machine has measured the speed of the machine during the load.
 	machine *machine.Watch
 }
 
-// startLoad starts a load, which calls the function do at a rate, in calls a second, until it is stopped. On a slow machine the
-// rate is lower.
+// startLoad starts a load, which calls the function do at a rate, in calls a second, until it is stopped. On a slow machine
+// the real rate is lower.
 func startLoad(rate float64, do func(context.Context) try) *load {
 	return beginLoad(few, rate, math.MaxInt, do)
 }
 
-// unpaced is a rate that no machine reaches, so that each sender sends without a pause.
+// unpaced is a rate that no machine reaches, so that each caller calls without a pause.
 const unpaced = 1e6
 
-// callMany calls the function do as often as count says, as fast as possible.
+// callMany calls the function do count times, as fast as possible.
 func callMany(count int, do func(context.Context) try) outcome {
 	return beginLoad(many, unpaced, count, do).end()
 }
@@ -106,7 +107,7 @@ func (l *load) measure(do func(context.Context) try) {
 	l.tries = append(l.tries, done)
 }
 
-// stop starts no further calls, and waits for those that run.
+// stop starts no further calls, and waits for the running ones.
 func (l *load) stop() outcome {
 	l.cancel()
 	return l.end()
@@ -120,20 +121,20 @@ func (l *load) end() outcome {
 	return outcome{l.tries, lasted, l.machine}
 }
 
-// since returns the ended calls that began after a moment.
+// since returns those of the ended calls that began at a moment or later.
 func (l *load) since(moment time.Time) (tries []try) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(l.tries), func(t try) bool { return t.began.Before(moment) })
 }
 
-// untilDone waits until count calls that began after a moment have ended.
+// untilDone waits until count calls that began at a moment or later have ended.
 func (l *load) untilDone(t *testing.T, count int, moment time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(l.since(moment)) >= count }, wait, 10*time.Millisecond, "the load goes on")
 }
 
-// reviewing returns a function that sends the good review. A response without a patch is an error.
+// reviewing returns a function that sends goodReview. A response without a patch is an error.
 func (r *replica) reviewing(client *http.Client) func(context.Context) try {
 	return func(context.Context) try {
 		got, _, err := r.send(client, "/mutate", goodReview)
@@ -160,7 +161,8 @@ func (c *cluster) creating() func(context.Context) try {
 	}
 }
 
-// creatingPlain returns a function that creates a Pod which is no notebook, so that only the API server works.
+// creatingPlain returns a function that creates a Pod that is no notebook, so that the API server does not call the
+// webhook.
 func (c *cluster) creatingPlain() func(context.Context) try {
 	return func(ctx context.Context) try {
 		_, err := c.create(ctx, plainPod())
@@ -187,7 +189,7 @@ func (o outcome) percentile(percent int) time.Duration {
 
 func (o outcome) rate() float64 { return float64(len(o.tries)) / o.lasted.Seconds() }
 
-// assertWhole fails if any call failed or was a violation. On a slow machine it allows late responses.
+// assertWhole fails if any call failed or was a violation. If the machine was slow, it allows late responses.
 func (o outcome) assertWhole(t *testing.T) {
 	t.Helper()
 	failed := o.failed()
@@ -216,10 +218,10 @@ func (o outcome) assertNoViolation(t *testing.T) {
 	assert.NotEmpty(t, o.tries)
 }
 
-// first returns the first five, which are enough for a message.
+// first returns at most five tries, which are enough for a message.
 func first(tries []try) []try { return tries[:min(len(tries), 5)] }
 
-// String returns the figures of the load as text.
+// String returns the figures of a load that creates Pods.
 func (o outcome) String() string {
 	return fmt.Sprintf("%d creates at %.0f/s, %d failed, %d without injection, p50 %s, p99 %s", len(o.tries), o.rate(), len(o.failed()),
 		len(o.violations()), milliseconds(o.percentile(50)), milliseconds(o.percentile(99)))

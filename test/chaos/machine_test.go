@@ -8,11 +8,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// tooSlow is a factor. If the machine was so many times slower than usual, a late response does not fail the test. The API server
-// waits 2 s for the webhook, which usually takes a hundredth of that.
+// slowFactor is the slowness of the machine, in relation to its usual speed, from which a late response does not fail a
+// test. The API server waits 2 s for the webhook, which usually takes a hundredth of that.
 const tooSlow = 2
 
-// within fails the test if something took longer than its limit. On a slow machine the limit is longer, and the table says so.
+// within fails the test if something took longer than its limit. On a slow machine the limit is longer, and the table shows
+// that.
 func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what string) {
 	t.Helper()
 	if !w.Within(t, took, limit, what) {
@@ -20,7 +21,7 @@ func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what stri
 	}
 }
 
-// slow reports whether the machine was too slow, so that a late response is no failure. It adds that to the table.
+// slow reports whether the machine was so slow that a late response is no failure, and adds that to the table.
 func slow(t *testing.T, w *machine.Watch, what string) bool {
 	t.Helper()
 	if w.Slowest() < tooSlow {

@@ -13,7 +13,7 @@ import (
 
 // form has the durations and repetitions of the tests. The short form is for every change, the long form for a release.
 type form struct {
-	// steady is how long TestSteadyLoad creates Pods and measures memory.
+	// steady is the time for which TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
 	// grown is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
 	grown float64

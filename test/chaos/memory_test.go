@@ -20,10 +20,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size to a replica with the memory limit
-// of the chart. A review with 210,000 tiny containers once ended a replica. Now each review is denied with a message or told to
-// try again, and the replica goes on.
-func TestHostileReviewsInTheChartsMemory(t *testing.T) {
+// TestHostileReviewsWithinMemoryLimit sends reviews that need much memory for their size to a replica with the memory limit
+// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied with a
+// message, or with the message to try again, and the replica goes on.
+func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 	group := memoryGroup(t, chartsMemory(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
 	hostile := greedyReviews()
@@ -46,8 +46,8 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
 }
 
-// sendForTenSeconds has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were
-// denied with the message to try again.
+// sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns the number of reviews that were
+// denied, and the number of those that were denied with the message to try again.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
@@ -78,8 +78,8 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60 kB are
-// small enough to be reviewed without a turn.
+// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60
+// kB are small enough to be reviewed at once; larger ones are reviewed one after the other.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder
@@ -104,7 +104,7 @@ func greedyReviews() map[string]string {
 		"annotations":                   pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
 		"node selectors":                pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
 		"small, of containers":          pod(small, head+`"containers":[`, `{}`, `]}}`),
-		"small, of mounts of no volume": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
+		"small, of empty mounts": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// wait is how long a test waits for a condition.
+// wait is the longest time that a test waits for a condition.
 const wait = machine.Patience
 
 // A replica is a process of the webhook.
@@ -38,9 +38,9 @@ type replica struct {
 
 // options are the settings of a replica and of its process.
 type options struct {
-	// certs is the directory of its certificate.
+	// certs is the directory of the replica's certificate.
 	certs string
-	// at has the addresses at which it listens. If they are empty, the kernel chooses ports.
+	// at has the addresses at which the replica listens. For an empty address, the kernel chooses a port.
 	at    place
 	flags []string
 	env   []string
@@ -122,7 +122,8 @@ func (r *replica) untilReady(t *testing.T) {
 // probe is an HTTP client like the kubelet's. It opens a connection for each request.
 var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ready returns nil if the readiness endpoint at an address succeeds, and otherwise an error with its text.
+// ready returns nil if the readiness endpoint at an address succeeds, and otherwise an error with the first line of the
+// response.
 func ready(at string) error {
 	response, err := probe.Get("http://" + at + "/readyz")
 	if err != nil {
@@ -151,7 +152,7 @@ func (r *replica) pause(t *testing.T) {
 	}, wait, time.Millisecond, "the replica is suspended")
 }
 
-// kill ends the replica at once. It may have ended already.
+// kill ends the replica at once, unless it has ended already.
 func (r *replica) kill(t *testing.T) {
 	t.Helper()
 	_ = r.command.Process.Kill()
@@ -202,10 +203,10 @@ func (r *replica) goroutines(t *testing.T) float64 {
 	return 0
 }
 
-// panics returns how often the log has the word panic.
+// panics returns the number of times that the log contains the word panic.
 func (r *replica) panics() int { return strings.Count(r.String(), "panic") }
 
-// dial opens a TLS connection, for tests that send bytes which no HTTP client sends.
+// dial opens a TLS connection, for tests that send bytes that an HTTP client would not send.
 func (r *replica) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})

@@ -56,7 +56,7 @@ func startAloneWith(t *testing.T, o options) (*replica, *http.Client) {
 	return r, &http.Client{Transport: transport, Timeout: giveUp}
 }
 
-// send sends a review. A response that is no AdmissionReview is an error.
+// send sends a review. A response that is no AdmissionReview, or has another status than 200, is an error.
 func (r *replica) send(client *http.Client, path, body string) (reply, time.Duration, error) {
 	return r.sendReader(client, path, strings.NewReader(body))
 }

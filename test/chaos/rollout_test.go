@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRollingRestarts replaces both replicas again and again like the Deployment: each new replica starts before an old one ends.
-// Each time the configuration differs, so that replicas verify Pods of another configuration. The API server keeps its
-// connections to an old replica, and the Service learns late that it ends.
+// TestRollingRestarts replaces both replicas several times like the Deployment: each new replica starts before an old one
+// ends. Each time the configuration differs, so that replicas verify Pods of another configuration. The API server keeps
+// its connections to an old replica, and the Service learns late that it ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
@@ -57,7 +57,7 @@ type rollout struct {
 
 func (r *rollout) up(t *testing.T, configuration string) {
 	t.Helper()
-	// Places are used in turn. The replica that had this place must have ended.
+	// Addresses are used in turn. The replica that had this address must have ended.
 	if r.count >= len(r.places) {
 		r.awaitOneEnd(t)
 	}

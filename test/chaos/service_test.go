@@ -12,9 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that is known as ready,
-// and stays there until it ends, also if the endpoint is not ready any more. The service does not know requests and repeats none.
-// It learns about readiness late: it probes periodically, and the result takes time to spread.
+// A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that the service
+// regards as ready, and stays there until the connection ends, even if the endpoint becomes unready. The service does not
+// read requests and repeats none. It learns about readiness late: it probes periodically, and uses the result of a probe
+// only after a further time.
 type service struct {
 	listener net.Listener
 	// period is the time between two probes. spreading is the time until the service uses the result of a probe.
@@ -27,7 +28,7 @@ type service struct {
 	tasks     sync.WaitGroup
 }
 
-// An endpoint is a place with its readiness. Without an address for health checks, it is always ready.
+// An endpoint is the address of a replica with its readiness. Without an address for health checks, it is always ready.
 type endpoint struct {
 	place
 	ready bool
@@ -62,7 +63,7 @@ func startService(t *testing.T, address string) *service {
 	return s
 }
 
-// add adds an endpoint. It gets connections when a probe has found it ready.
+// add adds an endpoint. It gets connections after a probe has succeeded.
 func (s *service) add(at place) *endpoint {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &endpoint{place: at, ready: at.http == "", gone: cancel}
@@ -75,7 +76,7 @@ func (s *service) add(at place) *endpoint {
 	return e
 }
 
-// watch probes an endpoint like the kubelet. As in the Deployment, one failed probe is enough to make it not ready.
+// watch probes an endpoint like the kubelet. As in the Deployment, the endpoint is not ready after one failed probe.
 func (s *service) watch(ctx context.Context, e *endpoint) {
 	every := time.NewTicker(s.period)
 	defer every.Stop()
@@ -100,7 +101,7 @@ func (s *service) set(e *endpoint, ready bool) {
 	e.ready = ready
 }
 
-// remove removes an endpoint, as when its Pod is deleted.
+// remove removes an endpoint, like the deletion of its Pod.
 func (s *service) remove(e *endpoint) {
 	e.gone()
 	s.mu.Lock()
@@ -113,7 +114,7 @@ func (s *service) remove(e *endpoint) {
 	}
 }
 
-// pick returns the next endpoint that is known as ready, or nil.
+// pick returns the next ready endpoint, or nil.
 func (s *service) pick() *endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +127,7 @@ func (s *service) pick() *endpoint {
 	return nil
 }
 
-// untilReady waits until count endpoints are known as ready.
+// untilReady waits until count endpoints are ready.
 func (s *service) untilReady(t *testing.T, count int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -164,7 +165,7 @@ func (s *service) forward(client *net.TCPConn) {
 	for _, direction := range []struct{ to, from *net.TCPConn }{{server, client}, {client, server}} {
 		both.Go(func() {
 			_, err := io.Copy(direction.to, direction.from)
-			if err != nil { // If one side is reset, the other side is reset too.
+			if err != nil { // If one connection is reset, the other one is reset too.
 				_ = direction.to.SetLinger(0)
 				_ = direction.to.Close()
 				return

@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// beforeEnd is the head of a request without the empty line that ends it.
+// openHead is the head of a request without the empty line that ends it.
 const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-// TestStalledConnections opens 300 connections that send half a body and 300 that send half a head, and then nothing more. The
-// server closes them in time. Other clients do not wait longer than usual.
+// TestStalledConnections opens 300 connections that send a part of a body and 300 that send a part of a head, and then
+// nothing more. The server closes them in time. Other clients hardly wait longer than usual.
 func TestStalledConnections(t *testing.T) {
 	const each = 300
 	r, client := startAlone(t)
@@ -50,7 +50,7 @@ func TestStalledConnections(t *testing.T) {
 
 	peak := r.memory(t, "VmHWM")
 	assert.Less(t, peak, float64(maxMemory), "MiB")
-	// If the normal time is very short, three times that time is within the noise.
+	// If the normal time is very short, three times the normal time is within the noise.
 	within(t, beside.machine, beside.percentile(99), max(3*normal.percentile(99), 100*time.Millisecond), "p99 beside stalled connections")
 	within(t, beside.machine, closed, 15*time.Second, "closing the stalled connections")
 	report(t, "closed within 15 s, good p99 < 3 × normal, < 100 MiB", "all closed after %.1f s, p99 %s beside them and %s without, at most %.0f "+

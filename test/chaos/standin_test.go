@@ -23,7 +23,8 @@ import (
 
 const doesNotApply = "a-patch-that-does-not-apply"
 
-// behaviours are the wrong responses of the stand-in. The Pod's label stand-in selects one.
+// behaviours are wrong responses of the stand-in, a server in the webhook's place. The Pod's label stand-in selects one of
+// them.
 var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid string){
 	"hangs": func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() },
 	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
@@ -67,9 +68,9 @@ func patching(uid, patch string) string {
 	return strings.Replace(allowing(uid), "}}", `,"patchType":"JSONPatch","patch":"`+base64.StdEncoding.EncodeToString([]byte(patch))+`"}}`, 1)
 }
 
-// TestStandIns runs another server in the webhook's place, which sends every kind of wrong response. With failurePolicy: Fail, as
-// shipped, the API server denies the Pod. If an admin has changed that to Ignore, the API server goes on without the webhook.
-// Then the policies deny the Pod, because it has the label and no injection.
+// TestStandIns runs another server in the webhook's place, which sends wrong responses. With failurePolicy: Fail, as
+// shipped, the API server denies the Pod. If an admin has changed the failurePolicy to Ignore, the API server goes on
+// without the webhook. Then the policies deny the Pod, because it has the label and is not injected.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)
 	c.startStandIn(t)
@@ -97,7 +98,7 @@ func TestStandIns(t *testing.T) {
 		"policies denied all within %s, 0 admitted", len(behaviours), milliseconds(failing), milliseconds(ignoring))
 }
 
-// tryAll creates a Pod for each behaviour, all at once. Each must be denied. It returns the time until the last denial.
+// tryAll creates a Pod for each behaviour, all at once. Each must be denied. tryAll returns the time until the last denial.
 func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour string, err error)) time.Duration {
 	t.Helper()
 	watch := machine.Start()
@@ -118,7 +119,7 @@ func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour str
 		}
 	})
 	took := time.Since(began)
-	// Mutation and verification may each take timeoutSeconds, 2.
+	// Mutation and verification can each take 2 s, the timeoutSeconds of the webhooks.
 	within(t, watch, took, 5*time.Second, "the last denial")
 	_, err := c.create(t.Context(), plainPod())
 	assert.NoError(t, err, "a Pod that is no notebook is admitted")

@@ -22,7 +22,7 @@ func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)
 	creating := c.creating()
-	// The first Pods make the replicas allocate what they allocate once.
+	// The first Pods let the replicas make those allocations that they make only once.
 	callMany(200, creating).assertWhole(t)
 	alone := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
 	alone.assertWhole(t)
@@ -35,7 +35,7 @@ func TestSteadyLoad(t *testing.T) {
 	o := l.stop()
 	o.assertWhole(t)
 	if o.rate() < 0.95*pace {
-		// Other programs may have made the machine slower since.
+		// Other programs can have made the machine slower in the meantime.
 		again := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
 		again.assertWhole(t)
 		slower := min(alone.rate(), again.rate())
@@ -63,10 +63,10 @@ func (c *cluster) idleGoroutines(t *testing.T, replicas []*replica) (goroutines 
 	return goroutines
 }
 
-// samples are measurements of the replicas' memory in MiB, both together.
+// samples are measurements of the memory of both replicas together, in MiB.
 type samples []float64
 
-// watch takes twenty samples during the steady load.
+// sampleMemory takes twenty samples during the steady load.
 func watch(t *testing.T, replicas []*replica) (s samples) {
 	t.Helper()
 	for range 20 {

@@ -47,7 +47,7 @@ const (
 	inFlight = 16
 	// drainTime is the value of serve's flag --drain.
 	drainTime = 2 * time.Second
-	// bodyTime is how long a request may take to arrive completely.
+	// bodyTime is the longest time in which a request must arrive completely.
 	bodyTime = 10 * time.Second
 )
 
@@ -56,7 +56,8 @@ type stopRound struct {
 	machine *machine.Watch
 	// lost has an error for each review without a correct response.
 	lost []error
-	// whole is how long the test took to send all requests completely. draining is how long it took to send those during the drain.
+	// whole is the time in which the test sent all requests completely. draining is the time in which it sent those during
+	// the drain.
 	whole, draining time.Duration
 }
 

@@ -43,16 +43,16 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 		gets string
 	}{
 		"no certificate":             {&tls.Config{}, review, ""},
-		"another authority's":        {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
-		"one that signed itself":     {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
-		"one that has expired":       {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
-		"another name":               {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
-		"a server's":                 {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
-		"HTTP/2 alone":               {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
+		"a certificate of another authority":        {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
+		"a self-signed certificate":     {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
+		"an expired certificate":       {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
+		"a certificate of another name":               {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
+		"a server certificate":                 {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
+		"HTTP/2 only":               {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
 		"HTTP/2, not negotiated":     {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
 		"an unknown path":            {&tls.Config{Certificates: known}, strings.Replace(review, "/mutate", "/validate", 1), "HTTP/1.1 404 "},
 		"GET":                        {&tls.Config{Certificates: known}, strings.Replace(review, "POST", "GET", 1), "HTTP/1.1 405 "},
-		"no certificate at a peer's": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
+		"no certificate, from a peer": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
 	} {
 		tried++
 		said := r.response(t, c.tls, c.sent)
@@ -67,7 +67,7 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	}
 	assert.Zero(t, served)
 	assert.Contains(t, r.response(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "the API server is still served")
-	report(t, "nothing served", "%d strangers and wrong requests, %d served", tried, served)
+	report(t, "nothing served", "%d clients without an accepted certificate and wrong requests, %d served", tried, served)
 }
 
 // response opens a new connection, sends a text, and returns everything that the server sends back. It returns an empty string if

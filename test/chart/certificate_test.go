@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// TestCertificateIsWhatTheCodeSays decodes the rendered cert-manager objects strictly, and compares them with the objects that package certs
-// expects.
-func TestCertificateIsWhatTheCodeSays(t *testing.T) {
+// TestCertManagerObjects decodes the rendered cert-manager objects strictly, and compares them with the objects that
+// package certs expects.
+func TestCertManagerObjects(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["certificates by cert-manager"])
 	require.NoError(t, err)

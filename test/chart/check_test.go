@@ -38,21 +38,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// An installation is an installed chart on a cluster. check and helm test examine it.
+// An installation is a cluster on which check and helm test are tested: with the chart, a webhook of the test, and the
+// built program.
 type installation struct {
 	*lifecycle
 	look    *check.Cluster
 	program string
-	// served is the address of the webhook that the Service calls. stop ends the webhook.
+	// served is the address of the webhook. The API server reaches it by an egress proxy in place of the Service. stop ends
+	// the webhook.
 	served atomic.Value
 	stop   func()
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
-// Enforce there, then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If the
-// objects do not agree, the command that check prints repairs them.
-func TestCheckKnowsModeAndNamespaces(t *testing.T) {
+// TestCheckWithModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
+// Enforce there, then mode Enforce everywhere. After each step check has exactly the expected findings. helm test has the
+// expected result in both modes. The commands that check prints repair a binding that was changed by hand.
+func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginLooked(t)
 	l.run(t, fmt.Sprintf("{mode: Warn, onlyNamespaces: [lab], namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, "+
@@ -74,7 +76,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
-	t.Run("a webhook that has not read it yet", func(t *testing.T) {
+	t.Run("a webhook that has not read the ConfigMap yet", func(t *testing.T) {
 		l.awaitFindings(t, map[string]check.Status{tried + "the webhook is still in mode Warn, and the ConfigMap says Enforce": check.Failed,
 			inLab: check.Warning})
 	})
@@ -89,7 +91,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.awaitFindings(t, nil, enforces, "policies: as in revision 4 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings",
 			tried+admits)
 	})
-	t.Run("a manifest that is given", func(t *testing.T) { l.checkManifests(t) })
+	t.Run("a given manifest", func(t *testing.T) { l.checkManifests(t) })
 	l.upgrade(t, "mode=Warn")
 	l.serve(t)
 	t.Run("mode Warn everywhere", func(t *testing.T) {
@@ -105,17 +107,17 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
 	l.awaitFindings(t, nil, enforces, tried+admits)
-	t.Run("what the page shows", func(t *testing.T) { l.compareWithPage(t) })
+	t.Run("the output on the page", func(t *testing.T) { l.compareWithPage(t) })
 }
 
 // inLab is the warning of check if the value onlyNamespaces is set: other namespaces are not protected.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
-// command begins the command that check prints for an installation with Helm.
+// upgradeCommand begins the command that check prints for an installation with Helm.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
 // repairBinding changes a binding by hand, so that the binding denies less than with the chart values. Then it repairs the
-// binding with the command that check prints. helm upgrade alone does not repair a field that another client has written.
+// binding with the commands that check prints. helm upgrade alone does not repair a field that another client has written.
 func (l *installation) repairBinding(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -200,7 +202,7 @@ func beginLooked(t *testing.T) *installation {
 	return newInstallation(t, start)
 }
 
-// newInstallation calls start, which starts a cluster with the installed chart, and returns the installation.
+// newInstallation starts a cluster with the function start, and returns it for an installation of the chart.
 func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *installation {
 	t.Helper()
 	l := &installation{stop: func() {}}
@@ -219,8 +221,8 @@ func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]s
 	return l
 }
 
-// createObjects creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each
-// namespace.
+// createObjects creates the objects that an admin, controllers and kubelets would create, among them a NetworkPolicy in
+// each namespace that allows no egress.
 func (l *installation) createObjects(t *testing.T) {
 	t.Helper()
 	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
@@ -258,7 +260,7 @@ func (l *installation) createObjects(t *testing.T) {
 	}
 }
 
-// serve ends the webhook and starts it again with the current content of the ConfigMap, as a rollout would.
+// serve ends the webhook and starts it again with the current configuration in the ConfigMap, as a rollout would.
 func (l *installation) serve(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -293,8 +295,8 @@ func (l *installation) upgrade(t *testing.T, value string) {
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// awaitFindings waits until check has the wanted findings. Other findings must be OK. The findings in well must be among the OK
-// ones.
+// awaitFindings waits until check has the wanted findings, and no others that are not OK. The texts in well must begin OK
+// findings.
 func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

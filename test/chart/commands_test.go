@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have them. It
-// replaces only placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test creates the
-// objects of controllers and kubelets.
+// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have
+// them. It replaces only placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test
+// creates the objects that controllers and kubelets would create.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	l := newInstallation(t, startEmpty)
@@ -50,7 +50,7 @@ type ending struct {
 	says   string
 }
 
-// expected returns the ending of a command. Commands that are not in its list must succeed.
+// expected returns the expected ending of a command. A command that is not in the list must succeed.
 func expected(line string) ending {
 	for _, e := range []struct {
 		begins, says string
@@ -67,7 +67,7 @@ func expected(line string) ending {
 		{begins: "kubectl describe pod nb", says: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "jupyter-user-webhook inject", says: "becomes a notebook of alice"},
 		{begins: "kubectl -n jhub get pod", says: "pod/jupyter-alice becomes a notebook of alice"},
-		// The namespaces of the pages have no NetworkPolicy here, so check fails and reports them.
+		// check exits with status 1 if a finding has failed, and check access if access is denied.
 		{begins: "jupyter-user-webhook check access --as carol", says: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as <requester>", says: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", says: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},

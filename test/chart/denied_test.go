@@ -19,9 +19,8 @@ func manyWords(word string, count int) string {
 	return strings.Join(words, ", ")
 }
 
-// TestWrongValuesAreDeniedInASentence tests that with wrong values, helm renders nothing and prints a sentence that says what to
-// change.
-func TestWrongValuesAreDeniedInASentence(t *testing.T) {
+// TestWrongValues tests that with wrong values, helm renders nothing and prints a message that names the value.
+func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for values, says := range map[string]string{

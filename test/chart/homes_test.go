@@ -25,9 +25,9 @@ const exampleHead = `# First homes without Helm: a CronJob that creates missing 
 #
 `
 
-// TestTheExampleOfFirstHomes tests that deploy/examples/homes.yaml is what the chart renders. UPDATE_GOLDEN=1 writes the
-// example.
-func TestTheExampleOfFirstHomes(t *testing.T) {
+// TestHomesExample tests that deploy/examples/homes.yaml is what the chart renders for the values firstHomes.
+// UPDATE_GOLDEN=1 writes the example.
+func TestHomesExample(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), firstHomes)
 	require.NoError(t, err)
@@ -43,11 +43,11 @@ func TestTheExampleOfFirstHomes(t *testing.T) {
 	assert.Empty(t, udiff.Unified("deploy/examples/homes.yaml", "rendered", string(text), want), "UPDATE_GOLDEN=1 writes it again")
 }
 
-// TestTheCronJobOfFirstHomes tests that the CronJob has the webhook's configuration, a volume of the share, and no more rights
-// than it needs.
-func TestTheCronJobOfFirstHomes(t *testing.T) {
+// TestHomesCronJob tests that the CronJob that makes missing homes has the webhook's configuration, a volume of the share,
+// no token, and only the capabilities that it needs.
+func TestHomesCronJob(t *testing.T) {
 	t.Parallel()
-	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, and all that can be said of them"])
+	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, with many settings"])
 	require.NoError(t, err)
 	var job batchv1.CronJob
 	require.NoError(t, yaml.UnmarshalStrict([]byte(document(t, rendered, "kind: CronJob")), &job))
@@ -72,9 +72,8 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
-// TestTheCronJobMountsClaimsWithDirectoriesOfUsers tests that of the further claims, the CronJob mounts only those with a
-// directory for each user.
-func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
+// TestHomesCronJobClaims tests that of the further claims, the CronJob mounts only those with a directory for each user.
+func TestHomesCronJobClaims(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
 		{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
@@ -104,8 +103,8 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	return ""
 }
 
-// TestNotesOfFirstHomes tests that with homes.enabled, the notes have the command that starts the CronJob immediately. Without
-// homes.enabled, the notes say that this value exists.
+// TestNotesOfFirstHomes tests that with homes.enabled, the notes have the command that starts the CronJob immediately.
+// Without homes.enabled but with a source of users, the notes name this value.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

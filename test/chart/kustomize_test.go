@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// kustomized returns the documents that kubectl kustomize prints for a folder, by kind and name.
+// kustomizeBuild returns the documents that kubectl kustomize prints for a folder, by kind and name.
 func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	built, err := l.Admin.Kubectl(t.Context(), "kustomize", folder)
@@ -33,8 +33,8 @@ func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// kustomize tests the example kustomization: the rendered chart is its resource, and it adds fields for which the chart has no
-// value.
+// testKustomization tests the example kustomization: the rendered chart is its resource, and it adds fields for which the
+// chart has no value.
 func (l *lifecycle) kustomize(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")

@@ -34,7 +34,7 @@ type lifecycle struct {
 	*controlplane.ControlPlane
 	helm   *helm.Helm
 	client kubernetes.Interface
-	// before is the folder of the chart with an earlier version. chart is the folder of this chart.
+	// previousChart is a package of the chart with an earlier version. chart is the folder of this chart.
 	before, chart string
 }
 
@@ -69,7 +69,8 @@ func (l *lifecycle) run(t *testing.T, values string, arguments ...string) string
 	return said
 }
 
-// TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades again and uninstalls.
+// TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades and downgrades again,
+// and uninstalls.
 func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -92,7 +93,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// The chart of the earlier version can downgrade without a denial too.
+	// A downgrade by helm upgrade with the earlier chart is admitted too.
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
@@ -109,8 +110,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They
-// must be admitted.
+// assertOwnPodsAdmitted creates the webhook's own Pods as a controller does, while the policies are in effect and no
+// replica serves. They must be admitted.
 func (l *lifecycle) assertComesUp(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -149,7 +150,8 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 	return found
 }
 
-// assertRuns asserts that the Deployment has the image, and that the policies accept the images.
+// assertRuns asserts that the Deployment has the image, that the policies accept the images, and that the volumes of the
+// share exist.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -169,7 +171,6 @@ func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	}
 }
 
-// allObjects returns all objects of the cluster.
 func (l *lifecycle) allObjects(t *testing.T) []string {
 	t.Helper()
 	found, err := l.Objects(t.Context(), "")
@@ -177,9 +178,9 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 	return found
 }
 
-// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no
-// notebook. No replica serves, so the Pod would be denied if a webhook were called for it.
-func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
+// TestOtherPodsAfterDeletion deletes each object of an installation, one at a time, and then creates a Pod that is no
+// notebook. No replica serves, so the API server would deny the Pod if it called a webhook for it.
+func TestOtherPodsAfterDeletion(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
 	empty := l.allObjects(t)
@@ -239,22 +240,23 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	require.NoError(t, err)
 	require.NoError(t, l.Admin.Do(t.Context(), "", append([]string{"delete", "--wait=false"}, arguments...)...))
 	return func() {
-		// A volume or a claim has a finalizer and waits for a controller, which does not run here. It counts as deleted.
+		// A volume or a claim has a finalizer, so it waits for a controller, which does not run here. The test does not
+		// create it again.
 		if saved.GetFinalizers() == nil {
 			require.NoError(t, l.Admin.Do(t.Context(), string(text), "create", "-f", "-"))
 		}
 	}
 }
 
-// TestWhatHelmLeavesAlone tests that helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields
-// that other clients write.
-func TestWhatHelmLeavesAlone(t *testing.T) {
+// TestHelmInOtherSituations tests an installation into a cluster that lacks a namespace, the example kustomization, an
+// upgrade from the names of 0.1.0, and an upgrade after another client has written the caBundle.
+func TestHelmInOtherSituations(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
-	t.Run("a namespace that is missing is named before anything is made", func(t *testing.T) { l.namesTheMissing(t) })
-	t.Run("kubectl kustomize takes what is shipped", func(t *testing.T) { l.kustomize(t) })
-	t.Run("the webhook's configuration by its name of 0.1.0 goes", func(t *testing.T) { l.removesTheOldName(t) })
-	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.keepsCABundle(t) })
+	t.Run("a namespace that is missing", func(t *testing.T) { l.namesTheMissing(t) })
+	t.Run("the example kustomization", func(t *testing.T) { l.kustomize(t) })
+	t.Run("the MutatingWebhookConfiguration of 0.1.0", func(t *testing.T) { l.removesTheOldName(t) })
+	t.Run("the caBundle after an upgrade", func(t *testing.T) { l.keepsCABundle(t) })
 }
 
 func (l *lifecycle) namesTheMissing(t *testing.T) {
@@ -268,14 +270,14 @@ func (l *lifecycle) namesTheMissing(t *testing.T) {
 	assert.Equal(t, before, l.allObjects(t))
 }
 
-// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust
-// an old CA some day, and every notebook would be denied.
+// upgradeFromOldName tests that an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. If it
+// remained, it would trust the old CA after a change of the CA, and every notebook would be denied.
 func (l *lifecycle) removesTheOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()
 	old := filepath.Join(folder, "chart")
 	require.NoError(t, os.CopyFS(old, os.DirFS(l.chart)))
-	// The chart has a symbolic link to the folder monitoring beside it.
+	// The chart has a symbolic link to ../monitoring.
 	require.NoError(t, os.CopyFS(filepath.Join(folder, "monitoring"), os.DirFS(filepath.Join(l.chart, "..", "monitoring"))))
 	file := filepath.Join(old, "templates", "50-mutatingwebhookconfiguration.yaml")
 	text, err := os.ReadFile(file)
@@ -301,7 +303,8 @@ func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 	assert.Equal(t, name, list.Items[0].Name)
 }
 
-// keepsCABundle: another program writes the caBundle into the webhook configurations, and helm upgrade must keep it.
+// keepCABundle tests that helm upgrade keeps a caBundle that another program has written into the
+// MutatingWebhookConfiguration.
 func (l *lifecycle) keepsCABundle(t *testing.T) {
 	t.Helper()
 	values := "{certificates: {source: selfSigned}}"

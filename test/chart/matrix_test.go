@@ -23,16 +23,16 @@ import (
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
-// matrix has the values of the tests. Each entry sets one feature, and the last one sets all.
+// matrix has chart values by description. Most entries set one feature.
 var matrix = map[string]string{
 	"nothing":                           "",
-	"a namespace of its own":            "{createNamespace: true}",
+	"createNamespace":                    "{createNamespace: true}",
 	"an NFS server and a namespace":     "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
-	"claims that are there":             "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
+	"existing claims":                   "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
 	"a share by CSI":                    "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
 	"a share that the nodes mount":      "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
 	"a share by another kind of volume": "{share: {volume: {cinder: {volumeID: v}}}, namespaces: [lab]}",
-	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
+	"names that YAML reads as other types": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
 		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"a share by NFS version 4": "{share: {nfs: {server: nfs.example.com}, mountOptions: [vers=4.2, hard]}, namespaces: [lab], " +
@@ -45,24 +45,24 @@ var matrix = map[string]string{
 	"users known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
 	"first homes": firstHomes,
-	"first homes of passwd, and all that can be said of them": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +
+	"first homes of passwd, with many settings": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +
 		"identity: {passwdConfigMap: people}, homes: {enabled: true, schedule: '@hourly', mode: '0750', dryRun: true, " +
 		"skeletonConfigMap: skeleton, tolerations: [{operator: Exists}]}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
 	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",
 	"spawners":                      "{spawners: [{namespace: jhub, serviceAccount: hub}, {namespace: lab, serviceAccount: spawner}]}",
 	"certificates by cert-manager":  "{certificates: {source: certManager}}",
-	"certificates by itself":        "{certificates: {source: selfSigned}}",
-	"a certificate that is there":   "{certificates: {source: secret, caBundle: \"" + strings.ReplaceAll(certificate, "\n", `\n`) + "\"}}",
+	"self-signed certificates":      "{certificates: {source: selfSigned}}",
+	"an existing certificate":       "{certificates: {source: secret, caBundle: \"" + strings.ReplaceAll(certificate, "\n", `\n`) + "\"}}",
 	"the API server as only client": "{certificates: {clientCA: \"" + strings.ReplaceAll(certificate, "\n", `\n`) + "\", clientNames: [front]}}",
 	"warnings only":                 "{mode: Warn}",
-	"one namespace at a time":       "{onlyNamespaces: [lab], namespaces: [lab]}",
+	"onlyNamespaces":                "{onlyNamespaces: [lab], namespaces: [lab]}",
 	"a mirror without the network":  "{image: {repository: 'registry.example.com:5000/mirror/jupyter-user-webhook', digest: 'sha256:" + digest + "', pullSecrets: [registry]}, namespaces: [lab]}",
-	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}, config: {init: {acceptedImages: ['mirror:v8', 'jupyter-user-webhook:v8']}}}",
+	"an earlier image":              "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}, config: {init: {acceptedImages: ['mirror:v8', 'jupyter-user-webhook:v8']}}}",
 	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
-	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
+	"monitoring":                     "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
 	"further claims": `{share: {fsGroup: Keep, directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}, directories: [
 		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
 		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}`,
@@ -72,7 +72,7 @@ var matrix = map[string]string{
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
-	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
+	"several features": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
 		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],
 		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
 }
@@ -111,10 +111,10 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 	return plane
 }
 
-// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each entry of matrix and sends it to the API server in a dry
-// run, in which unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the kinds of
-// cert-manager and of the Prometheus operator.
-func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
+// TestRenderedChartInDryRun renders the chart with each entry of matrix and sends the objects to the API server in a dry
+// run, in which unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the
+// kinds of cert-manager and of the Prometheus operator that the chart can render.
+func TestRenderedChartInDryRun(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
 	installOtherKinds(t, plane)
@@ -157,11 +157,11 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestMonitoringIsTheFiles tests that the chart renders the rules and the dashboard of deploy/monitoring, which package
+// TestRenderedMonitoring tests that the chart renders the rules and the dashboard of deploy/monitoring, which package
 // monitoring tests.
-func TestMonitoringIsTheFiles(t *testing.T) {
+func TestRenderedMonitoring(t *testing.T) {
 	t.Parallel()
-	rendered, err := newHelm(t).Template(t.Context(), matrix["watched"])
+	rendered, err := newHelm(t).Template(t.Context(), matrix["monitoring"])
 	require.NoError(t, err)
 	kinds := map[string]map[string]any{}
 	for document := range strings.SplitSeq(read(t, rendered, "80-monitoring.yaml"), "\n---\n") {
@@ -190,7 +190,8 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// assertAgrees asserts that the webhook's configuration and the policies have the same values and the same image.
+// assertAgrees asserts that the webhook's configuration has the same values as policies.json, the record of the policies'
+// values, and that the policy net and the Deployment have its images.
 func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
@@ -240,8 +241,9 @@ func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	}
 }
 
-// TestWarnDeniesNothing tests that with mode Warn, every binding of a policy has the action Warn.
-func TestWarnDeniesNothing(t *testing.T) {
+// TestModes tests the failurePolicy of the webhooks and the actions of the policies' bindings in both modes. Mode Warn
+// denies nothing.
+func TestModes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for mode, wanted := range map[string][]admissionv1.ValidationAction{"Warn": {"Warn", "Audit"}, "Enforce": {"Deny"}} {
@@ -264,9 +266,9 @@ func TestWarnDeniesNothing(t *testing.T) {
 	}
 }
 
-// TestTheSharesOwnRoadIsGuarded tests that the policies deny inline volumes of the kind of the share's PersistentVolume, which
-// would reach the share directly.
-func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
+// TestInlineVolumesOfShareKind tests that the policies deny inline volumes of the kind of the share's PersistentVolume,
+// which would reach the share directly.
+func TestInlineVolumesOfShareKind(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for source, guard := range map[string]string{
@@ -288,9 +290,9 @@ func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarnBreakNothing tests that in mode Warn, the notes name no step that could stop other Pods, and have a dry run
-// before such a step.
-func TestNotesInModeWarnBreakNothing(t *testing.T) {
+// TestNotesInModeWarn tests that in mode Warn, the notes name no step that could stop other Pods, and have a dry run before
+// such a step.
+func TestNotesInModeWarn(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	chart, err := helm.Chart()

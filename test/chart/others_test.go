@@ -21,8 +21,8 @@ import (
 var otherKinds = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",
-	"PodMonitor.v1.monitoring.coreos.com":     "watched",
-	"PrometheusRule.v1.monitoring.coreos.com": "watched",
+	"PodMonitor.v1.monitoring.coreos.com":     "monitoring",
+	"PrometheusRule.v1.monitoring.coreos.com": "monitoring",
 }
 
 // installOtherKinds installs the CustomResourceDefinitions of cert-manager and of the Prometheus operator.
@@ -42,12 +42,12 @@ func installOtherKinds(t *testing.T, plane *controlplane.ControlPlane) {
 	}
 }
 
-// assertUnknownDenied tests that the dry run denies objects of the kinds of otherKinds if they have an unknown field.
+// assertUnknownDenied tests that the dry run denies an object of each kind of otherKinds if it has an unknown field.
 func assertUnknownDenied(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
 	for resource, values := range otherKinds {
 		kind, _, _ := strings.Cut(resource, ".")
-		t.Run("a field that no "+kind+" has", func(t *testing.T) {
+		t.Run("an unknown field of "+kind, func(t *testing.T) {
 			t.Parallel()
 			rendered, err := h.Template(t.Context(), matrix[values])
 			require.NoError(t, err)

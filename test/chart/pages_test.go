@@ -16,7 +16,8 @@ import (
 // helmCommand matches helm install and helm upgrade of the chart.
 var helmCommand = regexp.MustCompile(`^helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart (.*)`)
 
-// TestPagesValues tests that the chart renders with the values that each helm command of a page sets.
+// TestPagesValues tests that the chart renders with the values that the helm commands of the pages set by flags other than
+// --values.
 func TestPagesValues(t *testing.T) {
 	t.Parallel()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
@@ -43,7 +44,8 @@ func TestPagesValues(t *testing.T) {
 // valuesBlock matches the beginning of a block of chart values.
 var valuesBlock = regexp.MustCompile(`^(?:config|access|identity):`)
 
-// TestPagesYAML tests that the chart renders with each block of values that a page shows.
+// TestPagesYAML tests that the chart renders with the blocks of values on the pages: those that begin with config, access
+// or identity.
 func TestPagesYAML(t *testing.T) {
 	t.Parallel()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())

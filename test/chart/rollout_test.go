@@ -31,7 +31,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// A rollout is an installation whose replicas are replaced while notebooks are created.
+// A rollout is a cluster with the chart whose replicas are replaced while notebooks are created.
 type rollout struct {
 	*lifecycle
 	pair pki.Pair
@@ -39,12 +39,12 @@ type rollout struct {
 	listeners []net.Listener
 	mu        sync.Mutex
 	serving   []http.Handler
-	// images counts the notebooks by the image that was injected.
+	// images has the number of created notebooks by injected image.
 	images map[string]int
 }
 
-// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas of
-// both versions serve. It does so with helm upgrade, which looks the earlier image up, and with helm template and kubectl apply,
+// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas
+// of both versions serve. It tests helm upgrade, which looks the earlier image up, and helm template with kubectl apply,
 // which get the earlier image as a value.
 func TestRolloutUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -161,7 +161,8 @@ func (r *rollout) countNotebooks(tag string) int {
 	return r.images["jupyter-user-webhook:"+tag]
 }
 
-// awaitNotebooks waits until, for each tag, more than the wanted number of notebooks were created with the image of this tag.
+// awaitNotebooks waits until, for each tag, more than the wanted number of notebooks were created with the image of this
+// tag.
 func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -171,7 +172,7 @@ func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// load has carol create notebooks until stop is called. None may be denied.
+// load lets carol create notebooks until stop is called. No creation may be denied.
 func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")

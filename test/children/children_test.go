@@ -17,8 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestAProcessStaysWhenAThreadEnds calls Start in a goroutine that is locked to its thread. When the goroutine returns, its thread ends.
-func TestAProcessStaysWhenAThreadEnds(t *testing.T) {
+// TestStartFromThreadThatEnds calls Start in a goroutine that is locked to its thread. When the goroutine returns, its
+// thread ends. The process must still run.
+func TestStartFromThreadThatEnds(t *testing.T) {
 	echo := exec.Command("cat")
 	in, err := echo.StdinPipe()
 	require.NoError(t, err)

@@ -47,8 +47,8 @@ type Options struct {
 	// Webhooks are files, or folders of files. Start installs the MutatingWebhookConfigurations and ValidatingWebhookConfigurations
 	// in them and ignores other objects. ControlPlane.Webhook replaces the Service that they name.
 	Webhooks []string
-	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that is not about time sets it, because a
-	// slow machine may take longer than the two seconds of the shipped configurations.
+	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that is not about time sets it,
+	// because a slow machine can take longer than the two seconds of the shipped webhooks.
 	WebhookTimeout int32
 	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other objects that
 	// they need, such as a namespace.
@@ -108,8 +108,8 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// silenced discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set. Nothing is lost: the
-// logs of etcd and kube-apiserver have more, and errors are returned.
+// silenceEnvtest discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set.
+// Nothing is lost: the logs of etcd and kube-apiserver have more, and errors are returned.
 var silenced = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {
@@ -215,7 +215,7 @@ func (c *ControlPlane) stopAll() error {
 	if err := c.plane.Stop(); err != nil {
 		errs = append(errs, fmt.Errorf("stop the control plane: %w", err))
 	}
-	// Some processes may still run: those that envtest could not stop, or did not record because the start failed.
+	// Some processes can still run: those that envtest could not stop, or did not record because the start failed.
 	c.folder.kill()
 	errs = append(errs, c.folder.remove())
 	if c.guard != nil {

@@ -19,7 +19,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// runPods returns the rights to create and get Pods.
 func runPods() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 }
@@ -39,14 +38,14 @@ func TestControlPlane(t *testing.T) {
 	require.NoError(t, c.Allow(t.Context(), "lab", alice, runPods()))
 
 	t.Run("a user who is no admin runs a pod", func(t *testing.T) { testRun(t, alice) })
-	t.Run("a user may do no more than allowed", func(t *testing.T) { testForbidden(t, alice) })
-	t.Run("a user belongs to the groups given", func(t *testing.T) {
+	t.Run("a user without a right", func(t *testing.T) { testForbidden(t, alice) })
+	t.Run("the groups of a user", func(t *testing.T) {
 		result := kubectl(t, alice, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
 		assert.Equal(t, `alice@corp.example ["staff","system:authenticated"]`, result.Stdout)
 	})
 	t.Run("a namespace enforces Pod Security", func(t *testing.T) { testPodSecurity(t, c, alice) })
-	t.Run("webhooks are called as in a cluster", func(t *testing.T) { testWebhook(t, c, alice) })
-	t.Run("the server says its version", func(t *testing.T) {
+	t.Run("webhooks are called over HTTP/1.1", func(t *testing.T) { testWebhook(t, c, alice) })
+	t.Run("the version of the server", func(t *testing.T) {
 		assert.Regexp(t, `"gitVersion": "v1\.\d+\.\d+"`, kubectl(t, c.Admin, "get", "--raw", "/version").Stdout)
 	})
 }
@@ -97,8 +96,8 @@ func testPodSecurity(t *testing.T, c *controlplane.ControlPlane, user *controlpl
 	assert.Contains(t, result.Stderr, `violates PodSecurity "restricted:latest"`)
 }
 
-// testWebhook serves the webhook of testdata. Before that, the first call fails because no server listens. This shows that the
-// webhook configuration is in effect when Start returns.
+// testWebhook serves the webhook of testdata. Before that, the first call fails because no server listens. The failure
+// shows that the webhook configuration is in effect when Start returns.
 func testWebhook(t *testing.T, c *controlplane.ControlPlane, user *controlplane.User) {
 	result := kubectl(t, user, "run", "called", "-n", "lab", "--image=x", "--labels=called=yes")
 	require.Equal(t, 1, result.ExitCode)

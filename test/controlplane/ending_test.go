@@ -30,8 +30,8 @@ func emptyTemp(t *testing.T) string {
 	return folder
 }
 
-// left returns the files in the folder temp, and the processes that have this folder in their arguments, as all processes of a control
-// plane have. Without /proc it returns files only.
+// leftovers returns the files in the folder temp, and the processes that have this folder in their arguments, as all
+// processes of a control plane have. Without /proc it returns files only.
 func left(temp string) []string {
 	var found []string
 	files, _ := os.ReadDir(temp)
@@ -59,22 +59,22 @@ func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	assert.Empty(t, left(c.Folder()))
 }
 
-// diesVariable is an environment variable. With it, TestToDie starts a control plane in a process that TestNothingOutlivesTheProcess
-// kills.
+// killVariable is an environment variable. With it, TestProcessToKill starts a control plane in a process that
+// TestCleanupAfterKill kills.
 const diesVariable = "JUPYTER_USER_TEST_DIES"
 
-func TestToDie(t *testing.T) {
+func TestProcessToKill(t *testing.T) {
 	if os.Getenv(diesVariable) == "" {
-		t.Skip("only a part of TestNothingOutlivesTheProcess")
+		t.Skip("only a part of TestCleanupAfterKill")
 	}
 	_, err := controlplane.Start(context.Background(), controlplane.Options{})
 	fmt.Println("started:", err)
 	select {}
 }
 
-func TestNothingOutlivesTheProcess(t *testing.T) {
+func TestCleanupAfterKill(t *testing.T) {
 	temp := emptyTemp(t)
-	process := exec.Command(os.Args[0], "-test.run=^TestToDie$")
+	process := exec.Command(os.Args[0], "-test.run=^TestProcessToKill$")
 	process.Env = append(os.Environ(), diesVariable+"=yes")
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said, err := process.StdoutPipe()
@@ -114,7 +114,7 @@ func assets(t *testing.T, script string) {
 	t.Setenv(tools.AssetsVariable, folder)
 }
 
-func TestFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
+func TestFailedStart(t *testing.T) {
 	assets(t, "echo 'there is no weather today' >&2\nexit 1\n")
 	temp := emptyTemp(t)
 	_, err := controlplane.Start(t.Context(), controlplane.Options{})
@@ -123,7 +123,7 @@ func TestFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 	assert.Empty(t, left(temp))
 }
 
-func TestCancelledStartEndsAndLeavesNothing(t *testing.T) {
+func TestCancelledStart(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "there")
 	assets(t, ": >'"+mark+"'\nsleep 600\n")
 	temp := emptyTemp(t)
@@ -141,7 +141,7 @@ func TestCancelledStartEndsAndLeavesNothing(t *testing.T) {
 	assert.Empty(t, left(temp))
 }
 
-func TestWebhooksThatAreNotThereFailTheStart(t *testing.T) {
+func TestStartWithMissingWebhooks(t *testing.T) {
 	temp := emptyTemp(t)
 	_, err := controlplane.Start(t.Context(), controlplane.Options{Webhooks: []string{"missing.yaml"}})
 	require.ErrorContains(t, err, "missing.yaml")

@@ -20,8 +20,8 @@ const (
 	// lockName is a file that the process which started the control plane keeps locked. The kernel releases the lock when that
 	// process ends.
 	lockName = "owner.lock"
-	// unlockedAfter is the age after which a folder without a lock file counts as left over from a process that was killed while it
-	// created the folder.
+	// unlockedAfter is the age after which a folder without a lock file is treated as left over from a process that was
+	// killed while it created the folder.
 	unlockedAfter = time.Minute
 )
 
@@ -67,7 +67,7 @@ func (f *folder) createLog(program string) (*os.File, error) {
 	return log, nil
 }
 
-// logTails returns the end of every log, for an error.
+// logTails returns the end of every log, for an error message.
 func (f *folder) logTails() string {
 	var names []string
 	for _, log := range f.logs {
@@ -89,7 +89,9 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes folders and processes left over from control planes whose guard was killed too, for example with its container.
+// sweep removes the folders and ends the processes of earlier control planes. They are left over if the process that
+// started the control plane and its guard (guard.go) were both killed, for example because the container in which both ran
+// was removed.
 func sweep() error {
 	folders, err := os.ReadDir(os.TempDir())
 	if err != nil {

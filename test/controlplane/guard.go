@@ -38,9 +38,9 @@ set -e
 exec "$0.program" "$@"
 `
 
-// guardScript is the program of the guard. Its argument is the control plane's folder. With /proc it checks that a process group still
-// belongs to this control plane, because the kernel uses numbers again. A killed process may still create files for a moment, so
-// the removal is tried several times.
+// guardScript is the program of the guard. Its argument is the control plane's folder. With /proc it checks that a process
+// group still belongs to this control plane, because the kernel uses numbers again. A killed process can still create files
+// for a moment, so the removal is tried several times.
 const guardScript = `
 while read -r _; do :; done
 for note in "$1"/` + binFolder + `/*` + groupSuffix + `; do
@@ -56,7 +56,7 @@ until rm -rf "$1" || [ "$tries" -eq 50 ]; do
 done
 `
 
-// A guard removes everything if this process is killed.
+// A guard is a shell that ends the programs and removes the folder when this process ends.
 type guard struct {
 	command *exec.Cmd
 	pipe    io.Closer
@@ -76,7 +76,7 @@ func startGuard(folder string) (*guard, error) {
 	return &guard{command: command, pipe: pipe}, nil
 }
 
-// dismiss ends the guard. Everything must be stopped and removed before.
+// dismiss ends the guard. The caller must have ended the programs and removed the folder before.
 func (g *guard) dismiss() error {
 	_ = g.pipe.Close()
 	if err := g.command.Wait(); err != nil {
@@ -112,7 +112,8 @@ func (f *folder) kill() {
 	})
 }
 
-// interrupt makes a running start fail. It kills the programs that run and removes the others, so that they cannot start.
+// interrupt makes a running start fail. It removes the links to the programs, so that no further program can start, and
+// kills the running programs.
 func (f *folder) interrupt(finished <-chan struct{}) {
 	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Only a bad pattern is an error.
 	for _, program := range programs {
@@ -121,7 +122,7 @@ func (f *folder) interrupt(finished <-chan struct{}) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		// kill runs again and again, because a program may write its process group later.
+		// kill runs repeatedly, because a program can write its process group later.
 		f.kill()
 		select {
 		case <-finished:
@@ -148,7 +149,8 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// runs reports whether a process group runs and belongs to this control plane. The kernel may have given its number to another group.
+// runs reports whether a process group runs and belongs to this control plane. The kernel can have given its number to
+// another group.
 func (f *folder) runs(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)

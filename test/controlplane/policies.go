@@ -33,9 +33,9 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 	return c.AwaitPolicies(ctx)
 }
 
-// AwaitPolicies waits until all stored ValidatingAdmissionPolicies are in effect. Every second the API server reads all policies and
-// bindings together, in the order in which they were stored. So AwaitPolicies stores one more policy, a marker that denies a certain
-// object. When the marker is in effect, all policies before it are too.
+// AwaitPolicies waits until all stored ValidatingAdmissionPolicies are in effect. Every second the API server reads all
+// policies and bindings together, in the order in which they were stored. So AwaitPolicies stores one more policy, a marker
+// that denies a certain object. When the marker is in effect, all earlier policies are too.
 func (c *ControlPlane) AwaitPolicies(ctx context.Context) error {
 	name := "policy-" + rand.String(10)
 	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()

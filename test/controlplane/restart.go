@@ -19,11 +19,11 @@ import (
 // stopGrace is the time that the API server has to stop before it is killed.
 const stopGrace = 3 * time.Second
 
-// RestartAPIServer stops the API server and starts it again with the same flags. It returns when the API server is ready. It works on
-// Linux only.
+// RestartAPIServer stops the API server and starts it again with the same flags. It returns when the API server is ready.
+// It works on Linux only.
 //
-// It does not use envtest, which would start an API server that does not know the existing users. When the control plane stops, envtest
-// finds that the process it started has ended, and that is enough.
+// It does not use envtest, which would start an API server that does not know the existing users. When the control plane
+// stops, envtest finds that the process that it started has ended, and that is enough.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	name := string(tools.KubeAPIServer)
 	program := filepath.Join(c.folder.path, binFolder, name)
@@ -66,6 +66,6 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start the API server again: %w", err)
 	}
-	go func() { _ = command.Wait() }() // If it ends, the test's next request fails.
+	go func() { _ = command.Wait() }() // If the API server ends, the test's next request fails.
 	return c.awaitReady(ctx)
 }

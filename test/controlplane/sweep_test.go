@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startSleeper starts a process in a control plane's folder, as envtest starts a program. It runs until it is killed.
+// startSleeper starts a process in a control plane's folder, as envtest starts a program. The process runs until it is
+// killed.
 func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
@@ -31,7 +32,7 @@ func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
 	return result
 }
 
-func TestSweepEndsWhatADeadOwnerLeft(t *testing.T) {
+func TestSweepAfterDeathOfOwner(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	f, err := newFolder()
 	require.NoError(t, err)
@@ -43,7 +44,7 @@ func TestSweepEndsWhatADeadOwnerLeft(t *testing.T) {
 	require.ErrorContains(t, <-ended, "killed")
 }
 
-func TestSweepSparesWhatIsInUse(t *testing.T) {
+func TestSweepOfFolderInUse(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	f, err := newFolder()
 	require.NoError(t, err)
@@ -58,7 +59,7 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 	require.NoError(t, f.remove())
 }
 
-func TestSweepRemovesAFolderThatNobodyFinished(t *testing.T) {
+func TestSweepOfUnfinishedFolder(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	old, recent := filepath.Join(temp, folderPrefix+"old"), filepath.Join(temp, folderPrefix+"recent")
@@ -76,7 +77,7 @@ func TestSweepRemovesAFolderThatNobodyFinished(t *testing.T) {
 	assert.DirExists(t, other)
 }
 
-func TestKillSparesTheProcessThatHasTheNumberNow(t *testing.T) {
+func TestKillAfterReuseOfProcessID(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("skipped: this system has no /proc with the command line of a process")
 	}

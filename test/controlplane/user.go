@@ -53,9 +53,9 @@ func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
 	}, nil
 }
 
-// writeKubeconfig writes a kubeconfig that only this account can read, and returns its path. Two users may have the same name with
-// different groups, so the file name has a random part. A ServiceAccount's name has colons, which separate files in KUBECONFIG, so the
-// file name is escaped.
+// writeKubeconfig writes a kubeconfig that only this account can read, and returns its path. Two users can have the same
+// name with different groups, so the file name has a random part. A ServiceAccount's name has colons, which separate files
+// in KUBECONFIG, so the file name is escaped.
 func (f *folder) writeKubeconfig(name string, data []byte) (string, error) {
 	file, err := os.CreateTemp(f.join(usersFolder), url.QueryEscape(name)+"-*.kubeconfig")
 	if err != nil {

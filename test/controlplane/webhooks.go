@@ -27,7 +27,8 @@ type WebhookAddress struct {
 	CertDir string
 }
 
-// installWebhooks installs webhook configurations, and waits until they are in effect. With a timeout of 0 they keep their own timeouts.
+// installWebhooks installs webhook configurations, and waits until they are in effect. With a timeout of 0 the webhooks
+// keep their own timeouts.
 func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string, timeout int32) error {
 	options := envtest.WebhookInstallOptions{Paths: paths, LocalServingHostExternalName: calledHost}
 	if err := options.PrepWithoutInstalling(); err != nil {
@@ -71,9 +72,9 @@ func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 	}
 }
 
-// awaitWebhooks waits until all stored webhook configurations are in effect. The API server reads them by a watch, in the order in which
-// they were stored. So awaitWebhooks stores one more configuration of each kind, a marker that denies a certain object. When the marker is
-// in effect, all configurations before it are too.
+// awaitWebhooks waits until all stored webhook configurations are in effect. The API server reads them by a watch, in the
+// order in which they were stored. So awaitWebhooks stores one more webhook configuration of each kind, a marker that
+// denies a certain object. When the marker is in effect, all earlier webhook configurations are too.
 func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}

@@ -17,8 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// Unpacked unpacks the packages and returns the folder with their files. The list has one package a line, with the version of Debian
-// bookworm. On any other system the test is skipped. On Debian bookworm a failed download fails the test.
+// Unpacked unpacks the packages into the cache, unless the cache has them, and returns the folder with their files. The
+// list has one package a line, with the version of Debian bookworm. On any other system the test is skipped. On Debian
+// bookworm a failed download fails the test.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
 	if !Here() {
@@ -51,8 +52,8 @@ func Unpack(ctx context.Context, name, packages string) (root string, err error)
 	return root, nil
 }
 
-// unpack downloads the packages and unpacks them. The machine's package lists may be old or missing. If the download fails, unpack
-// fetches package lists of its own into the folder of the downloads and tries once more.
+// unpack downloads the packages and unpacks them. The machine's package lists can be old or missing. If the download fails,
+// unpack fetches package lists of its own into the folder of the downloads and tries once more.
 func unpack(ctx context.Context, folder string, packages []string) error {
 	downloads := filepath.Join(folder, "downloads")
 	if err := os.MkdirAll(filepath.Join(downloads, "lists", "partial"), 0o755); err != nil {

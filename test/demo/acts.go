@@ -35,7 +35,6 @@ type demo struct {
 	webhookProcess
 }
 
-// webhookProcess is the process of the webhook.
 type webhookProcess struct {
 	process *exec.Cmd
 	ended   chan error
@@ -133,7 +132,7 @@ func (d *demo) createObjects(ctx context.Context) (err error) {
 	})
 }
 
-// showAdmitted has carol create a Pod that has nothing but the label, and shows the Pod before and after admission.
+// showAdmitted lets carol create a Pod with a label and an image, and shows the Pod before and after admission.
 func (d *demo) showAdmitted(ctx context.Context) error {
 	typed := []string{"run", "nb", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03"}
 	submitted, err := d.output(ctx, append(typed, "--dry-run=client", "-o", "yaml")...)
@@ -158,14 +157,14 @@ func (d *demo) showAdmitted(ctx context.Context) error {
 	return writePage(pagePath, strings.Join(typed, " "), left, right)
 }
 
-// showWholeShare has carol create a Pod that mounts the whole share.
+// showWholeShare lets carol create a Pod that mounts the whole share, which is denied.
 func (d *demo) showWholeShare(ctx context.Context) error {
 	d.title("carol creates a Pod that mounts the whole share, and not only the home:")
 	d.say("%s", wholeShare)
 	return d.runDenied(ctx, wholeShare, "create", "-n", namespace, "-f", "-")
 }
 
-// showOtherUser has carol create a Pod with the name of a user whose home she may not use.
+// showOtherUser lets carol create a Pod with the name of a user whose home she may not use, which is denied.
 func (d *demo) showOtherUser(ctx context.Context) error {
 	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
 	d.title("carol types the name of another user:  kubectl " + strings.Join(typed, " "))

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The fields that a cluster adds to every Pod. Without them, the reader sees what the webhook does.
+// Fields that a cluster adds to every Pod. The demo leaves them out, so that the reader sees the changes by the webhook.
 var (
 	clusterMetadata = []string{"creationTimestamp", "generation", "namespace", "resourceVersion", "uid", "managedFields"}
 	clusterSpec     = []string{"dnsPolicy", "enableServiceLinks", "preemptionPolicy", "priority", "restartPolicy", "schedulerName",
@@ -20,7 +20,7 @@ var (
 	clusterContainer = []string{"terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
 )
 
-// readable returns both Pods without the fields that every Pod has.
+// readable returns both Pods without the fields that a cluster adds to every Pod.
 func readable(before, after string) (left, right string, err error) {
 	if left, err = withoutCluster(before); err != nil {
 		return "", "", err

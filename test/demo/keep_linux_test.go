@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestKeepUntilInterrupt types make demo KEEP=1, waits until everything runs, and types Ctrl-C: make prints no error, one sentence says
-// that everything was removed, and no process and no file is left.
+// TestKeepUntilInterrupt runs make demo KEEP=1, waits until everything runs, and sends the signal of Ctrl-C: make prints no
+// error, one sentence says that everything was removed, and no process and no folder is left.
 func TestKeepUntilInterrupt(t *testing.T) {
 	m := startMake(t, "demo", "KEEP=1")
 	printed := m.await(t, "tail -f ")
@@ -30,8 +30,8 @@ func TestKeepUntilInterrupt(t *testing.T) {
 	assert.NoDirExists(t, folder)
 }
 
-// TestKeepTheNodeUntilInterrupt types make e2e KEEP=1, and Ctrl-C before the node is up.
-func TestKeepTheNodeUntilInterrupt(t *testing.T) {
+// TestKeepNodeUntilInterrupt runs make e2e KEEP=1, and sends the signal of Ctrl-C before the node is up.
+func TestKeepNodeUntilInterrupt(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: only root can run a node")
 	}
@@ -42,7 +42,7 @@ func TestKeepTheNodeUntilInterrupt(t *testing.T) {
 	assert.NotRegexp(t, `error:|FAIL\s`, m.printed.String())
 }
 
-// A terminal runs make as a user's terminal does: Ctrl-C goes to make and all that it runs.
+// A terminal runs make like a user's terminal: Ctrl-C goes to make and all the programs that make runs.
 type terminal struct {
 	*exec.Cmd
 	out     io.Reader
@@ -65,7 +65,7 @@ func startMake(t *testing.T, arguments ...string) *terminal {
 	return m
 }
 
-// await reads until a text is printed, and returns all that was printed.
+// await reads until a text is printed, and returns all that was printed so far.
 func (m *terminal) await(t *testing.T, text string) string {
 	t.Helper()
 	part := make([]byte, 4096)
@@ -77,7 +77,7 @@ func (m *terminal) await(t *testing.T, text string) string {
 	return m.printed.String()
 }
 
-// interrupt does what Ctrl-C does, and waits for the end. make ends by the signal, as a shell expects it.
+// interrupt sends the signal of Ctrl-C, and waits for the end. make ends by the signal, as a shell expects.
 func (m *terminal) interrupt(t *testing.T) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(-m.Process.Pid, syscall.SIGINT))

@@ -34,7 +34,6 @@ func main() {
 	}
 }
 
-// run runs all steps of the demo.
 func run(ctx context.Context, d *demo) error {
 	for _, act := range []func(context.Context) error{
 		d.start, d.serve, d.createObjects, d.showAdmitted, d.showWholeShare, d.showOtherUser, d.awaitInterrupt,

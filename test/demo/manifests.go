@@ -25,7 +25,7 @@ spec:
   volumeName: hpc-pv
 `
 
-// wholeShare is a Pod that mounts the share without a subPath, in addition to the home.
+// wholeShare is a Pod that mounts the share without a subPath.
 const wholeShare = `apiVersion: v1
 kind: Pod
 metadata:

@@ -10,7 +10,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// pagePath is the file for a browser. It shows the same as beside prints.
+// pagePath is the file for a browser. It shows the same two Pods as printBeside.
 const pagePath = "dist/demo.html"
 
 //go:embed page.html

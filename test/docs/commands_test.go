@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// TestEveryCommandIsHeld tests that test/pages/commands.txt has every command line of the pages, and every entry of the list is
-// in a page. Each section of the list names a test that exists, or the reason why no test runs the commands.
-func TestEveryCommandIsHeld(t *testing.T) {
+// TestCommandsAreListed tests that test/pages/commands.txt has every command line of the pages, and every entry of the list
+// is in a page. Each section of the list names a test that exists, or the reason why no test runs the commands.
+func TestCommandsAreListed(t *testing.T) {
 	commands, holders, tests := pages.Commands(t), pages.Holders(t, "commands.txt"), testFunctions(t)
 	require.Greater(t, len(commands), 100)
 	held := map[string]bool{}
@@ -43,7 +43,7 @@ func TestEveryCommandIsHeld(t *testing.T) {
 	}
 }
 
-// testFunctions returns the names of all functions in test files.
+// testFunctions returns the names of the functions in test files.
 func testFunctions(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -61,7 +61,7 @@ func testFunctions(t *testing.T) map[string]bool {
 	return found
 }
 
-// TestMakeTargets tests that make help lists each target that a page names, and explains its variables.
+// TestMakeTargets tests that make help lists each target that commands.txt lists for this test, and explains its variables.
 func TestMakeTargets(t *testing.T) {
 	help, err := exec.Command("make", "-C", root, "--no-print-directory", "help").CombinedOutput()
 	require.NoError(t, err, "%s", help)
@@ -79,7 +79,7 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// TestImageNeedsAnEngine tests that where no container engine builds, make image says so in one sentence.
+// TestImageNeedsAnEngine tests that without a container engine that can build, make image prints an error in one sentence.
 func TestImageNeedsAnEngine(t *testing.T) {
 	for engine, sentence := range map[string]string{
 		"":      "make image needs docker, podman or buildah, and none of them is in PATH\n",

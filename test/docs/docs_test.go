@@ -25,7 +25,7 @@ var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)
 // tabled matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
 var tabled = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
 
-// commentTable returns the indented lines of the doc comments in a Go file.
+// commentTable returns the lines of a Go file's doc comments that are indented with a tab.
 func commentTable(source string) string {
 	var table strings.Builder
 	for line := range strings.Lines(source) {
@@ -91,8 +91,8 @@ var (
 	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
 
-// TestFrontPages tests that README.md is short. README.zh-CN.md has the same commands, the same blocks, and the same code and
-// links in its tables.
+// TestFrontPages tests that README.md is short, and that README.zh-CN.md has the same commands, the same blocks, and the
+// same code and links in its tables.
 func TestFrontPages(t *testing.T) {
 	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
 	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
@@ -137,7 +137,8 @@ func TestInstallIsOneCommand(t *testing.T) {
 	assert.Equal(t, command("deploy/docs/install.md"), command("README.md"))
 }
 
-// withoutHead removes the comments at the top of a golden input that set the conditions of its test.
+// withoutHead removes the comments about identity and namespace at the top of a golden input, which set the conditions of
+// its test.
 func withoutHead(text string) string {
 	for strings.HasPrefix(text, "# identity: ") || strings.HasPrefix(text, "# namespace: ") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -180,7 +181,8 @@ func TestCurrentReasons(t *testing.T) {
 	}
 }
 
-// TestSourceIsListed tests that deploy/docs/source.md lists every package of the product, and every path that it lists exists.
+// TestSourceIsListed tests that deploy/docs/source.md lists every package of webhook/ and certs/, and every path that it
+// lists exists.
 func TestSourceIsListed(t *testing.T) {
 	listed := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9/.-]*) {2,}`).FindAllStringSubmatch(read(t, "deploy/docs/source.md"), -1) {
@@ -240,7 +242,7 @@ func anchors(text string) (found []string) {
 	return found
 }
 
-// documents returns the paths of all Markdown files of the project.
+// documents returns the paths of the Markdown files of the project. It leaves out folders whose name begins with a dot.
 func documents(t *testing.T) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {

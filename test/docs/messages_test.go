@@ -17,9 +17,9 @@ var (
 	release = regexp.MustCompile(`v\d+\.\d+\.\d+`)
 )
 
-// TestEveryMessageIsHeld tests that each message that a page has between backticks is in test/pages/messages.txt, which names
-// the file of a test that has it, or the reason why none does.
-func TestEveryMessageIsHeld(t *testing.T) {
+// TestMessagesAreListed tests that each message that a page has between backticks is in test/pages/messages.txt, which
+// names the file of a test that has the message, or the reason why no test has it.
+func TestMessagesAreListed(t *testing.T) {
 	messages, held := pages.Messages(t), map[string]bool{}
 	for _, holder := range pages.Holders(t, "messages.txt") {
 		reason, without := strings.CutPrefix(holder.Name, "not compared: ")
@@ -41,9 +41,9 @@ func TestEveryMessageIsHeld(t *testing.T) {
 	}
 }
 
-// TestEveryBlockIsHeld tests that a test compares each block of a page that is neither a command nor YAML. The block is a file,
-// a table, or the list of packages, which TestSourceIsListed compares.
-func TestEveryBlockIsHeld(t *testing.T) {
+// TestBlocksAreCompared tests that a test compares each block of a page that is neither a command nor YAML. The block is a
+// file, a table, an excerpt, or the list of packages, which TestSourceIsListed compares.
+func TestBlocksAreCompared(t *testing.T) {
 	blocks := pages.Blocks(t)
 	assert.Greater(t, len(blocks), 4)
 	for page, before := range blocks {

@@ -20,7 +20,8 @@ const (
 	padding    = 12
 )
 
-// TestCurrentPicture tests that deploy/docs/pod.svg is the picture of the text in deploy/docs/pod.txt.
+// TestCurrentPicture tests that deploy/docs/pod.svg is the picture of the text in deploy/docs/pod.txt. UPDATE_GOLDEN=1
+// draws it.
 func TestCurrentPicture(t *testing.T) {
 	drawn := picture(strings.Split(strings.TrimSpace(read(t, "deploy/docs/pod.txt")), "\n\n"))
 	if os.Getenv("UPDATE_GOLDEN") != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUpgradeTable tests that the upgrade table in CHANGELOG.md has each key of 0.1.0 that this release rejects. It names the
-// same new key or value as the error message.
+// TestUpgradeTable tests that the upgrade table in CHANGELOG.md has each key of 0.1.0 that this release rejects, and names
+// the same new key or value as the error message.
 func TestUpgradeTable(t *testing.T) {
 	_, table, found := strings.Cut(read(t, "CHANGELOG.md"), "### Upgrade from 0.1.0")
 	require.True(t, found)
@@ -32,8 +32,8 @@ func TestUpgradeTable(t *testing.T) {
 	}
 }
 
-// TestUpgradeNamesObjects tests that install.yaml has the objects that the upgrade table names for this release, and none of
-// those that it names for 0.1.0 alone.
+// TestUpgradeNamesObjects tests that install.yaml has the objects that the upgrade table names for this release, and none
+// of those that it names only for 0.1.0.
 func TestUpgradeNamesObjects(t *testing.T) {
 	installed := read(t, "deploy/install.yaml")
 	for _, name := range []string{"00-jupyter-user-webhook", "net.jupyter-user.io", "share.jupyter-user.io", "access.jupyter-user.io",

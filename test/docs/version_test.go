@@ -16,8 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestCurrentVersion tests that webhook/handoff/version.go has the version. The programs, the image, the chart,
-// deploy/install.yaml, the default image of the init container and the newest release in CHANGELOG.md have the same version.
+// TestCurrentVersion tests that the version in webhook/handoff/version.go is also the version of the programs, the
+// Dockerfile, the chart, the images in the YAML files below deploy/, the default image of the init container, and the
+// newest release in CHANGELOG.md.
 func TestCurrentVersion(t *testing.T) {
 	version := handoff.Version
 	require.Regexp(t, `^v\d+\.\d+\.\d+$`, version)

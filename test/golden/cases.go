@@ -121,7 +121,7 @@ func (c Case) webhook() *webhook.Webhook {
 // Find returns the identity of the case. With Find and FindUncached, a Case is a webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
-// FindUncached is the same as Find, which caches nothing.
+// FindUncached is the same as Find, because a Case caches nothing.
 func (c Case) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return c.Find(ctx, name)
 }

@@ -52,9 +52,9 @@ func decode(t *testing.T, raw []byte) *corev1.Pod {
 	return pod
 }
 
-// TestAHubFindsItsContainerItsPortAndItsArgs tests that the webhook keeps the container names, ports and arguments of a hub's
+// TestHubPodKeepsContainersPortsAndArgs tests that the webhook keeps the container names, ports and arguments of a hub's
 // Pod, with discovery at admission and at start.
-func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
+func TestHubPodKeepsContainersPortsAndArgs(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
 			continue
@@ -71,9 +71,9 @@ func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	}
 }
 
-// TestAHubsUserIsTheRawAnnotation tests that the user comes from the annotation with the hub's name, and not from the label,
+// TestHubUserIsFromAnnotation tests that the user comes from the annotation with the hub's name, and not from the label,
 // which has a slug.
-func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
+func TestHubUserIsFromAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {
 		raw := p.submitted.Annotations["hub.jupyter.org/username"]
@@ -88,9 +88,9 @@ func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 		"alice@x.org": "alice", "alice@other.org": "", "123abc": "", "alice_s": ""}, users)
 }
 
-// TestProbesOfAHubsPodKnowItsPrefix tests that the probes request a path below JUPYTERHUB_SERVICE_PREFIX, at the port of the
-// notebook container. If the hub uses TLS with client certificates, the probes only connect to the port.
-func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
+// TestHubProbes tests that the probes request a path below JUPYTERHUB_SERVICE_PREFIX, at the port of the notebook
+// container. If the hub uses TLS with client certificates, the probes only connect to the port.
+func TestHubProbes(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil || strings.Contains(p.Name, "cmd-of-its-own") {
 			continue
@@ -114,9 +114,9 @@ func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	}
 }
 
-// TestNoHubsPodOpensInTheImagesOwnHome tests that neither the working directory nor notebook_dir is the home of the image's
-// user, which the user of the Pod could not open.
-func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
+// TestHubPodOpensOutsideImageHome tests that the working directory, the command and notebook_dir are not in the home of the
+// image's user, which the user of the Pod could not open.
+func TestHubPodOpensOutsideImageHome(t *testing.T) {
 	const own = "/home/jovyan"
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -131,9 +131,8 @@ func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	}
 }
 
-// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed tests that the webhook removes fsGroup, and the warning names every claim that
-// it served.
-func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
+// TestHubFSGroupWarning tests that the webhook removes fsGroup, and that the warning names every claim in the Pod.
+func TestHubFSGroupWarning(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
 			continue
@@ -152,9 +151,9 @@ func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	}
 }
 
-// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay tests that KubeSpawner's options such as uid, gid and privileged have no
-// effect.
-func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
+// TestHubOptionsDoNotChangeUser tests that KubeSpawner's options such as uid, gid and privileged have no effect on the
+// security context.
+func TestHubOptionsDoNotChangeUser(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
 			continue
@@ -171,8 +170,8 @@ func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
 	}
 }
 
-// TestWhatAHubsPodIsDeniedFor lists every denied case and the reason of its denial.
-func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
+// TestHubDenials lists the denied cases of KubeSpawner 7 and the reason of each denial.
+func TestHubDenials(t *testing.T) {
 	reasons := map[string]denial.Reason{}
 	for _, p := range hubPods(t, "7") {
 		for _, r := range p.decision.Denials {
@@ -195,8 +194,8 @@ func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 	}, reasons)
 }
 
-// TestBothVersionsOfKubeSpawnerAreTreatedAlike tests that a case has the same denials with both versions of KubeSpawner.
-func TestBothVersionsOfKubeSpawnerAreTreatedAlike(t *testing.T) {
+// TestKubeSpawnerVersions tests that a case has the same denials with KubeSpawner 6 and 7.
+func TestKubeSpawnerVersions(t *testing.T) {
 	seven := map[string]hubPod{}
 	for _, p := range hubPods(t, "7") {
 		seven[strings.TrimPrefix(p.Name, "kubespawner-7-")] = p

@@ -14,7 +14,8 @@ import (
 
 const noAccess = "access/NoAccess"
 
-// TestAccess tests which requesters may be which users, on one API server.
+// TestAccess tests requests that the policies admit or deny because of the rights of the requester or of the Pod's
+// ServiceAccount.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -22,21 +23,21 @@ func TestAccess(t *testing.T) {
 		"a requester with the right to one home":               oneHome,
 		"a hub with the right to every home":                   everyHome,
 		"a Deployment or a Job, by its ServiceAccount":         byAccount,
-		"a right in one namespace is none in another":          otherNamespace,
-		"a right revoked a second ago":                         revoked,
-		"a denial says what to ask the admin for":              denialNamesTheRight,
-		"a backup has the share as it is, and no notebook":     backup,
-		"the binder binds the share's own claim":               binderBinds,
-		"a notebook is updated in what is not ours":            updated,
+		"a right in another namespace":                         otherNamespace,
+		"a right that was just revoked":                         revoked,
+		"the message of a denial":              denialNamesTheRight,
+		"a backup mounts the whole share":     backup,
+		"the controller binds the share's claim":               binderBinds,
+		"an update of fields that are not injected":            updated,
 		"kubectl debug by a requester with the right":          debugged,
-		"exec into the notebook is the namespace's own affair": execed,
+		"exec into the notebook container": execed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, g) })
 	}
-	// These change the policies for all other tests, so they come last.
-	t.Run("everybody may use their own home", func(t *testing.T) { ownHomes(t, g) })
-	t.Run("a powerful program that acts for others", func(t *testing.T) { actsForOthers(t, g) })
-	t.Run("Pod Security is not demanded", func(t *testing.T) { podSecurityOff(t, g) })
+	// The following tests change the policies for all tests of this API server, so they come last.
+	t.Run("value access.ownHomes", func(t *testing.T) { ownHomes(t, g) })
+	t.Run("value access.controllers", func(t *testing.T) { actsForOthers(t, g) })
+	t.Run("podSecurity off", func(t *testing.T) { podSecurityOff(t, g) })
 }
 
 func oneHome(t *testing.T, g *guarded) {
@@ -58,7 +59,7 @@ func everyHome(t *testing.T, g *guarded) {
 	assertDenied(t, create(t.Context(), g.carol, "lab", pod), noAccess)
 }
 
-// byAccount creates Pods with the user names of Kubernetes' controllers. No controller manager runs here.
+// byServiceAccount creates Pods under the user names of Kubernetes' controllers, because no controller manager runs here.
 func byAccount(t *testing.T, g *guarded) {
 	g.createAccount(t, "nightly", mayRunAs("alice"))
 	for _, controller := range []string{"replicaset-controller", "job-controller", "cronjob-controller", "statefulset-controller"} {

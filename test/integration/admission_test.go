@@ -12,24 +12,24 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// TestAdmission tests every way in which a user or a hub creates a Pod, on one API server.
+// TestAdmission tests the usual ways in which a user or a hub creates a Pod, on one API server.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	for name, test := range map[string]func(*testing.T, *cluster){
 		"kubectl run":                               kubectlRun,
 		"kubectl run with args":                     kubectlRunWithArgs,
-		"kubectl run with a command gets no probes": kubectlRunWithCommand,
-		"kubectl run with a token keeps it":         kubectlRunWithToken,
+		"kubectl run with a command": kubectlRunWithCommand,
+		"kubectl run with a token":         kubectlRunWithToken,
 		"kubectl run with dry-run=server":           kubectlRunDryRun,
 		"generateName without a name":               generateName,
 		"a LimitRange":                              limitRange,
 		"a hub's pod":                               hubPod,
-		"a hub's pod with the label too comes once": hubPodWithLabel,
+		"a hub's pod that has the label too": hubPodWithLabel,
 		"a namespace that enforces restricted":      restricted,
-		"no label, nothing happens":                 noLabel,
+		"a pod without the label":                 noLabel,
 		"UPDATE, DELETE and subresources":           afterwards,
-		"a denial with all of its messages":         denialSentences,
+		"a denial with three problems":         denialSentences,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -52,7 +52,6 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.Equal(t, resource.MustParse("2Gi"), notebook.Resources.Requests["memory"])
 	assert.Equal(t, []corev1.Capability{"SETUID", "SETGID"}, notebook.SecurityContext.Capabilities.Add)
 
-	// The notebook container has the default ServiceAccount's token. The init container does not.
 	assert.True(t, hasToken(notebook), "the notebook container has the Pod's token")
 	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container has no token")
 
@@ -63,7 +62,8 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertSettling(t, passes[1:])
 }
 
-// assertSettling asserts that only the first review has operations, and that the last one is the verifier's.
+// assertSettling asserts that these reviews, which follow the first review of a Pod, have no operations, and that the last
+// review is the verifier's.
 func assertSettling(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)

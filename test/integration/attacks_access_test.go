@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// attacks returns all attacks, by a description.
 func attacks() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
@@ -29,7 +28,8 @@ func mayRunAs(homes ...string) rbacv1.PolicyRule {
 	return rule
 }
 
-// giveRights gives rights to the attackers, and to the accounts that they try to use.
+// giveRights gives rights to the attackers and to the accounts that they try to use, and creates the ServiceAccounts and
+// snapshot types of the attacks.
 func (g *guarded) giveRights(t *testing.T) {
 	t.Helper()
 	controller := "system:serviceaccount:kube-system:job-controller"
@@ -69,7 +69,8 @@ func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guard
 
 func unchanged(*corev1.Pod) {}
 
-// byHub is an attack by the hub. The hub may use every home, so only a rule about the Pod can deny the attack.
+// byHub returns an attack: the hub creates alice's notebook with a change. The hub may use every home, so only a rule about
+// the Pod can deny the attack.
 func byHub(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
@@ -78,7 +79,7 @@ func byHub(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	}
 }
 
-// removeMounts removes every mount and the init container, so that no rule about the share can deny the Pod.
+// removeMounts removes the init containers and all mounts of the containers, so that no rule about mounts can deny the Pod.
 func removeMounts(pod *corev1.Pod) {
 	pod.Spec.InitContainers = nil
 	for i := range pod.Spec.Containers {
@@ -99,36 +100,36 @@ func attacksOnAccess() map[string]attack {
 			pod.Annotations = nil
 			removeMounts(pod)
 		})},
-		"the label without anything": {lacks, byHub(func(pod *corev1.Pod) {
+		"the label alone": {lacks, byHub(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 		})},
-		"a hub's server without anything": {lacks, byHub(func(pod *corev1.Pod) {
+		"the hub's labels alone": {lacks, byHub(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"a user of no name": {lacks, byHub(func(pod *corev1.Pod) {
+		"an empty user name": {lacks, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = ""
 			removeMounts(pod)
 		})},
-		"a name that leads out of the homes": {lacks, byHub(func(pod *corev1.Pod) {
+		"a user name with a path": {lacks, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = "../alice"
 			removeMounts(pod)
 		})},
-		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
-		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
+		"another user's label, discovery at admission": {rule, creates("bob", "alice", unchanged)},
+		"another user's label, discovery at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
 		"a hub's Pod by a requester who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"a name that is another's beginning, differs in case, or has a dot more": {rule, creates("dave", "alice", unchanged)},
-		"the hub's ServiceAccount in a pod of one's own":                         {rule, creates("bob", "alice", runsBy("hub"))},
-		"a ServiceAccount that may run as another":                               {rule, creates("bob", "alice", runsBy("batch"))},
-		"run-as of one's own is not use":                                         {rule, creates("erin", "alice", unchanged)},
+		"rights to homes of similar names": {rule, creates("dave", "alice", unchanged)},
+		"a pod with the hub's ServiceAccount":                         {rule, creates("bob", "alice", runsBy("hub"))},
+		"a ServiceAccount that may run as another user":                               {rule, creates("bob", "alice", runsBy("batch"))},
+		"a requester with run-as instead of use":                                         {rule, creates("erin", "alice", unchanged)},
 		"a Job by a requester without the right, while the controller has it": {
 			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
-		"an owner reference does not make a controller's pod": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+		"a pod with a controller as owner reference": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "1",
 				Controller: new(true)}}
 		})},
@@ -144,14 +145,14 @@ func attacksOnNode() map[string]attack {
 	return map[string]attack{
 		"a namespace without Pod Security":              {"node/NamespaceUnguarded", in("open")},
 		"a namespace that enforces privileged":          {"node/NamespaceUnguarded", in("privileged")},
-		"a sidecar beside the notebook's own processes": {"node/HostShared", byCarol(shareProcesses)},
-		"likewise where the notebook begins as root":    {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
+		"a shared process namespace": {"node/HostShared", byCarol(shareProcesses)},
+		"a shared process namespace, discovery at start": {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
 	}
 }
 
 func shareProcesses(pod *corev1.Pod) { pod.Spec.ShareProcessNamespace = new(true) }
 
-// createUnserved creates a notebook as an admin in a namespace for which the API server does not call the webhook.
+// createUnserved returns an attack: an admin creates a notebook in a namespace that the webhook does not serve.
 func createUnserved(namespace string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		return create(t.Context(), g.admin(t), namespace, injected(t, "alice"))

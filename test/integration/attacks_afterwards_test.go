@@ -15,12 +15,12 @@ func attacksAfterwards() map[string]attack {
 	const image, closed = "afterwards/ImageAccess", "exec/InitClosed"
 	return map[string]attack{
 		"the label changed":                   {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`)},
-		"the label taken off":                 {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
+		"the label removed":                 {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
 		"a hub's label added":                 {label, patched(`{"metadata": {"labels": {"hub.jupyter.org/username": "bob"}}}`)},
 		"the label changed by pods/status":    {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`, "status")},
-		"a plain pod labelled later":          {label, addLabel},
+		"the label added to a stored pod":          {label, addLabel},
 		"the user's annotation changed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)},
-		"the user's annotation taken off":     {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
+		"the user's annotation removed":     {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
 		"an annotation of ours added":         {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/probes": "on"}}}`)},
 		"the home in another container later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/home-in": "side"}}}`)},
 		"a hub's annotation added":            {annotation, patched(`{"metadata": {"annotations": {"hub.jupyter.org/username": "bob"}}}`)},
@@ -31,10 +31,10 @@ func attacksAfterwards() map[string]attack {
 		"the notebook's image patched by a requester without the right": {image, func(t *testing.T, g *guarded) error {
 			return patches(t, g, g.bob, `{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
-		"likewise by server-side apply": {image, func(t *testing.T, g *guarded) error {
+		"the notebook's image applied by a requester without the right": {image, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.bob, `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
-		"the image of a pod patched that has the share as it is": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
+		"the image of a pod with the whole share": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 			kept := createStored(t, g.admin(t), pod)
@@ -42,7 +42,7 @@ func attacksAfterwards() map[string]attack {
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
-		"the image of a pod patched that has the share by another road": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
+		"the image of a pod with the share as an inline volume": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
 			kept := createStored(t, g.admin(t), podWithoutClaim())
 			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
@@ -83,12 +83,12 @@ func attacksOnBindings() map[string]attack {
 	return map[string]attack{
 		"a Binding that sets labels":                     {binding, bound(labels, false)},
 		"a Binding that sets annotations":                {binding, bound(annotations, false)},
-		"a Binding of the old resource that sets labels": {binding, bound(labels, true)},
+		"a Binding of the resource bindings that sets labels": {binding, bound(labels, true)},
 		"a Binding that makes a hub's pod a server":      {binding, bound(component, false)},
 	}
 }
 
-// addLabel adds the label to a Pod that exists already.
+// addLabel adds the label of a user to a stored Pod.
 func addLabel(t *testing.T, g *guarded) error {
 	t.Helper()
 	pod := createStored(t, g.bob, plain())
@@ -97,7 +97,7 @@ func addLabel(t *testing.T, g *guarded) error {
 	return err
 }
 
-// patchHubPod applies a patch to a hub's Pod that has this component label.
+// patchHubPod applies a patch, as bob, to a hub's Pod with this component label.
 func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
 	pod := plain()
@@ -119,7 +119,7 @@ func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string)
 	return err
 }
 
-// podWithoutClaim returns a Pod that reaches the share without a claim.
+// podWithoutClaim returns a Pod that has the share's NFS export as an inline volume, without a claim.
 func podWithoutClaim() *corev1.Pod {
 	pod := plain()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "all", VolumeSource: corev1.VolumeSource{
@@ -127,7 +127,7 @@ func podWithoutClaim() *corev1.Pod {
 	return pod
 }
 
-// debugWithoutClaim adds an ephemeral container with the share to the Pod of podWithoutClaim.
+// debugWithoutClaim returns an attack: bob adds an ephemeral container with the mounts to the Pod of podWithoutClaim.
 func debugWithoutClaim(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.admin(t), podWithoutClaim())
@@ -149,22 +149,22 @@ func attacksOnDebug() map[string]attack {
 	}
 	return map[string]attack{
 		"kubectl debug by a requester without the right":                {"debug/NoAccess", withDebugger(bob, nothing)},
-		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugWithoutClaim()},
+		"kubectl debug of a pod with the share as an inline volume":     {"debug/NoAccess", debugWithoutClaim()},
 		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
 		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
 		"kubectl debug with another UID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
 		"kubectl debug with another GID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
-		"kubectl debug that may be root":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
+		"kubectl debug as root":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
 		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
 		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
-		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugNotebook("alice", useOtherIDs)},
+		"kubectl debug with another user's UID and GID in the pod": {identity, debugNotebook("alice", useOtherIDs)},
 		"kubectl debug with discovery at start":                         {identity, debugNotebook("qiang.guo03", unchanged)},
 		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},
 		"kubectl debug that keeps capabilities": {privileged, context(func(s *corev1.SecurityContext) { s.Capabilities.Drop = nil })},
-		"kubectl debug that gains privileges": {privileged, context(func(s *corev1.SecurityContext) {
+		"kubectl debug with privilege escalation": {privileged, context(func(s *corev1.SecurityContext) {
 			s.AllowPrivilegeEscalation = nil
 		})},
 		"kubectl debug without a security context": {privileged, debugWithoutContext},
@@ -179,7 +179,7 @@ func useOtherIDs(pod *corev1.Pod) {
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 }
 
-// debugNotebook adds an ephemeral container without UID and GID to a user's notebook.
+// debugNotebook returns an attack: carol adds an ephemeral container without UID and GID to a user's notebook.
 func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, user)
@@ -191,8 +191,8 @@ func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guar
 	}
 }
 
-// debugWithoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege
-// escalation is allowed.
+// debugWithoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. By default, a
+// container without a security context may escalate its privileges.
 func debugWithoutContext(t *testing.T, g *guarded) error {
 	pod := injected(t, "alice")
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))

@@ -10,15 +10,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// attacksOnClaims returns attacks with new claims and snapshots, and attacks on the claim of the share.
 func attacksOnClaims() map[string]attack {
 	const claimed = "claims/ShareClaim"
 	return map[string]attack{
-		"a claim of one's own on the PV": {claimed, newClaim(onShare)},
-		"a claim of one's own on a PV of a listed name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
+		"a claim on the share's volume": {claimed, newClaim(onShare)},
+		"a claim on a volume with a listed name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.VolumeName = "hpc-pv"
 		})},
-		"likewise under the share's name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
+		"a claim on the share's volume with the name of the share's claim": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			onShare(c)
 			c.Name = "hpc-shared-pvc"
 		})},
@@ -28,7 +27,7 @@ func attacksOnClaims() map[string]attack {
 		})},
 		"a snapshot of the share":         {"snapshots/ShareSnapshot", snapshotsTheShare},
 		"a snapshot of a group of claims": {"snapshots/ShareSnapshot", snapshotsAGroup},
-		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
+		"a claim bound to the share's volume later": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
 			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
 			require.NoError(t, err)
@@ -37,7 +36,7 @@ func attacksOnClaims() map[string]attack {
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
-		"a claim of another name that the binder leads to the PV": {claimed, func(t *testing.T, g *guarded) error {
+		"a claim that the controller binds to the share's volume": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "taken-" })
 			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
 			require.NoError(t, err)
@@ -55,13 +54,13 @@ func attacksOnClaims() map[string]attack {
 			return g.bob.CoreV1().PersistentVolumeClaims("open").DeleteCollection(t.Context(), metav1.DeleteOptions{
 				DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
 		})},
-		"the share's claim given an owner with whom it is deleted": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+		"an owner reference added to the share's claim": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return owned(t, g.bob, c)
 		})},
-		"likewise by a StatefulSet's controller": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+		"an owner reference added by a StatefulSet's controller": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return owned(t, g.clientOf(t, statefulSets), c)
 		})},
-		"the share's claim made by a StatefulSet's controller": {claimed, func(t *testing.T, g *guarded) error {
+		"the share's claim created by a StatefulSet's controller": {claimed, func(t *testing.T, g *guarded) error {
 			_, err := g.clientOf(t, statefulSets).CoreV1().PersistentVolumeClaims("lab").Create(t.Context(),
 				claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
@@ -71,7 +70,7 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
-// onShareClaim is an attack on the share's claim in the namespace called open.
+// onShareClaim returns an attack on the share's claim in namespace open.
 func onShareClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")

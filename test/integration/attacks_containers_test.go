@@ -11,14 +11,14 @@ import (
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// withMount is an attack with a further mount in the notebook container.
+// withMount returns an attack: carol creates alice's notebook with a further mount in the notebook container.
 func withMount(m corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return byCarol(func(pod *corev1.Pod) {
 		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, m)
 	})
 }
 
-// withContainer is an attack with another container: an init container or a sidecar.
+// withContainer returns an attack: carol creates alice's notebook with a further container or init container.
 func withContainer(initContainer bool, c corev1.Container) func(*testing.T, *guarded) error {
 	c.Name, c.Image = "beside", "x"
 	return byCarol(func(pod *corev1.Pod) {
@@ -44,10 +44,10 @@ func mountOf(m corev1.VolumeMount) corev1.Container {
 
 func attacksOnContainers() map[string]attack {
 	all := map[string]attack{
-		"the share whole":      {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another's home":       {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the whole share":      {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another user's home":  {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
 		"the homes' directory": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
-		"another's home by a way round": {"net/MountForeign",
+		"another user's home by a longer path": {"net/MountForeign",
 			withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
 		"the share by subPathExpr": {"net/MountForeign",
 			withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
@@ -55,39 +55,39 @@ func attacksOnContainers() map[string]attack {
 		"the scratch volume by subPathExpr": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
-		"the home, spread to the node": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
+		"the home with mount propagation": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
-		"something else over our program": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
+		"a mount over our program": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})
 		})},
-		"something else over our program by a way round": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
+		"a mount over our program by a longer path": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})
 		})},
-		"the home's place is something else's": {"verifier/MountMissing", notebooks("alice", func(c *corev1.Container) {
+		"no mount of the home": {"verifier/MountMissing", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
 		"a sidecar mounts the share":          {"net/MountForeign", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"a sidecar mounts the very home":      {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
+		"a sidecar mounts the home":      {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
 		"a sidecar mounts the scratch volume": {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
 		"an init container mounts the share":  {"net/MountForeign", withContainer(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
 		"the share as a block device": {"net/DeviceForeign", withContainer(false, corev1.Container{
 			VolumeDevices: []corev1.VolumeDevice{{Name: share, DevicePath: "/dev/x"}}})},
-		"a user's home with a way behind it": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
+		"the home with two slashes": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
 		"a second volume of the claim": {"net/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "again", MountPath: "/all"})
 		})},
-		"a container called as the init container": {"net/MountForeign", byCarol(func(pod *corev1.Pod) {
+		"a container with the init container's name": {"net/MountForeign", byCarol(func(pod *corev1.Pod) {
 			first := pod.Spec.InitContainers[0]
 			pod.Spec.InitContainers = nil
 			pod.Spec.Containers = append(pod.Spec.Containers, first)
 		})},
-		"mounts behind more than are looked through": {"net/NotebookTooLarge", notebooks("alice", func(c *corev1.Container) {
+		"more mounts than the policy reads": {"net/NotebookTooLarge", notebooks("alice", func(c *corev1.Container) {
 			for i := range 2000 {
 				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: scratch, MountPath: fmt.Sprintf("/m/%d", i), ReadOnly: true})
 			}
@@ -111,18 +111,18 @@ func attacksOnInit() map[string]attack {
 		"the init container with another image":   {net, inits(func(c *corev1.Container) { c.Image = "evil" })},
 		"the init container with another command": {net, inits(func(c *corev1.Container) { c.Command = []string{"sh"} })},
 		"the init container for another user":     {foreign, inits(func(c *corev1.Container) { c.Args[1] = "--user=bob" })},
-		"the init container with another number":  {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
-		"the init container told twice":           {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
+		"the init container with another UID":  {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
+		"the init container with a second user":           {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
 		"the init container with a variable": {net, inits(func(c *corev1.Container) {
 			c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}}
 		})},
 		"the init container as a sidecar": {net, inits(func(c *corev1.Container) {
 			c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
 		})},
-		"the init container runs something of the share": {net, inits(func(c *corev1.Container) {
+		"the init container runs a program of the share": {net, inits(func(c *corev1.Container) {
 			c.Args = []string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "/data/hpc/home/alice/mine"}
 		})},
-		"the init container with another program over ours": {net, byCarol(func(pod *corev1.Pod) {
+		"the init container with a mount over our program": {net, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
@@ -139,7 +139,7 @@ func attacksOnInit() map[string]attack {
 		})},
 		"the init container sees the whole share": {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
 		"the init container writes to the share":  {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
-		"the init container sees homes of one's own making": {net, byCarol(func(pod *corev1.Pod) {
+		"the init container with a mount over the home": {net, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
@@ -169,25 +169,26 @@ func attacksOnIdentity() map[string]attack {
 		"our program for another user, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
-		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", withMoreDirectories(
+		"a sidecar of another UID, with further directories": {"verifier/SidecarForeign", withMoreDirectories(
 			func(pod *corev1.Pod) {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 					SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5002))}})
 			})},
-		"likewise as the image's own user": {"verifier/SidecarForeign", withMoreDirectories(func(pod *corev1.Pod) {
+		"a sidecar without a UID, with further directories": {"verifier/SidecarForeign", withMoreDirectories(func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 		})},
-		"no way at all": {rule, byCarol(func(pod *corev1.Pod) {
+		"an unknown discovery": {rule, byCarol(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/discovery"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
-			// With an unknown discovery, the init container must run as the user nobody.
+			// Unless the identity is known at admission, the init container runs with this UID and GID.
 			init := pod.Spec.InitContainers[0].SecurityContext
 			init.RunAsUser, init.RunAsGroup = new(int64(65532)), new(int64(65532))
 		})},
 	}
 }
 
-// underWrongName is an attack with a Pod in which every injected field has a name that the webhook does not accept.
+// underWrongName returns an attack: the hub creates a notebook whose annotation, mounts and init container have a name that
+// no user can have.
 func underWrongName(name string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
@@ -200,7 +201,7 @@ func underWrongName(name string) func(*testing.T, *guarded) error {
 	}
 }
 
-// withMoreDirectories is an attack where notebooks see further directories of the share.
+// withMoreDirectories returns an attack on a webhook whose notebooks mount a further directory of the share.
 func withMoreDirectories(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		g.reconfigure(t, func(c *config.Config) {

@@ -7,16 +7,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// attacksOnPod returns attacks with Pods that have only a part of a notebook's fields.
 func attacksOnPod() map[string]attack {
 	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
 		"the annotation without the label": {lacks, byCarol(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
-		"an annotation of ours without anything": {lacks, byCarol(func(pod *corev1.Pod) {
+		"an annotation of ours alone": {lacks, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Annotations = map[string]string{"jupyter-user.io/probes": "on"}
 		})},
-		"the init container's name without anything": {lacks, byCarol(func(pod *corev1.Pod) {
+		"the init container's name alone": {lacks, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Spec.Containers[0].Name = "jupyter-user-init"
 		})},
@@ -25,19 +24,19 @@ func attacksOnPod() map[string]attack {
 			removeMounts(pod)
 			pod.Spec.Volumes = nil
 		})},
-		"a namespace that joins the selector later": {lacks, byCarol(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
+		"no init container": {lacks, byCarol(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
 		"the share's volume is another claim": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "look-alike"
 		})},
-		"the scratch volume is a claim of one's own": {volume, byCarol(func(pod *corev1.Pod) {
+		"the scratch volume is a claim": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[1].VolumeSource = corev1.VolumeSource{
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "prepared"},
 			}
 		})},
-		"our volume under another name": {volume, byCarol(func(pod *corev1.Pod) {
+		"a second volume of the share's claim": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
 		})},
-		"a name that nobody has": {"verifier/NameInvalid", underWrongName("alice bob")},
+		"a name that no user can have": {"verifier/NameInvalid", underWrongName("alice bob")},
 		"groups smuggled in by supplementalGroups": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
@@ -55,7 +54,6 @@ func attacksOnPod() map[string]attack {
 	}
 }
 
-// attacksOnShare returns attacks with Pods that mount the share's claim and are no notebooks.
 func attacksOnShare() map[string]attack {
 	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
 	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
@@ -73,7 +71,7 @@ func attacksOnShare() map[string]attack {
 		}
 	}
 	return map[string]attack{
-		"the claim without anything":                    {mounted, raw(unchanged)},
+		"the claim in a plain pod":                    {mounted, raw(unchanged)},
 		"the claim in a hub's pod that is no server":    {mounted, raw(hub(map[string]string{}))},
 		"the claim in a hub's pod of another component": {mounted, raw(hub(map[string]string{"component": "dask-worker"}))},
 		"the claim in a pod with a hub's label alone": {mounted, raw(func(pod *corev1.Pod) {
@@ -82,8 +80,8 @@ func attacksOnShare() map[string]attack {
 		})},
 		"the claim under the name of the share's volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, share) })},
 		"the claim under the name of the scratch volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, scratch) })},
-		"the claim with a volume called as any other":    {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
-		"the claim behind the annotation that opts out": {mounted, raw(func(pod *corev1.Pod) {
+		"the claim under another volume name":    {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
+		"the claim in a pod that opts out": {mounted, raw(func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 			pod.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
 		})},
@@ -92,7 +90,7 @@ func attacksOnShare() map[string]attack {
 				pod.Spec.Volumes = append([]corev1.Volume{{Name: fmt.Sprintf("v%d", i)}}, pod.Spec.Volumes...)
 			}
 		})},
-		"the claim in more containers than are looked through": {large, byCarol(func(pod *corev1.Pod) {
+		"more containers than the policy reads": {large, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			for i := range 200 {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})

@@ -18,25 +18,25 @@ func attacksOnRoads() map[string]attack {
 	all := map[string]attack{
 		"the share's NFS server inline": {road, byBobInOpen(corev1.VolumeSource{
 			NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}})},
-		"likewise beside a notebook": {road, byCarol(func(pod *corev1.Pod) {
+		"an NFS server inline in a notebook": {road, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "all", VolumeSource: corev1.VolumeSource{
 				NFS: &corev1.NFSVolumeSource{Server: "192.0.2.1", Path: "/"}}})
 		})},
 		"the share by a CSI ephemeral volume": {road, byBobInOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 			Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
-		"likewise with the driver's name in capitals": {road, byBobInOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+		"the share by a CSI driver's name in capitals": {road, byBobInOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 			Driver: "NFS.csi.K8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
-		"hostPath where the share lies":                          {road, byBobInOpen(hostPath("/srv/share"))},
+		"hostPath of the share":                                  {road, byBobInOpen(hostPath("/srv/share"))},
 		"hostPath inside of the share":                           {road, byBobInOpen(hostPath("/srv/share/home/alice"))},
 		"hostPath above the share":                               {road, byBobInOpen(hostPath("/srv"))},
 		"hostPath of the whole node":                             {road, byBobInOpen(hostPath("/"))},
-		"hostPath longer than what is read":                      {road, byBobInOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
+		"hostPath longer than the policy reads":                      {road, byBobInOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
 		"hostPath below a hidden directory":                      {road, byBobInOpen(hostPath("/mnt/old/.hidden/..x"))},
-		"hostPath spelled otherwise":                             {road, byBobInOpen(hostPath("/srv//./share/"))},
+		"hostPath with further slashes and dots":                             {road, byBobInOpen(hostPath("/srv//./share/"))},
 		"a generic ephemeral volume on the PV":                   {road, byBob(template(onShare))},
 		"a generic ephemeral copy":                               {road, byBob(template(copies))},
-		"hostPath where the share lies, configured with a slash": {road, byBobInOpen(hostPath("/data/slash/home"))},
-		"a generic ephemeral volume that will have the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
+		"hostPath of the share, configured with a slash": {road, byBobInOpen(hostPath("/data/slash/home"))},
+		"a generic ephemeral volume whose claim gets the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.GenerateName, pod.Name = "", "hpc-shared"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "pvc", VolumeSource: template(func(*corev1.PersistentVolumeClaim) {})}}
@@ -49,7 +49,8 @@ func attacksOnRoads() map[string]attack {
 	return all
 }
 
-// networkVolumes returns volumes of kinds that can reach any server. The policies cannot know whether it has the share.
+// networkVolumes returns inline volumes of kinds that can reach any server. The policies cannot know whether the server has
+// the share.
 func networkVolumes() map[string]corev1.VolumeSource {
 	return map[string]corev1.VolumeSource{
 		"azureFile":      {AzureFile: &corev1.AzureFileVolumeSource{SecretName: "s", ShareName: "s"}},
@@ -79,7 +80,7 @@ func hostPath(path string) corev1.VolumeSource {
 	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
 }
 
-// byBobInOpen is an attack by bob in a namespace without Pod Security.
+// byBobInOpen returns an attack: bob creates a Pod with a volume in namespace open, which has no Pod Security level.
 func byBobInOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
@@ -88,7 +89,7 @@ func byBobInOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	}
 }
 
-// snapshotType returns a CustomResourceDefinition with the names of a real snapshot type. It has no further schema.
+// snapshotType returns a CustomResourceDefinition with the names of a real snapshot type. Its schema allows any spec.
 func snapshotType(kind, group, version string) string {
 	plural := strings.ToLower(kind) + "s"
 	return fmt.Sprintf(`
@@ -112,12 +113,12 @@ spec:
 var (
 	snapshotsTheShare = snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1",
 		`{"persistentVolumeClaimName": "hpc-shared-pvc"}`)
-	// snapshotsAGroup selects claims by a label. The share's claim may have this label.
+	// snapshotGroup selects claims by a label, which the share's claim can have.
 	snapshotsAGroup = snapshots("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1",
 		`{"selector": {"matchLabels": {"mine": "yes"}}}`)
 )
 
-// snapshots is an attack by bob that creates a snapshot of a type.
+// createSnapshot returns an attack: bob creates a snapshot object of a type.
 func snapshots(kind, group, version, source string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		body := fmt.Appendf(nil, `{"apiVersion": "%s/%s", "kind": %q, "metadata": {"name": "s"}, "spec": {"source": %s}}`, group, version,

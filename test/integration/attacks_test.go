@@ -11,15 +11,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// An attack is a request that exactly one rule denies.
+// An attack is a request that must be denied. On a guarded cluster, only its own rule denies it.
 type attack struct {
-	// rule is the name of the policy, without the group, and the reason of its denial. The policy may be "verifier".
+	// rule is the name of the policy without its group, a slash, and the reason of the denial. For the verifier, it begins
+	// with "verifier/".
 	rule string
 	// do tries the attack and returns the API server's error.
 	do func(*testing.T, *guarded) error
 }
 
-// byCarol is an attack by carol in namespace lab: she changes alice's notebook as the webhook makes it, and creates it.
+// byCarol returns an attack: in namespace lab, carol creates alice's notebook as the webhook makes it, but with a change.
 func byCarol(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return carolsOf("alice", change)
 }
@@ -32,7 +33,7 @@ func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) 
 	}
 }
 
-// byBob is an attack by bob in namespace lab, with a Pod that is no notebook and has a volume.
+// byBob returns an attack: in namespace lab, bob creates a Pod that is no notebook and has a volume.
 func byBob(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
@@ -48,7 +49,7 @@ func plain() *corev1.Pod {
 	}
 }
 
-// patched is an attack by carol that patches alice's running notebook or one of its subresources.
+// patched returns an attack: carol patches alice's stored notebook or one of its subresources.
 func patched(patch string, subresource ...string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error { return patches(t, g, g.carol, patch, subresource...) }
 }
@@ -81,7 +82,7 @@ func debugger() corev1.EphemeralContainer {
 	}
 }
 
-// withDebugger is an attack that adds an ephemeral container to alice's notebook.
+// withDebugger returns an attack that adds an ephemeral container to alice's notebook.
 func withDebugger(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		added := debugger()
@@ -103,7 +104,7 @@ func bob(g *guarded) kubernetes.Interface   { return g.bob }
 
 func nothing(*corev1.EphemeralContainer) {}
 
-// newClaim is an attack that creates a claim in namespace lab.
+// newClaim returns an attack: bob creates a claim in namespace lab.
 func newClaim(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		_, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), claim(change),
@@ -124,7 +125,8 @@ func claim(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeC
 	return c
 }
 
-// bindPod binds a Pod to a node, like the scheduler. The binding has labels or annotations too.
+// bindPod binds alice's notebook to a node, as bob, with a Binding that has labels or annotations. If bare, it sends the
+// Binding to the resource bindings and not to pods/binding.
 func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice"))
@@ -137,7 +139,8 @@ func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error 
 	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
 }
 
-// enterContainer is an attack that runs a command in a container, or attaches to it.
+// enterContainer returns an attack: carol runs a command in a container of alice's notebook (how is "exec"), or attaches to
+// it ("attach").
 func enterContainer(container, how string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.carol, injected(t, "alice"))

@@ -16,15 +16,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A verifier serves the shipped verifier. Its configuration can be exchanged.
+// A verifier holds the handler of the webhook that a test has configured last.
 type verifier struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// ofVerifier reports whether the verifier alone denies an attack.
+// ofVerifier reports whether an attack's own rule is one of the verifier.
 func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// ofVerifierOrNet reports whether the verifier denies an attack, alone or together with the policy net.
+// ofVerifierOrNet reports whether the verifier denies an attack without the policies: if the attack's own rule is one of
+// the verifier or of the policy net.
 func (a attack) ofVerifierOrNet() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
@@ -33,7 +34,7 @@ func startVerified(t *testing.T) *guarded {
 	return startVerifiedBeside(t)
 }
 
-// startVerifiedBeside starts a cluster with the verifier and policies.
+// startVerifiedWith starts a cluster with the verifier and these policies, without the mutating webhook.
 func startVerifiedBeside(t *testing.T, policies ...string) *guarded {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "verifier.yaml")
@@ -53,8 +54,7 @@ func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	g.verifier.handler.Store(&handler)
 }
 
-// reconfigure changes the configuration with which Pods are injected, until the test ends. If the cluster has a verifier, its
-// configuration changes too.
+// reconfigure changes the verifier's configuration until the test ends. Tests inject Pods with the same configuration.
 func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	configured := config.Default()
@@ -63,9 +63,10 @@ func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestTheVerifierSaysWhatANotebookIs tries all attacks on the fields of a notebook without policies. The verifier denies each.
-// Without the verifier's webhook configuration each attack succeeds, which shows that nothing else denies it.
-func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
+// TestVerifierDeniesAttacks tries attacks on a cluster without policies: those on the rules of the verifier and of the
+// policy net. The verifier denies each. After its ValidatingWebhookConfiguration is deleted, each attack succeeds, so
+// nothing else denies it.
+func TestVerifierDeniesAttacks(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
 	all := attacks()

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// auditPolicy is the smallest audit policy with annotations: requester, verb and object.
+// auditPolicy logs requests for Pods at the level Metadata, which includes the audit annotations.
 const auditPolicy = `
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -22,8 +22,8 @@ rules:
 - {level: Metadata, resources: [{group: "", resources: [pods]}]}
 `
 
-// TestAuditLogSaysWhoRanAsWhom tests that the API server's audit log shows which requester ran a notebook as which user.
-func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
+// TestAuditAnnotations tests that the API server's audit log shows which requester ran a notebook as which user.
+func TestAuditAnnotations(t *testing.T) {
 	folder := t.TempDir()
 	policy, log := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "audit.log")
 	require.NoError(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
@@ -86,7 +86,6 @@ func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 			Verb, Stage string
 			ObjectRef   struct{ Namespace, Name string }
 			Annotations map[string]string
-			// ResponseStatus is the status in the response.
 			ResponseStatus struct{ Message string }
 		}
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &event))

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// checkAccess tests check access with many requesters and users: whether it reports the right and the binding that gives it.
+// checkAccess tests the command check access: whether a requester may be a user, or which requesters may, and the binding
+// that gives the right.
 func checkAccess(t *testing.T, l *checkedCluster) {
 	createUntilEnd(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},
@@ -39,7 +40,7 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 		through  string
 	}{
 		"a requester with the right":   {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
-		"a requester without it":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
+		"a requester without the right":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
 		"a member of a group":          {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
 		"a hub":                        {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
 		"a requester of Pods":          {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
@@ -47,11 +48,11 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 		"a requester who only patches": {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
 		"a requester who only updates": {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
 		"a requester without Pods":     {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
-		"the right and no Pods":        {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
-		"a controller that may all":    {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
-		"everybody who may":            {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
-		"everybody, and a hub":         {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
-		"everybody, and the powerful":  {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+		"the right to the home alone":        {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
+		"a controller with every right":    {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
+		"all requesters with the right":            {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"all requesters, with a hub":         {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"all requesters, with cluster admins":  {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -68,14 +69,15 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 			}, wait, wait/100)
 		})
 	}
-	t.Run("where notebooks are denied", func(t *testing.T) { accessDenied(t, l) })
+	t.Run("further rules", func(t *testing.T) { accessDenied(t, l) })
 	changeRecord("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessDenied: a requester may have the right to a home in a namespace where notebooks are denied. check access reports both.
+// accessDenied tests check access where not only the right decides: the Pod Security level of the namespace, a namespace
+// that the webhook does not serve, and an invalid name.
 func accessDenied(t *testing.T, l *checkedCluster) {
 	createOpenNamespace(t, l)
 	createUntilEnd(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
@@ -104,13 +106,13 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 		"below baseline":                      {"dave", "alice", "open", false, guard},
 		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},
 		"below baseline, with every home":     {"erin", "bob", "open", true, "erin may be bob"},
-		"below baseline, everybody":           {"", "bob", "open", true, "these may be bob"},
-		"a namespace that is not asked for":   {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
-		"such a namespace, everybody":         {"", "bob", "kube-system", false, "NamespaceUnserved"},
+		"below baseline, all requesters":           {"", "bob", "open", true, "these may be bob"},
+		"a namespace that is not served":   {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
+		"a namespace that is not served, all requesters":         {"", "bob", "kube-system", false, "NamespaceUnserved"},
 		"a reserved name":                     {"erin", "root", "lab", false, "root"},
 		"a name in upper case":                {"erin", "Alice", "lab", false, "lower case"},
-		"a name that is a path, of everybody": {"", "../bob", "lab", false, "leading dot"},
-		"the name as such, with every home":   {"erin", "bob", "lab", true, ""},
+		"a path as name, all requesters": {"", "../bob", "lab", false, "leading dot"},
+		"a valid name, with every home":   {"erin", "bob", "lab", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) { assertAccess(t, of) })
 	}

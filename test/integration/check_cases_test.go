@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// checked has the changes that break an installation, one at a time, with the finding that check must report.
+// checkCases has changes to a correct installation, each with the finding that check must report.
 var checked = map[string]struct {
 	change func(*testing.T, *checkedCluster)
 	check  string
@@ -28,36 +28,36 @@ var checked = map[string]struct {
 			s.Data = map[string][]byte{"tls.crt": nil, "tls.key": nil}
 		})
 	}, "certificate", check.Failed, "has no certificate in tls.crt"},
-	"a webhook that may fail": {func(t *testing.T, l *checkedCluster) {
+	"a webhook with failurePolicy Ignore": {func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
 	}, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
-	"a webhook that may fail, by the mode": {func(t *testing.T, l *checkedCluster) {
+	"a webhook with failurePolicy Ignore in mode Enforce": {func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
 	}, "mode", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: if the webhook does not respond, Pods are admitted unchanged, and the " +
 		"webhook's configuration says mode: Enforce"},
-	"a webhook more": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
+	"a further webhook": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
 		more := c.Webhooks[0].DeepCopy()
 		more.Name = "more.jupyter-user.io"
 		c.Webhooks = append(c.Webhooks, *more)
 	}), "webhooks", check.Failed, "webhooks has 5 elements, not 4"},
-	"a webhook less": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) { c.Webhooks = c.Webhooks[:3] }), "webhooks",
+	"a missing webhook": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) { c.Webhooks = c.Webhooks[:3] }), "webhooks",
 		check.Failed, "webhooks has 3 elements, not 4"},
-	"a webhook of some namespaces": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
+	"a webhook with a namespaceSelector": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
 		c.Webhooks[0].NamespaceSelector.MatchLabels = map[string]string{"x": "y"}
 	}), "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].namespaceSelector.matchLabels was added: {"x":"y"}`},
 	"a webhook with a long timeout": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
 		c.Webhooks[3].TimeoutSeconds = new(int32(30))
 	}), "webhooks", check.Failed, "webhooks[restricted-hub-pods.jupyter-user.io].timeoutSeconds is 30, not 2"},
-	"a verifier of some namespaces": {verifierWith(func(w *admissionv1.ValidatingWebhook) {
+	"a verifier with a namespaceSelector": {verifierWith(func(w *admissionv1.ValidatingWebhook) {
 		w.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
 	}), "webhooks", check.Failed, `webhooks[verified-pods.jupyter-user.io].namespaceSelector.matchLabels was added: {"x":"y"}`},
-	"a verifier that may fail": {verifierWith(func(w *admissionv1.ValidatingWebhook) { w.FailurePolicy = new(admissionv1.Ignore) }), "webhooks",
+	"a verifier with failurePolicy Ignore": {verifierWith(func(w *admissionv1.ValidatingWebhook) { w.FailurePolicy = new(admissionv1.Ignore) }), "webhooks",
 		check.Failed, `webhooks[verified-pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
 	"a verifier that is missing": {deleteUntilEnd(&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}),
 		"webhooks", check.Failed, "ValidatingWebhookConfiguration jupyter-user-webhook: is missing"},
@@ -65,38 +65,38 @@ var checked = map[string]struct {
 		"policies", check.Failed, "ValidatingAdmissionPolicy net.jupyter-user.io: is missing: helm upgrade"},
 	"a binding that is missing": {deleteUntilEnd(&admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "hub-net.jupyter-user.io"}}),
 		"policies", check.Failed, "ValidatingAdmissionPolicyBinding hub-net.jupyter-user.io: is missing: helm upgrade"},
-	"a policy that fails open": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy with failurePolicy Ignore": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.FailurePolicy = new(admissionv1.Ignore)
 	}), "policies", check.Failed, `ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: ` +
 		`spec.failurePolicy is "Ignore", not "Fail": `},
 	"a policy with another expression": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.Validations[2].Expression += " || request.userInfo.username == 'mallory'"
 	}), "policies", check.Failed, `spec.validations[2].expression differs: " || request.userInfo.username == 'mallory'" in place of ""`},
-	"a policy with a rule that is excluded": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy with excludeResourceRules": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConstraints.ExcludeResourceRules = []admissionv1.NamedRuleWithOperations{{ResourceNames: []string{"x"},
 			RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
 				Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}
 	}), "policies", check.Failed, "spec.matchConstraints.excludeResourceRules was added: "},
-	"a policy of some namespaces": {policyWith("share.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy with a namespaceSelector": {policyWith("share.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
 	}), "policies", check.Failed, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"x":"y"}`},
 	"a policy of another release": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Annotations["jupyter-user.io/rendered"] = "v0.0.9-0123456789ab"
 		p.Spec.Validations[1].Message = "as it was"
 	}), "policies", check.Failed, `is of another release or other values ("v0.0.9-0123456789ab", not "v0.2.0-`},
-	"a policy that was left behind": {createUntilEnd(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
+	"a policy that is not in the manifest": {createUntilEnd(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: "true"}},
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
 				RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
 					Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}}}), "policies",
 		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
-	"a webhook of the version before": {createUntilEnd(&admissionv1.MutatingWebhookConfiguration{
+	"a webhook configuration that is not in the manifest": {createUntilEnd(&admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
 		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or was created by hand: kubectl delete " +
 		"mutatingwebhookconfiguration jupyter-user-webhook"},
-	"who writes NetworkPolicies": {createUntilEnd(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
+	"a user who writes NetworkPolicies": {createUntilEnd(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
-	"who reads logs": {createUntilEnd(roleBinding("lab", "viewer", "system:aggregate-to-view", userSubject("eve"))), "rbac", check.Warning,
+	"a user who reads logs": {createUntilEnd(roleBinding("lab", "viewer", "system:aggregate-to-view", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/viewer): may read logs of Pods in namespaces with notebooks"},
 	"a webhook with a condition": {func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
@@ -109,33 +109,33 @@ var checked = map[string]struct {
 	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
 	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: spec.matchConditions has 2 elements, not 1"},
-	"a policy with a rule less": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy without one of its validations": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.Validations = p.Spec.Validations[1:]
 	}), "policies", check.Failed, "spec.validations has "},
-	"a policy that spares some Pods": {policyWith("node.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy with an objectSelector": {policyWith("node.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
 	}), "policies", check.Failed, `spec.matchConstraints.objectSelector.matchLabels was added: {"x":"y"}`},
 	"a binding that only warns": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
 	}), "policies", check.Failed, `ValidatingAdmissionPolicyBinding share.jupyter-user.io: was changed by hand, not as in the manifest given with -f: ` +
 		`spec.validationActions[0] is "Warn", not "Deny"`},
-	"a binding that only warns, by the mode": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+	"a binding that only warns in mode Enforce": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
 	}), "mode", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: Pods are warned about instead of denied, and the " +
 		"webhook's configuration says mode: Enforce"},
-	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+	"a binding with a namespaceSelector": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
 	}), "policies", check.Failed, `spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchLabels":{"x":"y"}}`},
-	"a binding of fewer pods": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+	"a binding with a further objectSelector": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources.ObjectSelector.MatchLabels = map[string]string{"x": "y"}
 	}), "policies", check.Failed, `spec.matchResources.objectSelector.matchLabels was added: {"x":"y"}`},
 	"policies of another directory of homes": {changeRecord("home", "elsewhere/{user}"), "parameters", check.Failed,
 		`the policies are rendered with home: "elsewhere/{user}", and the webhook's configuration says "home/{user}"`},
 	"policies without the image": {changeRecord("images", []string{"other:v1"}), "parameters", check.Failed,
 		"images of the policies lacks jupyter-user-webhook:v0.2.0"},
-	"policies with an image more": {changeRecord("images", []string{"jupyter-user-webhook:v0.2.0", "old:v0"}), "parameters", check.Warning,
+	"policies with a further image": {changeRecord("images", []string{"jupyter-user-webhook:v0.2.0", "old:v0"}), "parameters", check.Warning,
 		"the policies accept old:v0"},
-	"policies of other values": {func(t *testing.T, l *checkedCluster) {
+	"policies rendered from other values": {func(t *testing.T, l *checkedCluster) {
 		before := l.manifest
 		l.manifest = manifestOf(t, strings.ReplaceAll(strings.ReplaceAll(l.calledByAddress(string(deploy.Install())), `["hpc-shared-pvc"]`, `["other"]`),
 			"jupyter-user.io/rendered: v0.2.0-", "jupyter-user.io/rendered: v0.2.0-x"))
@@ -154,7 +154,7 @@ var checked = map[string]struct {
 	"a namespace without Pod Security": {func(t *testing.T, l *checkedCluster) {
 		createOpenNamespace(t, l)
 	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are denied"},
-	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *checkedCluster) {
+	"a namespace without Pod Security, with podSecurity off": {func(t *testing.T, l *checkedCluster) {
 		createOpenNamespace(t, l)
 		changeRecord("podSecurity", "off")(t, l)
 	}, "pod-security", check.Warning, "podSecurity is off"},
@@ -162,16 +162,16 @@ var checked = map[string]struct {
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
 	"a hub": {createUntilEnd(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
 		"RoleBinding lab/hub: may be any user: ServiceAccount lab/hub may use every home in namespace lab"},
-	"every home for everybody": {createUntilEnd(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
+	"every home for all authenticated users": {createUntilEnd(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
 	"run-as without names": {createUntilEnd(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
 		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/runner"},
 	"a hub that runs as a user": {createUntilEnd(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
-	"a rule that gives everything": {createUntilEnd(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
+	"a binding of cluster-admin": {createUntilEnd(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
 		"ClusterRoleBinding boss: may be any user: User boss in every namespace"},
-	"homes in everybody's role": {createUntilEnd(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
+	"rights to homes aggregated into edit": {createUntilEnd(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
 		Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
 		Rules: []rbacv1.PolicyRule{mayUse()}}), "rbac", check.Failed, "ClusterRole sneaky: has rights to homes and is " +
 		"aggregated into the ClusterRole edit"},
@@ -184,7 +184,7 @@ var checked = map[string]struct {
 	"a StorageClass of the same export": {createUntilEnd(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "nfs"},
 		Provisioner: "nfs.csi.k8s.io", Parameters: map[string]string{"server": "192.0.2.10", "share": "/"}}), "volumes", check.Failed,
 		"StorageClass nfs: leads to the same export"},
-	"a NetworkPolicy that opens the way": {createUntilEnd(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "open"},
+	"a NetworkPolicy that allows the NFS server": {createUntilEnd(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "open"},
 		Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{}}}}), "egress", check.Failed,
 		"namespace lab: the NetworkPolicy open lets Pods reach the NFS server 192.0.2.10"},
@@ -199,6 +199,6 @@ var checked = map[string]struct {
 				"0000000000000000000000000000000000000000000000000000000000000000"
 		})
 	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.2.0"},
-	"a name that steers a terminal": {createUntilEnd(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
+	"a subject's name with control characters": {createUntilEnd(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
 		`may be any user: User \x1b[2J\u202e in every namespace`},
 }

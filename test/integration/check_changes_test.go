@@ -43,7 +43,7 @@ func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *che
 	}
 }
 
-// deleteUntilEnd deletes an object, and creates it again when the test ends.
+// deleteUntilEnd returns a change that deletes an object, and creates it again when the test ends.
 func deleteUntilEnd(object client.Object) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
 		of := object.DeepCopyObject().(client.Object)
@@ -69,7 +69,8 @@ func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func
 	}
 }
 
-// changeRecord changes the record in the ConfigMap of the values from which the policies were rendered.
+// changeRecord returns a change of one of the values in the ConfigMap's policies.json, which records the values from which
+// the policies were rendered.
 func changeRecord(key string, value any) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
@@ -83,7 +84,8 @@ func changeRecord(key string, value any) func(*testing.T, *checkedCluster) {
 	}
 }
 
-// createOpenNamespace creates a namespace with the share's claim, but without Pod Security, a volume and a NetworkPolicy.
+// createOpenNamespace creates a namespace that has the share's claim, but no Pod Security level, no volume and no
+// NetworkPolicy.
 func createOpenNamespace(t *testing.T, l *checkedCluster) {
 	t.Helper()
 	createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)

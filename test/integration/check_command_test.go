@@ -18,7 +18,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// command runs the program with arguments, and returns its exit status and outputs.
 func (l *checkedCluster) command(t *testing.T, binary, kubeconfig string, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

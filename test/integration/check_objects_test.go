@@ -21,7 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// createObjects creates the objects and statuses that controllers and kubelets would write.
+// createObjects creates objects that a working installation has besides the manifests: volume, claim, certificate and
+// NetworkPolicies, and what controllers and kubelets would write.
 func (l *checkedCluster) createObjects(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -49,7 +50,7 @@ func (l *checkedCluster) createObjects(t *testing.T) {
 	node.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
 	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.4.0"}
 	require.NoError(t, l.Status().Update(ctx, node))
-	// Every namespace that could have notebooks gets a NetworkPolicy against NFS.
+	// Namespace lab has the NetworkPolicy already. Namespace default can have notebooks too, so it gets the same.
 	policy := &networkingv1.NetworkPolicy{}
 	require.NoError(t, l.Get(ctx, client.ObjectKey{Namespace: "lab", Name: "no-way-to-the-share"}, policy))
 	require.NoError(t, l.Create(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: policy.Name},
@@ -78,7 +79,7 @@ func shareVolume(name, path, namespace string) *corev1.PersistentVolume {
 	}
 }
 
-// issue creates a CA and a certificate that the CA has signed.
+// issueCertificate creates a CA, and a certificate and a key that the CA has signed.
 func issue(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -13,8 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// testByService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service
-// has no server here, so the check that calls the webhook reports that.
+// checkByService tests check with webhooks that the API server calls by their Service, as shipped: with the right CA,
+// without a CA, with another CA, and with a certificate that expires soon. No server runs behind the Service, so the dry
+// run of check fails.
 func testByService(t *testing.T, l *checkedCluster) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)
@@ -46,7 +47,7 @@ func testByService(t *testing.T, l *checkedCluster) {
 	}, wait, wait/100)
 }
 
-// shipWebhooks installs the webhook configurations as shipped, with a CA.
+// shipWebhooks installs the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration, with a CA bundle.
 func (l *checkedCluster) shipWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))

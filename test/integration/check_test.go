@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// bg is the context of cleanups. The context of a test has ended when its cleanups run.
+// bg is the context of cleanups, because the context of a test has ended when its cleanups run.
 var bg = context.Background()
 
 // A checkedCluster is a cluster with a complete installation, and a client with which check reads it.
@@ -33,21 +33,21 @@ type checkedCluster struct {
 	ca       []byte
 }
 
-// TestCheck tests the check command on one API server: first with a correct installation, then with one fault after the other.
-// There is no kubelet and no controller manager, so the test creates their objects.
+// TestCheck tests the check command on one API server: first with a correct installation, then with one change after the
+// other. There is no kubelet and no controller manager, so the test creates their objects.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startLooked(t)
-	t.Run("a cluster as it should be", func(t *testing.T) { assertAllOK(t, l) })
+	t.Run("a correct installation", func(t *testing.T) { assertAllOK(t, l) })
 	for name, of := range checked {
 		t.Run(name, func(t *testing.T) {
 			of.change(t, l)
 			l.assertFinding(t, of.check, of.status, of.says)
 		})
 	}
-	t.Run("what the API server fills in", func(t *testing.T) { checkFilledIn(t, l) })
+	t.Run("defaults of the API server", func(t *testing.T) { checkFilledIn(t, l) })
 	t.Run("the command and its exit status", func(t *testing.T) { checkCommand(t, l) })
-	t.Run("who may be whom", func(t *testing.T) { checkAccess(t, l) })
+	t.Run("check access", func(t *testing.T) { checkAccess(t, l) })
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
 	t.Run("with the rights of the example", func(t *testing.T) { checkWithRights(t, l) })
 	t.Run("a webhook that is down", func(t *testing.T) { checkDown(t, l) })
@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 
 func startLooked(t *testing.T) *checkedCluster {
 	t.Helper()
-	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // The shipped timeout, with which check compares.
+	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // check compares this timeout with the shipped one.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
 	require.NoError(t, err)
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
@@ -74,7 +74,8 @@ func startLooked(t *testing.T) *checkedCluster {
 	return l
 }
 
-// calledByAddress replaces the Service of the webhooks in a manifest by the URL at which this API server calls them.
+// calledByAddress returns a manifest in which the webhooks have the URL at which this API server calls them, in place of
+// their Service.
 func (l *checkedCluster) calledByAddress(manifest string) string {
 	service := regexp.MustCompile(`service:\s+name: jupyter-user-webhook\s+namespace: jupyter-user-system\s+path: (\S+)\s+port: 443`)
 	return service.ReplaceAllString(manifest, fmt.Sprintf("url: https://0.0.0.0:%d/$1", l.Webhook.Port))
@@ -115,8 +116,8 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
 }
 
-// assertAllOK: every check is OK, except the check of the certificate. The check of the certificate fails because the API server
-// calls the webhook by a URL. testByService tests it with a Service.
+// assertAllOK asserts that every finding is OK, except those of the check certificate: it fails because the API server
+// calls the webhook by a URL. checkByService tests it with a Service.
 func assertAllOK(t *testing.T, l *checkedCluster) {
 	findings := l.findings(t)
 	for _, f := range findings {
@@ -160,7 +161,7 @@ func createUntilEnd(objects ...client.Object) func(*testing.T, *checkedCluster) 
 	}
 }
 
-// remove deletes an object. It removes the finalizers first, which controllers would do.
+// remove deletes an object. It removes the finalizers first, as controllers would do.
 func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	t.Helper()
 	require.NoError(t, l.Patch(bg, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`))))
@@ -178,8 +179,8 @@ func checkDown(t *testing.T, l *checkedCluster) {
 	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
-// checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and
-// reports any other value.
+// checkFilledIn tests a manifest that lacks fields with a default. check accepts the API server's default in these fields,
+// and reports any other value.
 func checkFilledIn(t *testing.T, l *checkedCluster) {
 	before := l.manifest
 	defer func() { l.manifest = before }()

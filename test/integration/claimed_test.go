@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestClaimedInCEL tests the policies with the table of package webhook/user. The policy access denies exactly the claimed Pods,
-// because the requester may not use any home.
+// TestClaimedInCEL tests which Pods the policies treat as claimed (as a user's notebook), with the table of package
+// webhook/user. The requester may use no home, so the policy access denies exactly the claimed Pods.
 func TestClaimedInCEL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")
@@ -43,9 +43,9 @@ func TestClaimedInCEL(t *testing.T) {
 	}
 }
 
-// TestTheWebhooksAskForTheSamePods tests that the match conditions of the webhooks have the same expression as the policy
+// TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks have the same expression as the policy
 // access.
-func TestTheWebhooksAskForTheSamePods(t *testing.T) {
+func TestMatchConditionsOfWebhooks(t *testing.T) {
 	predicate := strings.Join(strings.Fields(rules(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
 	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")
 	assert.Equal(t, 4, strings.Count(mutating, "expression: >- "+predicate+" namespaceSelector:"))
@@ -57,9 +57,9 @@ func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")
 }
 
-// TestNothingGoesThroughAMap tests that no expression iterates over labels or annotations. The cost in CEL is quadratic, and a
-// Pod may have any number of them.
-func TestNothingGoesThroughAMap(t *testing.T) {
+// TestExpressionsDoNotIterateOverMaps tests that no expression iterates over labels or annotations. The cost of such an
+// expression would be quadratic, and a Pod can have any number of labels and annotations.
+func TestExpressionsDoNotIterateOverMaps(t *testing.T) {
 	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
 		assert.NotRegexp(t, macro, shipped(t, file))
@@ -69,7 +69,7 @@ func TestNothingGoesThroughAMap(t *testing.T) {
 	}
 }
 
-// ourKeys adds the labels and annotations of a hub's Pod with a component.
+// addHubKeys adds the labels and the annotation of a hub's Pod with a component.
 func ourKeys(pod *corev1.Pod, component string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)

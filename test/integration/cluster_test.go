@@ -38,7 +38,8 @@ type cluster struct {
 	carol *controlplane.User
 	log   *journal.Journal
 	stop  func()
-	// files are opened once, because each reader needs an inotify instance, and a machine has few.
+	// files reads the serving certificate. It is opened once, because each reader needs an inotify instance, of which a
+	// machine has few.
 	files     *certs.Files
 	filesRead sync.Once
 }
@@ -53,7 +54,7 @@ func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, 
 	return nil, nil
 }
 
-// FindUncached is the same as Find, which caches nothing.
+// FindUncached is the same as Find, because a directory caches nothing.
 func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return d.Find(ctx, name)
 }
@@ -111,7 +112,8 @@ func (c *cluster) calledAddress() string {
 	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
 }
 
-// replica returns the handler of a replica with a configuration.
+// replica returns the handler of a replica with a configuration. The handler decides a Pod of a user in the directory with
+// discovery at admission, and all others with discovery at start.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
 	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
@@ -149,7 +151,7 @@ func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	return webhook.New(configured, nil)
 }
 
-// known reports whether the directory knows the user of a Pod.
+// known reports whether the directory has the user of a Pod.
 func known(pod []byte) bool {
 	var named struct {
 		Metadata struct{ Labels, Annotations map[string]string }
@@ -279,5 +281,5 @@ func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	return found
 }
 
-// wait is how long a test waits for a condition.
+// wait is the longest time that a test waits for a condition.
 const wait = machine.Patience

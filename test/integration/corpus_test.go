@@ -13,9 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestPoliciesTakeWhatTheWebhookMakes creates all golden Pods as the webhook admits them. With the policies for the configuration
-// of each, no policy denies them.
-func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
+// TestPoliciesAdmitGoldenPods creates each golden Pod that the webhook admits, as the webhook changes it, under the
+// policies for its configuration. No policy denies it.
+func TestPoliciesAdmitGoldenPods(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	cases, err := golden.Cases()

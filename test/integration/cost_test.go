@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// atTheLimits returns values in which each list is as long as the chart allows.
+// longestValues returns chart values with lists of the greatest length that the chart allows.
 func atTheLimits() string {
 	list := func(count int, word string) string {
 		words := make([]string, count)
@@ -37,9 +37,9 @@ func atTheLimits() string {
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided tests the cost of the policies. The API server limits the cost of a CEL expression, and denies a
+// TestCostOfLargePods tests the cost of the policies. The API server limits the cost of a CEL expression, and denies a
 // request that exceeds this limit. With the longest lists in the values and in a Pod, no expression exceeds the limit.
-func TestLargePodsAreDecided(t *testing.T) {
+func TestCostOfLargePods(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
 	for _, user := range []string{"alice", "qiang.guo03"} {
@@ -99,9 +99,9 @@ func fillPod(pod *corev1.Pod) {
 	}
 }
 
-// TestAnybodysPodIsCheap tests that the cost of the policies and match conditions for a Pod that is no notebook does not grow
-// with the Pod's lists and maps. CPU=1 prints a table for all of them.
-func TestAnybodysPodIsCheap(t *testing.T) {
+// TestCostOfLongLists tests that the policies and match conditions add less than 3 s of processor time to the creation of a
+// Pod with a very long list or map. Without CPU=1, the test tries only annotations and volumes.
+func TestCostOfLongLists(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})
 	grown := growing()
@@ -171,7 +171,7 @@ func growing() map[string]func(*corev1.Pod, int) {
 	}
 }
 
-// costs returns the API server's processor time for a dry run of each Pod. The Pod may be denied.
+// costs returns the API server's processor time for a dry run of each Pod. The API server may also deny the Pod.
 func (g *guarded) costs(t *testing.T, grown map[string]func(*corev1.Pod, int), sizes []int) map[string]time.Duration {
 	t.Helper()
 	found := map[string]time.Duration{}

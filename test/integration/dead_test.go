@@ -13,9 +13,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestDeadWebhookStopsNobody stops the webhook. Pods of every namespace, also of kube-system and of the webhook's own, can still
-// be created, bound to a node, run and deleted. A notebook is denied in time.
-func TestDeadWebhookStopsNobody(t *testing.T) {
+// TestOtherPodsWhileWebhookDown stops the webhook. Pods that are no notebooks can still be created, bound to a node,
+// updated and deleted in each namespace that has a ServiceAccount, also in kube-system and in the webhook's own namespace.
+// A notebook is denied within 3 s.
+func TestOtherPodsWhileWebhookDown(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	admin, err := kubernetes.NewForConfig(c.Admin.Config)
@@ -53,11 +54,12 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 			"--annotations=hub.jupyter.org/username=alice", "--annotations=jupyter-user.io/inject=false")
 		assert.Zero(t, made.ExitCode, made.Stderr)
 	}
-	// Running notebooks can still change and end, because the webhook is not called for them.
+	// A notebook that was created before can still be bound, updated and deleted, because the API server calls the webhook
+	// only for creations.
 	sendUpdates(t, admin, "lab", "before")
 }
 
-// runToEnd creates a Pod, binds it, and runs it to its end.
+// createAndDelete creates a Pod and sends all requests of its life (sendUpdates).
 func runToEnd(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
@@ -73,7 +75,8 @@ func runToEnd(t *testing.T, admin kubernetes.Interface, namespace string) {
 	sendUpdates(t, admin, namespace, "anything")
 }
 
-// sendUpdates sends the requests of the scheduler, of the kubelet and of the owner of a Pod.
+// sendUpdates binds a Pod, updates its status and labels, and deletes it, like the scheduler, the kubelet and the Pod's
+// owner.
 func sendUpdates(t *testing.T, admin kubernetes.Interface, namespace, name string) {
 	t.Helper()
 	pods := admin.CoreV1().Pods(namespace)

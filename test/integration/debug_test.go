@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDebuggingAsTheDenialSays tests that a denied kubectl debug prints a profile and a file. With exactly these, kubectl debug
-// is admitted.
-func TestDebuggingAsTheDenialSays(t *testing.T) {
+// TestKubectlDebugAsDenialDescribes tests that the denial of a kubectl debug names a profile and the content of a file.
+// With exactly these, kubectl debug is admitted.
+func TestKubectlDebugAsDenialDescribes(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "debug", "baseline")

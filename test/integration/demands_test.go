@@ -12,12 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A demand is the expected message of a site's own policy (testdata/demands.yaml) about a notebook, or an empty string if the
-// policy admits it.
+// A demand has the expected message of a site's own policy (testdata/demands.yaml) about a notebook of each discovery. The
+// message is empty if the policy admits the notebook.
 type demand struct{ atAdmission, atStart string }
 
-// demands has the policies of testdata/demands.yaml. The injected fields meet all of them, except policies that discovery at
-// start cannot meet, and policies that depend on the image.
+// demands has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at start
+// cannot meet, and policies that depend on the image.
 var demands = map[string]demand{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
@@ -39,8 +39,9 @@ var demands = map[string]demand{
 	},
 }
 
-// TestDemandsOfOthers creates notebooks under ValidatingAdmissionPolicies as sites have them, each in its own namespace.
-func TestDemandsOfOthers(t *testing.T) {
+// TestPoliciesOfSites creates notebooks under ValidatingAdmissionPolicies as sites have them, each policy in its own
+// namespace.
+func TestPoliciesOfSites(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
 	policies, err := os.ReadFile("testdata/demands.yaml")
@@ -67,10 +68,10 @@ func TestDemandsOfOthers(t *testing.T) {
 			})
 		})
 	}
-	t.Run("a read-only root that the pod says", func(t *testing.T) { readOnlyRoot(t, e) })
+	t.Run("a read-only root that the pod sets", func(t *testing.T) { readOnlyRoot(t, e) })
 }
 
-// asDemanded adds the fields with which a Pod would meet the policies without the webhook.
+// asDemanded sets the labels and the image that the policies require from the author of a Pod.
 func asDemanded(pod *corev1.Pod) {
 	for key, value := range map[string]string{"team": "a", "example.com/cost-centre": "1", "app.kubernetes.io/name": "notebook"} {
 		pod.Labels[key] = value
@@ -88,15 +89,16 @@ func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod)
 	assertDeniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
 }
 
-// foreignRegistry: an admin who limits registries by a policy must also configure the webhook's image.
+// foreignRegistry tests that a policy that limits registries denies notebooks while the webhook's own image comes from
+// another registry.
 func foreignRegistry(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertDemand(t, e, "one-registry", "images come from registry.example", labelledPod(user, asDemanded))
 	})
 }
 
-// readOnlyRoot: if a Pod sets a read-only root file system, the webhook keeps that. It does not set one itself, because only the
-// author of a Pod knows whether the image works with it.
+// readOnlyRoot tests that the webhook keeps a read-only root file system if the Pod sets it. The webhook does not set it,
+// because only the author of a Pod knows whether the image works with it.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.assertAdmitted(t, e.try(t, "read-only-root", labelledPod(user, asDemanded, func(pod *corev1.Pod) {

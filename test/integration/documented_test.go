@@ -16,9 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestMessagesOfThePage tests that deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the
-// page includes.
-func TestMessagesOfThePage(t *testing.T) {
+// TestDenialsOfThePage tests that two files that deploy/docs/denials.md includes show what kubectl prints. UPDATE_GOLDEN=1
+// writes the files.
+func TestDenialsOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "lab", "baseline")
@@ -40,7 +40,7 @@ func TestMessagesOfThePage(t *testing.T) {
 	}
 }
 
-// mayCreatePods returns a user who may create Pods in a namespace, with further rights.
+// createUser returns a new user who may create Pods in a namespace and has further rights.
 func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
 	t.Helper()
 	user, err := c.User(name)
@@ -49,9 +49,9 @@ func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...r
 	return user
 }
 
-// TestWhatAUserNeedsToRunKubectl tests that with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can
-// run the commands of deploy/docs/pods.md, and nothing more.
-func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
+// TestRightsOfKubectlUser tests that with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run
+// the commands of deploy/docs/pods.md, and lacks some further rights, such as the right to exec.
+func TestRightsOfKubectlUser(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "lab", "baseline")
@@ -74,10 +74,10 @@ func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	}
 }
 
-// TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other
-// tests have the other lines: TestDeadWebhookStopsNobody, TestLaterWebhookThatChangesOurFields and
-// TestTheNetKnowsNoNameButAUsers.
-func TestWhatIsMissing(t *testing.T) {
+// TestMissingWebhookConfigurations tests the table "When something is missing" of the threat model, for missing webhook
+// configurations. Other tests have the other lines: TestOtherPodsWhileWebhookDown, TestVerifierDeniesLaterChanges and
+// TestNetDeniesInvalidNames.
+func TestMissingWebhookConfigurations(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "lab", "baseline")

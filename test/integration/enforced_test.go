@@ -19,7 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// An enforced cluster has namespaces that enforce rules on Pods. The webhook's configuration can be exchanged.
+// An enforced cluster is for namespaces that enforce rules on Pods. A test can change the webhook's configuration
+// (configure).
 type enforced struct {
 	*cluster
 	admin, asCarol kubernetes.Interface
@@ -69,7 +70,7 @@ func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, string(values))
 }
 
-// createEnforcing creates a namespace with these labels. There carol may create Pods and use two homes.
+// createEnforcing creates a namespace with these labels, in which carol may create Pods and use two homes.
 func (e *enforced) createEnforcing(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	require.NoError(t, e.Namespace(t.Context(), name, labels))
@@ -90,7 +91,7 @@ func (e *enforced) try(t *testing.T, namespace string, pod *corev1.Pod) outcome 
 	return e.submit(t, namespace, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// createStored creates a Pod as carol. It is stored.
+// createStored creates a Pod as carol, not in a dry run.
 func (e *enforced) createStored(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{})
@@ -125,7 +126,7 @@ func (e *enforced) assertAdmitted(t *testing.T, o outcome) *corev1.Pod {
 	return e.assertAdmittedWithWarnings(t, o)
 }
 
-// assertAdmittedWithWarnings is like admitted, but allows warnings.
+// assertAdmittedWithWarnings is like assertAdmitted, but allows warnings.
 func (e *enforced) assertAdmittedWithWarnings(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	require.NoError(t, o.err)
@@ -151,7 +152,6 @@ func assertDeniedWith(t *testing.T, o outcome, words ...string) {
 	}
 }
 
-// reason returns the reason in the API server's error.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
 // labelledPod returns a Pod with the label of a user, with changes.
@@ -183,7 +183,7 @@ func withEachDiscovery(t *testing.T, test func(t *testing.T, user string)) {
 	}
 }
 
-// podSecurityLabels returns the Pod Security labels of a namespace. The text has them without their common prefix.
+// podSecurityLabels returns the Pod Security labels of a namespace from a text such as "enforce=baseline warn=restricted".
 func podSecurityLabels(text string) map[string]string {
 	labels := map[string]string{}
 	for _, pair := range strings.Fields(text) {

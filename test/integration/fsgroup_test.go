@@ -9,9 +9,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAttacksByFSGroup tests that with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The verifier
-// denies any other fsGroup, because the kubelet adds the group to every process of the Pod. alice is 5001:6001:7001. qiang.guo03
-// has discovery at start.
+// TestAttacksByFSGroup tests that with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The
+// verifier denies any other fsGroup, because the kubelet adds the group to every process of the Pod. alice has UID 5001,
+// GID 6001 and the group 7001. The identity of qiang.guo03 is not known, because his discovery is at start.
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
@@ -23,10 +23,10 @@ func TestAttacksByFSGroup(t *testing.T) {
 	}{
 		"the user's GID":                {"alice", 6001, ""},
 		"a group of the user's":         {"alice", 7001, ""},
-		"another's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
+		"another user's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
 		"root's group":                  {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
 		"a group under the floor":       {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
-		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
+		"a group, with discovery at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := injectedBy(t, g.serves, of.user)

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// onFurtherClaims has two further claims: notebooks mount the whole of one, and a directory of the other.
+// furtherClaimsValues has chart values with two further claims: notebooks mount the whole of one, and a directory of the
+// other.
 const onFurtherClaims = `{share: {volumeNames: [hpc-pv, 'hpc-pv-*'], directoryVolumeNames: {hpc-scratch: ['scratch-pv-*', one-pv]}},
 	config: {share: {directories: [
 		{claimName: hpc-scratch, mountPath: /scratch, access: ReadWrite},
@@ -36,9 +37,9 @@ func ofClaim(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
-// TestAttacksOnFurtherClaimsOfNotebooks tests that the verifier compares the mounts of further claims with the plan. The policy
-// net denies mounts of other directories than the configuration lists for the claim.
-func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
+// TestAttacksOnMountsOfFurtherClaims tests that the verifier compares the mounts of further claims with the plan. The
+// policy net denies mounts of other directories than the configuration lists for the claim.
+func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
 	verified.reconfigure(t, withFurtherClaims)
@@ -63,13 +64,13 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 		ofNet  bool
 	}{
 		"the whole of a claim of which a directory is listed": {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
-		"another directory of it":                             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "chemistry" }), true},
-		"the home's path on it":                               {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "home/alice" }), true},
+		"another directory of the claim":                             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "chemistry" }), true},
+		"the home's path on the claim":                               {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "home/alice" }), true},
 		"a directory by an expression": {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) {
 			m.SubPath, m.SubPathExpr = "", "physics"
 		}), true},
 		"a directory of the claim that is listed whole": {"alice", mount("hpc-scratch", func(m *corev1.VolumeMount) { m.SubPath = "bob" }), true},
-		"what is listed of a claim, of the share":       {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.Name = "hpc-shared-volume" }), true},
+		"a directory of the claim, on the share":       {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.Name = "hpc-shared-volume" }), true},
 		"a read-only directory to write to":             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
 		"the claim under another name": {"alice", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-projects")})
@@ -78,7 +79,7 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-projects")})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/mine"})
 		}, true},
-		"a sidecar with it": {"alice", func(pod *corev1.Pod) {
+		"a sidecar with the claim": {"alice", func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 				SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5001)), RunAsGroup: new(int64(6001)), AllowPrivilegeEscalation: new(false)},
 				VolumeMounts:    []corev1.VolumeMount{{Name: "hpc-projects", MountPath: "/p", SubPath: "physics"}}})
@@ -87,15 +88,15 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 				SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(1337)), AllowPrivilegeEscalation: new(false)}})
 		}, false},
-		"the init container sees it": {"alice", func(pod *corev1.Pod) {
+		"the init container mounts the claim": {"alice", func(pod *corev1.Pod) {
 			init := &pod.Spec.InitContainers[0]
 			init.VolumeMounts = append(init.VolumeMounts, corev1.VolumeMount{Name: "hpc-scratch", MountPath: "/var/run/secrets/x"})
 		}, true},
-		"a sidecar has it as a block device": {"alice", func(pod *corev1.Pod) {
+		"a sidecar has the claim as a block device": {"alice", func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 				VolumeDevices: []corev1.VolumeDevice{{Name: "hpc-scratch", DevicePath: "/dev/x"}}})
 		}, true},
-		"it is in a Pod whose container starts as root": {"qiang.guo03", func(pod *corev1.Pod) {
+		"the claim in a Pod with discovery at start": {"qiang.guo03", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-scratch")})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/scratch"})
 		}, false},
@@ -112,8 +113,7 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	}
 }
 
-// TestAttacksOnFurtherClaims tests that the policies guard each further claim like the share. Each has its own right, named by
-// the claim.
+// TestAttacksOnFurtherClaims tests that the policies guard each further claim like the share.
 func TestAttacksOnFurtherClaims(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
@@ -132,28 +132,28 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 		"another claim in a Pod that is no notebook": {"share/ShareMounted", byBob(ofClaim("hpc-projects"))},
 		"an ephemeral claim on its volume":           {"share/ShareRoad", byBob(ephemeral(onScratch))},
 		"an ephemeral copy":                          {"share/ShareRoad", byBob(ephemeral(copiesScratch))},
-		"an ephemeral claim of its name": {"share/ShareRoad", func(t *testing.T, g *guarded) error {
+		"an ephemeral claim that gets the claim's name": {"share/ShareRoad", func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.GenerateName, pod.Name = "", "hpc"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: ephemeral(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
 		}},
-		"the claim made":                     {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
-		"a claim of one's own on its PV":     {"claims/ShareClaim", newClaim(onScratch)},
-		"likewise on the other":              {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
+		"the claim created":                     {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
+		"a claim on the claim's volume":     {"claims/ShareClaim", newClaim(onScratch)},
+		"a claim on the claim's second volume":              {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
 		"a copy":                             {"claims/ShareClaim", newClaim(copiesScratch)},
 		"the claim deleted":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
 		"the claim given an owner":           {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
 		"a snapshot":                         {"snapshots/ShareSnapshot", snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
-		"another image in a Pod that has it": {"images/ImageAccess", imageOfScratch},
-		"a debugger in a Pod that has it":    {"debug/NoAccess", debugsScratch},
+		"another image in a Pod that has the claim": {"images/ImageAccess", imageOfScratch},
+		"kubectl debug of a Pod that has the claim":    {"debug/NoAccess", debugsScratch},
 	}
 	for name, a := range attacks {
 		t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 	}
 }
 
-// onScratchClaim is an attack on the claim hpc-scratch in the namespace called open.
+// onScratchClaim returns an attack on the claim hpc-scratch in namespace open.
 func onScratchClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
@@ -172,7 +172,7 @@ func deletes(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 	return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// withScratch creates a Pod as admin. It mounts the claim and is no notebook.
+// createScratchPod creates, as admin, a Pod that is no notebook and has the claim hpc-scratch as a volume.
 func withScratch(t *testing.T, g *guarded) *corev1.Pod {
 	t.Helper()
 	pod := plain()
@@ -199,9 +199,9 @@ func debugsScratch(t *testing.T, g *guarded) error {
 	return err
 }
 
-// TestEachClaimIsARightOfItsOwn tests that the right to one claim is no right to another. A volume that may reach any of them,
+// TestRightsToFurtherClaims tests that the right to one claim is no right to another. A volume that can reach any of them,
 // such as inline NFS, needs the rights to all.
-func TestEachClaimIsARightOfItsOwn(t *testing.T) {
+func TestRightsToFurtherClaims(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
 	g.allow(t, "open", "erin", withPods, mayUseShares("use", "hpc-scratch"))
@@ -227,16 +227,16 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	}{
 		"the claim, by its own right":              {"erin", with("plain", scratch), ""},
 		"the share, by the claim's right":          {"erin", with("plain", share), "hpc-shared-pvc"},
-		"both, by the claim's right":               {"erin", with("plain", scratch, share), "hpc-shared-pvc, hpc-scratch"},
+		"share and claim, by the claim's right":               {"erin", with("plain", scratch, share), "hpc-shared-pvc, hpc-scratch"},
 		"an inline volume, by the claim's right":   {"erin", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
 		"the share, by its own right":              {"frank", with("plain", share), ""},
 		"the claim, by the share's right":          {"frank", with("plain", scratch), "hpc-scratch"},
 		"an inline volume, by the share's right":   {"frank", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
-		"an inline volume, by all":                 {"grace", with("plain", nfs), ""},
+		"an inline volume, by the rights to all":                 {"grace", with("plain", nfs), ""},
 		"the claim, by the ServiceAccount's right": {"bob", with("backup", scratch), ""},
 		"the share, by the ServiceAccount's right": {"bob", with("backup", share), "hpc-shared-pvc"},
-		"both, each by another's right":            {"frank", with("backup", scratch, share), ""},
-		"the claim, by no right":                   {"bob", with("plain", scratch), "hpc-scratch"},
+		"share and claim, by rights of user and ServiceAccount":            {"frank", with("backup", scratch, share), ""},
+		"the claim, without a right":                   {"bob", with("plain", scratch), "hpc-scratch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := create(t.Context(), g.clientOf(t, c.who), "open", c.pod)
@@ -247,18 +247,18 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 			assert.ErrorContains(t, err, "ask the admin for the verb use on shares.jupyter-user.io named "+c.names)
 		})
 	}
-	t.Run("a claim of the further name on a volume of the share", func(t *testing.T) {
+	t.Run("the claim on a volume of the share", func(t *testing.T) {
 		made := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.Spec.VolumeName = "hpc-scratch", "hpc-pv-open" })
 		_, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assertDenied(t, err, "claims/ShareClaim")
 		assert.ErrorContains(t, err, "named hpc-shared-pvc")
 	})
-	t.Run("the same on a volume of its own", func(t *testing.T) {
+	t.Run("the claim on its own volume", func(t *testing.T) {
 		made := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.Spec.VolumeName = "hpc-scratch", "scratch-pv-open" })
 		_, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assert.NoError(t, err)
 	})
-	t.Run("the binder leads the further claim to the share", func(t *testing.T) {
+	t.Run("the controller binds the claim", func(t *testing.T) {
 		made, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(),
 			claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-scratch" }), metav1.CreateOptions{})
 		require.NoError(t, err)

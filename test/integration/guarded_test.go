@@ -30,20 +30,20 @@ func shippedPolicies(t *testing.T) []string {
 	return manifests
 }
 
-// A guarded cluster has the shipped policies and no webhook. Tests create Pods as the webhook makes them, and Pods of attackers
-// that look similar. So only the policies deny them.
+// A guarded cluster has policies and no mutating webhook. Tests create Pods as the webhook makes them, and similar Pods of
+// attackers. Only the policies deny them, and the verifier if startVerifiedWith has started the cluster.
 type guarded struct {
 	*controlplane.ControlPlane
-	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub
-	// may use every home in every namespace.
+	// In the namespaces lab, open, privileged and strict, carol may use the homes of alice and qiang.guo03, hub may use
+	// every home, and bob may use none. All three have withPods.
 	carol, bob, hub kubernetes.Interface
-	// verifier, serves and log are the verifier, its configuration and its log. Only startVerified sets them.
+	// verifier and configured are the verifier and its configuration. Only startVerifiedWith sets them.
 	verifier *verifier
 	serves   *config.Config
 	log      *journal.Journal
 }
 
-// withPods has the usual rights to Pods and claims of a user who is no admin.
+// withPods has the rights to Pods, their subresources and claims that the tests need.
 var withPods = rbacv1.PolicyRule{
 	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete", "deletecollection"},
 	Resources: []string{"pods", "pods/status", "pods/resize", "pods/ephemeralcontainers", "pods/binding", "bindings", "pods/exec",
@@ -55,7 +55,7 @@ func mayUse(homes ...string) rbacv1.PolicyRule {
 		Verbs: []string{"use"}}
 }
 
-// renderedPolicies returns the policies that the chart renders for values.
+// renderedPolicies returns the manifests of the policies that the chart renders for values, and of the namespace.
 func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifests []string) {
 	t.Helper()
 	packager, err := helm.New(ctx, t.Output(), t.TempDir())
@@ -168,7 +168,7 @@ func create(ctx context.Context, as kubernetes.Interface, namespace string, pod 
 	return err
 }
 
-// createStored creates a Pod in namespace lab. It is stored.
+// createStored creates a Pod in namespace lab, not in a dry run.
 func createStored(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})

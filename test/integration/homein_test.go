@@ -19,9 +19,10 @@ func addSidecarWithHome(pod *corev1.Pod) {
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 }
 
-// TestTheHomeInASidecar tests that with the shipped webhook and policies, a notebook with a sidecar that has the home is
-// admitted. A container that kubectl debug adds later does not get the home. With discovery at start, no sidecar does.
-func TestTheHomeInASidecar(t *testing.T) {
+// TestHomeInSidecar tests that with the shipped webhook and policies, a notebook with a sidecar that has the home is
+// admitted. A container that kubectl debug adds later does not get the home. With discovery at start, no sidecar gets the
+// home.
+func TestHomeInSidecar(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "lab", "baseline")
@@ -67,9 +68,9 @@ func TestTheHomeInASidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "a container other than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
-// TestTheNetLetsASidecarHaveTheHome tests that the policy net allows the home in a sidecar, and nothing else of the share. It
-// does not depend on the webhook.
-func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
+// TestNetAdmitsHomeInSidecar tests, without the webhook, that the policy net allows the home in a sidecar, and nothing else
+// of the share.
+func TestNetAdmitsHomeInSidecar(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})
 	made := injected(t, "alice", addSidecarWithHome)

@@ -14,10 +14,10 @@ import (
 // byInitial has the chart values for homes by initial.
 const byInitial = `{config: {share: {home: "people/{initial}/{user}"}}}`
 
-// homesByInitial sets the same in a configuration.
+// homesByInitial sets the pattern of byInitial in a configuration.
 func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
 
-// attacksOnHomesByInitial returns attacks that mount another directory than the home of alice, people/a/alice.
+// attacksOnHomesByInitial returns changes to the mounts of alice's notebook, whose home is people/a/alice.
 func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	notebook := func(subPath string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) { pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath }
@@ -41,15 +41,15 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 		"a home two directories further down":                      notebook("people/a/a/alice"),
 		"the init container sees all homes":                        init("/data/hpc/people", "people"),
 		"the init container sees other homes":                      init("/data/hpc/people/b", "people/b"),
-		"the init container sees other homes at the place of ours": init("/data/hpc/people/a", "people/b"),
+		"the init container sees other homes at the mount path of its own": init("/data/hpc/people/a", "people/b"),
 		"the init container sees the share's root":                 init("/data/hpc/people/a", ""),
 		"the init container sees its homes elsewhere":              init("/data/hpc/people/b", "people/a"),
 	}
 }
 
-// TestTheNetKnowsHomesByInitial tests that the policy net computes the home from the pattern and the user's name, and denies
-// mounts of other homes. It does not depend on the webhook.
-func TestTheNetKnowsHomesByInitial(t *testing.T) {
+// TestNetWithHomesByInitial tests, without the webhook, that the policy net computes the home from the pattern and the
+// user's name, and denies mounts of other homes.
+func TestNetWithHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
 	configured := config.Default()
@@ -68,8 +68,8 @@ func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	}
 }
 
-// TestTheVerifierKnowsHomesByInitial tests that the verifier denies the same attacks without policies.
-func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
+// TestVerifierWithHomesByInitial tests that the verifier denies the same attacks without policies.
+func TestVerifierWithHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
 	g.reconfigure(t, homesByInitial)
@@ -92,8 +92,8 @@ func withDirectories(c *config.Config) {
 	}
 }
 
-// TestAttacksOnDirectories tests that a notebook must mount the listed directories exactly as the configuration has them. The
-// verifier denies any difference. The policy net denies mounts of other directories.
+// TestAttacksOnDirectories tests that a notebook must mount the listed directories exactly as the configuration has them.
+// The verifier denies any difference. The policy net denies mounts of other directories of the share.
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -117,11 +117,11 @@ func TestAttacksOnDirectories(t *testing.T) {
 		ofNet  bool
 	}{
 		"a read-only directory to write to": {mount(func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
-		"a directory at another place":      {mount(func(m *corev1.VolumeMount) { m.MountPath = "/mnt/datasets" }), false},
-		"a directory of the directory":      {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/secret" }), true},
+		"a directory at another mount path": {mount(func(m *corev1.VolumeMount) { m.MountPath = "/mnt/datasets" }), false},
+		"a subdirectory":                    {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/secret" }), true},
 		"a directory that is not listed":    {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets2" }), true},
 		"the directories' parent":           {mount(func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
-		"a directory by way of another":     {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/../home/bob" }), false},
+		"a subPath with two dots":          {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/../home/bob" }), false},
 		"a directory by an expression": {mount(func(m *corev1.VolumeMount) {
 			m.SubPath, m.SubPathExpr = "", "datasets"
 		}), true},
@@ -142,7 +142,7 @@ func TestAttacksOnDirectories(t *testing.T) {
 			a.change(pod)
 			err := create(t.Context(), verified.carol, "lab", pod.DeepCopy())
 			require.Error(t, err, "the Pod was admitted")
-			if name != "a directory by way of another" { // The API server itself denies this one.
+			if name != "a subPath with two dots" { // The API server itself denies this Pod.
 				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
 			}
 			if a.ofNet {
@@ -152,13 +152,15 @@ func TestAttacksOnDirectories(t *testing.T) {
 	}
 }
 
-// byField has the chart values for homes of the directory service. homesByField sets the same in a configuration.
+// byField has the chart values for homes of the directory service below the prefix /hpc. homesByField sets the prefix in a
+// configuration.
 const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
-// attacksOnHomesByField returns attacks with notebooks of alice that mount another directory than her home, /hpc/home/a/alice.
-// The policy net accepts the annotation with the home only if it is below the prefix and ends with the user's name.
+// attacksOnHomesByField returns changes to alice's notebook, whose home is /hpc/home/a/alice: to the annotation with the
+// home, and to the mounts. The policy net accepts the annotation only if it is below the prefix and ends with the user's
+// name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
@@ -178,7 +180,7 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 		"a directory in the home":                 moved("/hpc/home/a/alice", "home/a/alice/x", "home/a"),
 		"another prefix":                          moved("/other/home/a/alice", "home/a/alice", "home/a"),
 		"a longer prefix":                         moved("/hpc2/home/a/alice", "home/a/alice", "home/a"),
-		"a name that ends likewise":               moved("/hpc/home/malice", "home/malice", "home"),
+		"a name with the same ending":               moved("/hpc/home/malice", "home/malice", "home"),
 		"a home in the share's root":              moved("/hpc/alice", "alice", ""),
 		"a home in the root by two slashes":       moved("/hpc//alice", "alice", ""),
 		"the share's root":                        moved("/hpc", "", ""),
@@ -190,9 +192,9 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesOfTheDirectoryService tests that the policy net and the verifier deny mounts of other directories. The
-// verifier also reads the home from the directory service, and denies with 503 if it has changed.
-func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
+// TestAttacksOnHomesByField tests that the policy net and the verifier deny each of these attacks. The verifier also reads
+// the home from the directory service, and denies with 503 if it has changed.
+func TestAttacksOnHomesByField(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
 	verified := startVerified(t)
@@ -219,7 +221,8 @@ func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	assert.ErrorContains(t, err, "try again")
 }
 
-// ofUsers has the chart values for directories of users. directoriesOfUsers sets the same in a configuration.
+// ofUsers has the chart values for directories whose subPath contains the user's name. directoriesOfUsers sets the same in
+// a configuration.
 const ofUsers = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
 
@@ -230,8 +233,8 @@ func directoriesOfUsers(c *config.Config) {
 	}
 }
 
-// attacksOnDirectoriesOfUsers returns attacks with notebooks of alice that mount the directory of another user, or a directory
-// above hers.
+// attacksOnDirectoriesOfUsers returns changes to the mounts of alice's own directories, in the notebook container or the
+// init container.
 func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	change := func(c *corev1.Container, is string, to func(*corev1.VolumeMount)) {
 		for i := range c.VolumeMounts {
@@ -252,7 +255,7 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 		"another user's directory":                  notebook("scratch/alice", "scratch/bob"),
 		"the directories of all users":              notebook("scratch/alice", "scratch"),
 		"the pattern itself":                        notebook("scratch/alice", "scratch/{user}"),
-		"a directory in one's own":                  notebook("scratch/alice", "scratch/alice/x"),
+		"a subdirectory":                  notebook("scratch/alice", "scratch/alice/x"),
 		"another user's directory of a claim":       notebook("u/a/alice", "u/b/bob"),
 		"the directories of an initial of a claim":  notebook("u/a/alice", "u/a"),
 		"the share's directory of a claim":          notebook("u/a/alice", "scratch/alice"),
@@ -262,21 +265,20 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 		"the init container sees another initial":   init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "u/b" }),
 		"the init container sees the whole claim":   init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "" }),
 		"the init container sees more of the claim": init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "u" }),
-		"the init container sees it elsewhere": init("scratch", func(m *corev1.VolumeMount) {
+		"the init container sees the directory at another mount path": init("scratch", func(m *corev1.VolumeMount) {
 			m.MountPath = "/directories/hpc-archive/scratch"
 		}),
-		"the init container writes to it": init("scratch", func(m *corev1.VolumeMount) { m.ReadOnly = false }),
-		"the init container sees the claim's in the share's place": init("scratch", func(m *corev1.VolumeMount) {
+		"the init container writes to the directory": init("scratch", func(m *corev1.VolumeMount) { m.ReadOnly = false }),
+		"the init container sees the directory of another claim": init("scratch", func(m *corev1.VolumeMount) {
 			m.Name = "hpc-archive"
 		}),
-		"the init container sees it by an expression": init("scratch", func(m *corev1.VolumeMount) {
+		"the init container sees the directory by an expression": init("scratch", func(m *corev1.VolumeMount) {
 			m.SubPath, m.SubPathExpr = "", "scratch"
 		}),
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier deny mounts of another user's directory and of the
-// directories above.
+// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier deny each of these attacks.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})

@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestRunningNotebooksWhenHomesMove changes share.home to another pattern, in the policies and in the webhook. A notebook that
-// runs with a home of the old pattern can still be labelled, get and lose a finalizer, get a status, be debugged and be deleted.
-// A new notebook with the old pattern is denied.
-func TestRunningNotebooksWhenHomesMove(t *testing.T) {
+// TestNotebooksAfterChangeOfHomePattern changes share.home to another pattern, in the policies and in the webhook. A
+// notebook that was created with the old pattern can still be changed, debugged and deleted. A new notebook with the old
+// pattern is denied.
+func TestNotebooksAfterChangeOfHomePattern(t *testing.T) {
 	t.Parallel()
 	g := startVerifiedBeside(t, shippedPolicies(t)...)
 	running := createStored(t, g.carol, injected(t, "alice"))
@@ -29,8 +29,8 @@ func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 		"a label":                      `{"metadata": {"labels": {"team": "physics"}}}`,
 		"an annotation":                `{"metadata": {"annotations": {"example.com/seen": "yes"}}}`,
 		"a finalizer":                  `{"metadata": {"finalizers": ["example.com/wait"]}}`,
-		"the finalizer taken off":      `{"metadata": {"finalizers": null}}`,
-		"the notebook's image by hers": `{"spec": {"containers": [{"name": "nb", "image": "quay.io/jupyter/scipy-notebook"}]}}`,
+		"the finalizer removed":      `{"metadata": {"finalizers": null}}`,
+		"the notebook's image": `{"spec": {"containers": [{"name": "nb", "image": "quay.io/jupyter/scipy-notebook"}]}}`,
 	} {
 		_, err := pods.Patch(t.Context(), running.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 		assert.NoError(t, err, name)

@@ -35,7 +35,8 @@ const (
 	// than 64.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
-	// hubPatience is how long KubeSpawner waits for a response of the API server, by default. Then it tries again.
+	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the
+	// request again.
 	hubPatience = 3 * time.Second
 	// kwokNode is the node of the Pods. kwokNetwork begins their addresses, which are loopback addresses of this machine.
 	kwokNode    = "kwok"
@@ -45,12 +46,12 @@ const (
 // hubTrouble matches lines of the hub's log about a retry, about a Pod that exists already (409), or about an error.
 var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET|POST|PUT)|\(409\)|Traceback|[Tt]imed out).*$|^\[E .*$`)
 
-// TestAHundredUsersOfAHubWithinAMinute runs the real hub with KubeSpawner against a real API server with the webhook and the
-// policies. KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user
-// server. The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The
-// test reads the times of the responses from the API server's metrics, because the hub's own times include its waiting for a
+// TestHubWithHundredUsers runs the real hub with KubeSpawner against a real API server with the webhook and the policies.
+// KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server.
+// The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The test
+// reads the times of the responses from the API server's metrics, because the hub's own times include its waiting for a
 // processor.
-func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
+func TestHubWithHundredUsers(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")
 	}
@@ -77,7 +78,7 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	c.assertHubPods(t, servers)
 }
 
-// logAllIn logs in all users, and waits until the hub reports that their servers run.
+// logAllIn logs in all users, starts their servers, and waits until the hub reports that the servers run.
 func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -105,8 +106,8 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods asserts that each user has exactly one Pod, that this Pod runs as the user, and that its address got the requests
-// for the user's server.
+// assertHubPods asserts that there are as many Pods as users, that each Pod was injected for its hub user, and that its
+// address got the requests for the user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)
@@ -122,7 +123,7 @@ func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	}
 }
 
-// startHub starts a hub as deploy/docs/jupyterhub.md describes.
+// startHub starts a hub with KubeSpawner in namespace jhub. Its ServiceAccount may use every home there.
 func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	t.Helper()
 	programs, err := hub.Build(t.Context(), os.Stderr, hub.KubeSpawner7)
@@ -163,7 +164,7 @@ func (c *cluster) startKwok(t *testing.T) {
 	require.NoError(t, kwok.Start())
 	t.Cleanup(func() {
 		cancel()
-		_ = kwok.Wait() // The error says that it was killed.
+		_ = kwok.Wait() // The error is that cancel has killed KWOK.
 	})
 }
 

@@ -48,10 +48,11 @@ memberUid: alice
 
 `
 
-// TestAUserOfADirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real slapd. A
-// user's notebook runs with the UID, GID and groups of the directory, in a namespace that enforces restricted. A hub's name is
-// found by the attribute mail, and the requester needs access to the Unix name.
-func TestAUserOfADirectoryService(t *testing.T) {
+// TestUserOfDirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real
+// slapd. A user's notebook gets the UID, GID and groups of the directory, in a namespace that enforces restricted. The
+// webhook finds the Unix name for a hub's user name by the attribute mail, and the requester needs access to the home of
+// the Unix name.
+func TestUserOfDirectoryService(t *testing.T) {
 	t.Parallel()
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: directoryOfAlice, Database: "access to * by * read"})
 	c := startUnserved(t, controlplane.Options{})
@@ -90,8 +91,8 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
-// asTheChartRenders returns the configuration that the chart renders for the values of the page, but with the server and the file
-// paths of the test.
+// chartConfiguration returns the configuration that the chart renders for the values of directory-services.md, but with the
+// server and the file paths of the test.
 func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())

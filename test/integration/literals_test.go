@@ -15,15 +15,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// odd is a value with characters that are special in YAML, CEL and templates. odder also has spaces and all kinds of line breaks,
-// which only some values may have.
+// odd is a value with characters that are special in YAML, CEL and templates. odder also has spaces and several kinds of
+// line breaks, which only some values may have.
 const (
 	odd   = `'"\$x\n%{{.}}#:é☃🪐`
 	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
 )
 
-// TestValuesAreLiterals renders the policies from the values odd and odder. For each chart value that can decide about a request,
-// it tests that the policy uses exactly this value.
+// TestValuesAreLiterals renders the policies from the values odd and odder, and tests for several chart values that the
+// policies compare a request with exactly this text.
 func TestValuesAreLiterals(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{
@@ -75,7 +75,7 @@ func nfs(server string) *corev1.Pod {
 	return pod
 }
 
-// notebookAt returns a notebook without mounts. If image is not empty, its init container has this image.
+// bareNotebook returns a notebook without mounts and volumes. It has an init container only if image is not empty.
 func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, user)
@@ -99,8 +99,8 @@ func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 	return client
 }
 
-// TestTheHomesAreALiteral tests that the policies use share.home literally, with any characters.
-func TestTheHomesAreALiteral(t *testing.T) {
+// TestHomePatternIsLiteral tests that the policy net compares share.home and the subPath of a directory as literal texts.
+func TestHomePatternIsLiteral(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",
 		"directories": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a", "access": "ReadOnly"}}}}}

@@ -32,9 +32,9 @@ func shipped(t *testing.T, file string) string {
 	return text
 }
 
-// TestConfigMapIsAConfiguration tests that the webhook can read the installed configuration. The configuration and the
-// Deployment have the same image.
-func TestConfigMapIsAConfiguration(t *testing.T) {
+// TestInstalledConfiguration tests that the webhook can read the configuration in deploy/install.yaml, and that the
+// configuration and the Deployment have the same image.
+func TestInstalledConfiguration(t *testing.T) {
 	configMap := &corev1.ConfigMap{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configMap))
 	c, err := config.Parse([]byte(configMap.Data["config.yaml"]))
@@ -43,8 +43,8 @@ func TestConfigMapIsAConfiguration(t *testing.T) {
 	assert.Contains(t, deployment, "image: "+c.Init.Image+"\n")
 }
 
-// TestWebhookEntriesAreDisjoint tests that the four webhooks differ only in their selectors and paths, and no Pod matches two of
-// them.
+// TestWebhookEntriesAreDisjoint tests that the four webhooks of the shipped MutatingWebhookConfiguration have the same
+// settings, and that no Pod matches two of them.
 func TestWebhookEntriesAreDisjoint(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))

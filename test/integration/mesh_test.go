@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestCalledBeforeMeshes tests that the name of our webhook configuration comes before the default names of the configurations of
-// meshes and injectors. API servers call webhooks in the order of these names.
-func TestCalledBeforeMeshes(t *testing.T) {
+// TestWebhookSortsBeforeMeshes tests that the name of our MutatingWebhookConfiguration sorts before the default names of
+// those of meshes, injectors and policy engines. API servers call webhooks in the order of these names.
+func TestWebhookSortsBeforeMeshes(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
 	for _, other := range []string{"istio-sidecar-injector", "istio-revision-tag-default", "linkerd-proxy-injector-webhook-config",
@@ -31,9 +31,9 @@ func TestCalledBeforeMeshes(t *testing.T) {
 	}
 }
 
-// TestMeshesAndEngines tests that the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine
-// adds after ours are kept.
-func TestMeshesAndEngines(t *testing.T) {
+// TestMeshesAndPolicyEngines tests that the webhook of a mesh can rewrite the probes that ours has added. Fields that a
+// policy engine adds after ours are kept.
+func TestMeshesAndPolicyEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
 	e.createEnforcing(t, "mesh", podSecurityLabels("enforce=baseline"))
@@ -51,8 +51,8 @@ func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }
 
-// rewrittenByIstio: Istio redirects our HTTP probes to its agent, which the kubelet reaches without mTLS. The agent then sends
-// our probes to Jupyter.
+// rewrittenByIstio tests a Pod that Istio's injector changes after our webhook: it redirects our HTTP probes to Istio's
+// agent, which the kubelet reaches without mTLS. The agent knows the original probes, and sends them to Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("true"))))
 	assertOurs(t, pod, user)
@@ -79,7 +79,8 @@ func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
 }
 
-// changedByAnEngine: a policy engine sets fields after our webhook. The notebook still runs as the user.
+// changedByPolicyEngine tests fields that a policy engine sets after our webhook. The notebook still runs as the user, or
+// the verifier denies the Pod.
 func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	pod := e.assertAdmittedWithWarnings(t, e.try(t, "mesh", labelledPod(user, mutated(label, "defaults"))))
 	assertOurs(t, pod, user)
@@ -103,7 +104,7 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	}
 }
 
-// serveOthers serves webhooks like those of Istio and of a policy engine.
+// serveOthers serves two webhooks, which change Pods like Istio's injector and like a policy engine.
 func serveOthers(mux *http.ServeMux) {
 	mux.Handle("/istio", changing(injectIstio))
 	mux.Handle("/engine", changing(func(pod *corev1.Pod) {
@@ -142,8 +143,8 @@ func injectIstio(pod *corev1.Pod) {
 	pod.Spec.InitContainers = append([]corev1.Container{own("istio-validation")}, pod.Spec.InitContainers...)
 }
 
-// enforceDefaults changes a Pod like Kyverno and Gatekeeper: it sets fields that are not set. With "fs-group" it also sets an
-// fsGroup, with "user" a UID for every container.
+// enforceDefaults changes a Pod like Kyverno and Gatekeeper: it adds a label, an annotation and a container, and sets
+// fields that are not set. With "fs-group" it also sets an fsGroup, with "user" a UID for every container.
 func enforceDefaults(pod *corev1.Pod, does string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")

@@ -22,9 +22,9 @@ const (
 	mirrored  = "mirror.example/" + initImage
 )
 
-// TestMutatorsBesideUs tests the usual changes by others: by MutatingAdmissionPolicies, which run before all webhooks and again
-// after a change, and by webhooks before and after ours.
-func TestMutatorsBesideUs(t *testing.T) {
+// TestOtherMutators tests usual changes of Pods by MutatingAdmissionPolicies, which run before all webhooks and again after
+// a change, and by other webhooks before and after ours.
+func TestOtherMutators(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
 	e.createEnforcing(t, "beside", podSecurityLabels("enforce=baseline"))
@@ -43,14 +43,14 @@ func TestMutatorsBesideUs(t *testing.T) {
 			})
 		}
 	}
-	t.Run("a pod with a name of its own, renamed", func(t *testing.T) { renamed(t, e) })
+	t.Run("the name of a pod", func(t *testing.T) { renamed(t, e) })
 	t.Run("a policy that labels pods", func(t *testing.T) { skipUnless(t, policies); labelledByAPolicy(t, e) })
 	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e, policies) })
-	t.Run("a variable for every container, set again after ours", func(t *testing.T) { environmentRepeated(t, e) })
+	t.Run("a variable for every container, added after ours", func(t *testing.T) { environmentRepeated(t, e) })
 }
 
-// mutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports false on an
-// API server before 1.36, which does not have them.
+// installMutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports
+// false on an API server before 1.36, which does not have them.
 func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	t.Helper()
 	served, err := e.admin.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
@@ -72,15 +72,15 @@ func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	return true
 }
 
-// skipUnless skips a test on an API server without MutatingAdmissionPolicies.
+// skipUnless skips a test if the API server does not know a feature.
 func skipUnless(t *testing.T, known bool) {
 	t.Helper()
 	if !known {
-		t.Skip("skipped: this API server has no MutatingAdmissionPolicies")
+		t.Skip("skipped: this API server does not have the tested feature")
 	}
 }
 
-// mutated adds a label. Its key selects who changes the Pod, its value selects the change.
+// mutated adds a label. Its key selects the webhook or policy that changes the Pod, its value selects the change.
 func mutated(label, does string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels[label] = does }
 }
@@ -130,7 +130,8 @@ func notebookMirrored(t *testing.T, pod *corev1.Pod) {
 	assert.Equal(t, "mirror.example/quay.io/jupyter/minimal-notebook", pod.Spec.Containers[0].Image)
 }
 
-// assertOurs fails if another webhook has changed a field that is ours.
+// assertOurs asserts that other webhooks have left the name, image, environment and UID of the init container, and the UID
+// of the notebook container.
 func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	t.Helper()
 	first, nb := pod.Spec.InitContainers[0], containerNamed(t, pod, "nb")
@@ -144,7 +145,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
 }
 
-// renamed: another webhook changes the Pod's name. This has no effect, because our webhook does not use the name.
+// renamed tests that another webhook can change the Pod's name, because our webhook does not use the name.
 func renamed(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "repeating"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {
@@ -156,7 +157,7 @@ func renamed(t *testing.T, e *enforced) {
 	}
 }
 
-// labelledByAPolicy: if a policy adds the label, the requester still needs the right to the home.
+// labelledByPolicy tests that if a policy adds the label, the requester still needs the right to the home.
 func labelledByAPolicy(t *testing.T, e *enforced) {
 	owned := func(owner string) *corev1.Pod {
 		return labelledPod("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
@@ -168,8 +169,8 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
-// mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its
-// image.
+// mirror tests that a webhook that replaces our image after every pass is denied, until the policies and the configuration
+// both accept its image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", labelledPod(user, mutated("repeating", "mirror-elsewhere")))
@@ -193,7 +194,7 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	}
 }
 
-// environmentRepeated: a webhook that adds variables to our init container after every pass is denied.
+// environmentRepeated tests that a webhook that adds variables to our init container after every pass is denied.
 func environmentRepeated(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertDenied(t, e.try(t, "beside", labelledPod(user, mutated("repeating", "environment"))).err, "net/InitForeign")

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// admitsEverything is the webhook of an attacker who can change the address in the webhook configurations.
+// admitEverything admits every request. It is the server of an attacker who can change the address in the webhook
+// configurations.
 func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
@@ -27,9 +28,9 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTheNetHoldsWithoutTheWebhook changes the webhook configurations, so that the API server calls a server that admits
-// everything. The policy net must still deny mounts of other homes.
-func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
+// TestNetWithoutWebhook lets the API server call a server that admits everything, in place of the webhook. The policy net
+// must still deny mounts of other homes.
+func TestNetWithoutWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
 	c.listen(t, c.calledAddress(), http.HandlerFunc(admitsEverything))
@@ -49,8 +50,8 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 	assert.Greater(t, tried, 20)
 	assert.ErrorContains(t, attacks()["the init container with another image"].do(t, g), "If the image of the first, evil, is right, the admin must add it")
-	for name, user := range map[string]string{"nobody": "", "the directory of the homes": ".", "above it": "..", "another's": "x/../bob",
-		"a line more": "alice\n", "a slash": "/alice", "a slash behind": "alice/", "another's in the name": "bob/alice"} {
+	for name, user := range map[string]string{"no user": "", "the directory of the homes": ".", "the parent directory": "..", "another user": "x/../bob",
+		"two lines": "alice\n", "a leading slash": "/alice", "a trailing slash": "alice/", "a path": "bob/alice"} {
 		t.Run("the name of "+name, func(t *testing.T) {
 			err := create(t.Context(), g.hub, "lab", podWithName(t, user))
 			require.Error(t, err)
@@ -58,7 +59,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 		})
 	}
 	for name, subPath := range map[string]string{"home/": "home/", "home//alice": "home//alice", "./home/alice": "./home/alice",
-		"home/alice/": "home/alice/", "another's": "home/bob", "in other letters": "home/Alice", "below it": "home/alice/x"} {
+		"home/alice/": "home/alice/", "of another user": "home/bob", "in upper case": "home/Alice", "of a subdirectory": "home/alice/x"} {
 		t.Run("subPath "+name, func(t *testing.T) {
 			pod := injected(t, "alice")
 			pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath
@@ -67,9 +68,9 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 }
 
-// TestTheNetKnowsNoNameButAUsers tests that the policy access denies names that no user can have. Without it, the policy net
-// denies their homes.
-func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
+// TestNetDeniesInvalidNames tests that without the policy access, the policy net denies the home of a name that no user can
+// have.
+func TestNetDeniesInvalidNames(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	require.NoError(t, g.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "access.jupyter-user.io"))

@@ -9,9 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestAnotherWebhookAfterOurs tests that after another webhook's changes, the stored Pod is as planned and keeps the other
+// TestChangesByLaterWebhook tests that after another webhook's changes, the stored Pod is as planned and keeps the other
 // webhook's additions.
-func TestAnotherWebhookAfterOurs(t *testing.T) {
+func TestChangesByLaterWebhook(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "second", "baseline")

@@ -38,8 +38,8 @@ func TestPodSecurity(t *testing.T) {
 	}
 	e.createEnforcing(t, "warned", podSecurityLabels("enforce=baseline warn=restricted audit=restricted"))
 	e.createEnforcing(t, "only-warned", podSecurityLabels("warn=restricted audit=restricted warn-version=latest"))
-	t.Run("baseline that warns of restricted", func(t *testing.T) { warned(t, e) })
-	t.Run("nothing but warnings of restricted", func(t *testing.T) { onlyWarned(t, e) })
+	t.Run("baseline with warnings of restricted", func(t *testing.T) { warned(t, e) })
+	t.Run("no level but warnings of restricted", func(t *testing.T) { onlyWarned(t, e) })
 	t.Run("podSecurity off", func(t *testing.T) { podSecurityTurnedOff(t, e) })
 }
 
@@ -86,7 +86,8 @@ func inPrivileged(t *testing.T, e *enforced, namespace string) {
 	})
 }
 
-// warned: a namespace that only warns about restricted warns about notebooks with discovery at start, and only about their rules.
+// baselineWithWarnings tests a namespace that enforces baseline and warns about restricted. Pod Security warns about a
+// notebook with discovery at start, and about a Deployment.
 func warned(t *testing.T, e *enforced) {
 	e.assertAdmitted(t, e.try(t, "warned", labelledPod("alice")))
 	unknown := e.try(t, "warned", labelledPod("qiang.guo03"))
@@ -103,8 +104,8 @@ func warned(t *testing.T, e *enforced) {
 	assert.Contains(t, made.Stderr, "would violate PodSecurity")
 }
 
-// assertRootWarned: with discovery at start, Pod Security warns about the notebook container, which starts as root. It does not
-// warn about our init container.
+// assertRootWarned asserts that Pod Security warns about a notebook with discovery at start: about the notebook container,
+// which starts as root, and not about our init container.
 func assertRootWarned(t *testing.T, warnings []string) {
 	t.Helper()
 	require.Len(t, warnings, 1)
@@ -122,10 +123,10 @@ func onlyWarned(t *testing.T, e *enforced) {
 	assert.Empty(t, o.warnings)
 }
 
-// TestPodSecurityOfTheWholeCluster sets a default level in the API server's configuration. This configuration can set a default
-// level for namespaces without labels. Neither the webhook nor a policy can see it. The messages claim nothing about it, and no
-// Pod gets more than Pod Security allows.
-func TestPodSecurityOfTheWholeCluster(t *testing.T) {
+// TestPodSecurityDefaultOfCluster sets a default Pod Security level for namespaces without labels, in the API server's
+// configuration. Neither the webhook nor a policy can read this level. So their messages name no level for such a
+// namespace, and Pod Security itself denies what the level does not allow.
+func TestPodSecurityDefaultOfCluster(t *testing.T) {
 	t.Parallel()
 	configured, err := filepath.Abs("testdata/admission-configuration.yaml")
 	require.NoError(t, err)
@@ -142,7 +143,7 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	e.assertAdmitted(t, e.try(t, "labelled", labelledPod("alice")))
 }
 
-// podSecurityTurnedOff: with podSecurity off, the policies do not require a level. The admin protects the nodes by other means.
+// podSecurityTurnedOff tests that with podSecurity off, the policies do not require a level.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {

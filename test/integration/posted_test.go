@@ -16,13 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// posted counts the API server's responses to creations of Pods: by status, and by the time within which they came.
+// podCreations has the numbers of the API server's responses to creations of Pods: by status code, and by the time within
+// which they came.
 type posted struct {
 	codes  map[string]int
 	within map[time.Duration]int
 }
 
-// podsPosted reads the counts from the API server's metrics.
+// countPodCreations reads the numbers from the API server's metrics.
 func (c *cluster) podsPosted(t *testing.T) posted {
 	t.Helper()
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
@@ -56,8 +57,8 @@ func (c *cluster) podsPosted(t *testing.T) posted {
 	return p
 }
 
-// assertPostedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was created. It
-// returns the smallest bucket of the API server's metric that has all responses.
+// assertCreatedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was
+// created. It returns the upper bound of the smallest bucket of the API server's metric that has all responses.
 func (p posted) assertPostedOnce(t *testing.T, before posted) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {

@@ -17,7 +17,7 @@ func quantities(text string) corev1.ResourceList {
 	return list
 }
 
-// resources returns requests and limits, each parsed by quantities. An empty text gives no list.
+// resources returns the requests and limits of two texts such as "cpu=1 memory=2Gi". An empty text gives no list.
 func resources(requests, limits string) (r corev1.ResourceRequirements) {
 	if requests != "" {
 		r.Requests = quantities(requests)
@@ -28,7 +28,7 @@ func resources(requests, limits string) (r corev1.ResourceRequirements) {
 	return r
 }
 
-// texts returns quantities in their canonical form, in which equal quantities have the same text.
+// canonicalTexts returns quantities in their canonical form, in which equal quantities have the same text.
 func texts(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
 	for name, quantity := range list {
@@ -37,5 +37,5 @@ func texts(list corev1.ResourceList) map[string]string {
 	return m
 }
 
-// forEach replaces each percent sign in a text by a name.
+// replacePercent replaces each percent sign in a text by a name.
 func forEach(text, name string) string { return strings.ReplaceAll(text, "%", name) }

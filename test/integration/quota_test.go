@@ -20,24 +20,24 @@ func TestQuotasAndLimits(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
 	for name, test := range map[string]func(*testing.T, *enforced){
-		"a quota counts what was injected":                quotaCounts,
-		"a quota asks each container, not ours alone":     quotaAsksOthers,
+		"a quota includes the injected resources":         quotaCounts,
+		"a quota and a container without resources":     quotaAsksOthers,
 		"a quota and the resources of a whole pod":        quotaOfWholePods,
-		"a quota and a LimitRange that says less":         quotaAndLimitRange,
+		"a quota and a LimitRange that sets only the CPU":         quotaAndLimitRange,
 		"a LimitRange's defaults":                         limitRangeDefaults,
 		"a LimitRange's minimum":                          limitRangeMinimum,
 		"a LimitRange's maximum":                          limitRangeMaximum,
 		"a LimitRange's maximum of a whole pod":           limitRangeOfPods,
 		"a LimitRange's greatest ratio":                   limitRangeRatio,
-		"a LimitRange's greatest ratio, met by ours":      limitRangeRatioMet,
-		"a LimitRange that asks for requests like limits": limitRangeRatioOfOne,
+		"a LimitRange's greatest ratio that the defaults meet":      limitRangeRatioMet,
+		"a LimitRange's ratio of one": limitRangeRatioOfOne,
 		"a pod of the class Guaranteed stays one":         guaranteedStays,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
 }
 
-// everyCompute has all compute resources that a quota can limit.
+// fullQuota limits the number of Pods, and the CPU, memory and ephemeral storage of requests and limits.
 var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
@@ -112,8 +112,9 @@ func withResources(requests, limits string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
 }
 
-// quotaCounts: in a Pod without resources, every container gets the resources that the quota requires. An init container counts
-// only as far as it needs more than all containers together.
+// quotaCounts tests the use that a quota's status shows. The webhook adds the resources that the quota requires to the
+// notebook container and the init container. The quota includes an init container only as far as it needs more than all
+// containers together.
 func quotaCounts(t *testing.T, e *enforced) {
 	e.createQuota(t, "counts", everyCompute)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
@@ -136,7 +137,9 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
-// quotaAsksOthers: a sidecar without resources is denied, as without the webhook. The message names the sidecar.
+// quotaWithoutResources tests containers to which the webhook adds no resources or only a part: a sidecar, a notebook
+// container with requests, and a hub's Pod. The quota denies the Pod, as without the webhook, and the message names the
+// container.
 func quotaAsksOthers(t *testing.T, e *enforced) {
 	e.createQuota(t, "asks", everyCompute)
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -154,7 +157,8 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaOfWholePods: if the Pod as a whole has resources, no container needs any, and our init container uses those of the Pod.
+// quotaOfWholePods tests a Pod that has resources as a whole (spec.resources). No container needs any, and the webhook adds
+// none to the notebook container.
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
 	e.createEnforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
@@ -168,8 +172,8 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaAndLimitRange: a LimitRange sets only the CPU before the webhook runs. The webhook adds the memory, so that the Pod has
-// both, as the quota requires.
+// quotaAndLimitRange tests a LimitRange that sets only the CPU, before the webhook runs. The webhook adds the memory, so
+// that the Pod has both, as the quota requires.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
 	e.createQuota(t, "less", everyCompute)
 	e.createLimits(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
@@ -179,7 +183,8 @@ func quotaAndLimitRange(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeDefaults: the verifier accepts resources that LimitRanger adds after the webhook, also in our init container.
+// limitRangeDefaults tests that the verifier accepts resources that LimitRanger adds after the webhook, also in our init
+// container.
 func limitRangeDefaults(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "defaults", corev1.LimitRangeItem{
 		Default: quantities("cpu=3 memory=3Gi ephemeral-storage=1Gi"), DefaultRequest: quantities("cpu=250m memory=1Gi"),
@@ -195,8 +200,8 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeMinimum: a LimitRange can require more than our init container requests. An admin then configures larger resources
-// for it.
+// limitRangeMinimum tests a LimitRange that requires more than our init container requests, until an admin configures
+// larger resources for the init container.
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -207,7 +212,7 @@ func limitRangeMinimum(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "minimum", labelledPod(user))) })
 }
 
-// limitRangeMaximum: a LimitRange with a maximum also gives this maximum to containers without resources.
+// limitRangeMaximum tests a LimitRange with a maximum, which LimitRanger also gives to containers without resources.
 func limitRangeMaximum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -218,7 +223,8 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeOfPods: for a limit on whole Pods, the init container does not count while the notebook container needs more.
+// limitRangeOfPods tests a LimitRange for whole Pods. The resources of the init container are not added to those of the
+// notebook container, which are larger.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "pods", labelledPod(user))) })
@@ -238,7 +244,7 @@ func limitRangeRatioMet(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "ratio-met", labelledPod(user))) })
 }
 
-// limitRangeRatioOfOne: with a ratio of one, a namespace requires Pods of the class Guaranteed.
+// limitRangeEqualRequests tests a LimitRange with a greatest ratio of one, which requires Pods of the class Guaranteed.
 func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -252,8 +258,8 @@ func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	})
 }
 
-// guaranteedStays: a Pod of the class Guaranteed keeps this class. If our init container requested less than its limit, the Pod
-// would become Burstable.
+// guaranteedStays tests that a Pod of the class Guaranteed keeps this class. If our init container requested less than its
+// limit, the Pod would become Burstable.
 func guaranteedStays(t *testing.T, e *enforced) {
 	e.createEnforcing(t, "classes", podSecurityLabels("enforce=baseline"))
 	withEachDiscovery(t, func(t *testing.T, user string) {

@@ -17,8 +17,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestRolesGrantWhatTheySay binds each example role and compares the rights that the API server reports with the expected rights.
-func TestRolesGrantWhatTheySay(t *testing.T) {
+// TestRightsOfExamples applies the examples and compares the rights that the API server reports for each subject with the
+// expected rights.
+func TestRightsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	files, err := filepath.Glob(examples + "*.yaml")
@@ -29,7 +30,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 	require.NoError(t, g.Admin.Do(t.Context(), shipped(t, "70-clusterroles.yaml"), "apply", "--validate=strict", "-f", "-"))
 	for _, file := range files {
 		if filepath.Base(file) == "kustomization.yaml" {
-			continue // the document is no object
+			continue // A Kustomization is no object of the API server.
 		}
 		made, err := g.Admin.Kubectl(t.Context(), "apply", "--validate=strict", "-f", file)
 		require.NoError(t, err)
@@ -48,7 +49,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 	}
 }
 
-// rights returns all rights of a user to homes and shares.
+// rights returns those rights to homes and shares that a user has, of a list of namespaces, verbs and names.
 func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	t.Helper()
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
@@ -70,9 +71,9 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	return found
 }
 
-// TestClusterRolesAddNothingToOthers tests that the shipped ClusterRoles have no wildcard, no other API group, and no label that
-// aggregates them into another role.
-func TestClusterRolesAddNothingToOthers(t *testing.T) {
+// TestClusterRolesAreNotAggregated tests that each shipped ClusterRole gives one verb in our API group, and has no label
+// that aggregates it into another role.
+func TestClusterRolesAreNotAggregated(t *testing.T) {
 	for _, document := range manifests(t, "70-clusterroles.yaml") {
 		role := &rbacv1.ClusterRole{}
 		require.NoError(t, yaml.UnmarshalStrict([]byte(document), role))
@@ -88,8 +89,8 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	}
 }
 
-// TestBuiltInRolesGrantNoHome tests that the roles edit and admin, which teams often have in their namespaces, give no right to a
-// home.
+// TestBuiltInRolesGrantNoHome tests that the roles view, edit and admin, which teams often have in their namespaces, give
+// no right to a home.
 func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -107,9 +108,9 @@ func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	}
 }
 
-// TestNetworkPolicyLeavesTheServerOut tests that the example NetworkPolicy allows other addresses and not the NFS server's. The
+// TestNetworkPolicyExcludesServer tests that the example NetworkPolicy allows other addresses and not the NFS server's. The
 // test reads the policy; no network plugin runs.
-func TestNetworkPolicyLeavesTheServerOut(t *testing.T) {
+func TestNetworkPolicyExcludesServer(t *testing.T) {
 	data, err := os.ReadFile(examples + "networkpolicy.yaml")
 	require.NoError(t, err)
 	policy := &networkingv1.NetworkPolicy{}
@@ -142,8 +143,9 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestExamplesWork tests that with the rights of the examples alone, each example does what its comment says.
-func TestExamplesWork(t *testing.T) {
+// TestPodsOfExamples tests for four examples that their subjects, with the rights of the example and rights to Pods, can
+// create the Pods for which the example is made.
+func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, namespace := range []string{"jhub", "reports", "backup"} {

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// rules returns the policies in manifests, by name.
+// policiesOf returns the policies in manifests, by name.
 func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
 	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
@@ -36,15 +36,15 @@ func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingA
 	return found
 }
 
-// reasonOf returns the reason at the beginning of a rule's message.
+// reasonOf returns the reason at the beginning of a validation's message.
 func reasonOf(v admissionv1.Validation) string {
 	reason, _, _ := strings.Cut(v.Message, ":")
 	return reason
 }
 
-// TestPoliciesAreOfOneKind tests that each policy fails closed, excludes no namespace and takes no parameters. Each message
+// TestSettingsOfPolicies tests that each policy fails closed, excludes no namespace and takes no parameters. Each message
 // begins with its reason.
-func TestPoliciesAreOfOneKind(t *testing.T) {
+func TestSettingsOfPolicies(t *testing.T) {
 	for name, policy := range rules(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
 		everything := &metav1.LabelSelector{}
@@ -64,9 +64,10 @@ func TestPoliciesAreOfOneKind(t *testing.T) {
 	}
 }
 
-// TestOnePolicyForAPodOfOthers tests that for each operation on Pods, at most one policy has no object selector. The API server
-// checks the selectors of the others before it runs any CEL.
-func TestOnePolicyForAPodOfOthers(t *testing.T) {
+// TestPoliciesWithoutObjectSelector tests that for each operation on a resource, at most one policy has no object selector.
+// The API server checks the selectors of the other policies before it runs any CEL, so at most one policy runs for a Pod
+// that is no notebook.
+func TestPoliciesWithoutObjectSelector(t *testing.T) {
 	policies := rules(t, shippedPolicies(t))
 	everywhere := map[string][]string{}
 	for name, selectors := range selectorsOfBindings(t) {
@@ -142,7 +143,7 @@ func TestBindingsDeny(t *testing.T) {
 	}
 }
 
-// attacked has the chart values of the cluster for attacks.
+// attackedValues has the chart values under which attacks are tried.
 const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
 // TestAttacksAreDenied tries each attack with all rules in effect. The attack's own rule denies it.
@@ -155,7 +156,8 @@ func TestAttacksAreDenied(t *testing.T) {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
-	// The policy share does not check volumes of these kinds further.
+	// The policy share admits volumes of these kinds, and does not look for a claim in them. The API server denies a volume
+	// of two kinds.
 	for kind, source := range map[string]corev1.VolumeSource{
 		"projected":   {Projected: &corev1.ProjectedVolumeSource{}},
 		"emptyDir":    {EmptyDir: &corev1.EmptyDirVolumeSource{}},
@@ -171,9 +173,9 @@ func TestAttacksAreDenied(t *testing.T) {
 	}
 }
 
-// TestEveryRuleBites removes one rule at a time and tries its attacks. They succeed. So each rule is needed, and each attack
-// tests its rule.
-func TestEveryRuleBites(t *testing.T) {
+// TestEachRuleIsNeeded removes one rule of the policies at a time and tries its attacks, which then succeed. So each rule
+// is needed, and each attack tests its rule.
+func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attacked)
 	g := startGuardedBy(t, controlplane.Options{Policies: manifests})
@@ -227,9 +229,9 @@ func assertDenied(t *testing.T, err error, rule string) {
 	assert.Contains(t, err.Error(), "denied request: "+reason+": ")
 }
 
-// TestNothingElseIsDenied tests that the policies admit the webhook's notebooks, with both discoveries, and Pods that are no
-// notebooks.
-func TestNothingElseIsDenied(t *testing.T) {
+// TestPoliciesAdmitOtherPods tests that the policies admit the webhook's notebooks, with both discoveries, and Pods that
+// are no notebooks.
+func TestPoliciesAdmitOtherPods(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, user := range []string{"alice", "qiang.guo03"} {

@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// secondWebhook is another webhook. The Pod's label "second", "first" or "repeating" selects its change. Like most webhooks, it decodes the Pod,
-// changes it, and returns the difference.
+// secondWebhook returns another webhook. The Pod's label "second", "first" or "repeating" selects its change. Like most
+// webhooks, it decodes the Pod, changes it, and returns the difference.
 func secondWebhook() http.Handler { return changing(meddle) }
 
 // changing returns a webhook that changes a Pod with a function.
@@ -102,7 +102,7 @@ func meddle(pod *corev1.Pod) {
 	}
 }
 
-// meddleOnce makes a change that is idempotent.
+// changeIdempotently makes a change that a second call does not repeat.
 func meddleOnce(pod *corev1.Pod, does string) {
 	switch does {
 	case "tolerations":

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// installValues installs the policies for other values until the test ends.
+// installValues installs the policies for other chart values until the test ends.
 func (g *guarded) installValues(t *testing.T, values string) {
 	t.Helper()
 	installPoliciesFor(t.Context(), t, g.ControlPlane, values)

@@ -15,10 +15,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestLaterWebhookThatChangesOurFields runs a webhook that changes a field after every pass of ours. No policy checks this field.
-// The verifier denies the Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else denies
-// it.
-func TestLaterWebhookThatChangesOurFields(t *testing.T) {
+// TestVerifierDeniesLaterChanges runs a webhook that changes a field after every pass of ours. No policy checks this field.
+// The verifier denies the Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else
+// denies it.
+func TestVerifierDeniesLaterChanges(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "later-changes", "baseline")
@@ -43,7 +43,7 @@ func TestLaterWebhookThatChangesOurFields(t *testing.T) {
 				": this is not what the webhook wrote")
 		})
 	}
-	t.Run("what it may do", func(t *testing.T) {
+	t.Run("a change that is allowed", func(t *testing.T) {
 		result := createChanged(t, "defaults-once")
 		assert.Zero(t, result.ExitCode, result.Stderr)
 	})
@@ -60,9 +60,9 @@ func TestLaterWebhookThatChangesOurFields(t *testing.T) {
 	})
 }
 
-// TestTheVerifierIsAskedOnlyAboutNotebooks tests that the API server does not call the verifier for Pods without a label,
+// TestVerifierCalledOnlyForNotebooks tests that the API server does not call the webhook for Pods without a label,
 // annotation or container name of ours.
-func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
+func TestVerifierCalledOnlyForNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "quiet", "baseline")
@@ -78,9 +78,10 @@ func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	assert.Empty(t, c.decisions(t, "quiet"))
 }
 
-// TestARolloutOfAConfiguration runs two replicas with different configurations at the same time. Each Pod is mutated by one and
-// verified by the other. Every Pod is admitted.
-func TestARolloutOfAConfiguration(t *testing.T) {
+// TestRolloutOfConfiguration runs two replicas with different configurations at the same time. Each Pod is mutated by one
+// replica and verified by the other. If the replicas know each other's address, every Pod is admitted. If not, the verifier
+// denies with the reason GenerationUnknown.
+func TestRolloutOfConfiguration(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
 	front := &crossed{}
@@ -117,7 +118,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 		}
 		assert.Equal(t, 2, helped, "each replica asked the other one once")
 	})
-	t.Run("replicas that do not", func(t *testing.T) {
+	t.Run("replicas that do not know of each other", func(t *testing.T) {
 		front.set(func() { front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)} })
 		for made, by := range []*config.Config{before, after} {
 			result := run(t, made)
@@ -129,7 +130,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 	})
 }
 
-// crossed has each Pod mutated by one replica and verified by the other.
+// crossed sends the mutating review of a Pod to one of two replicas, and the verifying review to the other.
 type crossed struct {
 	mu       sync.Mutex
 	replicas [2]http.Handler

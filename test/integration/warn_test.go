@@ -19,10 +19,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAFirstDayThatBreaksNothing tests that in mode Warn of the webhook and the policies, all Pods are created unchanged, also
-// by a user without rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode
-// Enforce, these Pods run on, and the rules apply to new Pods.
-func TestAFirstDayThatBreaksNothing(t *testing.T) {
+// TestWarnMode tests that in mode Warn of the webhook and the policies, Pods are created unchanged, also by a user without
+// rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce, these
+// Pods can still be changed and deleted, and the rules apply to new Pods.
+func TestWarnMode(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
 	c.serveInMode(t, config.ModeWarn)
@@ -51,8 +51,8 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the webhook is dead", c.admitsWhileDown)
-	t.Run("what the dashboard asks API servers for", c.exposesQueriedMetrics)
+	t.Run("the webhook is down", c.admitsWhileDown)
+	t.Run("metrics of the API server", c.exposesQueriedMetrics)
 
 	c.stop()
 	c.serveInMode(t, config.ModeEnforce)
@@ -69,7 +69,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before has no label with the Pod Security Standard", denied.Stderr)
 }
 
-// firstDay has Pods as they exist before the webhook is installed, by name, with the expected warnings.
+// warnedPods has Pods as they exist before the webhook is installed, by name, with the expected warnings.
 var firstDay = map[string]struct {
 	pod     string
 	volumes int
@@ -112,8 +112,8 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// admitsWhileDown: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is down.
-// With Fail they are denied.
+// admitsWhileDown tests that with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the
+// webhook is down. With Fail they are denied.
 func (c *cluster) admitsWhileDown(t *testing.T) {
 	c.stop()
 	labelled := func(name string) controlplane.Result {
@@ -129,7 +129,7 @@ func (c *cluster) admitsWhileDown(t *testing.T) {
 	require.Eventually(t, func() bool { return labelled("while-it-is-ignored").ExitCode == 0 }, wait, 100*time.Millisecond)
 }
 
-// setFailurePolicy sets failurePolicy in each of our webhooks.
+// setFailurePolicy sets failurePolicy in each webhook of a MutatingWebhookConfiguration or ValidatingWebhookConfiguration.
 func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 	t.Helper()
 	entries, err := c.Admin.Kubectl(t.Context(), "get", configuration, "-o", "jsonpath={.webhooks[*].name}")
@@ -143,8 +143,8 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// exposesQueriedMetrics: after all these requests, the API server exposes each of its metrics that the dashboard and the alerts
-// read, with the labels that they use.
+// exposesQueriedMetrics tests that after the requests of TestWarnMode, the API server exposes each of its metrics that the
+// dashboard and the alerts read, with the labels that they use.
 func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
@@ -160,7 +160,7 @@ func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 				continue
 			}
 			asked++
-			assert.True(t, hasSeries(t, series, told[series.Name]), "%s asks for what no API server tells: %s", query.Where, query.Expr)
+			assert.True(t, hasSeries(t, series, told[series.Name]), "%s uses a metric that the API server does not expose: %s", query.Where, query.Expr)
 			for _, label := range query.Labels {
 				assert.Contains(t, labelsOf(told[series.Name]), label, "%s: %s", query.Where, query.Expr)
 			}
@@ -169,7 +169,7 @@ func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	assert.Positive(t, asked)
 }
 
-// hasSeries reports whether a series of the family matches the selector.
+// hasSeries reports whether a series of the family has all labels of the selector and matches it.
 func hasSeries(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
 	t.Helper()
 	for _, series := range family.GetMetric() {

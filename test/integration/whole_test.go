@@ -34,17 +34,17 @@ func TestWebhookAndPolicies(t *testing.T) {
 		}
 	}
 
-	t.Run("one's own", func(t *testing.T) {
+	t.Run("own home", func(t *testing.T) {
 		assert.Zero(t, run(t, bob, "own", "--labels=jupyter-user=bob").ExitCode)
 		assert.Zero(t, run(t, c.carol, "carols", "--labels=jupyter-user=alice").ExitCode)
 	})
-	t.Run("another's label", func(t *testing.T) {
+	t.Run("another user's label", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice"), "NoAccess: ", "bob may not use the home of alice in namespace whole")
 	})
-	t.Run("another's label in a dry run", func(t *testing.T) {
+	t.Run("another user's label in a dry run", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--dry-run=server"), "NoAccess: ")
 	})
-	t.Run("another's label under one's own annotation", func(t *testing.T) {
+	t.Run("another user's label with the own annotation", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--annotations=jupyter-user.io/user=bob"),
 			"NoAccess: ", "the home of alice")
 	})
@@ -54,7 +54,7 @@ func TestWebhookAndPolicies(t *testing.T) {
 	t.Run("another webhook labels the pod after us", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written its user")
 	})
-	t.Run("another webhook takes the label off after us", func(t *testing.T) {
+	t.Run("another webhook removes the label after us", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")
 	})
 	t.Run("server-side apply", func(t *testing.T) { applied(t, bob) })
@@ -71,8 +71,8 @@ func applied(t *testing.T, bob *controlplane.User) {
 	assert.Contains(t, string(said), "NoAccess: ")
 }
 
-// lookAlikeWhileDown: while the webhook is down, a labelled Pod is denied because the webhook cannot be called. The policies deny a Pod that was
-// written by hand to avoid the webhook.
+// lookAlikeWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
+// webhook. The policies deny a Pod without the label that was written by hand to avoid the webhook.
 func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)

@@ -19,7 +19,8 @@ import (
 )
 
 // TestUp runs the script twice against a real API server, with the real kubectl and helm. Shell scripts that record their
-// arguments take the place of docker and kind. Nothing runs the Deployment here, so kubectl rollout is only recorded.
+// arguments take the place of docker and kind. No controller and no kubelet run the Deployment here, so kubectl rollout is
+// only recorded.
 func TestUp(t *testing.T) {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
 	require.NoError(t, err)
@@ -73,8 +74,8 @@ func TestUp(t *testing.T) {
 	assert.Equal(t, "baseline", space.Labels["pod-security.kubernetes.io/enforce"])
 }
 
-// contextOfKind returns a kubeconfig like kind's: it has one context, named kind-jupyter-user. This context is not the current
-// one, so that a command without --context fails.
+// contextOfKind returns the path of a kubeconfig like kind's: it has one context, named kind-jupyter-user. This context is
+// not the current one, so that a command without --context fails.
 func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	t.Helper()
 	text, err := os.ReadFile(plane.Admin.Kubeconfig)
@@ -88,8 +89,8 @@ func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	return path
 }
 
-// TestUpWithoutDocker tests that the script names the program that is missing.
-func TestUpWithoutDocker(t *testing.T) {
+// TestUpWithoutProgram tests that the script names the program that is missing.
+func TestUpWithoutProgram(t *testing.T) {
 	for _, missing := range []string{"docker", "kind", "kubectl", "helm"} {
 		t.Run(missing, func(t *testing.T) {
 			programs := t.TempDir()

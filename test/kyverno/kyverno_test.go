@@ -22,7 +22,7 @@ import (
 // discoveries reports for each discovery whether its Pods meet a policy.
 type discoveries struct{ atAdmission, atStart bool }
 
-// policies lists the policies in testdata, and which Pods meet them.
+// policies has, for each policy in testdata, the discoveries whose Pods meet it.
 var policies = map[string]discoveries{
 	"baseline":                {true, true},
 	"restricted":              {true, false},
@@ -32,8 +32,8 @@ var policies = map[string]discoveries{
 	"limits-of-what-is-added": {true, true},
 }
 
-// TestKyverno checks with Kyverno every admitted Pod that has one container and no hostPath. Other Pods bring containers or
-// volumes of their own, which may break a policy without any fault of the webhook.
+// TestKyverno checks with Kyverno the admitted Pods that had one container and no hostPath when they were submitted. Other
+// Pods bring containers or volumes of their own, which can break a policy without any fault of the webhook.
 func TestKyverno(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: building Kyverno takes long. Run this test with make release-check")

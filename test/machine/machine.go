@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for a condition that must become true. It is no promise of the product. With a shorter time,
-// tests would fail on a slow machine.
+// Patience is the longest time that a test waits for a condition that must become true. It is no promise of the product.
+// With a shorter time, tests would fail on a slow machine.
 const Patience = 3 * time.Minute
 
 const (
-	// usualTime is how long the piece of work takes on the machine for which the limits were written, if nothing else runs there.
+	// usualTime is the time of the piece of work on the machine for which the limits were written, if nothing else runs
+	// there.
 	usualTime = 10 * time.Millisecond
 	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the work has to
 	// wait for other programs.
@@ -45,7 +46,7 @@ func Start() *Watch {
 	return w
 }
 
-// For starts to measure for as long as the test lasts.
+// WatchDuring starts a Watch and stops it at the end of the test.
 func For(t testing.TB) *Watch {
 	t.Helper()
 	w := Start()
@@ -53,7 +54,7 @@ func For(t testing.TB) *Watch {
 	return w
 }
 
-// Stop ends the measuring. It must be called once, and returns when at least one piece of work has been measured.
+// Stop ends the measuring. It must be called only once. It returns when at least one piece of work has been measured.
 func (w *Watch) Stop() {
 	close(w.stop)
 	w.stopped.Wait()
@@ -82,7 +83,7 @@ func (w *Watch) add(took time.Duration) {
 	w.slowest = max(w.slowest, took)
 }
 
-// work returns how long the piece of work took.
+// work does the piece of work and returns the time that it took.
 func work() time.Duration {
 	began := time.Now()
 	var sum [sha256.Size]byte
@@ -93,7 +94,8 @@ func work() time.Duration {
 	return time.Since(began)
 }
 
-// Now measures the machine for a second. It returns how many times slower than usual the slowest moment was, at least 1.
+// Now measures the machine for a second. It returns the factor by which the slowest piece of work took longer than usual,
+// at least 1.
 func Now() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing
@@ -101,14 +103,14 @@ func Now() float64 {
 	return w.Slowest()
 }
 
-// Slowest returns how many times longer than usual the slowest piece of work took until now, at least 1.
+// Slowest returns the factor by which the slowest piece of work until now took longer than usual, at least 1.
 func (w *Watch) Slowest() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	return times(w.slowest)
 }
 
-// Mean returns how many times longer than usual a piece of work took on average until now, at least 1.
+// Mean returns the factor by which the pieces of work until now took longer than usual on average, at least 1.
 func (w *Watch) Mean() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -124,7 +126,7 @@ func times(took time.Duration) float64 { return max(1, float64(took)/float64(usu
 // it logs a line; over it, it fails the test.
 func (w *Watch) Within(t testing.TB, took, limit time.Duration, what string) bool {
 	t.Helper()
-	// The piece of work that is running now is not counted yet, and may be the slowest. So one more is measured.
+	// The measurement that is running now is not included yet, and can be the slowest. So Within measures once more.
 	w.add(work())
 	slowest := w.Slowest()
 	switch {

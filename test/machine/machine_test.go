@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// countingT is a testing.TB that only counts calls of Logf and Errorf.
+// countingT is a testing.TB that counts calls of Logf and Errorf.
 type countingT struct {
 	testing.TB
 	logged, failed int
@@ -17,7 +17,7 @@ func (*countingT) Helper()                 {}
 func (r *countingT) Logf(string, ...any)   { r.logged++ }
 func (r *countingT) Errorf(string, ...any) { r.failed++ }
 
-func TestALimitIsStretchedByTheSlowestMoment(t *testing.T) {
+func TestWithinOnSlowMachine(t *testing.T) {
 	w := &Watch{}
 	w.add(100 * usualTime)
 	for took, want := range map[time.Duration]struct{ held, reported, failed bool }{
@@ -33,7 +33,7 @@ func TestALimitIsStretchedByTheSlowestMoment(t *testing.T) {
 	assert.InDelta(t, 100, (&Watch{slowest: 100 * usualTime}).Slowest(), 0)
 }
 
-func TestAFastMachineHasNoStricterLimits(t *testing.T) {
+func TestWatchOnFastMachine(t *testing.T) {
 	w := &Watch{}
 	assert.InDelta(t, 1, w.Mean(), 0)
 	w.add(usualTime / 10)
@@ -43,7 +43,7 @@ func TestAFastMachineHasNoStricterLimits(t *testing.T) {
 	assert.InDelta(t, 2, w.Mean(), 0.001)
 }
 
-func TestItMeasuresUntilItIsStopped(t *testing.T) {
+func TestWatchMeasuresAtLeastOnce(t *testing.T) {
 	w := Start()
 	w.Stop()
 	assert.Positive(t, w.count)

@@ -9,9 +9,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestTheDashboardIsOneScreen tests that the dashboard fits on one screen: Grafana's grid has 24 columns, and a screen of 1080
-// lines shows 24 rows. No panel covers another. Each panel has a description and a unit, and reads from the selected data source.
-func TestTheDashboardIsOneScreen(t *testing.T) {
+// TestDashboardFitsOnScreen tests that the dashboard fits on one screen: Grafana's grid has 24 columns, and a screen of
+// 1080 lines shows 24 rows. No panel covers another. Each panel has a description and a unit, and reads from the selected
+// data source.
+func TestDashboardFitsOnScreen(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()
 	require.NoError(t, err)
@@ -37,9 +38,9 @@ func TestTheDashboardIsOneScreen(t *testing.T) {
 	}
 }
 
-// TestEveryExpressionIsPromQL tests that Prometheus can parse every expression, and the expressions read the metrics that an
+// TestExpressions tests that Prometheus can parse every expression, and that the expressions read the metrics that an
 // on-call engineer needs.
-func TestEveryExpressionIsPromQL(t *testing.T) {
+func TestExpressions(t *testing.T) {
 	t.Parallel()
 	queries, err := monitoring.Queries(t.Context())
 	require.NoError(t, err)

@@ -165,7 +165,8 @@ func parse(ctx context.Context, queries []Query) error {
 	return json.Unmarshal(out, &queries)
 }
 
-// Values returns the values that each matcher lists, such as "a" or "a|b", by label. A matcher with a real pattern lists none.
+// Values returns the values of the matchers whose text is a value or a list such as "a|b", by label. It leaves out matchers
+// with a real pattern, and negative matchers.
 func (s Series) Values() map[string][]string {
 	named := map[string][]string{}
 	for _, matcher := range s.Matchers {

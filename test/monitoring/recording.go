@@ -25,7 +25,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// A Recording has the metrics of the replicas over a period, but only those that one alert reads. It is safe for concurrent use.
+// A Recording has the metrics of the replicas over a period, but only those that one alert reads. It is safe for concurrent
+// use.
 type Recording struct {
 	alert Alert
 	names []string
@@ -94,12 +95,13 @@ func selector(name, instance string, metric *dto.Metric) string {
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// Judge evaluates the alert of rules.yaml on the recording, with promtool. The alert must fire at each time of firing, and must
-// not fire at any sample for which silent returns true. Otherwise Judge returns an error.
+// CheckAlert evaluates the alert of rules.yaml on the recording, with promtool. It returns an error unless the alert fires
+// at each time of firing, and does not fire at any sample for which silent returns true.
 //
-// The recorded period may be shorter than the time that the alert waits. So Judge multiplies the time between two samples by
-// stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations and counts,
-// because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool gets the recording unchanged.
+// The recorded period can be shorter than the time for which the alert waits. So CheckAlert multiplies the time between two
+// samples by stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations
+// and numbers of events, because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool
+// gets the recording unchanged.
 func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestARecordingIsJudged records a minute in which the share responds until second 10 and again from second 40 on. Between them, a lookup
-// fails at every sample.
-func TestARecordingIsJudged(t *testing.T) {
+// TestAlertOnRecording records a minute in which the share responds until second 10 and again from second 40 on. Between
+// them, a lookup fails at every sample.
+func TestAlertOnRecording(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6
 	began := time.Unix(1_700_000_000, 0)

@@ -23,9 +23,9 @@ func alerts(t *testing.T) []monitoring.Alert {
 	return rules.Alerts()
 }
 
-// TestEachAlertFiresAndDoesNot runs the test file of each alert with promtool. In each file the alert fires at least once, and at
-// least once it does not fire.
-func TestEachAlertFiresAndDoesNot(t *testing.T) {
+// TestAlerts runs the test file of each alert with promtool. In each file the alert fires at least once, and at least once
+// it does not fire.
+func TestAlerts(t *testing.T) {
 	t.Parallel()
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
 	require.NoError(t, err)
@@ -49,7 +49,8 @@ func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	assert.Equal(t, len(files), strings.Count(string(said), "SUCCESS"))
 }
 
-// cases returns how many tests in a file expect the alert to fire, and how many expect it not to fire.
+// cases returns the number of tests in a file that expect the alert to fire, and the number of those that expect it not to
+// fire.
 func cases(t *testing.T, file string) (fires, silent int) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -80,9 +81,9 @@ func cases(t *testing.T, file string) (fires, silent int) {
 
 const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
-// TestEachAlertHasItsSectionInTheRunbook tests that each alert has a section in the runbook that names it. It has a severity, a
-// summary, a description and a time to wait.
-func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
+// TestAlertsAreInRunbook tests that the runbook has a section for each alert, which names the alert. Each alert has a
+// severity, a summary, a description and a time to wait.
+func TestAlertsAreInRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/docs/runbook.md")
 	require.NoError(t, err)
@@ -122,9 +123,9 @@ metadata:
 spec:
 `
 
-// TestBothFilesOfRulesSayTheSame tests that prometheusrule.yaml has the same rules as rules.yaml. UPDATE_GOLDEN=1 writes
+// TestPrometheusRule tests that prometheusrule.yaml has the same rules as rules.yaml. UPDATE_GOLDEN=1 writes
 // prometheusrule.yaml.
-func TestBothFilesOfRulesSayTheSame(t *testing.T) {
+func TestPrometheusRule(t *testing.T) {
 	t.Parallel()
 	rules, err := monitoring.File("rules.yaml")
 	require.NoError(t, err)

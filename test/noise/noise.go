@@ -1,5 +1,5 @@
-// Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, and progress
-// lines that come too often. The script .ci/run checks the output of its stages with this package.
+// Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, warnings of
+// data races, and progress lines that come too often. The script .ci/run checks the output of its stages with this package.
 package noise
 
 import (
@@ -13,7 +13,7 @@ import (
 // minInterval is the shortest time between two progress lines of one name, where the output is not a terminal.
 const minInterval = 15 * time.Second
 
-// slack is added to minInterval, because a busy machine may delay one line and not the next.
+// slack is subtracted from minInterval, because a busy machine can delay one line and not the next.
 const slack = 5 * time.Second
 
 // kinds are the lines that no command of this project prints while it works.
@@ -37,7 +37,7 @@ type Finder struct {
 	last map[string]time.Time
 }
 
-// Find returns why a line is noise, or an empty string if the line is none.
+// Find returns the reason why a line is noise, or an empty string if it is none.
 func (f *Finder) Find(line string) string {
 	for _, kind := range kinds {
 		if kind.line.MatchString(line) {

@@ -35,7 +35,7 @@ fuzz FuzzPods of test/property for 30000x
 	}
 }
 
-func TestProgressSpeaksNowAndThen(t *testing.T) {
+func TestProgressInterval(t *testing.T) {
 	now := time.Unix(0, 0)
 	f := &Finder{Now: func() time.Time { return now }}
 	assert.Empty(t, f.Find("etcd  124/565 packages  15s"))

@@ -41,7 +41,7 @@ func pagePaths(t testing.TB) (found []string) {
 }
 
 var (
-	// shell matches a fenced block, which may be indented in a list.
+	// shell matches a fenced block, which can be indented in a list.
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
 	// quoted matches text between backticks. In a table a pipe is escaped.
 	quoted = regexp.MustCompile("`([^`]+)`")
@@ -115,7 +115,7 @@ func CommandsOf(page, text string) (found []Command) {
 	return found
 }
 
-// complete reports whether a shell would run the lines, and not wait for further lines.
+// complete reports whether a shell would run the lines without waiting for further lines.
 func complete(lines string) bool {
 	end := strings.TrimRight(lines, " \n")
 	switch {
@@ -129,7 +129,8 @@ func complete(lines string) bool {
 	return true
 }
 
-// A Holder is a section of commands.txt or messages.txt: a test with the lines that it runs or compares, or the reason why no test does.
+// A Holder is a section of commands.txt or messages.txt: a test with the commands that it runs, a file with the messages
+// that it has, or the reason why no test has the lines.
 type Holder struct {
 	Name  string
 	Lines []string

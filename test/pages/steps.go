@@ -1,4 +1,5 @@
-// Package pages reads commands, steps and YAML from the pages for admins and users, so that tests run exactly those.
+// Package pages reads commands, steps, YAML and messages from the pages for admins and users, so that tests run and compare
+// exactly these.
 package pages
 
 import (

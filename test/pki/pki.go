@@ -32,13 +32,13 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. It serves a server as well as a client, whose
-// common name is the first name.
+// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. A server or a client can use the
+// pair, and it is a CA. The common name is the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
 }
 
-// Between is like New, with the times from and until which the pair is valid.
+// Between is like New, but the pair is valid from one time until another.
 func Between(from, until time.Time, names ...string) (Pair, error) {
 	template, err := template(from, until, names)
 	if err != nil {
@@ -52,7 +52,7 @@ func Between(from, until time.Time, names ...string) (Pair, error) {
 	return sign(template, key, template, key)
 }
 
-// Issue returns a pair for a server or a client. The certificate p has signed it, and it is no CA itself.
+// Issue returns a pair for a server or a client. The certificate p has signed the new certificate, which is no CA.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {

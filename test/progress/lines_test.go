@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLinesAreHandedOnWhole(t *testing.T) {
+func TestLines(t *testing.T) {
 	var got []string
 	l := &Lines{Each: func(line string) { got = append(got, line) }}
 	for _, piece := range []string{"a", "b\nc\n\n", "d"} {
@@ -18,7 +18,7 @@ func TestLinesAreHandedOnWhole(t *testing.T) {
 	assert.Equal(t, []string{"ab", "c", ""}, got)
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
+func TestTail(t *testing.T) {
 	said := &Tail{}
 	for i := range tailLines + 5 {
 		said.Add(string(rune('a' + i)))

@@ -1,4 +1,5 @@
-// Package progress shows a waiting developer that a build moves and how long it took. If it fails, an error shows the end of its output.
+// Package progress shows a waiting developer the state of a build and the time that it took. If the build fails, an error
+// shows the end of its output.
 package progress
 
 import (
@@ -14,8 +15,8 @@ import (
 const (
 	// redrawEvery is the time between two updates of the line on a terminal.
 	redrawEvery = time.Second
-	// repeatEvery is the time between two lines where the output is not a terminal, such as the log of a CI. A longer silence would look
-	// like a hang, and a shorter one would fill the log.
+	// repeatEvery is the time between two lines if the output is not a terminal, such as the log of a CI. A longer silence
+	// would look like a hang, and a shorter one would fill the log.
 	repeatEvery = 15 * time.Second
 )
 
@@ -69,7 +70,7 @@ func (m *Meter) Say(doing string) {
 	m.doing, m.total = doing, 0
 }
 
-// Expect makes the line show the number of compiled packages, out of total.
+// Expect lets the line show the number of compiled packages, out of total.
 func (m *Meter) Expect(total int) {
 	m.lock.Lock()
 	defer m.lock.Unlock()

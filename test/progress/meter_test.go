@@ -15,7 +15,7 @@ func advanceClock(d time.Duration) {
 	synctest.Wait()
 }
 
-func TestLogOfACIGetsALineNowAndThen(t *testing.T) {
+func TestMeterInLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		m := Start(&out, "kube-apiserver", "building")
@@ -40,7 +40,7 @@ kube-apiserver  built in 1m1s
 	})
 }
 
-func TestTerminalGetsOneLineDrawnAgain(t *testing.T) {
+func TestMeterOnTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		m := newMeter(&out, "etcd", "building")
@@ -57,7 +57,7 @@ func TestTerminalGetsOneLineDrawnAgain(t *testing.T) {
 	})
 }
 
-func TestNobodyNeedsToWatch(*testing.T) {
+func TestMeterWithoutOutput(*testing.T) {
 	m := Start(nil, "etcd", "building")
 	m.End("built")
 }

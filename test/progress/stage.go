@@ -25,10 +25,10 @@ func Stage(out io.Writer, name string, do func() error) error {
 	return err
 }
 
-// endBytes is how many bytes of each log an error shows.
+// endBytes is the number of bytes of each log that an error shows.
 const endBytes = 3000
 
-// Ends returns the end of each log file that is not empty. The text is for an error.
+// Ends returns the end of each log file that is not empty and can be read. The text is for an error.
 func Ends(logs ...string) string {
 	var ends strings.Builder
 	for _, log := range logs {

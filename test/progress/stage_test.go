@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStageSaysHowLongItTookAndWhetherItFailed(t *testing.T) {
+func TestStage(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Stage(&out, "kubelet", func() error { return nil }))
 	fault := errors.New("no")
@@ -20,7 +20,7 @@ func TestStageSaysHowLongItTookAndWhetherItFailed(t *testing.T) {
 	assert.Equal(t, fault, Stage(nil, "images", func() error { return fault }))
 }
 
-func TestEndsLeavesOutWhatIsEmptyOrNotThere(t *testing.T) {
+func TestEnds(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{"etcd.log": "ready\n", "empty.log": "", "long.log": string(bytes.Repeat([]byte("x"), 5000))} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644))

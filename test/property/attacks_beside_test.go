@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// asUser returns a container that runs as the user. Where notebooks see more of the share than the home, every other container
-// must.
+// asUser returns a container with the user's UID and GID and without privilege escalation, with a change. If notebooks see
+// more of the share than the home, every other container must have these values.
 func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
 	change(s)
@@ -40,11 +40,11 @@ func attacksBeside() map[string]attack {
 			all[kind+" with "+name] = attack{"SidecarForeign", addContainer(kind, c)}
 		}
 	}
-	all["the Pod's own UID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
+	all["another user's UID in the Pod"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
 		pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6003))
 		addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser = nil }))(pod)
 	}}
-	all["the Pod's own GID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
+	all["another user's GID in the Pod"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
 		pod.Spec.SecurityContext.RunAsGroup = new(int64(6002))
 		addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = nil }))(pod)
 	}}
@@ -54,33 +54,33 @@ func attacksBeside() map[string]attack {
 func attacksInAnotherHome() map[string]attack {
 	all := map[string]attack{}
 	for name, path := range map[string]string{
-		"another's home":            "/data/hpc/home/bob",
-		"inside of another's home":  "/data/hpc/home/bob/new",
-		"by a way round":            "/data/hpc/home/alice/../bob/new",
-		"of a name that begins so":  "/data/hpc/home/alice2",
+		"another user's home":       "/data/hpc/home/bob",
+		"inside another user's home": "/data/hpc/home/bob/new",
+		"a path with two dots":      "/data/hpc/home/alice/../bob/new",
+		"a name with the same beginning": "/data/hpc/home/alice2",
 		"the homes":                 "/data/hpc/home",
-		"elsewhere on the share":    "/data/hpc/projects/x",
+		"another directory of the share":    "/data/hpc/projects/x",
 		"a link in the home":        "/home/alice/link/new",
-		"a link in the home, there": "/data/hpc/home/alice/link/new",
+		"a link in the home on the share": "/data/hpc/home/alice/link/new",
 	} {
 		all["a mount at "+name] = attack{"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: path})}
 		all["a message at "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.TerminationMessagePath = path })}
 		all["to start in "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.WorkingDir = path })}
 	}
-	all["a mount in another volume, which may be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+	all["a mount in another volume, which can be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"},
 			corev1.VolumeMount{Name: "mine", MountPath: "/e/link/new"})
 	})}
-	all["to start in another volume, which may be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+	all["to start in another volume, which can be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
 		c.WorkingDir = "/e/link/new"
 	})}
 	return all
 }
 
-// TestWhatMayRunBesideMoreOfTheShare tests that where notebooks see more of the share than the home, every container that runs
-// as the user is admitted.
-func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
+// TestChangesThatAreAllowedWithDirectories tests changes that are allowed if notebooks see more of the share than the home:
+// other containers that run as the user, and mounts and working directories outside the share or in the home.
+func TestChangesThatAreAllowedWithDirectories(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
 	whole := config.Default()
@@ -88,13 +88,13 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	discovery := golden.Case{Config: whole, Identity: &id}.Fixed()
 	made := admit(t, discovery, []byte(bare))
 	for name, change := range map[string]func(*corev1.Pod){
-		"a sidecar that is the user":         addContainer("regular", asUser(func(*corev1.SecurityContext) {})),
-		"an init container that is the user": addContainer("init", asUser(func(*corev1.SecurityContext) {})),
-		"the user by the Pod's own numbers": func(pod *corev1.Pod) {
+		"a sidecar that runs as the user":         addContainer("regular", asUser(func(*corev1.SecurityContext) {})),
+		"an init container that runs as the user": addContainer("init", asUser(func(*corev1.SecurityContext) {})),
+		"the user's UID and GID in the Pod": func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5003)), new(int64(6003))
 			addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser, s.RunAsGroup = nil, nil }))(pod)
 		},
-		"the Pod's own numbers are another's and nobody's": func(pod *corev1.Pod) {
+		"another UID and GID in the Pod that no container uses": func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 			addContainer("regular", asUser(func(*corev1.SecurityContext) {}))(pod)
 		},
@@ -103,7 +103,7 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 		})),
 		"a mount beside the share": addMount(corev1.VolumeMount{Name: "mine", MountPath: "/e"}),
 		"to start in the home":     notebooks(func(c *corev1.Container) { c.WorkingDir = "/home/alice/" }),
-		"to start in the home, there": notebooks(func(c *corev1.Container) {
+		"to start in the home on the share": notebooks(func(c *corev1.Container) {
 			c.WorkingDir = "/data/hpc/home/alice"
 		}),
 		"to start elsewhere": notebooks(func(c *corev1.Container) { c.WorkingDir = "/opt/app" }),
@@ -120,9 +120,9 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	}
 }
 
-// TestBothReviewsDenyASidecarInTheSameWords tests that mutation and verification deny a sidecar with the same message. Mutation
-// denies it too, so that its author gets the message early.
-func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
+// TestSidecarDenialInBothReviews tests that mutation and verification deny a sidecar with the same message. Mutation denies
+// it too, so that the author of the Pod gets the message early.
+func TestSidecarDenialInBothReviews(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
 	more := config.Default()

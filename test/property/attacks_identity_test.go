@@ -12,22 +12,22 @@ func attacksOnInit() map[string]attack {
 		"another image":        func(c *corev1.Container) { c.Image = "evil" },
 		"another command":      func(c *corev1.Container) { c.Command = []string{"sh"} },
 		"another user":         func(c *corev1.Container) { c.Args[1] = "--user=bob" },
-		"another number":       func(c *corev1.Container) { c.Args[7] = "--uid=5002" },
-		"told twice":           func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") },
+		"another UID argument":  func(c *corev1.Container) { c.Args[7] = "--uid=5002" },
+		"a second user":        func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") },
 		"a variable":           func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}} },
-		"variables of a map":   func(c *corev1.Container) { c.EnvFrom = []corev1.EnvFromSource{{Prefix: "LD_"}} },
+		"variables of a source": func(c *corev1.Container) { c.EnvFrom = []corev1.EnvFromSource{{Prefix: "LD_"}} },
 		"another directory":    func(c *corev1.Container) { c.WorkingDir = "/tmp" },
 		"a hook":               func(c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} },
 		"a sidecar":            func(c *corev1.Container) { c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways) },
-		"rules of restart":     func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} },
+		"restart policy rules": func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} },
 		"a block device":       func(c *corev1.Container) { c.VolumeDevices = []corev1.VolumeDevice{{Name: share}} },
 		"the whole share":      func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" },
 		"the share by an expr": func(c *corev1.Container) { c.VolumeMounts[0].SubPathExpr = "home" },
 		"the share writable":   func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false },
-		"the share spread": func(c *corev1.Container) {
+		"mount propagation": func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationBidirectional)
 		},
-		"a mount less":         func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:2] },
+		"a missing mount":      func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:2] },
 		"another UID":          func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) },
 		"another GID":          func(c *corev1.Container) { c.SecurityContext.RunAsGroup = new(int64(6002)) },
 		"no UID":               func(c *corev1.Container) { c.SecurityContext.RunAsUser = nil },
@@ -40,13 +40,13 @@ func attacksOnInit() map[string]attack {
 		"root": func(c *corev1.Container) {
 			c.SecurityContext.RunAsUser, c.SecurityContext.RunAsNonRoot = new(int64(0)), new(false)
 		},
-		"homes of one's own making": func(c *corev1.Container) {
+		"a mount over the home": func(c *corev1.Container) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
 		},
-		"something over its program": func(c *corev1.Container) {
+		"a mount over its program": func(c *corev1.Container) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
 		},
-		"a mount below the secrets that leads out": func(c *corev1.Container) {
+		"a mount with two dots below the secrets": func(c *corev1.Container) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/../../../x"})
 		},
 		"a mount over the token": func(c *corev1.Container) {
@@ -60,7 +60,7 @@ func attacksOnInit() map[string]attack {
 
 func attacksOnIdentity() map[string]attack {
 	all := map[string]attack{
-		"no discovery at all": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
+		"an unknown discovery": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
 		"another discovery":   {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
 		"another identity":    {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
 		"no identity":         {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},

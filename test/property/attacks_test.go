@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// attack is a change of an admitted notebook, with which an attacker tries to reach more than the home.
+// attack is a change to an admitted notebook, with which an attacker tries to reach more than the home.
 type attack struct {
 	// reason is the reason of the denial.
 	reason string
@@ -24,8 +24,8 @@ type attack struct {
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// TestTheVerifierAloneDeniesEveryLookAlike tests that the verifier denies each attack without any policy.
-func TestTheVerifierAloneDeniesEveryLookAlike(t *testing.T) {
+// TestVerifierDeniesAttacks tests that the verifier denies each attack without any policy.
+func TestVerifierDeniesAttacks(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
 	atAdmission := golden.Case{Config: config.Default(), Identity: &id}.Fixed()
@@ -40,13 +40,13 @@ func TestTheVerifierAloneDeniesEveryLookAlike(t *testing.T) {
 		discovery golden.Case
 		attacks   map[string]attack
 	}{
-		"where an fsGroup stays":           {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
-		"where an fsGroup stays, at start": {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
+		"fsGroup Keep":            {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
+		"fsGroup Keep, at start":  {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
 		"at admission":                     {atAdmission, attacksOnPieces()},
 		"at start":                         {atStart, attacksAtStart()},
-		"beside directories":               {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
-		"beside every home":                {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
-		"inside another home":              {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
+		"with directories":               {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
+		"with every home":                {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
+		"in another user's home":         {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
 		made := admit(t, c.discovery, []byte(bare))
 		require.Empty(t, c.discovery.Verify(made).Denials)
@@ -78,14 +78,14 @@ func attacksOnWhole() map[string]attack {
 	return map[string]attack{
 		"the annotation without the label": {"NotInjected", func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") }},
 		"the label without the annotation": {"NotInjected", func(pod *corev1.Pod) { pod.Annotations = nil }},
-		"the label without anything": {"NotInjected", plainWith(metav1.ObjectMeta{
+		"the label alone": {"NotInjected", plainWith(metav1.ObjectMeta{
 			Labels: map[string]string{"jupyter-user": "alice"}})},
-		"a hub's server without anything": {"NotInjected", plainWith(metav1.ObjectMeta{
+		"the hub's labels alone": {"NotInjected", plainWith(metav1.ObjectMeta{
 			Labels:      map[string]string{"hub.jupyter.org/username": "alice", "component": "singleuser-server"},
 			Annotations: map[string]string{"hub.jupyter.org/username": "alice"}})},
-		"an annotation of ours without anything": {"NotInjected", plainWith(metav1.ObjectMeta{
+		"an annotation of ours alone": {"NotInjected", plainWith(metav1.ObjectMeta{
 			Annotations: map[string]string{"jupyter-user.io/probes": "on"}})},
-		"the init container's name without anything": {"NotInjected", func(pod *corev1.Pod) {
+		"the init container's name alone": {"NotInjected", func(pod *corev1.Pod) {
 			plainWith(metav1.ObjectMeta{})(pod)
 			pod.Spec.Containers[0].Name = "jupyter-user-init"
 		}},
@@ -97,8 +97,8 @@ func attacksOnWhole() map[string]attack {
 		"a second init container by our name": {"ContainerTaken", func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "jupyter-user-init", Image: "x"})
 		}},
-		"a name that leads out of the homes": {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "alice bob") }},
-		"every piece for another user":       {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "bob") }},
+		"a name that no user can have": {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "alice bob") }},
+		"the fields of another user":       {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "bob") }},
 	}
 }
 
@@ -109,7 +109,7 @@ func plainWith(meta metav1.ObjectMeta) func(*corev1.Pod) {
 	}
 }
 
-// renameUser changes the user in every injected field, but not in the label.
+// renameUser changes the user in the annotation, the mounts and the init container's arguments, but not in the label.
 func renameUser(pod *corev1.Pod, name string) {
 	pod.Annotations["jupyter-user.io/user"] = name
 	c, init := &pod.Spec.Containers[0], &pod.Spec.InitContainers[0]
@@ -126,7 +126,8 @@ func inits(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) }
 }
 
-// addContainer adds a container to the Pod: an init container, a regular container or an ephemeral container.
+// addContainer adds a container to the Pod: an init container, an ephemeral container, or a regular container for any other
+// kind.
 func addContainer(kind string, c corev1.Container) func(*corev1.Pod) {
 	c.Name, c.Image = "beside", "x"
 	return func(pod *corev1.Pod) {
@@ -144,9 +145,9 @@ func addContainer(kind string, c corev1.Container) func(*corev1.Pod) {
 	}
 }
 
-// TestTheShareByTheNameShare tests other names of the injected volumes. An admin can configure these names, and Pods that are no
-// notebooks may have volumes with the same names.
-func TestTheShareByTheNameShare(t *testing.T) {
+// TestConfiguredVolumeNames tests other names of the injected volumes. An admin can configure these names, and Pods that
+// are no notebooks can have volumes with the same names.
+func TestConfiguredVolumeNames(t *testing.T) {
 	t.Parallel()
 	named := config.Default()
 	named.Share.VolumeName, named.Scratch.VolumeName = "share", "scratch"

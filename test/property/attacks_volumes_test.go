@@ -11,7 +11,7 @@ func attacksOnVolumes() map[string]attack {
 		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 	}
 	return map[string]attack{
-		"our volume under another name": {"ShareAgain", func(pod *corev1.Pod) {
+		"a second volume of the share's claim": {"ShareAgain", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "again", VolumeSource: claim("hpc-shared-pvc")})
 		}},
 		"the share's volume is another claim": {"VolumeTaken", func(pod *corev1.Pod) {
@@ -23,10 +23,10 @@ func attacksOnVolumes() map[string]attack {
 		"the share's volume is a directory of the node": {"VolumeTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}
 		}},
-		"the share's volume is a driver's": {"VolumeTaken", func(pod *corev1.Pod) {
+		"the share's volume is a CSI volume": {"VolumeTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "x"}}
 		}},
-		"the scratch volume is a claim of one's own": {"VolumeTaken", func(pod *corev1.Pod) {
+		"the scratch volume is a claim": {"VolumeTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes[1].VolumeSource = claim("prepared")
 		}},
 		"the scratch volume is a ConfigMap": {"VolumeTaken", func(pod *corev1.Pod) {
@@ -44,10 +44,10 @@ func addMount(m corev1.VolumeMount) func(*corev1.Pod) {
 
 func attacksOnMounts() map[string]attack {
 	return map[string]attack{
-		"the share whole":               {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another's home":                {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the whole share":               {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another user's home":           {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
 		"the homes' directory":          {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
-		"another's home by a way round": {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
+		"another user's home by a longer path": {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
 		"the share by subPathExpr":      {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
 		"the home by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/$(NB_USER)"
@@ -57,15 +57,15 @@ func attacksOnMounts() map[string]attack {
 		"the scratch volume by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
-		"the home, spread to the node": {"MountForeign", notebooks(func(c *corev1.Container) {
+		"the home with mount propagation": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
-		"the home elsewhere": {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" })},
-		"something else over our program": {"MountTaken", func(pod *corev1.Pod) {
+		"the home at another path": {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" })},
+		"a mount over our program": {"MountTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})(pod)
 		}},
-		"something else over our program by a way round": {"MountTaken", func(pod *corev1.Pod) {
+		"a mount over our program by a longer path": {"MountTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})(pod)
 		}},
@@ -96,7 +96,7 @@ func attacksOnOthersMounts() map[string]attack {
 	for _, kind := range []string{"init", "regular", "ephemeral"} {
 		for name, m := range map[string]corev1.VolumeMount{
 			"the share":          {Name: share, MountPath: "/s"},
-			"the very home":      {Name: share, MountPath: "/s", SubPath: "home/alice"},
+			"the home":           {Name: share, MountPath: "/s", SubPath: "home/alice"},
 			"the scratch volume": {Name: scratch, MountPath: "/c"},
 		} {
 			all[kind+" mounts "+name] = attack{"MountForeign", addContainer(kind, corev1.Container{VolumeMounts: []corev1.VolumeMount{m}})}

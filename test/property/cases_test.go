@@ -26,7 +26,8 @@ func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
 const bare = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"notebook"}]}}`
 
-func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
+// TestRepeatedInjection tests that a second and a third pass leave a golden Pod as it is, byte for byte.
+func TestRepeatedInjection(t *testing.T) {
 	t.Parallel()
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -41,9 +42,9 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	}
 }
 
-// TestInjectedAgainAfterAnotherWebhook changes an admitted Pod as another webhook would. A second pass corrects the fields that
+// TestInjectionAfterOtherWebhook changes an admitted Pod as another webhook would. A second pass corrects the fields that
 // are ours and keeps the other changes.
-func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
+func TestInjectionAfterOtherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
 	proxy := corev1.Container{Name: "proxy", Image: "proxy"}
@@ -100,8 +101,8 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	return marshal(t, pod)
 }
 
-// TestUnknownFieldsAtEveryLevel adds an unknown field to each object of a Pod in which every field is set. The webhook must keep
-// them, also where the injected init container moves other containers.
+// TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which every field is set. The webhook must
+// keep them, also where the injected init container moves other containers.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries() {

@@ -15,8 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestPodSecurityAdmissionsOwnPods labels each Pod with which Kubernetes tests Pod Security, of all versions, those that pass and
-// those that fail. As a notebook, the Pod must meet the same level as before. A Pod that several versions have is tested once.
+// TestPodSecurityAdmissionsOwnPods labels each Pod with which Kubernetes tests Pod Security, of all versions, those that
+// pass and those that fail. As a notebook, the Pod must still meet its level (testLevel). A Pod that several versions have
+// is tested once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 	t.Parallel()
 	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")

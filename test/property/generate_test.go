@@ -58,7 +58,8 @@ func (g *generator) anyPod() *corev1.Pod {
 	return pod
 }
 
-// withoutHostProcesses removes hostProcess, which makes a Pod a Windows Pod. The webhook denies such Pods.
+// withoutHostProcesses sets hostProcess to false where it is set, because it makes a Pod a Windows Pod, which the webhook
+// denies.
 func withoutHostProcesses(pod *corev1.Pod) {
 	off := func(windows *corev1.WindowsSecurityContextOptions) {
 		if windows != nil {

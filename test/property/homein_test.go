@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// homeIn is a notebook of alice. A sidecar and an init container get the home by annotation; another sidecar and another init
-// container do not.
+// podWithHomeIn is a notebook of alice. A sidecar and an init container get the home by annotation; another sidecar and
+// another init container do not.
 const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"},
 	"annotations":{"jupyter-user.io/home-in":"side,clone"}},
 	"spec":{"initContainers":[{"name":"other-init","image":"x","securityContext":` + likeTheUser + `},{"name":"clone","image":"x"}],
@@ -22,17 +22,17 @@ const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels"
 
 const likeTheUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
 
-// TestTheVerifierKnowsTheHomeInOtherContainers tests that a container that gets the home by annotation must run as the user, and
-// has nothing else of the share. Other containers have nothing of the share. This holds with the home alone and with further
-// directories.
-func TestTheVerifierKnowsTheHomeInOtherContainers(t *testing.T) {
+// TestAttacksOnHomeInOtherContainers tests that a container that gets the home by annotation must run as the user, and has
+// nothing else of the share. Other containers have nothing of the share. All this is tested with the home alone and with
+// further directories.
+func TestAttacksOnHomeInOtherContainers(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "projects", MountPath: "/projects", Access: config.AccessReadWrite}}
 	for name, c := range map[string]golden.Case{
 		"with the home alone": golden.Case{Config: config.Default(), Identity: &id}.Fixed(),
-		"beside directories":  golden.Case{Config: more, Identity: &id}.Fixed(),
+		"with directories":    golden.Case{Config: more, Identity: &id}.Fixed(),
 	} {
 		made := admit(t, c, []byte(homeIn))
 		require.Empty(t, c.Verify(made).Denials)
@@ -54,10 +54,10 @@ func attacksOnHomeIn() map[string]attack {
 		"a container added to the annotation": {"Drifted", func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,other"
 		}},
-		"a container taken from the annotation": {"MountForeign", func(pod *corev1.Pod) {
+		"a container removed from the annotation": {"MountForeign", func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/home-in"] = "clone"
 		}},
-		"the annotation taken off": {"MountForeign", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/home-in") }},
+		"the annotation removed": {"MountForeign", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/home-in") }},
 		"the annotation names an ephemeral container": {"AnnotationInvalid", func(pod *corev1.Pod) {
 			addContainer("ephemeral", asUser(func(*corev1.SecurityContext) {}))(pod)
 			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,beside"
@@ -85,7 +85,7 @@ func attacksOnHomeIn() map[string]attack {
 	return all
 }
 
-// attacksOnOneWithTheHome returns attacks on a container that gets the home by annotation.
+// attacksOnHomeInContainer returns attacks on a container that gets the home by annotation.
 func attacksOnOneWithTheHome() map[string]struct {
 	reason string
 	change func(*corev1.Container)
@@ -100,13 +100,13 @@ func attacksOnOneWithTheHome() map[string]struct {
 		"the home by an expression": {"MountForeign", func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/alice"
 		}},
-		"the home elsewhere": {"MountForeign", func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" }},
-		"the home, spread to nodes": {"MountForeign", func(c *corev1.Container) {
+		"the home at another path": {"MountForeign", func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" }},
+		"the home with mount propagation": {"MountForeign", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationBidirectional)
 		}},
 		"a directory of the share":    {"MountForeign", mountMore(corev1.VolumeMount{Name: share, MountPath: "/p", SubPath: "projects"})},
 		"the scratch volume":          {"MountForeign", mountMore(corev1.VolumeMount{Name: scratch, MountPath: "/config"})},
-		"something over the home":     {"MountTaken", mountMore(corev1.VolumeMount{Name: "mine", MountPath: "/x/../home/alice"})},
+		"a mount over the home":     {"MountTaken", mountMore(corev1.VolumeMount{Name: "mine", MountPath: "/x/../home/alice"})},
 		"one mount of the home":       {"Drifted", func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:1] }},
 		"no home":                     {"Drifted", func(c *corev1.Container) { c.VolumeMounts = nil }},
 		"no security context":         {"Drifted", func(c *corev1.Container) { c.SecurityContext = nil }},

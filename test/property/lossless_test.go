@@ -13,8 +13,7 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// ours matches the places at which the webhook may replace or remove a value. At every other place the value must be the same afterwards, byte
-// for byte. The expression does not use the planner's table.
+// ours matches the paths of values that the webhook may replace or remove. The expression does not use the planner's table.
 var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
@@ -30,13 +29,14 @@ var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 // openInImagesHome matches settings of the Pod that open Jupyter in the home of the image's user. The webhook replaces the path.
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
-// checkLossless compares every leaf of the Pod before with the Pod after admission.
+// checkLossless tests that every leaf of the Pod before admission is still there, byte for byte, except those that match
+// ours, empty lists and maps, and the two settings that are treated below.
 func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)
 	for place, value := range then {
 		if now[place] != value && !ours.MatchString(place) {
-			// Empty lists and maps may be filled.
+			// The webhook may fill empty lists and maps.
 			if (value == "{}" || value == "[]" || value == "null") && now[place] == "" {
 				continue
 			}
@@ -48,13 +48,14 @@ func checkLossless(t *testing.T, before, after []byte) {
 				assert.True(t, strings.HasSuffix(now[place], ":"+strings.TrimPrefix(value, `"`)) || now[place] == `"/config"`, "the value is kept behind ours")
 				continue
 			}
-			assert.Equal(t, value, now[place], "%s is the pod's", place)
+			assert.Equal(t, value, now[place], "%s belongs to the pod", place)
 		}
 	}
 }
 
-// leaves returns all values of a document that contain no other value, by place. The place of an init container has its name and not its
-// index, because ours is added before it. The place of a variable has its name and a count, because a second HOME is removed.
+// leaves returns all values of a document that contain no other value, by path. The path of an init container has its name
+// and not its index, because ours is added before it. The path of a variable has its name, and a number from the second
+// variable of this name on.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}

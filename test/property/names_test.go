@@ -24,13 +24,13 @@ var escapes = []string{
 	"alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\uff0e\uff0e\uff0f", "\u202e", "\u200b", "ä", "😀", strings.Repeat("a", 64),
 }
 
-// harmless is the rule for user names, written once more from the documentation.
+// harmless matches valid user names. It is written from the documentation, and does not use the webhook's code.
 var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
-// TestHostileNamesStayNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted
-// name is the name of one directory, and every injected path, command and value has exactly this name. For all other names the
+// TestHostileNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name
+// is the name of one directory, and every injected path, command and value has exactly this name. For all other names the
 // webhook injects nothing.
-func TestHostileNamesStayNames(t *testing.T) {
+func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	const each = 5000
 	random := rand.New(rand.NewSource(1)) // the same names each time
@@ -52,7 +52,7 @@ func TestHostileNamesStayNames(t *testing.T) {
 	t.Logf("%d of %d admitted", admitted, 4*each)
 }
 
-// testName reports whether a Pod with that name was admitted.
+// testName tests the decision about a Pod with this name, and reports whether the Pod was admitted.
 func testName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podOf(t, name, byLabel)

@@ -36,8 +36,8 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// TestMadeUpPodsKeepTheirPodSecurityLevel tests the same with random Pods.
-func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
+// TestRandomPodsKeepTheirPodSecurityLevel is the same test with random Pods.
+func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
 	levels := newLevels(t)
@@ -59,9 +59,10 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// testLevel reports whether the webhook admits the Pod. The admitted Pod must meet the Pod Security level of the submitted Pod.
-// The function rest returns a copy of the submitted Pod without the fields that the webhook sets. If this copy meets restricted,
-// the admitted Pod must meet restricted too, with discovery at admission.
+// testLevel reports whether the webhook admits the Pod. The admitted Pod must meet the Pod Security level of the submitted
+// Pod, or with discovery at start at most baseline. The function rest returns a copy of the submitted Pod without the
+// fields that the webhook sets. If this copy meets restricted, the admitted Pod must meet restricted too, with discovery at
+// admission.
 func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -90,7 +91,8 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 	return true
 }
 
-// withoutNotebook returns a copy of the Pod without its notebook container, and without injected fields that it had before.
+// withoutNotebook returns a copy of the Pod without its notebook container and without an init container with the name of
+// ours.
 func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
@@ -105,9 +107,9 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// withoutOurs returns a copy of the Pod without our init container. The notebook container keeps only those fields of its
-// security context that are the Pod's, such as SELinux options and the AppArmor profile. With forbidden values there, the Pod
-// itself fails restricted.
+// withoutOurs returns a copy of the Pod without our init container. The security context of the notebook container has our
+// values and those values of the Pod that the webhook keeps, such as SELinux options and the AppArmor profile. With
+// forbidden values there, the Pod itself fails restricted.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// discoveries returns the conditions under which random Pods are tested.
+// conditions returns the conditions under which random Pods are tested: both discoveries.
 var discoveries = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
@@ -37,7 +37,7 @@ func TestGoldenPods(t *testing.T) {
 	}
 }
 
-func TestMadeUpPods(t *testing.T) {
+func TestRandomPods(t *testing.T) {
 	t.Parallel()
 	const each = 5000
 	admitted := 0
@@ -75,7 +75,7 @@ func TestEveryFieldOfThePodType(t *testing.T) {
 	}
 }
 
-// testProperties tests every property with a Pod, and reports whether the webhook admits the Pod.
+// testProperties tests the properties with a Pod, and reports whether the webhook admits the Pod.
 func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
@@ -102,8 +102,8 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.NotEmpty(t, c.Verify(raw).Denials, "the verifier denies the Pod before injection")
 	}
 	checkLossless(t, raw, admitted)
-	// The fuzzer may make a document that the API server would not accept as a Pod. It is decoded like the API server does.
-	// encoding/json would accept "fsgroup" for fsGroup.
+	// The fuzzer can make a document that the API server would not accept as a Pod. The test decodes the document like the
+	// API server. encoding/json would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
 		checkWhole(t, c, pod)
@@ -111,12 +111,12 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	return true
 }
 
-// changesPod reports whether a planned change makes the Pod different.
+// changesPod reports whether a planned change changes the Pod.
 func changesPod(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
-// TestAFieldInAnotherSpelling tests that field names are case-sensitive, as in the API server. fsgroup is an unknown field and
-// not fsGroup.
-func TestAFieldInAnotherSpelling(t *testing.T) {
+// TestFieldNamesAreCaseSensitive tests that field names are case-sensitive, as in the API server. fsgroup is an unknown
+// field and not fsGroup.
+func TestFieldNamesAreCaseSensitive(t *testing.T) {
 	t.Parallel()
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},
 		"spec": {"securityContext": {"fsgroup": 100}, "containers": [{"name": "notebook", "image": "quay.io/jupyter/base-notebook"}]}}`

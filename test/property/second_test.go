@@ -43,9 +43,9 @@ var otherChanges = []func(*corev1.Pod){
 	},
 }
 
-// TestMadeUpPodsBesideASecondWebhook calls this webhook and another one twice each, in both orders. After that no call changes
+// TestRandomPodsWithSecondWebhook calls this webhook and another one twice each, in both orders. After that no call changes
 // the Pod, and the other webhook's change is still there.
-func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
+func TestRandomPodsWithSecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500
 	if os.Getenv("CHAOS") != "" { // make chaos tests ten thousand Pods, which takes half a minute
@@ -70,8 +70,8 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 				again := admit(t, discovery, pod)
 				assert.Equal(t, string(again), string(admit(t, discovery, again)), "%s: the second patch is empty", order)
 				theirs := changed(t, again, second)
-				assert.Empty(t, discovery.Decide(theirs).Operations, "%s: nor does the other change anything of ours", order)
-				assert.Equal(t, string(theirs), string(changed(t, theirs, func(*corev1.Pod) {})), "%s: what it wants is in it", order)
+				assert.Empty(t, discovery.Decide(theirs).Operations, "%s: the other webhook has changed nothing of ours", order)
+				assert.Equal(t, string(theirs), string(changed(t, theirs, func(*corev1.Pod) {})), "%s: the other webhook's change is still there", order)
 				settled++
 			}
 			if t.Failed() {

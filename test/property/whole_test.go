@@ -17,7 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkWhole tests that an admitted Pod has everything that the webhook injects. It reads the typed Pod and does not use the planner.
+// checkWhole tests that an admitted Pod has the init container, the mounts, the groups and the notebook container that the
+// webhook injects. It reads the typed Pod and does not use the planner.
 func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
 	name := pod.Annotations["jupyter-user.io/user"]
@@ -47,7 +48,7 @@ func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	checkNotebook(t, c, pod)
 }
 
-// checkMounts tests that no container mounts more of the share and of the scratch volume than it must.
+// checkMounts tests that the containers mount nothing else of the share and of the scratch volume than the webhook injects.
 func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	t.Helper()
 	var seen []string
@@ -87,8 +88,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	assert.Subset(t, seen, allowed[:6])
 }
 
-// checkNesting tests that no mount is inside another mount in which a symbolic link could put it over our program. It tests the init container,
-// and a notebook container that starts as root.
+// checkNesting tests that no mount is inside another mount, where a symbolic link could put it over our program. It tests
+// the init container, and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	starting := pod.Spec.InitContainers[:1:1]
@@ -158,7 +159,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	}
 }
 
-// known reports whether discovery is at admission.
+// atAdmission reports whether discovery is at admission.
 func known(c golden.Case) bool {
 	return c.Identity != nil && c.Config.Identity.Discovery != config.DiscoveryAtStart
 }

@@ -24,7 +24,7 @@ import (
 // caName is the name of the CA's Certificate object and of its Secret.
 const caName = "jupyter-user-webhook-ca"
 
-// certManager is a world in which cert-manager runs, with a client for cert-manager's objects.
+// certManager is a cluster in which cert-manager runs, with a client for cert-manager's objects.
 type certManager struct {
 	*world
 	api client.Client
@@ -102,7 +102,7 @@ func (c *certManager) key(t *testing.T, name string) string {
 	return string(block.Bytes)
 }
 
-func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
+func TestCertManagerRotation(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	c := newCertManager(t)
@@ -148,13 +148,13 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		c.awaitReplaced(t, before, atLeast(1))
 		assert.Equal(t, c.secret(t, caName).Data["tls.crt"], c.secret(t, mountedName).Data["ca.crt"])
 	})
-	during("the old authority is trusted no more", func(t *testing.T) {
+	during("the old authority is not trusted any more", func(t *testing.T) {
 		c.trustOnly(t, c.secret(t, caName).Data["tls.crt"])
 		c.awaitSettled(t, one)
 	})
 }
 
-// awaitTrusted waits until the caBundle of every webhook has the CA. It may have other CAs too.
+// awaitTrusted waits until the caBundle of every webhook has the CA. A caBundle can have other CAs too.
 func (c *certManager) awaitTrusted(t *testing.T, authority []byte) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -163,7 +163,7 @@ func (c *certManager) awaitTrusted(t *testing.T, authority []byte) {
 	}, patience, pollEvery, "the authority is trusted")
 }
 
-// trustOnly removes all CAs except this one from every caBundle. cert-manager's CA injector never removes a CA that has not
+// trustOnly sets the caBundle of every webhook to this CA. cert-manager's CA injector never removes a CA that has not
 // expired.
 func (c *certManager) trustOnly(t *testing.T, authority []byte) {
 	t.Helper()

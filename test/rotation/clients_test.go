@@ -19,10 +19,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestTheAPIServerIsTheOnlyClient tests webhooks that require a client certificate. The real API server presents the client
-// certificate of its admission configuration. The test runs webhooks that accept this certificate, that accept only another name,
-// and that accept only another CA.
-func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
+// TestClientCertificates tests webhooks that require a client certificate. The real API server presents the client
+// certificate of its admission configuration. The test runs webhooks that accept this certificate, that accept only another
+// name, and that accept only another CA.
+func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	authority := pki.Make(t, time.Hour)
 	w := newWorld(t, "", "certificates.source=secret", "certificates.caBundle="+string(authority.Cert))
@@ -51,23 +51,24 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 			return slices.ContainsFunc(w.service.replicas, func(r *replica) bool { return strings.Contains(r.log.String(), why) })
 		}, patience, pollEvery, "the log says why")
 	}
-	t.Run("by its authority and its name", func(t *testing.T) {
+	t.Run("an accepted certificate", func(t *testing.T) {
 		accepts(t, w.authority, "other", "kube-apiserver")
 		_, err := w.admit()
 		require.NoError(t, err)
 		tryOtherCertificates(t, w, authority)
 	})
-	t.Run("by another name", func(t *testing.T) {
+	t.Run("another accepted name", func(t *testing.T) {
 		accepts(t, w.authority, "other")
 		denied(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], but only other is accepted`)
 	})
-	t.Run("by another authority", func(t *testing.T) {
+	t.Run("another accepted authority", func(t *testing.T) {
 		accepts(t, pki.Make(t, time.Hour), "kube-apiserver")
 		denied(t, "the client's certificate is not one of an API server: x509: certificate signed by unknown authority")
 	})
 }
 
-// tryOtherCertificates connects with certificates that a Pod could have. Every connection must fail.
+// tryOtherCertificates sends requests without a client certificate, and with certificates that the webhook must not accept.
+// Every request must fail.
 func tryOtherCertificates(t *testing.T, w *world, trusted pki.Pair) {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -78,7 +79,7 @@ func tryOtherCertificates(t *testing.T, w *world, trusted pki.Pair) {
 	ofOurs, err := w.authority.Issue(time.Hour, "kubelet")
 	require.NoError(t, err)
 	for what, presents := range map[string][]tls.Certificate{
-		"nothing": nil, "the name, by an authority of its own": {*named.TLS(t)}, "another name": {*ofOurs.TLS(t)},
+		"no certificate": nil, "the name, by another authority": {*named.TLS(t)}, "another name": {*ofOurs.TLS(t)},
 	} {
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: serviceDNS, Certificates: presents},

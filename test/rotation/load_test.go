@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// load creates Pods without end, in dry runs. Each Pod has two reviews. The Pods come in bursts. A burst needs more than the 25
-// connections that the API server keeps open, so that every burst has TLS handshakes.
+// A load creates Pods in dry runs until the test ends. Each Pod has two reviews. The Pods come in bursts. A burst needs
+// more than the 25 connections that the API server keeps open, so that every burst has TLS handshakes.
 type load struct {
 	lock     sync.Mutex
 	admitted int
@@ -55,14 +55,14 @@ func (w *world) startLoad(t *testing.T) *load {
 	return l
 }
 
-// admit creates one labelled Pod, in a dry run, and returns how long that took.
+// admit creates one labelled Pod, in a dry run, and returns the time that the creation took.
 func (w *world) admit() (time.Duration, error) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "notebook", Image: "x"}}},
 	}
 	began := time.Now()
-	// With the context of the test, a request that runs at its end would count as failed.
+	// With the context of the test, a request that runs when the test ends would fail.
 	_, err := w.client.CoreV1().Pods("lab").Create(context.Background(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return time.Since(began), err
 }

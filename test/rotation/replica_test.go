@@ -58,7 +58,7 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 	w.service.setReplicas(started...)
 }
 
-// probe sets ready from the replica's readiness endpoint, again and again until ctx ends.
+// probe sets ready from the replica's readiness endpoint, repeatedly until ctx ends.
 func (r *replica) probe(ctx context.Context) {
 	client := &http.Client{Timeout: machine.Patience}
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(context.Context) (bool, error) {

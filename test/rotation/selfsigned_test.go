@@ -34,13 +34,14 @@ func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jour
 	}
 }
 
-// awaitSettled waits until every replica serves the Secret's certificate and every caBundle has an accepted number of CAs.
+// awaitSettled waits until every replica serves the Secret's certificate, and every caBundle trusts this certificate and
+// has an accepted number of CAs.
 func (w *world) awaitSettled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
 }
 
-func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
+func TestSelfSignedRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", "certificates.source=selfSigned")
 	w.startReplicas(t)
@@ -93,11 +94,11 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		log, _ = start()
 		w.awaitReplaced(t, before, one)
 	})
-	t.Run("its rights are those that it needs", func(t *testing.T) { testRights(t, account) })
+	t.Run("forbidden requests", func(t *testing.T) { testRights(t, account) })
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
 }
 
-// changed reports whether the webhooks trust another set of CAs than before.
+// changed reports whether the caBundle of the first webhook differs from the one before.
 func (w *world) changed(t *testing.T, before []string) bool {
 	t.Helper()
 	now := w.bundles(t)
@@ -114,7 +115,7 @@ func (w *world) awaitReplaced(t *testing.T, before *corev1.Secret, authorities f
 	w.awaitSettled(t, authorities)
 }
 
-// testRights tries what an attacker with the rights of rotate-certificates would try.
+// testRights tests that requests that an attacker with the rights of rotate-certificates could send are forbidden.
 func testRights(t *testing.T, account kubernetes.Interface) {
 	ctx := t.Context()
 	secrets := account.CoreV1().Secrets(namespace)
@@ -126,10 +127,10 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 		"makes a Secret of another name": second(secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
 			metav1.CreateOptions{})),
 		"deletes its own":         secrets.Delete(ctx, authorityName, metav1.DeleteOptions{}),
-		"reads Secrets of others": second(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
-		"reads another webhook": second(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
+		"reads a Secret of another namespace": second(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
+		"reads another MutatingWebhookConfiguration": second(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
 			metav1.GetOptions{})),
-		"deletes ours": account.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(ctx, "jupyter-user-webhook",
+		"deletes our ValidatingWebhookConfiguration": account.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(ctx, "jupyter-user-webhook",
 			metav1.DeleteOptions{}),
 		"creates Pods": second(account.CoreV1().Pods("lab").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}},
 			metav1.CreateOptions{})),
@@ -140,10 +141,10 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestTheFirstCertificateIsThereAtOnce tests that rotate-certificates writes the first certificate without the overlap. No CA is
-// trusted yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the
-// Secret must come early.
-func TestTheFirstCertificateIsThereAtOnce(t *testing.T) {
+// TestFirstCertificate tests that rotate-certificates writes the first certificate without waiting for the overlap. No CA
+// is trusted yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so
+// the Secret must come early.
+func TestFirstCertificate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", "certificates.source=selfSigned")
 	path, err := program()

@@ -15,7 +15,7 @@ import (
 // service takes the place of a Service: it forwards each connection to a replica that is ready.
 type service struct {
 	egress *controlplane.Egress
-	// opened counts the connections. In the TLS handshake of each one, the API server checks the certificate.
+	// opened is the number of connections. In the TLS handshake of each one, the API server checks the certificate.
 	opened atomic.Int64
 
 	lock     sync.Mutex

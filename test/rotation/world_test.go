@@ -36,10 +36,10 @@ const (
 	mountedName = "jupyter-user-webhook-certs"
 )
 
-// patience is how long a test waits for a condition.
+// patience is the longest time that a test waits for a condition.
 const patience = machine.Patience
 
-// world is an API server with the objects of the chart. The API server calls a Service with two replicas.
+// A cluster is an API server with the objects of the chart. The API server calls a Service with two replicas.
 type world struct {
 	*controlplane.ControlPlane
 	client  kubernetes.Interface
@@ -70,8 +70,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// newWorld starts an API server and installs the chart with some values. Kinds is a folder of CustomResourceDefinitions to
-// install before, or empty.
+// newCluster starts an API server and installs the chart with some values. If kinds is not empty, it is a folder of
+// CustomResourceDefinitions to install before.
 func newWorld(t *testing.T, kinds string, values ...string) *world {
 	t.Helper()
 	w := &world{service: newService(t), authority: pki.Make(t, time.Hour)}
@@ -96,8 +96,8 @@ func newWorld(t *testing.T, kinds string, values ...string) *world {
 	return w
 }
 
-// rendered returns the objects of the chart with some values, but without the policies and the hooks. The tests create Pods as
-// admin.
+// rendered returns the objects of the chart with some values, but without the policies and the hooks. Without the policies,
+// the tests can create Pods as admin.
 func rendered(t *testing.T, values ...string) string {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
@@ -174,7 +174,8 @@ func (w *world) remove(t *testing.T, secret string) {
 	require.NoError(t, w.client.CoreV1().Secrets(namespace).Delete(t.Context(), secret, metav1.DeleteOptions{}))
 }
 
-// bundles returns the caBundle of each webhook of both configurations, or nil if a configuration cannot be read.
+// bundles returns the caBundle of each webhook of our MutatingWebhookConfiguration and ValidatingWebhookConfiguration, or
+// nil if one of the two objects cannot be read.
 func (w *world) bundles(t *testing.T) (found []string) {
 	t.Helper()
 	api := w.client.AdmissionregistrationV1()

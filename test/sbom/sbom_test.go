@@ -23,9 +23,9 @@ type bill struct {
 
 type component struct{ Name, Version, PURL string }
 
-// TestTheBillOfMaterialsIsWhatIsInThePrograms tests that a bill lists Go itself and exactly the modules that are linked into the
-// program, each with its version. The bill has no timestamp and no serial number, so that building it again gives the same bytes.
-func TestTheBillOfMaterialsIsWhatIsInThePrograms(t *testing.T) {
+// TestBillOfMaterials tests that a bill lists Go itself and exactly the modules that are linked into the program, each with
+// its version. The bill has no timestamp and no serial number, so that building it again gives the same bytes.
+func TestBillOfMaterials(t *testing.T) {
 	t.Parallel()
 	folder := bills(t)
 	for _, program := range []string{"jupyter-user-webhook", "jupyter-user-init"} {

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizeAndStart limits the size of the program and the processor time of one run of inject. A quarter of the program is API types
-// that client-go's scheme registers. They cannot go, because controller-runtime's client and certwatcher import that scheme.
+// TestSizeAndStart limits the size of the program and the processor time of the fastest of five runs of inject. A quarter
+// of the program is API types that client-go's scheme registers. They cannot be left out, because controller-runtime's
+// client and certwatcher import that scheme.
 func TestSizeAndStart(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(bills(t), "jupyter-user-webhook")
@@ -31,7 +32,8 @@ func TestSizeAndStart(t *testing.T) {
 	assert.Less(t, least, 100*time.Millisecond, "processor time of inject, from start to end")
 }
 
-// TestImportsLeftOut lists modules that no command needs, and that must not be linked into the program.
+// TestImportsLeftOut tests that some modules that no command needs are not linked into the program, and that no package of
+// this project imports the clients of every API group.
 func TestImportsLeftOut(t *testing.T) {
 	t.Parallel()
 	listed, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "../../cmd/jupyter-user-webhook").Output()

@@ -26,7 +26,8 @@ func forTest(t testing.TB) programs {
 	return programs{debian.Unpacked(t, "slapd", packages)}
 }
 
-// Fetch unpacks the programs into the cache, for tests that run later without a network. It does nothing where those tests are skipped.
+// Fetch unpacks the programs into the cache, for tests that run later without a network. It does nothing on a machine that
+// is not Debian 12, where those tests are skipped.
 func Fetch(ctx context.Context) error {
 	if !debian.Here() {
 		return nil

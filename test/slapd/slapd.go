@@ -82,7 +82,7 @@ ou: services
 
 `
 
-// Start starts a server that ends with the test.
+// Start starts a server that ends with the test. It skips the test if this machine is not Debian 12.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{programs: forTest(t), folder: t.TempDir()}
@@ -201,7 +201,7 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
-// Hang suspends the server. The kernel still accepts connections, but no request gets a response until goOn is called.
+// Hang suspends the server. The kernel still accepts connections, but no request gets a response until resume is called.
 func (s *Server) Hang(t testing.TB) (goOn func()) {
 	t.Helper()
 	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
@@ -240,7 +240,7 @@ func (s *Server) Client(t testing.TB, name string, arguments ...string) *exec.Cm
 // Folder returns the folder with ldapsearch and the other clients. A test adds it to PATH.
 func (s *Server) Folder() string { return filepath.Join(s.programs.root, "usr", "bin") }
 
-// freeAddress returns the address with a free port.
+// freeAddress returns the address with a port that is free at the moment.
 func freeAddress(t testing.TB, address string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", address+":0")

@@ -13,7 +13,7 @@ import (
 
 const fake Tool = "fake"
 
-// newFake returns a builder with an empty cache. It can build one small program, which has its own module.
+// newFake returns a builder with an empty cache. Its only tool is a small program with its own module.
 func newFake(t *testing.T) *builder {
 	t.Helper()
 	b := fakeBuilder(t.TempDir())
@@ -53,7 +53,7 @@ func cached(t *testing.T, b *builder) []string {
 	return names
 }
 
-func TestBuildsOnceStampedAndSilentAfterwards(t *testing.T) {
+func TestBuildOnceWithVersion(t *testing.T) {
 	b := newFake(t)
 	var progress bytes.Buffer
 	b.progress = &progress
@@ -78,12 +78,12 @@ func TestBuildsOnceStampedAndSilentAfterwards(t *testing.T) {
 	assert.Equal(t, before.ModTime(), after.ModTime(), "it was built again")
 }
 
-func TestUnknownToolNamesTheKnownOnes(t *testing.T) {
+func TestUnknownTool(t *testing.T) {
 	_, err := newFake(t).buildAll(t.Context(), []Tool{"kubelet"})
 	assert.EqualError(t, err, "build kubelet: there is no such tool: choose from [fake]")
 }
 
-func TestFailedBuildShowsWhatTheCompilerSaidAndLeavesNothing(t *testing.T) {
+func TestFailedBuild(t *testing.T) {
 	b := newFake(t)
 	writeFake(t, b, "main.go", "package main\n\nfunc main() { nonsense() }\n")
 	_, err := b.build(t.Context(), fake)
@@ -92,7 +92,7 @@ func TestFailedBuildShowsWhatTheCompilerSaidAndLeavesNothing(t *testing.T) {
 	assert.Equal(t, []string{"fake.lock"}, cached(t, b))
 }
 
-func TestMissingModuleShowsWhatTheGoCommandSaid(t *testing.T) {
+func TestMissingModule(t *testing.T) {
 	b := newFake(t)
 	t.Setenv("GOPROXY", "off")
 	writeFake(t, b, "main.go", "package main\n\nimport _ \"example.test/other\"\n\nfunc main() {}\n")
@@ -101,7 +101,7 @@ func TestMissingModuleShowsWhatTheGoCommandSaid(t *testing.T) {
 	require.ErrorContains(t, err, "example.test/other")
 }
 
-func TestMissingGoCommandSaysWhatToDo(t *testing.T) {
+func TestMissingGoCommand(t *testing.T) {
 	b := newFake(t)
 	t.Setenv("PATH", t.TempDir())
 	_, err := b.build(t.Context(), fake)

@@ -23,7 +23,7 @@ type builder struct {
 	command string
 	// progress gets lines while something takes long.
 	progress io.Writer
-	// patience is how long a download may receive nothing.
+	// patience is the longest time in which a download may receive nothing.
 	patience time.Duration
 	// setupEnvtest is the path of setup-envtest. If it is empty, the builder builds setup-envtest.
 	setupEnvtest string

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// endingTime is how long an interrupted go command may take to end.
+// endingTime is the time in which an interrupted go command must end.
 const endingTime = 10 * time.Second
 
 // compile builds a tool's program into a folder.
@@ -34,7 +34,8 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	m.Expect(len(packages))
 	said := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
-	// An interrupted go command leaves its temporary files. They are in the folder of the build, which is removed then.
+	// An interrupted go command leaves its temporary files. They are in the folder of the build, which is removed
+	// afterwards.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
 	if err != nil {
 		return fmt.Errorf("create a folder for the go command: %w", err)

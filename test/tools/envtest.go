@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// stallPatience is the time without any received data after which a connection counts as hanging.
+	// stallPatience is the time without any received data after which a download is treated as hanging.
 	stallPatience = 10 * time.Second
 	// downloadLimit is the longest time for a download. Building from source takes about as long.
 	downloadLimit = 7 * time.Minute
@@ -127,7 +127,7 @@ func (e envtest) watch(ctx context.Context, folder string, stall context.CancelC
 	}
 }
 
-// size returns the number of bytes of all files in a folder. It ignores files that disappear meanwhile.
+// size returns the number of bytes of all files in a folder. It ignores files that disappear in the meantime.
 func size(folder string) (bytes int64) {
 	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {

@@ -24,7 +24,7 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// go env runs in the tool's folder, because its go.mod may select another toolchain.
+	// go env runs in the tool's folder, because its go.mod can select another toolchain.
 	settings, err := b.goCommand(ctx, r, append([]string{"env", "-json"}, goVariables...)...).Output()
 	if err != nil {
 		return "", goCommandError(ctx, err)

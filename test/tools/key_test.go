@@ -27,7 +27,7 @@ func TestKeyStaysTheSame(t *testing.T) {
 	assert.Equal(t, before, fakeKey(t, b))
 }
 
-func TestKeyChangesWithWhatDecidesTheProgram(t *testing.T) {
+func TestKeyChangesWithInputs(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, b *builder){
 		"go.mod": func(t *testing.T, b *builder) {
 			writeFake(t, b, "go.mod", "module example.test/fake\n\ngo 1.25\n\nrequire example.test/other v1.2.3\n")
@@ -64,7 +64,7 @@ func changeRecipe(b *builder, change func(*recipe)) {
 	b.recipes[fake] = r
 }
 
-func TestIngredientsNameTheToolchain(t *testing.T) {
+func TestIngredientsHaveToolchain(t *testing.T) {
 	b := newFake(t)
 	ingredients, err := b.ingredients(t.Context(), b.recipes[fake])
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestIngredientsNameTheToolchain(t *testing.T) {
 	assert.Contains(t, ingredients, "-X main.version=v1.2.3")
 }
 
-func TestEveryRecipeFindsItsVersion(t *testing.T) {
+func TestRecipesHaveVersions(t *testing.T) {
 	modules, err := modulesFolder()
 	require.NoError(t, err)
 	for tool, r := range recipes() {
@@ -90,7 +90,7 @@ func TestEveryRecipeFindsItsVersion(t *testing.T) {
 	}
 }
 
-func TestKubernetesVersionIsStampedAsARelease(t *testing.T) {
+func TestKubernetesVersion(t *testing.T) {
 	assert.Equal(t, map[string]string{
 		"k8s.io/component-base/version.gitVersion": "v1.37.2",
 		"k8s.io/component-base/version.gitMajor":   "1",
@@ -103,7 +103,7 @@ func TestKubernetesVersionIsStampedAsARelease(t *testing.T) {
 	}, kubernetesVersion("v1.37.2"))
 }
 
-func TestModuleWithoutItsToolSaysWhatToDo(t *testing.T) {
+func TestModuleWithoutTool(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "go.mod")
 	require.NoError(t, os.WriteFile(path, []byte("module example.test/empty\n"), 0o644))
 	_, err := requiredVersion(path, "example.test/other")

@@ -33,7 +33,7 @@ exec sleep 600
 `
 	require.NoError(t, os.WriteFile(stalledGo(b), []byte(script), 0o755))
 	t.Cleanup(func() {
-		// The test may have failed before it ended the process.
+		// The test can have failed before it ended the process.
 		number, _ := os.ReadFile(mark)
 		if process, err := strconv.Atoi(strings.TrimSpace(string(number))); err == nil {
 			_ = syscall.Kill(process, syscall.SIGKILL)
@@ -58,7 +58,7 @@ func await(ctx context.Context, path string) error {
 	}
 }
 
-func TestTwoAtOnceBuildItOnce(t *testing.T) {
+func TestConcurrentBuilds(t *testing.T) {
 	first := newFake(t)
 	second := *first
 	var output [2]bytes.Buffer
@@ -78,7 +78,7 @@ func TestTwoAtOnceBuildItOnce(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(said, "fake  built in "), said)
 }
 
-func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {
+func TestCancelledBuild(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)
 	b.command = stalledGo(b)
@@ -94,13 +94,13 @@ func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {
 	assert.Equal(t, []string{"fake.lock"}, cached(t, b))
 }
 
-// killedVariable is an environment variable. With it, TestBuildToBeKilled builds in a process that TestKilledBuildHarmsNobody kills.
+// killedVariable is an environment variable. With it, TestBuildToBeKilled builds in a process that TestKilledBuild kills.
 const killedVariable = "JUPYTER_USER_TEST_KILLED_BUILD"
 
 func TestBuildToBeKilled(t *testing.T) {
 	folder := os.Getenv(killedVariable)
 	if folder == "" {
-		t.Skip("only a part of TestKilledBuildHarmsNobody")
+		t.Skip("only a part of TestKilledBuild")
 	}
 	b := fakeBuilder(folder)
 	b.command = stalledGo(b)
@@ -108,7 +108,7 @@ func TestBuildToBeKilled(t *testing.T) {
 	t.Fatalf("a build that never ends has ended: %v", err)
 }
 
-func TestKilledBuildHarmsNobody(t *testing.T) {
+func TestKilledBuild(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)
 	// The build runs in its own process, because the kernel must release the lock when the process is killed.

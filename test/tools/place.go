@@ -7,7 +7,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// cacheFolder returns the folder of the cache of tools.
 func cacheFolder() (string, error) { return cache.Folder("tools") }
 
 // modulesFolder returns the folder of this package, which has the tools' modules.

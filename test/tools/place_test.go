@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
+func TestModulesFolder(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	// The folders of the tools have a go.mod too, with another module.
@@ -23,7 +23,7 @@ func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
 	}
 }
 
-func TestOutsideOfTheProjectNothingCanBeBuilt(t *testing.T) {
+func TestModulesFolderOutsideProject(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := modulesFolder()
 	require.ErrorContains(t, err, "run this command in the project's folder")
@@ -39,7 +39,7 @@ func fakeAssets(t *testing.T, names ...Tool) string {
 	return folder
 }
 
-func TestAssetsAreUsedAndNothingIsBuilt(t *testing.T) {
+func TestControlPlaneFromAssets(t *testing.T) {
 	assets := fakeAssets(t, Etcd, KubeAPIServer, Kubectl)
 	t.Setenv(AssetsVariable, assets)
 	t.Setenv("PATH", "") // No go command, so nothing can be built.
@@ -52,14 +52,14 @@ func TestAssetsAreUsedAndNothingIsBuilt(t *testing.T) {
 	}, paths)
 }
 
-func TestKubectlThatAssetsLackIsBuilt(t *testing.T) {
+func TestAssetsWithoutKubectl(t *testing.T) {
 	t.Setenv(AssetsVariable, fakeAssets(t, Etcd, KubeAPIServer))
 	t.Setenv("PATH", "")
 	_, err := ControlPlane(t.Context(), nil)
 	require.ErrorContains(t, err, "build kubectl: the go command is not on PATH")
 }
 
-func TestAssetsThatLackTheServerSayWhatToDo(t *testing.T) {
+func TestAssetsWithoutServer(t *testing.T) {
 	t.Setenv(AssetsVariable, fakeAssets(t, Etcd))
 	_, err := ControlPlane(t.Context(), nil)
 	require.ErrorContains(t, err, "which lacks a program: put it there, or unset the variable")

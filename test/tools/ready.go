@@ -19,18 +19,19 @@ import (
 // request for binaries.
 const offlineVariable = "OFFLINE"
 
-// indexVariable is the name of an environment variable. Its value is the URL of another index of binaries, such as a mirror of
-// setup-envtest's index.
+// indexVariable is the name of an environment variable. Its value is the URL of an index of binaries that replaces
+// setup-envtest's own, such as a mirror.
 const indexVariable = "ENVTEST_INDEX"
 
-// releaseFile is a file beside downloaded programs. It has their release.
+// releaseFile is a file beside downloaded programs that contains their release.
 const releaseFile = "release"
 
 // errOffline is the reason why nothing is downloaded with offlineVariable.
 var errOffline = errors.New(offlineVariable + " is set")
 
-// controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has installed on this
-// machine, then a download, and then a build from source. It writes one sentence about each choice but the first.
+// controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has
+// installed on this machine, then a download, and then a build from source. An older release (ReleaseVariable) is built
+// without a try of binaries. Except for the cache, controlPlane writes a sentence about its choice.
 func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	built, err := b.cached(ctx, ControlPlaneTools())
 	if err != nil || built != nil {
@@ -70,8 +71,8 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 	return found, nil
 }
 
-// binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release. Otherwise the error
-// says in one sentence why there are none.
+// binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release.
+// Otherwise the error gives the reason in one sentence.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if os.Getenv(offlineVariable) != "" {
 		return nil, errOffline
@@ -92,7 +93,7 @@ func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if release := choose(installed, wanted); err == nil && release != "" {
 		return b.installed(ctx, e, release, wanted)
 	}
-	// A store that cannot be read counts as empty, for example if there is no home folder.
+	// A store that cannot be read, for example because there is no home folder, is treated as empty.
 	return b.downloaded(ctx, e, wanted)
 }
 
@@ -112,7 +113,8 @@ func (b *builder) installed(ctx context.Context, e envtest, release, wanted stri
 	return found, nil
 }
 
-// downloaded returns the programs that setup-envtest has downloaded into the cache. It downloads them if necessary.
+// downloaded returns the programs that setup-envtest has downloaded into the cache. It downloads them if the cache does not
+// have them.
 func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Paths, error) {
 	entry := cache.Entry{
 		Name:        "envtest",

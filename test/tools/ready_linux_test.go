@@ -71,8 +71,8 @@ func archive(t *testing.T) []byte {
 	return packed.Bytes()
 }
 
-// newPlane returns a builder with an empty cache. It builds a small program in place of each program of the control plane. setup-envtest has
-// installed nothing.
+// newPlane returns a builder with an empty cache, and its progress. The builder builds a small program in place of each
+// program of the control plane. setup-envtest has installed nothing.
 func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -106,7 +106,7 @@ func assertPlane(t *testing.T, b *builder, from string) {
 	}
 }
 
-func TestBinariesOfTheWantedReleaseAreDownloadedOnce(t *testing.T) {
+func TestDownloadOnce(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
 	assertPlane(t, b, "downloaded")
@@ -120,7 +120,7 @@ func TestBinariesOfTheWantedReleaseAreDownloadedOnce(t *testing.T) {
 	assert.Equal(t, asked, x.requests.Load(), "the second time sends no request")
 }
 
-func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
+func TestDownloadOfOtherPatchRelease(t *testing.T) {
 	serveIndex(t, "v1.37.0")
 	b, told := newPlane(t)
 	for range 2 {
@@ -131,7 +131,7 @@ func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
+func TestBuildAfterFailedDownload(t *testing.T) {
 	for name, test := range map[string]struct {
 		release  string
 		patience time.Duration
@@ -145,7 +145,7 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 			})
 		}, reason: "checksum mismatch"},
 		"no connection": {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
-		"an index that says no": {fault: func(t *testing.T, x *index) {
+		"an index that is not found": {fault: func(t *testing.T, x *index) {
 			t.Setenv(indexVariable, x.URL+"/none")
 		}, reason: "404 Not Found"},
 		"half a file": {fault: func(_ *testing.T, x *index) {
@@ -183,13 +183,13 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 	}
 }
 
-func TestAConnectionMayHangForTenSeconds(t *testing.T) {
+func TestDownloadPatience(t *testing.T) {
 	b, err := newBuilder(nil)
 	require.NoError(t, err)
 	assert.Equal(t, 10*time.Second, b.patience)
 }
 
-func TestOfflineBuildsWithoutAsking(t *testing.T) {
+func TestOfflineBuild(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
 	t.Setenv(offlineVariable, "1")
@@ -204,7 +204,7 @@ func TestOfflineBuildsWithoutAsking(t *testing.T) {
 	assert.Zero(t, x.requests.Load())
 }
 
-func TestInstalledBinariesAreUsedAndNobodyIsAsked(t *testing.T) {
+func TestInstalledBinaries(t *testing.T) {
 	for release, said := range map[string]string{
 		"1.37.2": "\n",
 		"1.37.0": ", because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n",

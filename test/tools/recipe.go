@@ -16,7 +16,7 @@ import (
 // recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key shows.
 const recipeVersion = 1
 
-// A recipe says how to build a tool.
+// A recipe describes the build of a tool.
 type recipe struct {
 	// folder is the folder of the tool's module, beside this package.
 	folder string
@@ -27,7 +27,8 @@ type recipe struct {
 	module string
 	// tags are build tags. They leave out parts of the tool that no test needs.
 	tags string
-	// stamp returns the variables that the linker sets to the version. It is for programs that do not know their version otherwise.
+	// stamp returns the variables that the linker sets to the version. It is for programs that would not know their version
+	// otherwise.
 	stamp func(version string) map[string]string
 }
 

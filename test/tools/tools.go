@@ -1,9 +1,10 @@
-// Package tools builds the large programs that tests, the demo and the Makefile run: the programs of a cluster, golangci-lint, Helm,
-// promtool, Kyverno and cert-manager. They are built once, from Go modules, into the developer's cache. The programs of a control plane are
-// downloaded if possible.
+// Package tools builds the large programs that tests, the demo and the Makefile run: the programs of a cluster,
+// golangci-lint, Helm, promtool, Kyverno, KWOK, cert-manager and others. They are built once, from Go modules, into the
+// developer's cache. The programs of a control plane are downloaded if possible.
 //
-// Each program has its own module in a folder beside this package. So its dependencies are not dependencies of the project, and its go.mod
-// and go.sum pin all of them. The key of the cache has every input of the build, so a developer never has to delete an outdated entry.
+// Each program has its own module in a folder beside this package. So its dependencies are not dependencies of the project,
+// and its go.mod and go.sum pin all of them. The key of the cache has every input of the build, so a developer never has to
+// delete an outdated entry.
 package tools
 
 import (
@@ -52,7 +53,8 @@ const ReleaseVariable = "KUBERNETES"
 // Paths has the path of each program.
 type Paths map[Tool]string
 
-// Build returns the paths of the tools. It builds those that the cache does not have, and writes its progress meanwhile. Progress may be nil.
+// Build returns the paths of the tools. It builds those that the cache does not have, and writes progress, which may be
+// nil, while it builds.
 func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
 	b, err := newBuilder(progress)
 	if err != nil {

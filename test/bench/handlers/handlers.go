@@ -29,7 +29,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// The handlers, in the order in which they are reported.
+// The names of the handlers.
 const (
 	Floor = "floor"
 	Empty = "empty"
@@ -49,7 +49,7 @@ var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 // discardLog is the log of all handlers. It formats JSON like the webhook and discards it.
 var discardLog = slog.NewJSONHandler(io.Discard, nil)
 
-// Without a logger, controller-runtime would skip the work of logging.
+// init sets a logger, because without one controller-runtime would skip the work of logging.
 func init() { log.SetLogger(logr.FromSlogHandler(discardLog)) }
 
 // New returns the handler with a name.
@@ -71,7 +71,7 @@ func New(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no handler %q", name)
 }
 
-// Webhook returns the handler of this project's webhook. It discards its log, and has its metrics.
+// Webhook returns the handler of this project's webhook, with its metrics, and with a log that is formatted and discarded.
 func Webhook(who webhook.Identities) (http.Handler, error) {
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
@@ -116,7 +116,7 @@ func constant() http.Handler {
 	})
 }
 
-// uidOf returns the first uid in the body. This is the uid of the AdmissionReview's request.
+// uidOf returns the first uid in the body. In a body of package pods, this is the uid of the AdmissionReview's request.
 func uidOf(body []byte) []byte {
 	_, after, _ := bytes.Cut(body, []byte(`"uid":"`))
 	uid, _, _ := bytes.Cut(after, []byte(`"`))

@@ -14,8 +14,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// usual returns the same Pod as the webhook for a hub's Pod, and is written like the example of controller-runtime. It knows only this kind of
-// Pod and checks nothing. It shows the cost of a review that is written like this.
+// usual is a handler that returns the same Pod as the webhook for the Pods of package pods. It is written like the example
+// of controller-runtime, knows only these Pods and checks nothing. It shows the cost of a review in a webhook that is
+// written like most webhooks.
 type usual struct{}
 
 // Handle changes the Pod. controller-runtime computes the patch.

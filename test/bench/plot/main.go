@@ -61,8 +61,8 @@ func run(folder string) error {
 func draw(file, name string, lines map[string][]point) error {
 	p := plot.New()
 	p.BackgroundColor = nil
-	said := plots[name]
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = said.title, said.x, said.y
+	text := plots[name]
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = text.title, text.x, text.y
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, measuredAt(lines)
 	p.Y.Min = 0
 	p.Title.TextStyle.Color, p.Legend.TextStyle.Color = grey, grey
@@ -91,15 +91,15 @@ func draw(file, name string, lines map[string][]point) error {
 	return p.Save(16*vg.Centimeter, 8*vg.Centimeter, file)
 }
 
-// measuredAt returns ticks at the places that have a measurement.
+// measuredAt returns ticks at the x values that have a measurement.
 func measuredAt(lines map[string][]point) (ticks plot.ConstantTicks) {
-	places := map[float64]bool{}
+	values := map[float64]bool{}
 	for _, line := range lines {
 		for _, at := range line {
-			places[at.X] = true
+			values[at.X] = true
 		}
 	}
-	for _, x := range slices.Sorted(maps.Keys(places)) {
+	for _, x := range slices.Sorted(maps.Keys(values)) {
 		ticks = append(ticks, plot.Tick{Value: x, Label: fmt.Sprintf("%.0f", x)})
 	}
 	return ticks

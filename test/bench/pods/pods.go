@@ -83,7 +83,7 @@ func notebook(user string) corev1.Container {
 	return c
 }
 
-// preferred returns the affinity with which hubs keep their users' Pods together.
+// hubAffinity returns the affinity with which hubs keep their users' Pods together.
 func preferred() *corev1.Affinity {
 	return &corev1.Affinity{
 		NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
@@ -124,7 +124,7 @@ func token() corev1.Volume {
 		}}}}
 }
 
-// managed returns the managed fields of a container. They have one entry for each variable.
+// managedFields returns managed fields with one entry for each environment variable of a container.
 func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 	var variables strings.Builder
 	for _, v := range c.Env {
@@ -138,8 +138,8 @@ func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 		FieldsV1: metav1.NewFieldsV1(fields)}}
 }
 
-// Large returns a notebook with sidecars, of about 60 KB. kubectl apply has created it, so an eighth of it is an annotation with a copy of the
-// Pod.
+// Large returns a notebook with sidecars, of about 60 KB. It has kubectl's last-applied annotation, with the spec of Small
+// as its value.
 func Large(user string) *corev1.Pod {
 	pod := Grown(user, 6, 12)
 	for i := range pod.Spec.Containers[1:] {
@@ -160,8 +160,8 @@ func ManyVariables(user string) *corev1.Pod {
 	return pod
 }
 
-// Grown returns a notebook in a Pod with a number of containers and volumes. The containers include the notebook container, and each mounts a
-// volume.
+// WithContainers returns a notebook in a Pod with a number of containers and at least this number of volumes. The
+// containers include the notebook container, and each mounts a volume.
 func Grown(user string, containers, volumes int) *corev1.Pod {
 	pod := Small(user)
 	for i := len(pod.Spec.Volumes); i < volumes; i++ {
@@ -220,5 +220,5 @@ func Review(pod []byte, user string) []byte {
 	return body
 }
 
-// User returns the name of one of many users. All names have the same length, so that their Pods do too.
+// User returns the name of one of a million users. All names have the same length, and so have the users' Pods.
 func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }

@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// cluster is a real API server. made counts the Pods that were created.
+// cluster is a real API server. podCount is the number of Pods whose creation was requested.
 type cluster struct {
 	*controlplane.ControlPlane
 	client kubernetes.Interface
@@ -29,7 +29,8 @@ type cluster struct {
 }
 
 func startPlane(ctx context.Context) (*cluster, error) {
-	// The first webhook configuration gets the address and the certificate from package controlplane. The others copy them.
+	// The webhook configuration called first gets the address and the certificate from package controlplane. The others
+	// copy them.
 	file, err := os.CreateTemp("", "bench-*.yaml")
 	if err != nil {
 		return nil, err
@@ -69,7 +70,8 @@ func (c *cluster) serverVersion() (string, error) {
 	return v.GitVersion, nil
 }
 
-// install creates the namespaces, starts a server process for each kind of webhook, and has the API server call it.
+// install creates the namespaces, starts a server process for each webhook, lets the API server call it, and installs the
+// MutatingAdmissionPolicy. It returns when all of them are in effect.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	var servers []*serverProcess
 	stop = func() (err error) {
@@ -107,7 +109,7 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	return stop, c.awaitSame(ctx)
 }
 
-// call has the API server call a server for the pods of one namespace.
+// call lets the API server call a server for the Pods of one namespace.
 func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, path string) error {
 	w, at, err := c.firstCalling(ctx, s)
 	if err != nil {
@@ -121,8 +123,8 @@ func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, 
 	return err
 }
 
-// firstCalling returns the webhook of the first configuration, and a function that returns the client configuration for a path of
-// a server.
+// firstCalling returns the webhook of the webhook configuration called first, and a function that returns the client
+// configuration for a path of a server.
 func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
 	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
 	if err != nil {
@@ -139,8 +141,8 @@ func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admission
 	return first.Webhooks[0], at, nil
 }
 
-// callAsShipped has the API server call a server for the Pods of some namespaces with the shipped webhook configurations. Their
-// selectors and match conditions are part of the cost of the product.
+// callAsShipped lets the API server call a server for the Pods of some namespaces with the shipped webhook configurations.
+// Their selectors and match conditions are part of the cost of the product.
 func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespaces ...string) error {
 	_, at, err := c.firstCalling(ctx, s)
 	if err != nil {
@@ -177,8 +179,8 @@ func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespace
 	return err
 }
 
-// awaitSame waits until all webhooks and policies that inject make the same Pod as our webhook. Then they are in effect, and the
-// benchmarks compare the same work.
+// awaitSame waits until the constant webhook, the MutatingAdmissionPolicy and our webhooks make the same Pod. Then they are
+// in effect, and the benchmarks compare the same work.
 func (c *cluster) awaitSame(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

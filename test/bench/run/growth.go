@@ -27,7 +27,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 			"containers": pods.JSON(pods.Grown("alice", n, 2)), "volumes": pods.JSON(pods.Grown("alice", 1, max(n, 2))),
 		} {
 			if line == "volumes" && n < 2 {
-				continue // Every pod has two.
+				continue // Every Pod has two volumes.
 			}
 			took, err := inProcess(ours, how, pods.Review(pod, "alice"))
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// measureInProcess calls the handlers in process, in rounds. It also counts the allocations of a review.
+// measureInProcess calls the handlers in process, in rounds, and counts the allocations of a review.
 func measureInProcess(_ context.Context, how effort, r *report) error {
 	const part = "in process"
 	for _, called := range []string{"6 KB", "60 KB"} {
@@ -60,7 +60,7 @@ func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error
 	return time.Duration(median(took)), nil
 }
 
-// countAllocations counts the allocations of a review of the same Pod again and again, like TestAllocations.
+// countAllocations counts the allocations of reviews of the same Pod, like TestAllocations.
 func countAllocations(r *report) error {
 	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
 		handler, err := handlers.New(name)

@@ -21,7 +21,7 @@ import (
 const (
 	// installed is the part of the table about the whole product: the webhook, the verifier and the policies.
 	installed = "as installed"
-	// ordinary is a namespace in which everything is installed, for Pods that are no notebooks.
+	// ordinary is a namespace in which the webhooks and policies are in effect, for Pods that are no notebooks.
 	ordinary = "ordinary"
 	// onePolicy is a namespace with one policy that allows everything. Its cost is the least cost of any policy.
 	onePolicy = "one-empty-policy"
@@ -46,8 +46,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
 `
 
-// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run. The
-// policies are bound only in the namespaces that need them.
+// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run.
+// The policies are bound only in some namespaces.
 func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {

@@ -129,7 +129,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// h1 is the part of the table that also has the webhooks of other projects.
+// h1 is the part of the table with which other projects' webhooks are compared.
 const h1 = "loopback HTTP/1.1"
 
 // usualWay begins the names of the measures of the handler usual.
@@ -220,7 +220,7 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	return nil
 }
 
-// memory reports the peak resident memory of each server, at the end of all measurements.
+// memory reports the peak resident memory of ours and empty after all measurements, and the time that each takes to start.
 func (f fleet) memory(ctx context.Context, r *report) error {
 	of := map[string]usage{}
 	for name, s := range f {

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// inCorePolicy returns a MutatingAdmissionPolicy that has the same effect as the webhook on the small Pod: the API server runs the same
-// operations in CEL, with the user's name from the label.
+// inCorePolicy returns a MutatingAdmissionPolicy that has the same effect as the webhook on the small Pod: the API server
+// applies the same operations in CEL, with the user's name from the label.
 func inCorePolicy() string {
 	var operations []string
 	for _, o := range handlers.Operations(user) {

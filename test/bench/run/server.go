@@ -86,8 +86,8 @@ func tellUsage(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: mostResident()})
 }
 
-// mostResident returns the peak resident memory of this process in bytes. getrusage would also count the memory of the parent process at the
-// start.
+// peakResident returns the peak resident memory of this process in bytes. getrusage would include the memory of the parent
+// process at the start.
 func mostResident() int64 {
 	for line := range strings.Lines(read("/proc/self/status")) {
 		if words := strings.Fields(line); len(words) > 1 && words[0] == "VmHWM:" {
@@ -163,7 +163,7 @@ func client(certificate string, http2 bool) (*http.Client, error) {
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, MaxIdleConnsPerHost: 25, ForceAttemptHTTP2: http2}}, nil
 }
 
-// post sends a review and returns how long that took.
+// post sends a review and returns the time until the response was read.
 func (s *serverProcess) post(ctx context.Context, path string, review io.Reader) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, review)
 	if err != nil {
@@ -187,8 +187,8 @@ func (s *serverProcess) post(ctx context.Context, path string, review io.Reader)
 	return took, err
 }
 
-// buffers are reused for the response bodies. The client and the server share the processors, so garbage of the client would count against the
-// handler with larger responses.
+// buffers are reused for the response bodies. The client and the server share the processors, so garbage of the client
+// would slow down a handler with larger responses.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 func (s *serverProcess) usage(ctx context.Context) (u usage, err error) {

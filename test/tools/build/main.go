@@ -1,4 +1,5 @@
-// Command build prints the paths of tools. It builds those that the cache does not have, and downloads a control plane's if possible:
+// Command build prints the paths of tools. It builds those that the cache does not have. The programs of a control plane are downloaded if
+// possible:
 //
 //	go run ./test/tools/build golangci-lint
 //	go run ./test/tools/build control-plane
