@@ -1,5 +1,5 @@
-// Package cache keeps the results of slow builds, such as tools and container images. The key of a result is a hash of all inputs of
-// its build, here called ingredients. So a developer never has to delete an outdated entry.
+// Package cache keeps the results of slow builds, such as tools and container images. The key of a result is a hash of all
+// inputs of its build, here called ingredients. So a developer never has to delete an outdated entry.
 package cache
 
 import (
@@ -31,8 +31,9 @@ const (
 	ingredientsFile = "ingredients"
 )
 
-// A Cache is a folder of entries. Each entry is a folder <name>-<key>. It is built in a partial folder and renamed when it is complete.
-// The process that builds an entry locks the file <name>.lock. The kernel releases the lock when the process ends.
+// A Cache is a folder of entries. Each entry is a folder <name>-<key>. It is built in a partial folder and renamed when it
+// is complete. The process that builds an entry locks the file <name>.lock. The kernel releases the lock when the process
+// ends.
 type Cache struct {
 	Folder string
 	// Progress gets a line while this process waits for another. It may be nil.
@@ -49,8 +50,8 @@ type Entry struct {
 	Result string
 }
 
-// Get returns the path of the entry's result. If the cache does not have the entry, Get calls fill with an empty folder and keeps all
-// that fill writes there.
+// Get returns the path of the entry's result. If the cache does not have the entry, Get calls fill with an empty folder and
+// keeps all that fill writes there.
 func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, folder string) error) (string, error) {
 	if c.present(e) {
 		return c.path(e), nil
@@ -109,8 +110,8 @@ func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error)
 	return func() { _ = lock.Close() }, nil
 }
 
-// fill builds an entry. The caller must hold the lock of the name. With the lock, every partial folder of that name is left over from
-// a process that was killed.
+// fill builds an entry. The caller must hold the lock of the name. With the lock, every partial folder of that name is left
+// over from a process that was killed.
 func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, string) error) error {
 	if err := c.removePartial(e.Name); err != nil {
 		return err

@@ -19,8 +19,8 @@ type form struct {
 	grown float64
 	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int
-	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the Deployment's
-	// values.
+	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the
+	// Deployment's values.
 	drain, probe time.Duration
 	// rotations is the number of new certificates.
 	rotations int

@@ -44,7 +44,8 @@ type options struct {
 	at    place
 	flags []string
 	env   []string
-	// wrapper is a command that runs the program, such as strace. The program and its flags are the last arguments of the command.
+	// wrapper is a command that runs the program, such as strace. The program and its flags are the last arguments of the
+	// command.
 	wrapper []string
 	// log is the file for the log. If it is nil, the replica's Journal gets the log.
 	log *os.File

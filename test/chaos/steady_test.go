@@ -12,8 +12,8 @@ import (
 const (
 	// pace is the number of Pods created a second. It is five times the rate that SIG Scalability tests.
 	pace = 100
-	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow
-	// for the pace. A measurement gave 0.42.
+	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is
+	// too slow for the pace. A measurement gave 0.42.
 	minRatio = 0.2
 )
 

@@ -19,8 +19,8 @@ import (
 )
 
 // TestStoppedDuringReviews stops a replica that has read sixteen reviews in part. Half of them arrive completely while the
-// replica drains, the others after it has stopped listening. The replica responds to all of them, and to a new review that comes
-// while it drains. It stops being ready before it stops listening.
+// replica drains, the others after it has stopped listening. The replica responds to all of them, and to a new review that
+// comes while it drains. It stops being ready before it stops listening.
 func TestStoppedDuringReviews(t *testing.T) {
 	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {

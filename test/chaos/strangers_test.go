@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestOnlyAcceptedClientsAreServed tests that with --client-ca-file, a client without an accepted certificate gets no response to
-// a correct review. A client with an accepted certificate gets no admission for a request that is no review.
+// TestOnlyAcceptedClientsAreServed tests that with --client-ca-file, a client without an accepted certificate gets no
+// response to a correct review. A client with an accepted certificate gets no admission for a request that is no review.
 func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	const name = "kube-apiserver"
 	authority, err := pki.New(time.Hour, "authority")
@@ -70,8 +70,8 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	report(t, "nothing served", "%d clients without an accepted certificate and wrong requests, %d served", tried, served)
 }
 
-// response opens a new connection, sends a text, and returns everything that the server sends back. It returns an empty string if
-// the connection cannot be opened.
+// response opens a new connection, sends a text, and returns everything that the server sends back. It returns an empty
+// string if the connection cannot be opened.
 func (r *replica) response(t *testing.T, config *tls.Config, sent string) string {
 	t.Helper()
 	config.InsecureSkipVerify = true

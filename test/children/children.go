@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// Start starts a command. The kernel kills the process when this program ends, also if this program is killed. The kernel watches the
-// thread that started the process, and not the whole program. So one goroutine, which keeps its thread, starts every process.
+// Start starts a command. The kernel kills the process when this program ends, also if this program is killed. The kernel
+// watches the thread that started the process, and not the whole program. So one goroutine, which keeps its thread, starts
+// every process.
 func Start(command *exec.Cmd) error {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}

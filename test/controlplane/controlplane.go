@@ -31,27 +31,29 @@ import (
 )
 
 const (
-	// startTimeout is the time that etcd and kube-apiserver may each take to start. They take seconds, but longer on a machine with two
-	// cores that compiles tests at the same time.
+	// startTimeout is the time that etcd and kube-apiserver may each take to start. They take seconds, but longer on a
+	// machine with two cores that compiles tests at the same time.
 	startTimeout = machine.Patience
 	// stopTimeout is the time that each of them may take to stop before it is killed. A kill loses no data that is needed.
 	stopTimeout = 20 * time.Second
 	// pollInterval is the time between two checks of a condition.
 	pollInterval = 20 * time.Millisecond
-	// conditionTimeout is the time that a condition may take. It is long enough for a slow machine and shorter than a test's limit.
+	// conditionTimeout is the time that a condition may take. It is long enough for a slow machine and shorter than a
+	// test's limit.
 	conditionTimeout = machine.Patience
 )
 
 // Options are the settings of a control plane. The zero value starts one without webhooks and policies.
 type Options struct {
-	// Webhooks are files, or folders of files. Start installs the MutatingWebhookConfigurations and ValidatingWebhookConfigurations
-	// in them and ignores other objects. ControlPlane.Webhook replaces the Service that they name.
+	// Webhooks are files, or folders of files. Start installs the MutatingWebhookConfigurations and
+	// ValidatingWebhookConfigurations in them and ignores other objects. ControlPlane.Webhook replaces the Service that
+	// they name.
 	Webhooks []string
 	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that is not about time sets it,
 	// because a slow machine can take longer than the two seconds of the shipped webhooks.
 	WebhookTimeout int32
-	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other objects that
-	// they need, such as a namespace.
+	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other
+	// objects that they need, such as a namespace.
 	Policies []string
 	// AdmissionPlugins are enabled in addition to kube-apiserver's default plugins, for example AlwaysPullImages.
 	AdmissionPlugins []string
@@ -77,8 +79,8 @@ type ControlPlane struct {
 	stop    func() error
 }
 
-// Start starts a control plane. It builds or downloads the programs first if the cache does not have them. Cancelling ctx ends the start.
-// It does not stop a control plane that has started: the caller must call Stop.
+// Start starts a control plane. It builds or downloads the programs first if the cache does not have them. Cancelling ctx
+// ends the start. It does not stop a control plane that has started: the caller must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	silenced()
 	paths, err := tools.ControlPlane(ctx, options.Progress)
@@ -185,8 +187,8 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	return nil
 }
 
-// awaitReady waits until /readyz of the API server succeeds. envtest waits for /healthz only, which succeeds before the API server's
-// caches are filled.
+// awaitReady waits until /readyz of the API server succeeds. envtest waits for /healthz only, which succeeds before the API
+// server's caches are filled.
 func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	err := await(ctx, func(ctx context.Context) (bool, error) {
 		_, err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
@@ -198,8 +200,8 @@ func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Folder returns the folder with all files of the control plane: etcd.log, kube-apiserver.log, and the kubeconfig files of its users in
-// users/. Stop removes it.
+// Folder returns the folder with all files of the control plane: etcd.log, kube-apiserver.log, and the kubeconfig files of
+// its users in users/. Stop removes it.
 func (c *ControlPlane) Folder() string { return c.folder.path }
 
 // ServiceAccountKey returns the file with the key that signs ServiceAccount tokens. A controller manager needs it.

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// An Egress is a proxy through which the API server connects to Services. With it, the API server calls a webhook by the name of its
-// Service, over HTTP/1.1, and checks the certificate for this name, although there is no cluster network.
+// An Egress is a proxy through which the API server connects to Services. With it, the API server calls a webhook by the
+// name of its Service, over HTTP/1.1, and checks the certificate for this name, although there is no cluster network.
 type Egress struct {
 	// File is the value of the API server's flag egress-selector-config-file.
 	File string

@@ -17,11 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// envtest starts each program in a process group of its own. So Ctrl-C at a terminal does not reach the programs. They would also keep
-// running after a test that panics, reaches its time limit or is killed. A signal handler helps only against Ctrl-C, and envtest cannot
-// set PR_SET_PDEATHSIG. But every Unix kernel closes the files of a process that ends. So this package starts a guard: a shell that
-// reads from a pipe. Only this process has the other end of the pipe, and never writes to it. When this process ends, the guard's read
-// ends too. The guard then kills the remaining programs and removes the folder.
+// envtest starts each program in a process group of its own. So Ctrl-C at a terminal does not reach the programs. They
+// would also keep running after a test that panics, reaches its time limit or is killed. A signal handler helps only
+// against Ctrl-C, and envtest cannot set PR_SET_PDEATHSIG. But every Unix kernel closes the files of a process that ends.
+// So this package starts a guard: a shell that reads from a pipe. Only this process has the other end of the pipe, and
+// never writes to it. When this process ends, the guard's read ends too. The guard then kills the remaining programs and
+// removes the folder.
 
 const (
 	// binFolder is the folder, in a control plane's folder, from which the programs are started.
@@ -30,8 +31,8 @@ const (
 	groupSuffix = ".group"
 )
 
-// wrapper is the script that envtest starts in place of a program. It writes its process group to a file and becomes the program. If
-// the folder is gone already, it starts nothing.
+// wrapper is the script that envtest starts in place of a program. It writes its process group to a file and becomes the
+// program. If the folder is gone already, it starts nothing.
 const wrapper = `#!/bin/sh
 set -e
 [ "$1" = --help ] || echo $$ >"$0` + groupSuffix + `"

@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// Namespace creates a namespace and its ServiceAccount default. Pods can be created there immediately. The labels can make Pod Security
-// enforce a standard.
+// Namespace creates a namespace and its ServiceAccount default. Pods can be created there immediately. The labels can make
+// Pod Security enforce a standard.
 //
-// Namespace need not wait. The admission plugins that need a namespace or a ServiceAccount read it from etcd if their caches do not have
-// it yet.
+// Namespace need not wait. The admission plugins that need a namespace or a ServiceAccount read it from etcd if their
+// caches do not have it yet.
 func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[string]string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
@@ -41,8 +41,8 @@ const grantResource = "grants"
 // Allow gives a user rights in a namespace, with a new Role and RoleBinding, and waits until they are in effect.
 func (c *ControlPlane) Allow(ctx context.Context, namespace string, user *User, rules ...rbacv1.PolicyRule) error {
 	name := "allow-" + rand.String(10)
-	// The API server reads roles by a watch, so a new role is in effect a little later. The role has one right that no other role has. When
-	// the user has this right, the user has all rights of the role.
+	// The API server reads roles by a watch, so a new role is in effect a little later. The role has one right that no
+	// other role has. When the user has this right, the user has all rights of the role.
 	seen := rbacv1.PolicyRule{APIGroups: []string{markerName}, Resources: []string{grantResource},
 		ResourceNames: []string{name}, Verbs: []string{"get"}}
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: append([]rbacv1.PolicyRule{seen}, rules...)}

@@ -13,9 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// calledHost is the host in the URLs of the webhooks. The API server uses HTTP/1.1 with a Service, but HTTP/2 with localhost and loopback
-// addresses. The address 0.0.0.0 is neither, and package net connects it to the local system. So the API server calls the webhooks as in a
-// cluster, and no name has to be resolved.
+// calledHost is the host in the URLs of the webhooks. The API server uses HTTP/1.1 with a Service, but HTTP/2 with
+// localhost and loopback addresses. The address 0.0.0.0 is neither, and package net connects it to the local system. So the
+// API server calls the webhooks as in a cluster, and no name has to be resolved.
 const calledHost = "0.0.0.0"
 
 // A WebhookAddress is the address at which the API server calls the webhooks.

@@ -18,8 +18,8 @@ import (
 
 const root = "../.."
 
-// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no fence
-// and ends with <!-- end of file -->.
+// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no
+// fence and ends with <!-- end of file -->.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
 // tabled matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
@@ -36,8 +36,8 @@ func commentTable(source string) string {
 	return table.String()
 }
 
-// TestCurrentInclusions tests that the files and tables that a document shows are equal to their sources. UPDATE_GOLDEN=1 writes
-// them into the document.
+// TestCurrentInclusions tests that the files and tables that a document shows are equal to their sources. UPDATE_GOLDEN=1
+// writes them into the document.
 func TestCurrentInclusions(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)
@@ -86,7 +86,8 @@ const frontPageLines = 150
 var (
 	// fenced matches a block of commands or of YAML.
 	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
-	// tableRow matches a row of a table. kept matches the parts of a row that a translation does not change: code and link targets.
+	// tableRow matches a row of a table. kept matches the parts of a row that a translation does not change: code and link
+	// targets.
 	tableRow = regexp.MustCompile(`(?m)^\|.*$`)
 	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
@@ -114,8 +115,8 @@ func TestFrontPages(t *testing.T) {
 // comment matches a comment at the end of a line of code.
 var comment = regexp.MustCompile(` +# .*`)
 
-// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept parts of
-// its tables.
+// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept
+// parts of its tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
 		found = append(found, comment.ReplaceAllString(block, ""))
@@ -206,8 +207,8 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
-// TestLinks tests that every link to a file or heading of the project has a target. Links to other sites are not checked, so the
-// test needs no network.
+// TestLinks tests that every link to a file or heading of the project has a target. Links to other sites are not checked,
+// so the test needs no network.
 func TestLinks(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)

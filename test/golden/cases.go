@@ -1,5 +1,5 @@
-// Package golden has example Pods in testdata. NAME.yaml is a Pod as submitted. Beside it, NAME.admitted.yaml is the same Pod as
-// the webhook admits it, or NAME.denied.txt has the sentences with which the webhook denies it.
+// Package golden has example Pods in testdata. NAME.yaml is a Pod as submitted. Beside it, NAME.admitted.yaml is the same
+// Pod as the webhook admits it, or NAME.denied.txt has the sentences with which the webhook denies it.
 //
 // A new NAME.yaml is tested without further work. A .admitted.yaml or .denied.txt without its NAME.yaml fails the test.
 // UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the conditions of the case:
@@ -101,8 +101,8 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed returns the case with a webhook that has the current configuration of the case. Decide and Verify then use this webhook.
-// To build a webhook takes longer than to decide about a Pod.
+// Fixed returns the case with a webhook that has the current configuration of the case. Decide and Verify then use this
+// webhook. To build a webhook takes longer than to decide about a Pod.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c

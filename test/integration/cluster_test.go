@@ -142,8 +142,9 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	})
 }
 
-// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and otherwise one
-// without sources. A real site has one of the two. These tests have both, to test both discoveries on one cluster.
+// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and
+// otherwise one without sources. A real site has one of the two. These tests have both, to test both discoveries on one
+// cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, usersOf(configured))
@@ -247,8 +248,8 @@ func decode(t *testing.T, text string) *corev1.Pod {
 	return pod
 }
 
-// assertSettled asserts that the webhook would not change a stored Pod again: a new decision has no operations, and the verifier
-// finds no difference. The Pod has all changes by the API server and by other webhooks.
+// assertSettled asserts that the webhook would not change a stored Pod again: a new decision has no operations, and the
+// verifier finds no difference. The Pod has all changes by the API server and by other webhooks.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
@@ -266,8 +267,8 @@ type decision struct {
 	Reasons                                                     []string
 }
 
-// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it, so the
-// log has all reviews of requests that have ended.
+// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it,
+// so the log has all reviews of requests that have ended.
 func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(c.log.String()))

@@ -31,8 +31,8 @@ import (
 
 const (
 	hubUsers = 100
-	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there are more
-	// than 64.
+	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there
+	// are more than 64.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the

@@ -81,8 +81,8 @@ func TestNetDeniesInvalidNames(t *testing.T) {
 	}
 }
 
-// podWithName returns a Pod whose annotation has this user name. It mounts the home of this name, without those parts of the path
-// that the API server does not accept.
+// podWithName returns a Pod whose annotation has this user name. It mounts the home of this name, without those parts of
+// the path that the API server does not accept.
 func podWithName(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")

@@ -286,9 +286,9 @@ func TestReasonsAreExplained(t *testing.T) {
 	assert.Equal(t, spelled, explained)
 }
 
-// TestOldestEmulatedVersion installs the policies on an API server that emulates an older version. An API server accepts only CEL
-// that its version has. The newest API server can emulate 1.34 and newer. make release-check tests 1.33 with an API server of
-// that release.
+// TestOldestEmulatedVersion installs the policies on an API server that emulates an older version. An API server accepts
+// only CEL that its version has. The newest API server can emulate 1.34 and newer. make release-check tests 1.33 with an
+// API server of that release.
 func TestOldestEmulatedVersion(t *testing.T) {
 	t.Parallel()
 	if release := os.Getenv(tools.ReleaseVariable); release != "" {

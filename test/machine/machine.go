@@ -1,9 +1,9 @@
 // Package machine measures how slow this machine is while a test runs, so that a test can adjust its time limits.
 //
-// A limit such as "every response within a second" is a promise about a machine that has time for the webhook. A test that shares
-// two cores with other programs can miss the limit without any fault of the webhook. So the test also measures how long a fixed
-// piece of work takes at the same time, and multiplies the limit by the factor by which this machine is slower than usual. A time
-// over the limit is logged. A time over the multiplied limit fails the test.
+// A limit such as "every response within a second" is a promise about a machine that has time for the webhook. A test that
+// shares two cores with other programs can miss the limit without any fault of the webhook. So the test also measures how
+// long a fixed piece of work takes at the same time, and multiplies the limit by the factor by which this machine is slower
+// than usual. A time over the limit is logged. A time over the multiplied limit fails the test.
 package machine
 
 import (
@@ -22,8 +22,8 @@ const (
 	// usualTime is the time of the piece of work on the machine for which the limits were written, if nothing else runs
 	// there.
 	usualTime = 10 * time.Millisecond
-	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the work has to
-	// wait for other programs.
+	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the
+	// work has to wait for other programs.
 	rounds = 100_000
 	// pause is the time between two pieces of work. With it, measuring takes a twentieth of one core.
 	pause = 200 * time.Millisecond
@@ -62,7 +62,8 @@ func (w *Watch) Stop() {
 
 func (w *Watch) run() {
 	// The kernel divides its time among threads. With a thread of its own, this goroutine waits like every other program.
-	// The thread must not end: the kernel would kill the processes that it started with Pdeathsig. So it is unlocked at the end.
+	// The thread must not end: the kernel would kill the processes that it started with Pdeathsig. So it is unlocked at the
+	// end.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for {
@@ -122,8 +123,8 @@ func (w *Watch) Mean() float64 {
 
 func times(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
 
-// Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the multiplied limit,
-// it logs a line; over it, it fails the test.
+// Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the
+// multiplied limit, it logs a line; over it, it fails the test.
 func (w *Watch) Within(t testing.TB, took, limit time.Duration, what string) bool {
 	t.Helper()
 	// The measurement that is running now is not included yet, and can be the slowest. So Within measures once more.

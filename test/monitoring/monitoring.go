@@ -1,5 +1,5 @@
-// Package monitoring reads the dashboard and the alerts of deploy/monitoring. Tests compare their queries with the metrics that the webhook
-// really exposes.
+// Package monitoring reads the dashboard and the alerts of deploy/monitoring. Tests compare their queries with the metrics
+// that the webhook really exposes.
 package monitoring
 
 import (

@@ -45,15 +45,16 @@ var (
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
 	// quoted matches text between backticks. In a table a pipe is escaped.
 	quoted = regexp.MustCompile("`([^`]+)`")
-	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a command and
-	// no command line.
+	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
+	// command and no command line.
 	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
 	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)
 )
 
-// Commands returns every command line of the pages. A command line that several pages have is returned once, with the first page.
+// Commands returns every command line of the pages. A command line that several pages have is returned once, with the first
+// page.
 func Commands(t testing.TB) (found []Command) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -158,7 +159,8 @@ func Holders(t testing.TB, list string) (found []Holder) {
 	return found
 }
 
-// Matches reports whether an entry of commands.txt equals this command. If the entry ends with "…", only the beginning must be equal.
+// Matches reports whether an entry of commands.txt equals this command. If the entry ends with "…", only the beginning must
+// be equal.
 func (c Command) Matches(entry string) bool {
 	if begin, open := strings.CutSuffix(entry, "…"); open {
 		return strings.HasPrefix(c.Line(), begin)

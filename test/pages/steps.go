@@ -19,8 +19,8 @@ import (
 // A Step is a numbered step of a page: its commands and its YAML file.
 type Step struct{ Shell, YAML string }
 
-// Fields returns the arguments of the step's command, without the program. The command must have no quotes. Changes are pairs of a text in
-// the page and the text that replaces it.
+// Fields returns the arguments of the step's command, without the program. The command must have no quotes. Changes are
+// pairs of a text in the page and the text that replaces it.
 func (s Step) Fields(t testing.TB, changes ...string) []string {
 	t.Helper()
 	command := strings.ReplaceAll(s.Shell, "\\\n", " ")

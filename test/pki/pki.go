@@ -23,8 +23,8 @@ import (
 // Pair is a certificate and its private key, in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Make returns a self-signed pair for 127.0.0.1 and localhost that is valid since an hour ago and for the given time from now on.
-// With a negative time the pair has expired.
+// Make returns a self-signed pair for 127.0.0.1 and localhost that is valid since an hour ago and for the given time from
+// now on. With a negative time the pair has expired.
 func Make(t testing.TB, valid time.Duration) Pair {
 	t.Helper()
 	pair, err := New(valid, "localhost")

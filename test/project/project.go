@@ -17,8 +17,8 @@ import (
 // module is the path of this project's Go module.
 const module = "jupyter-user.io/jupyter-user-webhook"
 
-// Folder returns the root of the project's sources. It walks up from the working directory. Source paths recorded by the compiler
-// do not help, because -trimpath removes them.
+// Folder returns the root of the project's sources. It walks up from the working directory. Source paths recorded by the
+// compiler do not help, because -trimpath removes them.
 func Folder() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -39,8 +39,8 @@ func Folder() (string, error) {
 	}
 }
 
-// Module returns the folder of a module. The go.mod in the folder requiredIn of the project decides the version. Module downloads
-// the module if the module cache does not have it.
+// Module returns the folder of a module. The go.mod in the folder requiredIn of the project decides the version. Module
+// downloads the module if the module cache does not have it.
 func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	folder, err := Folder()
 	if err != nil {

@@ -26,7 +26,8 @@ var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`spec/containers/\d+/securityContext/(capabilities|seccompProfile)(/.*)?`,
 }, "|") + `)$`)
 
-// openInImagesHome matches settings of the Pod that open Jupyter in the home of the image's user. The webhook replaces the path.
+// openInImagesHome matches settings of the Pod that open Jupyter in the home of the image's user. The webhook replaces the
+// path.
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the Pod before admission is still there, byte for byte, except those that match

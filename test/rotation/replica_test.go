@@ -34,8 +34,8 @@ type replica struct {
 	ready         atomic.Bool
 }
 
-// kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real kubelet
-// takes up to a minute or more.
+// kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real
+// kubelet takes up to a minute or more.
 var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
 
 // startReplicas starts two replicas. They are not ready while there is no Secret.
@@ -107,8 +107,8 @@ func (w *world) writeSecretFiles(t *testing.T, ctx context.Context, dir string, 
 	})
 }
 
-// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then renames
-// a symbolic link to it over the old link.
+// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then
+// renames a symbolic link to it over the old link.
 func mountSecret(dir, version string, data map[string][]byte) error {
 	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 		return err

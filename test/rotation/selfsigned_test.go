@@ -28,8 +28,8 @@ func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jour
 	path, err := program()
 	require.NoError(t, err)
 	return client, func() (*journal.Journal, func()) {
-		// The overlap, in which the old CA is trusted too, is longer than the slower kubelet's delay plus the second after which the
-		// webhook reads its files again.
+		// The overlap, in which the old CA is trusted too, is longer than the slower kubelet's delay plus the second after
+		// which the webhook reads its files again.
 		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=8s")
 	}
 }

@@ -1,6 +1,6 @@
-// Package samba runs Samba's Active Directory domain controller for tests, at a loopback address of its own. Its files come from Debian's
-// packages and are not installed. Samba expects its files below /usr, so its processes run in a mount namespace in which the files
-// are mounted over /usr.
+// Package samba runs Samba's Active Directory domain controller for tests, at a loopback address of its own. Its files come
+// from Debian's packages and are not installed. Samba expects its files below /usr, so its processes run in a mount
+// namespace in which the files are mounted over /usr.
 package samba
 
 import (
@@ -54,8 +54,8 @@ type Controller struct {
 	process      *exec.Cmd
 }
 
-// Start creates a domain with the attributes of RFC 2307 and starts its controller. Both end with the test. Start skips the test if
-// this machine cannot run Samba.
+// Start creates a domain with the attributes of RFC 2307 and starts its controller. Both end with the test. Start skips the
+// test if this machine cannot run Samba.
 func Start(t testing.TB) *Controller {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -88,8 +88,8 @@ func Start(t testing.TB) *Controller {
 
 func (c *Controller) path(name string) string { return filepath.Join(c.folder, name) }
 
-// command returns a command that runs a program of Samba in a mount namespace of its own. There the files of the packages are mounted
-// over those of the machine.
+// command returns a command that runs a program of Samba in a mount namespace of its own. There the files of the packages
+// are mounted over those of the machine.
 func (c *Controller) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
 	const mount = `mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && mount -t overlay overlay -o "lowerdir=$0/lib:/usr/lib" /usr/lib && ` +
 		`for folder in /usr/lib/*-linux-gnu*; do LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$folder:$folder/samba"; done && export LD_LIBRARY_PATH && exec "$@"`

@@ -45,8 +45,8 @@ type Options struct {
 	LDIF string
 	// Global and Database are further lines of slapd.conf, for the whole server and for its database.
 	Global, Database string
-	// Address is the address at which the server listens. If it is empty, the server listens at 127.0.0.1. The certificate is for
-	// 127.0.0.1 too.
+	// Address is the address at which the server listens. If it is empty, the server listens at 127.0.0.1. The certificate
+	// is for 127.0.0.1 too.
 	Address string
 }
 
@@ -56,8 +56,8 @@ type Server struct {
 	LDAP, LDAPS string
 	// OtherHost is the LDAPS URL with an address that is not in the certificate.
 	OtherHost string
-	// Authority is the CA that signed the server's certificate. The server also accepts client certificates of this CA. CAFile is the
-	// file with the CA certificate.
+	// Authority is the CA that signed the server's certificate. The server also accepts client certificates of this CA.
+	// CAFile is the file with the CA certificate.
 	Authority pki.Pair
 	CAFile    string
 
@@ -130,8 +130,8 @@ func (s *Server) certificates(t testing.TB, address string) {
 //go:embed schema
 var schemas embed.FS
 
-// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside this file has
-// rfc2307bis and ad. The packages have the others.
+// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside this
+// file has rfc2307bis and ad. The packages have the others.
 var included = map[Schema][]string{
 	RFC2307:    {"core", "cosine", "inetorgperson", "nis"},
 	RFC2307bis: {"core", "cosine", "inetorgperson", "rfc2307bis"},
@@ -182,7 +182,8 @@ func (s *Server) Run(t testing.TB) {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	defer log.Close() //nolint:errcheck // the process has a file descriptor of its own
-	// -d keeps slapd in the foreground. The context is not the test's, because slapd must run until the test's cleanup calls Kill.
+	// -d keeps slapd in the foreground. The context is not the test's, because slapd must run until the test's cleanup
+	// calls Kill.
 	s.process = s.programs.command(context.WithoutCancel(t.Context()), "usr/sbin/slapd", "-d", "0", "-f", s.path("slapd.conf"),
 		"-h", strings.Join([]string{s.LDAP, s.LDAPS, s.OtherHost}, " "))
 	s.process.Stdout, s.process.Stderr = log, log

@@ -57,7 +57,8 @@ func (e envtest) remote(command, folder, version string) []string {
 	return append(arguments, command, strings.TrimPrefix(version, "v"))
 }
 
-// releases returns the versions with a state from the output of `setup-envtest list`. Each line has a state, a version and a platform.
+// releases returns the versions with a state from the output of `setup-envtest list`. Each line has a state, a version and
+// a platform.
 func releases(list, state string) []string {
 	var found []string
 	for line := range strings.Lines(list) {
@@ -68,8 +69,8 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release if it was found, otherwise the newest of the same minor release, otherwise an empty string. No test
-// depends on a patch release.
+// choose returns the wanted release if it was found, otherwise the newest of the same minor release, otherwise an empty
+// string. No test depends on a patch release.
 func choose(found []string, wanted string) string {
 	if slices.Contains(found, wanted) {
 		return wanted
@@ -82,8 +83,8 @@ func choose(found []string, wanted string) string {
 	return ""
 }
 
-// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there. run then ends it when the folder has not grown
-// for e.patience.
+// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there. run then ends it when the folder
+// has not grown for e.patience.
 func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
 	defer stop()

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// offlineVariable is the name of an environment variable. If it is set, the programs of a control plane are built from source, without a
-// request for binaries.
+// offlineVariable is the name of an environment variable. If it is set, the programs of a control plane are built from
+// source, without a request for binaries.
 const offlineVariable = "OFFLINE"
 
 // indexVariable is the name of an environment variable. Its value is the URL of an index of binaries that replaces

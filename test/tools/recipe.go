@@ -13,7 +13,8 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key shows.
+// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key
+// shows.
 const recipeVersion = 1
 
 // A recipe describes the build of a tool.
@@ -22,8 +23,8 @@ type recipe struct {
 	folder string
 	// mainPackage is the package to build.
 	mainPackage string
-	// module is the module of mainPackage, or the module that a program in the folder uses. The tool's version is the version of this
-	// module in the folder's go.mod.
+	// module is the module of mainPackage, or the module that a program in the folder uses. The tool's version is the
+	// version of this module in the folder's go.mod.
 	module string
 	// tags are build tags. They leave out parts of the tool that no test needs.
 	tags string
@@ -110,8 +111,8 @@ func kubernetes(command string) recipe {
 	}
 }
 
-// ofRelease returns the recipe for an older release of Kubernetes, which has its own module. If release is empty, it returns r, which is for
-// the newest release.
+// ofRelease returns the recipe for an older release of Kubernetes, which has its own module. If release is empty, it
+// returns r, which is for the newest release.
 func ofRelease(release string, r recipe) recipe {
 	if release != "" {
 		r.folder += "-" + release
@@ -130,8 +131,9 @@ func containerd(command string) recipe {
 	}
 }
 
-// kubernetesVersion returns the variables that a release of Kubernetes sets. Without them, the API server reports v0.0.0, and clients that
-// check its version fail. The variables of component-base are for /version, those of client-go are for the user agent.
+// kubernetesVersion returns the variables that a release of Kubernetes sets. Without them, the API server reports v0.0.0,
+// and clients that check its version fail. The variables of component-base are for /version, those of client-go are for the
+// user agent.
 func kubernetesVersion(version string) map[string]string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(semver.MajorMinor(version), "v"), ".")
 	variables := map[string]string{}

@@ -42,12 +42,12 @@ const (
 	SetupEnvtest          Tool = "setup-envtest"
 )
 
-// AssetsVariable is the name of an environment variable. Its value is a folder with the programs of a control plane. envtest and other tools
-// use the same variable.
+// AssetsVariable is the name of an environment variable. Its value is a folder with the programs of a control plane.
+// envtest and other tools use the same variable.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
 
-// ReleaseVariable is the name of an environment variable. Its value is an older release of Kubernetes for the API server, such as 1.34. All
-// other programs are of the newest release.
+// ReleaseVariable is the name of an environment variable. Its value is an older release of Kubernetes for the API server,
+// such as 1.34. All other programs are of the newest release.
 const ReleaseVariable = "KUBERNETES"
 
 // Paths has the path of each program.
@@ -83,9 +83,9 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, it returns those in that folder, which must
-// have etcd and kube-apiserver; it builds kubectl if the folder has none. Otherwise it uses built programs in the cache, then programs that
-// setup-envtest has installed or can download. If there are none, it builds them.
+// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, it returns those in that
+// folder, which must have etcd and kube-apiserver; it builds kubectl if the folder has none. Otherwise it uses built
+// programs in the cache, then programs that setup-envtest has installed or can download. If there are none, it builds them.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {

@@ -35,8 +35,8 @@ const (
 	Empty = "empty"
 	Usual = "usual"
 	Ours  = "ours"
-	// Constant is a webhook that returns the same patch for every review. It is measured end to end only, as the least cost of a
-	// webhook.
+	// Constant is a webhook that returns the same patch for every review. It is measured end to end only, as the least cost
+	// of a webhook.
 	Constant = "constant"
 )
 
@@ -80,8 +80,8 @@ func Webhook(who webhook.Identities) (http.Handler, error) {
 	return server.NewHandler(webhook.New(config.Default(), who), slog.New(discardLog), metrics, nil), nil
 }
 
-// serveFastest is the fastest possible handler. It reads the review, finds the review's uid, and allows the Pod without decoding
-// it.
+// serveFastest is the fastest possible handler. It reads the review, finds the review's uid, and allows the Pod without
+// decoding it.
 func serveFastest(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

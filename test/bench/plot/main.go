@@ -1,4 +1,5 @@
-// Command plot draws the plots of test/bench/results from results.json. It has its own module, because nothing else needs its dependencies.
+// Command plot draws the plots of test/bench/results from results.json. It has its own module, because nothing else needs
+// its dependencies.
 //
 // The background is transparent, and the colours are readable on white and on black.
 package main

@@ -1,5 +1,5 @@
-// Package pods makes the Pods of the benchmarks, as an API server sends them: with defaults, with the token volume of the ServiceAccount
-// plugin, and with managed fields, which the webhook does not need but has to skip.
+// Package pods makes the Pods of the benchmarks, as an API server sends them: with defaults, with the token volume of the
+// ServiceAccount plugin, and with managed fields, which the webhook does not need but has to skip.
 package pods
 
 import (

@@ -80,7 +80,7 @@ async def render(hub, spawner, version, case):
     from traitlets.config import Config
 
     class Started(User):
-        """A user whose server counts as ready immediately after the start."""
+        """A user whose server is treated as ready immediately after the start."""
 
         async def _wait_up(self, spawner):
             pass
