@@ -1,8 +1,9 @@
 // Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the
 // times of two runs.
 //
-// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs all.
-// No time fails a test. Too many allocations do (allocations_test.go), because their number is the same on every machine.
+// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs
+// all. No measured time fails a test. Too many allocations fail TestAllocations, because their number is the same on every
+// machine.
 package bench
 
 import (

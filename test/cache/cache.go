@@ -127,7 +127,7 @@ func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, str
 	if err := os.WriteFile(filepath.Join(partial, ingredientsFile), []byte(e.Ingredients), 0o644); err != nil {
 		return fmt.Errorf("write the ingredients: %w", err)
 	}
-	// A folder of that name can only be one without the result.
+	// If there is a folder of this name, it lacks the result.
 	if err := os.RemoveAll(c.folder(e)); err != nil {
 		return fmt.Errorf("remove an incomplete entry of the cache: %w", err)
 	}

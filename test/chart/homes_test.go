@@ -44,7 +44,7 @@ func TestHomesExample(t *testing.T) {
 }
 
 // TestHomesCronJob tests that the CronJob that makes missing homes has the webhook's configuration, a volume of the share,
-// no token, and only the capabilities that it needs.
+// no token, and only the capabilities CHOWN and DAC_OVERRIDE.
 func TestHomesCronJob(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, with many settings"])

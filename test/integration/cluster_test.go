@@ -259,7 +259,7 @@ func assertSettled(t *testing.T, stored []byte) {
 	assert.Empty(t, d.Drift())
 }
 
-// decision is the log line of one review.
+// A decision has the fields of the log line of one review.
 type decision struct {
 	Msg, Review, Outcome, Pod, Namespace, User, Requester, Peer string
 	Operations                                                  int

@@ -101,8 +101,8 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	return marshal(t, pod)
 }
 
-// TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which every field is set. The webhook must
-// keep them, also where the injected init container moves other containers.
+// TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which almost every field is set. The webhook
+// must keep them, also where the injected init container moves other containers.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries() {
