@@ -56,8 +56,8 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// ofKind returns reviews of Pods that have the same size and the same kind: injected, unlabelled, already (injected) or
-// denied.
+// reviewsOfKind returns reviews of Pods that have the same size and the same kind: injected, unlabelled, already (injected)
+// or denied.
 func ofKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]

@@ -27,9 +27,9 @@ const (
 	many = 64
 )
 
-// giveUp is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute,
-// like a request to an API server, because the machine can have only two cores for the API server, etcd, the webhook and
-// the senders.
+// sendTimeout is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a
+// minute, like a request to an API server, because the machine can have only two cores for the API server, etcd, the
+// webhook and the senders.
 const giveUp = time.Minute
 
 // A load calls a function at a rate until it is stopped or has made all its calls.

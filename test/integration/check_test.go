@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// bg is the context of cleanups, because the context of a test has ended when its cleanups run.
+// cleanupContext is the context of cleanups, because the context of a test has ended when its cleanups run.
 var bg = context.Background()
 
 // A checkedCluster is a cluster with a complete installation, and a client with which check reads it.

@@ -61,8 +61,8 @@ func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.
 
 var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// usersOf returns the directory for a configuration. Its identities have homes if the configuration takes homes from the
-// directory service.
+// directoryFor returns the directory for a configuration. Its identities have homes if the configuration takes homes from
+// the directory service.
 func usersOf(configured *config.Config) directory {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {

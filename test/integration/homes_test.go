@@ -11,10 +11,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// byInitial has the chart values for homes by initial.
+// homesByInitialValues has the chart values for homes by initial.
 const byInitial = `{config: {share: {home: "people/{initial}/{user}"}}}`
 
-// homesByInitial sets the pattern of byInitial in a configuration.
+// homesByInitial sets the same pattern in a configuration.
 func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
 
 // attacksOnHomesByInitial returns changes to the mounts of alice's notebook, whose home is people/a/alice.
@@ -152,8 +152,8 @@ func TestAttacksOnDirectories(t *testing.T) {
 	}
 }
 
-// byField has the chart values for homes of the directory service below the prefix /hpc. homesByField sets the prefix in a
-// configuration.
+// homesByFieldValues has the chart values for homes of the directory service below the prefix /hpc. homesByField sets the
+// prefix in a configuration.
 const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
@@ -221,8 +221,8 @@ func TestAttacksOnHomesByField(t *testing.T) {
 	assert.ErrorContains(t, err, "try again")
 }
 
-// ofUsers has the chart values for directories whose subPath contains the user's name. directoriesOfUsers sets the same in
-// a configuration.
+// userDirectoryValues has the chart values for directories whose subPath contains the user's name. directoriesOfUsers sets
+// the same in a configuration.
 const ofUsers = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
 

@@ -17,7 +17,7 @@ import (
 // webhooks, it decodes the Pod, changes it, and returns the difference.
 func secondWebhook() http.Handler { return changing(meddle) }
 
-// changing returns a webhook that changes a Pod with a function.
+// mutatingHandler returns a webhook that changes a Pod with a function.
 func changing(change func(*corev1.Pod)) http.Handler {
 	return &admission.Webhook{Handler: admission.HandlerFunc(func(_ context.Context, req admission.Request) admission.Response {
 		pod := &corev1.Pod{}

@@ -12,12 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A demand has the expected message of a site's own policy (testdata/demands.yaml) about a notebook of each discovery. The
-// message is empty if the policy admits the notebook.
+// A sitePolicy has the expected message of a site's own policy (testdata/demands.yaml) about a notebook of each discovery.
+// The message is empty if the policy admits the notebook.
 type demand struct{ atAdmission, atStart string }
 
-// demands has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at start
-// cannot meet, and policies that depend on the image.
+// sitePolicies has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at
+// start cannot meet, and policies that depend on the image.
 var demands = map[string]demand{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
@@ -71,7 +71,7 @@ func TestPoliciesOfSites(t *testing.T) {
 	t.Run("a read-only root that the pod sets", func(t *testing.T) { readOnlyRoot(t, e) })
 }
 
-// asDemanded sets the labels and the image that the policies require from the author of a Pod.
+// withRequiredFields sets the labels and the image that the policies require from the author of a Pod.
 func asDemanded(pod *corev1.Pod) {
 	for key, value := range map[string]string{"team": "a", "example.com/cost-centre": "1", "app.kubernetes.io/name": "notebook"} {
 		pod.Labels[key] = value

@@ -31,7 +31,7 @@ func (j *Journal) String() string {
 	return j.text.String()
 }
 
-// Forget empties the log.
+// Clear empties the log.
 func (j *Journal) Forget() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -95,8 +95,8 @@ func work() time.Duration {
 	return time.Since(began)
 }
 
-// Now measures the machine for a second. It returns the factor by which the slowest piece of work took longer than usual,
-// at least 1.
+// Measure measures the machine for a second. It returns the factor by which the slowest piece of work took longer than
+// usual, at least 1.
 func Now() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing

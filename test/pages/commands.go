@@ -130,14 +130,14 @@ func complete(lines string) bool {
 	return true
 }
 
-// A Holder is a section of commands.txt or messages.txt: a test with the commands that it runs, a file with the messages
+// A Section is a section of commands.txt or messages.txt: a test with the commands that it runs, a file with the messages
 // that it has, or the reason why no test has the lines.
 type Holder struct {
 	Name  string
 	Lines []string
 }
 
-// Holders returns the sections of commands.txt or of messages.txt.
+// Sections returns the sections of commands.txt or of messages.txt.
 func Holders(t testing.TB, list string) (found []Holder) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -149,7 +149,7 @@ func Holders(t testing.TB, list string) (found []Holder) {
 		switch entry, indented := strings.CutPrefix(line, "\t"); {
 		case strings.HasPrefix(line, "#"), line == "":
 		case indented:
-			require.NotEmpty(t, found, "a command before the first holder")
+			require.NotEmpty(t, found, "a command before the first section")
 			last := &found[len(found)-1]
 			last.Lines = append(last.Lines, entry)
 		default:
@@ -168,7 +168,7 @@ func (c Command) Matches(entry string) bool {
 	return c.Line() == entry
 }
 
-// HeldBy returns the commands in the section of a test, in the order of commands.txt.
+// CommandsIn returns the commands in the section of a test, in the order of commands.txt.
 func HeldBy(t testing.TB, test string) (found []Command) {
 	t.Helper()
 	all := Commands(t)

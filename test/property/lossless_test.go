@@ -13,7 +13,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// ours matches the paths of values that the webhook may replace or remove. The expression does not use the planner's table.
+// replaceable matches the paths of values that the webhook may replace or remove. The expression does not use the planner's
+// table.
 var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
@@ -31,7 +32,7 @@ var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the Pod before admission is still there, byte for byte, except those that match
-// ours, empty lists and maps, and the two settings that are treated below.
+// replaceable, empty lists and maps, and the two settings that are treated below.
 func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)

@@ -24,7 +24,7 @@ var escapes = []string{
 	"alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\uff0e\uff0e\uff0f", "\u202e", "\u200b", "ä", "😀", strings.Repeat("a", 64),
 }
 
-// harmless matches valid user names. It is written from the documentation, and does not use the webhook's code.
+// validName matches valid user names. It is written from the documentation, and does not use the webhook's code.
 var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
 // TestHostileNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name

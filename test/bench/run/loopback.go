@@ -129,7 +129,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// h1 is the part of the table with which other projects' webhooks are compared.
+// loopbackHTTP1 is the part of the table with which other projects' webhooks are compared.
 const h1 = "loopback HTTP/1.1"
 
 // usualWay begins the names of the measures of the handler usual.
