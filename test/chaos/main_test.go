@@ -15,7 +15,7 @@ import (
 type form struct {
 	// steady is the time for which TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
-	// grown is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
+	// growth is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
 	grown float64
 	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int

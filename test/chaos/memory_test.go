@@ -108,7 +108,7 @@ func greedyReviews() map[string]string {
 	}
 }
 
-// chartsMemory returns the memory limit of a replica in the chart, in MiB.
+// memoryLimitOfChart returns the memory limit of a replica in the chart, in MiB.
 func chartsMemory(t *testing.T) int {
 	t.Helper()
 	folder, err := project.Folder()
@@ -128,7 +128,7 @@ func chartsMemory(t *testing.T) int {
 	return limit
 }
 
-// peak returns the largest memory that a cgroup has had, in MiB.
+// peakMemory returns the largest memory that a cgroup has had, in MiB.
 func peak(t *testing.T, group string) string {
 	t.Helper()
 	for _, file := range []string{"memory.max_usage_in_bytes", "memory.peak"} {

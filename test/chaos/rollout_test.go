@@ -67,7 +67,7 @@ func (r *rollout) up(t *testing.T, configuration string) {
 	r.endpoints = append(r.endpoints, r.add(at))
 }
 
-// awaitOneEnd waits until the first of the ending replicas has ended.
+// awaitFirstEnd waits until the first of the ending replicas has ended.
 func (r *rollout) awaitOneEnd(t *testing.T) {
 	t.Helper()
 	r.ending[0].untilEnded(t)

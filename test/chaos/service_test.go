@@ -18,7 +18,7 @@ import (
 // only after a further time.
 type service struct {
 	listener net.Listener
-	// period is the time between two probes. spreading is the time until the service uses the result of a probe.
+	// period is the time between two probes. delay is the time until the service uses the result of a probe.
 	period, spreading time.Duration
 
 	mu        sync.Mutex

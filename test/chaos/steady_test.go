@@ -76,7 +76,7 @@ func watch(t *testing.T, replicas []*replica) (s samples) {
 	return s
 }
 
-// grown returns the ratio of the last five samples to the first five.
+// growth returns the ratio of the last five samples to the first five.
 func (s samples) grown() float64 {
 	sum := func(values samples) (sum float64) {
 		for _, v := range values {

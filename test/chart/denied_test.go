@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// manyWords returns count different words, separated by commas, for a YAML list.
+// list returns count different words, separated by commas, for a YAML list.
 func manyWords(word string, count int) string {
 	words := make([]string, count)
 	for i := range words {

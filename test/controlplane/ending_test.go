@@ -100,7 +100,7 @@ func awaitNothingLeft(t *testing.T, temp string) {
 	require.NoError(t, err, left(temp))
 }
 
-// assets sets KUBEBUILDER_ASSETS to a folder with the real etcd, the real kubectl, and a script as kube-apiserver.
+// setAssets sets KUBEBUILDER_ASSETS to a folder with the real etcd, the real kubectl, and a script as kube-apiserver.
 func assets(t *testing.T, script string) {
 	t.Helper()
 	paths, err := tools.ControlPlane(t.Context(), os.Stderr)

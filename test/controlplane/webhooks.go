@@ -74,7 +74,7 @@ func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 
 // awaitWebhooks waits until all stored webhook configurations are in effect. The API server reads them by a watch, in the
 // order in which they were stored. So awaitWebhooks stores one more webhook configuration of each kind, a marker that
-// denies a certain object. When the marker is in effect, all earlier webhook configurations are too.
+// markerInEffect a certain object. When the marker is in effect, all earlier webhook configurations are too.
 func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
@@ -113,7 +113,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	return nil
 }
 
-// denies reports whether the marker of a kind is in effect.
+// markerInEffect reports whether the marker of a kind is in effect.
 func (c *ControlPlane) denies(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{

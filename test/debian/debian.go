@@ -30,7 +30,7 @@ func Unpacked(t testing.TB, name, packages string) (root string) {
 	return root
 }
 
-// Here reports whether this machine runs Debian 12 and has apt-get.
+// IsBookworm reports whether this machine runs Debian 12 and has apt-get.
 func Here() bool {
 	release, err := os.ReadFile("/etc/os-release")
 	_, noApt := exec.LookPath("apt-get")

@@ -1,6 +1,6 @@
 package main
 
-// example is the share's volume and claim. The NFS server does not exist, and no kubelet runs here that would mount it.
+// shareManifests is the share's volume and claim. The NFS server does not exist, and no kubelet runs here that would mount it.
 const example = `
 apiVersion: v1
 kind: PersistentVolume

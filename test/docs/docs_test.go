@@ -22,7 +22,7 @@ const root = "../.."
 // fence and ends with <!-- end of file -->.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
-// tabled matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
+// includedTable matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
 var tabled = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
 
 // commentTable returns the lines of a Go file's doc comments that are indented with a tab.

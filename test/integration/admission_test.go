@@ -62,8 +62,8 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertSettling(t, passes[1:])
 }
 
-// assertSettling asserts that these reviews, which follow the first review of a Pod, have no operations, and that the last
-// review is the verifier's.
+// assertUnchangedAndVerified asserts that these reviews, which follow the first review of a Pod, have no operations, and
+// that the last review is the verifier's.
 func assertSettling(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)

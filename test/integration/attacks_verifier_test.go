@@ -21,10 +21,10 @@ type verifier struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// ofVerifier reports whether an attack's own rule is one of the verifier.
+// byVerifier reports whether an attack's own rule is one of the verifier.
 func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// ofVerifierOrNet reports whether the verifier denies an attack without the policies: if the attack's own rule is one of
+// byVerifierOrNet reports whether the verifier denies an attack without the policies: if the attack's own rule is one of
 // the verifier or of the policy net.
 func (a attack) ofVerifierOrNet() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
 

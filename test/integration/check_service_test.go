@@ -47,7 +47,7 @@ func testByService(t *testing.T, l *checkedCluster) {
 	}, wait, wait/100)
 }
 
-// shipWebhooks installs the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration, with a CA bundle.
+// installWebhooks installs the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration, with a CA bundle.
 func (l *checkedCluster) shipWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))

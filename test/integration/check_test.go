@@ -179,7 +179,7 @@ func checkDown(t *testing.T, l *checkedCluster) {
 	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
-// checkFilledIn tests a manifest that lacks fields with a default. check accepts the API server's default in these fields,
+// checkDefaults tests a manifest that lacks fields with a default. check accepts the API server's default in these fields,
 // and reports any other value.
 func checkFilledIn(t *testing.T, l *checkedCluster) {
 	before := l.manifest

@@ -121,7 +121,7 @@ func TestCostOfLongLists(t *testing.T) {
 	}
 }
 
-// growing returns functions that make a list or a map of a Pod longer.
+// growFuncs returns functions that make a list or a map of a Pod longer.
 func growing() map[string]func(*corev1.Pod, int) {
 	each := func(n int, do func(name string)) {
 		for i := range n {

@@ -85,7 +85,7 @@ type outcome struct {
 	err      error
 }
 
-// try creates a Pod as carol, in a dry run.
+// createDry creates a Pod as carol, in a dry run.
 func (e *enforced) try(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

@@ -89,7 +89,7 @@ func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 	return pod
 }
 
-// impersonates returns a client that impersonates a user, for names that cannot be in a certificate.
+// impersonate returns a client that impersonates a user, for names that cannot be in a certificate.
 func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
 	as := rest.CopyConfig(g.Admin.Config)

@@ -145,7 +145,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
 }
 
-// renamed tests that another webhook can change the Pod's name, because our webhook does not use the name.
+// changedName tests that another webhook can change the Pod's name, because our webhook does not use the name.
 func renamed(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "repeating"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {

@@ -71,7 +71,7 @@ func applied(t *testing.T, bob *controlplane.User) {
 	assert.Contains(t, string(said), "NoAccess: ")
 }
 
-// lookAlikeWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
+// podWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
 // webhook. The policies deny a Pod without the label that was written by hand to avoid the webhook.
 func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()

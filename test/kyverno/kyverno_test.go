@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// discoveries reports for each discovery whether its Pods meet a policy.
+// meets reports for each discovery whether its Pods meet a policy.
 type discoveries struct{ atAdmission, atStart bool }
 
 // policies has, for each policy in testdata, the discoveries whose Pods meet it.

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkWhole tests that an admitted Pod has the init container, the mounts, the groups and the notebook container that the
+// checkInjected tests that an admitted Pod has the init container, the mounts, the groups and the notebook container that the
 // webhook injects. It reads the typed Pod and does not use the planner.
 func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()

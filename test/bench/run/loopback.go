@@ -132,7 +132,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 // loopbackHTTP1 is the part of the table with which other projects' webhooks are compared.
 const h1 = "loopback HTTP/1.1"
 
-// usualWay begins the names of the measures of the handler usual.
+// usualPrefix begins the names of the measures of the handler usual.
 const usualWay = "the usual way, "
 
 func measureLoopback(ctx context.Context, how effort, r *report) error {
@@ -220,7 +220,8 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	return nil
 }
 
-// memory reports the peak resident memory of ours and empty after all measurements, and the time that each takes to start.
+// memoryAndStart reports the peak resident memory of ours and empty after all measurements, and the time that each takes to
+// start.
 func (f fleet) memory(ctx context.Context, r *report) error {
 	of := map[string]usage{}
 	for name, s := range f {
