@@ -74,7 +74,7 @@ func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 
 // awaitWebhooks waits until all stored webhook configurations are in effect. The API server reads them by a watch, in the
 // order in which they were stored. So awaitWebhooks stores one more webhook configuration of each kind, a marker that
-// markerInEffect a certain object. When the marker is in effect, all earlier webhook configurations are too.
+// denies a certain object. When the marker is in effect, all earlier webhook configurations are too.
 func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
