@@ -42,17 +42,17 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 		sent string
 		gets string
 	}{
-		"no certificate":             {&tls.Config{}, review, ""},
-		"a certificate of another authority":        {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
-		"a self-signed certificate":     {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
-		"an expired certificate":       {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
-		"a certificate of another name":               {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
-		"a server certificate":                 {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
-		"HTTP/2 only":               {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
-		"HTTP/2, not negotiated":     {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
-		"an unknown path":            {&tls.Config{Certificates: known}, strings.Replace(review, "/mutate", "/validate", 1), "HTTP/1.1 404 "},
-		"GET":                        {&tls.Config{Certificates: known}, strings.Replace(review, "POST", "GET", 1), "HTTP/1.1 405 "},
-		"no certificate, from a peer": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
+		"no certificate":                     {&tls.Config{}, review, ""},
+		"a certificate of another authority": {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
+		"a self-signed certificate":          {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
+		"an expired certificate":             {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
+		"a certificate of another name":      {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
+		"a server certificate":               {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
+		"HTTP/2 only":                        {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
+		"HTTP/2, not negotiated":             {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
+		"an unknown path":                    {&tls.Config{Certificates: known}, strings.Replace(review, "/mutate", "/validate", 1), "HTTP/1.1 404 "},
+		"GET":                                {&tls.Config{Certificates: known}, strings.Replace(review, "POST", "GET", 1), "HTTP/1.1 405 "},
+		"no certificate, from a peer":        {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
 	} {
 		tried++
 		said := r.response(t, c.tls, c.sent)

@@ -96,14 +96,14 @@ func greedyReviews() map[string]string {
 	const head = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{`
 	const large, small = 3_900_000, 60_000
 	return map[string]string{
-		"containers of 3.9 MB":          pod(large, head+`"containers":[`, `{"name":"#"}`, `]}}`),
-		"containers of 2 MB":            pod(2_000_000, head+`"containers":[`, `{"name":"#"}`, `]}}`),
-		"empty containers":              pod(large, head+`"containers":[`, `{}`, `]}}`),
-		"mounts":                        pod(large, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
-		"groups":                        pod(large, head+`"securityContext":{"supplementalGroups":[`, `0`, `]},"containers":[{"name":"nb"}]}}`),
-		"annotations":                   pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
-		"node selectors":                pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
-		"small, of containers":          pod(small, head+`"containers":[`, `{}`, `]}}`),
+		"containers of 3.9 MB":   pod(large, head+`"containers":[`, `{"name":"#"}`, `]}}`),
+		"containers of 2 MB":     pod(2_000_000, head+`"containers":[`, `{"name":"#"}`, `]}}`),
+		"empty containers":       pod(large, head+`"containers":[`, `{}`, `]}}`),
+		"mounts":                 pod(large, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
+		"groups":                 pod(large, head+`"securityContext":{"supplementalGroups":[`, `0`, `]},"containers":[{"name":"nb"}]}}`),
+		"annotations":            pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
+		"node selectors":         pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
+		"small, of containers":   pod(small, head+`"containers":[`, `{}`, `]}}`),
 		"small, of empty mounts": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
 	}
 }

@@ -26,7 +26,7 @@ const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE----
 // matrix has chart values by description. Most entries set one feature.
 var matrix = map[string]string{
 	"nothing":                           "",
-	"createNamespace":                    "{createNamespace: true}",
+	"createNamespace":                   "{createNamespace: true}",
 	"an NFS server and a namespace":     "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
 	"existing claims":                   "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
 	"a share by CSI":                    "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",

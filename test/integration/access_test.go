@@ -20,17 +20,17 @@ func TestAccess(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for name, test := range map[string]func(*testing.T, *guarded){
-		"a requester with the right to one home":               oneHome,
-		"a hub with the right to every home":                   everyHome,
-		"a Deployment or a Job, by its ServiceAccount":         byAccount,
-		"a right in another namespace":                         otherNamespace,
-		"a right that was just revoked":                         revoked,
-		"the message of a denial":              denialNamesTheRight,
-		"a backup mounts the whole share":     backup,
-		"the controller binds the share's claim":               binderBinds,
-		"an update of fields that are not injected":            updated,
-		"kubectl debug by a requester with the right":          debugged,
-		"exec into the notebook container": execed,
+		"a requester with the right to one home":       oneHome,
+		"a hub with the right to every home":           everyHome,
+		"a Deployment or a Job, by its ServiceAccount": byAccount,
+		"a right in another namespace":                 otherNamespace,
+		"a right that was just revoked":                revoked,
+		"the message of a denial":                      denialNamesTheRight,
+		"a backup mounts the whole share":              backup,
+		"the controller binds the share's claim":       binderBinds,
+		"an update of fields that are not injected":    updated,
+		"kubectl debug by a requester with the right":  debugged,
+		"exec into the notebook container":             execed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, g) })
 	}

@@ -17,18 +17,18 @@ func TestAdmission(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	for name, test := range map[string]func(*testing.T, *cluster){
-		"kubectl run":                               kubectlRun,
-		"kubectl run with args":                     kubectlRunWithArgs,
-		"kubectl run with a command": kubectlRunWithCommand,
-		"kubectl run with a token":         kubectlRunWithToken,
-		"kubectl run with dry-run=server":           kubectlRunDryRun,
-		"generateName without a name":               generateName,
-		"a LimitRange":                              limitRange,
-		"a hub's pod":                               hubPod,
-		"a hub's pod that has the label too": hubPodWithLabel,
-		"a namespace that enforces restricted":      restricted,
-		"a pod without the label":                 noLabel,
-		"UPDATE, DELETE and subresources":           afterwards,
+		"kubectl run":                          kubectlRun,
+		"kubectl run with args":                kubectlRunWithArgs,
+		"kubectl run with a command":           kubectlRunWithCommand,
+		"kubectl run with a token":             kubectlRunWithToken,
+		"kubectl run with dry-run=server":      kubectlRunDryRun,
+		"generateName without a name":          generateName,
+		"a LimitRange":                         limitRange,
+		"a hub's pod":                          hubPod,
+		"a hub's pod that has the label too":   hubPodWithLabel,
+		"a namespace that enforces restricted": restricted,
+		"a pod without the label":              noLabel,
+		"UPDATE, DELETE and subresources":      afterwards,
 		"a denial with three problems":         denialSentences,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })

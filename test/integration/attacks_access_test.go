@@ -123,10 +123,10 @@ func attacksOnAccess() map[string]attack {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"rights to homes of similar names": {rule, creates("dave", "alice", unchanged)},
-		"a pod with the hub's ServiceAccount":                         {rule, creates("bob", "alice", runsBy("hub"))},
-		"a ServiceAccount that may run as another user":                               {rule, creates("bob", "alice", runsBy("batch"))},
-		"a requester with run-as instead of use":                                         {rule, creates("erin", "alice", unchanged)},
+		"rights to homes of similar names":              {rule, creates("dave", "alice", unchanged)},
+		"a pod with the hub's ServiceAccount":           {rule, creates("bob", "alice", runsBy("hub"))},
+		"a ServiceAccount that may run as another user": {rule, creates("bob", "alice", runsBy("batch"))},
+		"a requester with run-as instead of use":        {rule, creates("erin", "alice", unchanged)},
 		"a Job by a requester without the right, while the controller has it": {
 			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
 		"a pod with a controller as owner reference": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
@@ -143,9 +143,9 @@ func attacksOnNode() map[string]attack {
 		}
 	}
 	return map[string]attack{
-		"a namespace without Pod Security":              {"node/NamespaceUnguarded", in("open")},
-		"a namespace that enforces privileged":          {"node/NamespaceUnguarded", in("privileged")},
-		"a shared process namespace": {"node/HostShared", byCarol(shareProcesses)},
+		"a namespace without Pod Security":               {"node/NamespaceUnguarded", in("open")},
+		"a namespace that enforces privileged":           {"node/NamespaceUnguarded", in("privileged")},
+		"a shared process namespace":                     {"node/HostShared", byCarol(shareProcesses)},
 		"a shared process namespace, discovery at start": {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
 	}
 }

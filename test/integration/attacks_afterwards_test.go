@@ -15,12 +15,12 @@ func attacksAfterwards() map[string]attack {
 	const image, closed = "afterwards/ImageAccess", "exec/InitClosed"
 	return map[string]attack{
 		"the label changed":                   {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`)},
-		"the label removed":                 {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
+		"the label removed":                   {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
 		"a hub's label added":                 {label, patched(`{"metadata": {"labels": {"hub.jupyter.org/username": "bob"}}}`)},
 		"the label changed by pods/status":    {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`, "status")},
-		"the label added to a stored pod":          {label, addLabel},
+		"the label added to a stored pod":     {label, addLabel},
 		"the user's annotation changed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)},
-		"the user's annotation removed":     {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
+		"the user's annotation removed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
 		"an annotation of ours added":         {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/probes": "on"}}}`)},
 		"the home in another container later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/home-in": "side"}}}`)},
 		"a hub's annotation added":            {annotation, patched(`{"metadata": {"annotations": {"hub.jupyter.org/username": "bob"}}}`)},
@@ -81,10 +81,10 @@ func attacksOnBindings() map[string]attack {
 	annotations := metav1.ObjectMeta{Annotations: map[string]string{"jupyter-user.io/user": "bob"}}
 	component := metav1.ObjectMeta{Labels: map[string]string{"component": "singleuser-server"}}
 	return map[string]attack{
-		"a Binding that sets labels":                     {binding, bound(labels, false)},
-		"a Binding that sets annotations":                {binding, bound(annotations, false)},
+		"a Binding that sets labels":                          {binding, bound(labels, false)},
+		"a Binding that sets annotations":                     {binding, bound(annotations, false)},
 		"a Binding of the resource bindings that sets labels": {binding, bound(labels, true)},
-		"a Binding that makes a hub's pod a server":      {binding, bound(component, false)},
+		"a Binding that makes a hub's pod a server":           {binding, bound(component, false)},
 	}
 }
 
@@ -148,18 +148,18 @@ func attacksOnDebug() map[string]attack {
 		return withDebugger(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by a requester without the right":                {"debug/NoAccess", withDebugger(bob, nothing)},
-		"kubectl debug of a pod with the share as an inline volume":     {"debug/NoAccess", debugWithoutClaim()},
-		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
-		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
-		"kubectl debug with another UID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
-		"kubectl debug with another GID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
-		"kubectl debug as root":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
-		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
-		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
-		"kubectl debug with another user's UID and GID in the pod": {identity, debugNotebook("alice", useOtherIDs)},
-		"kubectl debug with discovery at start":                         {identity, debugNotebook("qiang.guo03", unchanged)},
-		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
+		"kubectl debug by a requester without the right":            {"debug/NoAccess", withDebugger(bob, nothing)},
+		"kubectl debug of a pod with the share as an inline volume": {"debug/NoAccess", debugWithoutClaim()},
+		"kubectl debug with the share":                              {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
+		"kubectl debug with the scratch volume":                     {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
+		"kubectl debug with another UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
+		"kubectl debug with another GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
+		"kubectl debug as root":                                     {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
+		"kubectl debug with the image's UID":                        {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
+		"kubectl debug with the image's GID":                        {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
+		"kubectl debug with another user's UID and GID in the pod":  {identity, debugNotebook("alice", useOtherIDs)},
+		"kubectl debug with discovery at start":                     {identity, debugNotebook("qiang.guo03", unchanged)},
+		"kubectl debug with the hundredth container":                {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},

@@ -72,7 +72,7 @@ func attacksOnContainers() map[string]attack {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
 		"a sidecar mounts the share":          {"net/MountForeign", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"a sidecar mounts the home":      {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
+		"a sidecar mounts the home":           {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
 		"a sidecar mounts the scratch volume": {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
 		"an init container mounts the share":  {"net/MountForeign", withContainer(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
 		"the share as a block device": {"net/DeviceForeign", withContainer(false, corev1.Container{
@@ -111,8 +111,8 @@ func attacksOnInit() map[string]attack {
 		"the init container with another image":   {net, inits(func(c *corev1.Container) { c.Image = "evil" })},
 		"the init container with another command": {net, inits(func(c *corev1.Container) { c.Command = []string{"sh"} })},
 		"the init container for another user":     {foreign, inits(func(c *corev1.Container) { c.Args[1] = "--user=bob" })},
-		"the init container with another UID":  {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
-		"the init container with a second user":           {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
+		"the init container with another UID":     {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
+		"the init container with a second user":   {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
 		"the init container with a variable": {net, inits(func(c *corev1.Container) {
 			c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}}
 		})},

@@ -71,7 +71,7 @@ func attacksOnShare() map[string]attack {
 		}
 	}
 	return map[string]attack{
-		"the claim in a plain pod":                    {mounted, raw(unchanged)},
+		"the claim in a plain pod":                      {mounted, raw(unchanged)},
 		"the claim in a hub's pod that is no server":    {mounted, raw(hub(map[string]string{}))},
 		"the claim in a hub's pod of another component": {mounted, raw(hub(map[string]string{"component": "dask-worker"}))},
 		"the claim in a pod with a hub's label alone": {mounted, raw(func(pod *corev1.Pod) {
@@ -80,7 +80,7 @@ func attacksOnShare() map[string]attack {
 		})},
 		"the claim under the name of the share's volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, share) })},
 		"the claim under the name of the scratch volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, scratch) })},
-		"the claim under another volume name":    {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
+		"the claim under another volume name":            {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
 		"the claim in a pod that opts out": {mounted, raw(func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 			pod.Annotations = map[string]string{"jupyter-user.io/inject": "false"}

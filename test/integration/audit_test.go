@@ -83,9 +83,9 @@ func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var event struct {
-			Verb, Stage string
-			ObjectRef   struct{ Namespace, Name string }
-			Annotations map[string]string
+			Verb, Stage    string
+			ObjectRef      struct{ Namespace, Name string }
+			Annotations    map[string]string
 			ResponseStatus struct{ Message string }
 		}
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &event))

@@ -39,20 +39,20 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 		says     string
 		through  string
 	}{
-		"a requester with the right":   {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
+		"a requester with the right":          {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
 		"a requester without the right":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
-		"a member of a group":          {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
-		"a hub":                        {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
-		"a requester of Pods":          {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
-		"a requester of CronJobs":      {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester who only patches": {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester who only updates": {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester without Pods":     {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
-		"the right to the home alone":        {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
-		"a controller with every right":    {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
-		"all requesters with the right":            {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
-		"all requesters, with a hub":         {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
-		"all requesters, with cluster admins":  {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+		"a member of a group":                 {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
+		"a hub":                               {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
+		"a requester of Pods":                 {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
+		"a requester of CronJobs":             {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only patches":        {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only updates":        {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester without Pods":            {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
+		"the right to the home alone":         {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
+		"a controller with every right":       {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
+		"all requesters with the right":       {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"all requesters, with a hub":          {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"all requesters, with cluster admins": {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -103,16 +103,16 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 	}
 	const guard = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
 	for name, of := range map[string]query{
-		"below baseline":                      {"dave", "alice", "open", false, guard},
-		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},
-		"below baseline, with every home":     {"erin", "bob", "open", true, "erin may be bob"},
-		"below baseline, all requesters":           {"", "bob", "open", true, "these may be bob"},
-		"a namespace that is not served":   {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
-		"a namespace that is not served, all requesters":         {"", "bob", "kube-system", false, "NamespaceUnserved"},
-		"a reserved name":                     {"erin", "root", "lab", false, "root"},
-		"a name in upper case":                {"erin", "Alice", "lab", false, "lower case"},
-		"a path as name, all requesters": {"", "../bob", "lab", false, "leading dot"},
-		"a valid name, with every home":   {"erin", "bob", "lab", true, ""},
+		"below baseline":                                 {"dave", "alice", "open", false, guard},
+		"below baseline, without the right":              {"dave", "bob", "open", false, "; and then " + guard},
+		"below baseline, with every home":                {"erin", "bob", "open", true, "erin may be bob"},
+		"below baseline, all requesters":                 {"", "bob", "open", true, "these may be bob"},
+		"a namespace that is not served":                 {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
+		"a namespace that is not served, all requesters": {"", "bob", "kube-system", false, "NamespaceUnserved"},
+		"a reserved name":                                {"erin", "root", "lab", false, "root"},
+		"a name in upper case":                           {"erin", "Alice", "lab", false, "lower case"},
+		"a path as name, all requesters":                 {"", "../bob", "lab", false, "leading dot"},
+		"a valid name, with every home":                  {"erin", "bob", "lab", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) { assertAccess(t, of) })
 	}

@@ -21,11 +21,11 @@ func TestAttacksByFSGroup(t *testing.T) {
 		gid    int64
 		denial string
 	}{
-		"the user's GID":                {"alice", 6001, ""},
-		"a group of the user's":         {"alice", 7001, ""},
-		"another user's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
-		"root's group":                  {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
-		"a group under the floor":       {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
+		"the user's GID":                   {"alice", 6001, ""},
+		"a group of the user's":            {"alice", 7001, ""},
+		"another user's group":             {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
+		"root's group":                     {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
+		"a group under the floor":          {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
 		"a group, with discovery at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,13 +64,13 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 		ofNet  bool
 	}{
 		"the whole of a claim of which a directory is listed": {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
-		"another directory of the claim":                             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "chemistry" }), true},
-		"the home's path on the claim":                               {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "home/alice" }), true},
+		"another directory of the claim":                      {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "chemistry" }), true},
+		"the home's path on the claim":                        {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "home/alice" }), true},
 		"a directory by an expression": {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) {
 			m.SubPath, m.SubPathExpr = "", "physics"
 		}), true},
 		"a directory of the claim that is listed whole": {"alice", mount("hpc-scratch", func(m *corev1.VolumeMount) { m.SubPath = "bob" }), true},
-		"a directory of the claim, on the share":       {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.Name = "hpc-shared-volume" }), true},
+		"a directory of the claim, on the share":        {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.Name = "hpc-shared-volume" }), true},
 		"a read-only directory to write to":             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
 		"the claim under another name": {"alice", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-projects")})
@@ -138,15 +138,15 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 			pod.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: ephemeral(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
 		}},
-		"the claim created":                     {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
-		"a claim on the claim's volume":     {"claims/ShareClaim", newClaim(onScratch)},
-		"a claim on the claim's second volume":              {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
-		"a copy":                             {"claims/ShareClaim", newClaim(copiesScratch)},
-		"the claim deleted":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
-		"the claim given an owner":           {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
-		"a snapshot":                         {"snapshots/ShareSnapshot", snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
+		"the claim created":                         {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
+		"a claim on the claim's volume":             {"claims/ShareClaim", newClaim(onScratch)},
+		"a claim on the claim's second volume":      {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
+		"a copy":                                    {"claims/ShareClaim", newClaim(copiesScratch)},
+		"the claim deleted":                         {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
+		"the claim given an owner":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
+		"a snapshot":                                {"snapshots/ShareSnapshot", snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
 		"another image in a Pod that has the claim": {"images/ImageAccess", imageOfScratch},
-		"kubectl debug of a Pod that has the claim":    {"debug/NoAccess", debugsScratch},
+		"kubectl debug of a Pod that has the claim": {"debug/NoAccess", debugsScratch},
 	}
 	for name, a := range attacks {
 		t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
@@ -225,18 +225,18 @@ func TestRightsToFurtherClaims(t *testing.T) {
 		pod   *corev1.Pod
 		names string
 	}{
-		"the claim, by its own right":              {"erin", with("plain", scratch), ""},
-		"the share, by the claim's right":          {"erin", with("plain", share), "hpc-shared-pvc"},
-		"share and claim, by the claim's right":               {"erin", with("plain", scratch, share), "hpc-shared-pvc, hpc-scratch"},
-		"an inline volume, by the claim's right":   {"erin", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
-		"the share, by its own right":              {"frank", with("plain", share), ""},
-		"the claim, by the share's right":          {"frank", with("plain", scratch), "hpc-scratch"},
-		"an inline volume, by the share's right":   {"frank", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
-		"an inline volume, by the rights to all":                 {"grace", with("plain", nfs), ""},
-		"the claim, by the ServiceAccount's right": {"bob", with("backup", scratch), ""},
-		"the share, by the ServiceAccount's right": {"bob", with("backup", share), "hpc-shared-pvc"},
-		"share and claim, by rights of user and ServiceAccount":            {"frank", with("backup", scratch, share), ""},
-		"the claim, without a right":                   {"bob", with("plain", scratch), "hpc-scratch"},
+		"the claim, by its own right":                           {"erin", with("plain", scratch), ""},
+		"the share, by the claim's right":                       {"erin", with("plain", share), "hpc-shared-pvc"},
+		"share and claim, by the claim's right":                 {"erin", with("plain", scratch, share), "hpc-shared-pvc, hpc-scratch"},
+		"an inline volume, by the claim's right":                {"erin", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
+		"the share, by its own right":                           {"frank", with("plain", share), ""},
+		"the claim, by the share's right":                       {"frank", with("plain", scratch), "hpc-scratch"},
+		"an inline volume, by the share's right":                {"frank", with("plain", nfs), "hpc-shared-pvc, hpc-scratch, hpc-projects"},
+		"an inline volume, by the rights to all":                {"grace", with("plain", nfs), ""},
+		"the claim, by the ServiceAccount's right":              {"bob", with("backup", scratch), ""},
+		"the share, by the ServiceAccount's right":              {"bob", with("backup", share), "hpc-shared-pvc"},
+		"share and claim, by rights of user and ServiceAccount": {"frank", with("backup", scratch, share), ""},
+		"the claim, without a right":                            {"bob", with("plain", scratch), "hpc-scratch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := create(t.Context(), g.clientOf(t, c.who), "open", c.pod)

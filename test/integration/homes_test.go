@@ -29,21 +29,21 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 		}
 	}
 	return map[string]func(*corev1.Pod){
-		"another user's home of the same initial":                  notebook("people/a/ann"),
-		"another user's home":                                      notebook("people/b/bob"),
-		"a home without the initial":                               notebook("people/alice"),
-		"the initial of another letter":                            notebook("people/A/alice"),
-		"the homes of an initial":                                  notebook("people/a"),
-		"all homes":                                                notebook("people"),
-		"the share's root":                                         notebook(""),
-		"the pattern itself":                                       notebook("people/{initial}/{user}"),
-		"a directory of the home":                                  notebook("people/a/alice/x"),
-		"a home two directories further down":                      notebook("people/a/a/alice"),
-		"the init container sees all homes":                        init("/data/hpc/people", "people"),
-		"the init container sees other homes":                      init("/data/hpc/people/b", "people/b"),
+		"another user's home of the same initial": notebook("people/a/ann"),
+		"another user's home":                     notebook("people/b/bob"),
+		"a home without the initial":              notebook("people/alice"),
+		"the initial of another letter":           notebook("people/A/alice"),
+		"the homes of an initial":                 notebook("people/a"),
+		"all homes":                               notebook("people"),
+		"the share's root":                        notebook(""),
+		"the pattern itself":                      notebook("people/{initial}/{user}"),
+		"a directory of the home":                 notebook("people/a/alice/x"),
+		"a home two directories further down":     notebook("people/a/a/alice"),
+		"the init container sees all homes":       init("/data/hpc/people", "people"),
+		"the init container sees other homes":     init("/data/hpc/people/b", "people/b"),
 		"the init container sees other homes at the mount path of its own": init("/data/hpc/people/a", "people/b"),
-		"the init container sees the share's root":                 init("/data/hpc/people/a", ""),
-		"the init container sees its homes elsewhere":              init("/data/hpc/people/b", "people/a"),
+		"the init container sees the share's root":                         init("/data/hpc/people/a", ""),
+		"the init container sees its homes elsewhere":                      init("/data/hpc/people/b", "people/a"),
 	}
 }
 
@@ -121,7 +121,7 @@ func TestAttacksOnDirectories(t *testing.T) {
 		"a subdirectory":                    {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/secret" }), true},
 		"a directory that is not listed":    {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets2" }), true},
 		"the directories' parent":           {mount(func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
-		"a subPath with two dots":          {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/../home/bob" }), false},
+		"a subPath with two dots":           {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/../home/bob" }), false},
 		"a directory by an expression": {mount(func(m *corev1.VolumeMount) {
 			m.SubPath, m.SubPathExpr = "", "datasets"
 		}), true},
@@ -180,7 +180,7 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 		"a directory in the home":                 moved("/hpc/home/a/alice", "home/a/alice/x", "home/a"),
 		"another prefix":                          moved("/other/home/a/alice", "home/a/alice", "home/a"),
 		"a longer prefix":                         moved("/hpc2/home/a/alice", "home/a/alice", "home/a"),
-		"a name with the same ending":               moved("/hpc/home/malice", "home/malice", "home"),
+		"a name with the same ending":             moved("/hpc/home/malice", "home/malice", "home"),
 		"a home in the share's root":              moved("/hpc/alice", "alice", ""),
 		"a home in the root by two slashes":       moved("/hpc//alice", "alice", ""),
 		"the share's root":                        moved("/hpc", "", ""),
@@ -255,7 +255,7 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 		"another user's directory":                  notebook("scratch/alice", "scratch/bob"),
 		"the directories of all users":              notebook("scratch/alice", "scratch"),
 		"the pattern itself":                        notebook("scratch/alice", "scratch/{user}"),
-		"a subdirectory":                  notebook("scratch/alice", "scratch/alice/x"),
+		"a subdirectory":                            notebook("scratch/alice", "scratch/alice/x"),
 		"another user's directory of a claim":       notebook("u/a/alice", "u/b/bob"),
 		"the directories of an initial of a claim":  notebook("u/a/alice", "u/a"),
 		"the share's directory of a claim":          notebook("u/a/alice", "scratch/alice"),

@@ -26,11 +26,11 @@ func TestNotebooksAfterChangeOfHomePattern(t *testing.T) {
 
 	pods := g.carol.CoreV1().Pods("lab")
 	for name, patch := range map[string]string{
-		"a label":                      `{"metadata": {"labels": {"team": "physics"}}}`,
-		"an annotation":                `{"metadata": {"annotations": {"example.com/seen": "yes"}}}`,
-		"a finalizer":                  `{"metadata": {"finalizers": ["example.com/wait"]}}`,
-		"the finalizer removed":      `{"metadata": {"finalizers": null}}`,
-		"the notebook's image": `{"spec": {"containers": [{"name": "nb", "image": "quay.io/jupyter/scipy-notebook"}]}}`,
+		"a label":               `{"metadata": {"labels": {"team": "physics"}}}`,
+		"an annotation":         `{"metadata": {"annotations": {"example.com/seen": "yes"}}}`,
+		"a finalizer":           `{"metadata": {"finalizers": ["example.com/wait"]}}`,
+		"the finalizer removed": `{"metadata": {"finalizers": null}}`,
+		"the notebook's image":  `{"spec": {"containers": [{"name": "nb", "image": "quay.io/jupyter/scipy-notebook"}]}}`,
 	} {
 		_, err := pods.Patch(t.Context(), running.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 		assert.NoError(t, err, name)

@@ -20,18 +20,18 @@ func TestQuotasAndLimits(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
 	for name, test := range map[string]func(*testing.T, *enforced){
-		"a quota includes the injected resources":         quotaCounts,
-		"a quota and a container without resources":     quotaAsksOthers,
-		"a quota and the resources of a whole pod":        quotaOfWholePods,
-		"a quota and a LimitRange that sets only the CPU":         quotaAndLimitRange,
-		"a LimitRange's defaults":                         limitRangeDefaults,
-		"a LimitRange's minimum":                          limitRangeMinimum,
-		"a LimitRange's maximum":                          limitRangeMaximum,
-		"a LimitRange's maximum of a whole pod":           limitRangeOfPods,
-		"a LimitRange's greatest ratio":                   limitRangeRatio,
-		"a LimitRange's greatest ratio that the defaults meet":      limitRangeRatioMet,
-		"a LimitRange's ratio of one": limitRangeRatioOfOne,
-		"a pod of the class Guaranteed stays one":         guaranteedStays,
+		"a quota includes the injected resources":              quotaCounts,
+		"a quota and a container without resources":            quotaAsksOthers,
+		"a quota and the resources of a whole pod":             quotaOfWholePods,
+		"a quota and a LimitRange that sets only the CPU":      quotaAndLimitRange,
+		"a LimitRange's defaults":                              limitRangeDefaults,
+		"a LimitRange's minimum":                               limitRangeMinimum,
+		"a LimitRange's maximum":                               limitRangeMaximum,
+		"a LimitRange's maximum of a whole pod":                limitRangeOfPods,
+		"a LimitRange's greatest ratio":                        limitRangeRatio,
+		"a LimitRange's greatest ratio that the defaults meet": limitRangeRatioMet,
+		"a LimitRange's ratio of one":                          limitRangeRatioOfOne,
+		"a pod of the class Guaranteed stays one":              guaranteedStays,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}

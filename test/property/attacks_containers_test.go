@@ -54,13 +54,13 @@ func attacksBeside() map[string]attack {
 func attacksInAnotherHome() map[string]attack {
 	all := map[string]attack{}
 	for name, path := range map[string]string{
-		"another user's home":       "/data/hpc/home/bob",
-		"inside another user's home": "/data/hpc/home/bob/new",
-		"a path with two dots":      "/data/hpc/home/alice/../bob/new",
-		"a name with the same beginning": "/data/hpc/home/alice2",
-		"the homes":                 "/data/hpc/home",
-		"another directory of the share":    "/data/hpc/projects/x",
-		"a link in the home":        "/home/alice/link/new",
+		"another user's home":             "/data/hpc/home/bob",
+		"inside another user's home":      "/data/hpc/home/bob/new",
+		"a path with two dots":            "/data/hpc/home/alice/../bob/new",
+		"a name with the same beginning":  "/data/hpc/home/alice2",
+		"the homes":                       "/data/hpc/home",
+		"another directory of the share":  "/data/hpc/projects/x",
+		"a link in the home":              "/home/alice/link/new",
 		"a link in the home on the share": "/data/hpc/home/alice/link/new",
 	} {
 		all["a mount at "+name] = attack{"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: path})}

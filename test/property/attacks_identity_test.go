@@ -9,21 +9,21 @@ import (
 func attacksOnInit() map[string]attack {
 	all := map[string]attack{}
 	for name, change := range map[string]func(*corev1.Container){
-		"another image":        func(c *corev1.Container) { c.Image = "evil" },
-		"another command":      func(c *corev1.Container) { c.Command = []string{"sh"} },
-		"another user":         func(c *corev1.Container) { c.Args[1] = "--user=bob" },
+		"another image":         func(c *corev1.Container) { c.Image = "evil" },
+		"another command":       func(c *corev1.Container) { c.Command = []string{"sh"} },
+		"another user":          func(c *corev1.Container) { c.Args[1] = "--user=bob" },
 		"another UID argument":  func(c *corev1.Container) { c.Args[7] = "--uid=5002" },
-		"a second user":        func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") },
-		"a variable":           func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}} },
+		"a second user":         func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") },
+		"a variable":            func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}} },
 		"variables of a source": func(c *corev1.Container) { c.EnvFrom = []corev1.EnvFromSource{{Prefix: "LD_"}} },
-		"another directory":    func(c *corev1.Container) { c.WorkingDir = "/tmp" },
-		"a hook":               func(c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} },
-		"a sidecar":            func(c *corev1.Container) { c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways) },
-		"restart policy rules": func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} },
-		"a block device":       func(c *corev1.Container) { c.VolumeDevices = []corev1.VolumeDevice{{Name: share}} },
-		"the whole share":      func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" },
-		"the share by an expr": func(c *corev1.Container) { c.VolumeMounts[0].SubPathExpr = "home" },
-		"the share writable":   func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false },
+		"another directory":     func(c *corev1.Container) { c.WorkingDir = "/tmp" },
+		"a hook":                func(c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} },
+		"a sidecar":             func(c *corev1.Container) { c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways) },
+		"restart policy rules":  func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} },
+		"a block device":        func(c *corev1.Container) { c.VolumeDevices = []corev1.VolumeDevice{{Name: share}} },
+		"the whole share":       func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" },
+		"the share by an expr":  func(c *corev1.Container) { c.VolumeMounts[0].SubPathExpr = "home" },
+		"the share writable":    func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false },
 		"mount propagation": func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationBidirectional)
 		},
@@ -61,9 +61,9 @@ func attacksOnInit() map[string]attack {
 func attacksOnIdentity() map[string]attack {
 	all := map[string]attack{
 		"an unknown discovery": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
-		"another discovery":   {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
-		"another identity":    {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
-		"no identity":         {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
+		"another discovery":    {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
+		"another identity":     {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
+		"no identity":          {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
 	}
 	for name, change := range map[string]func(*corev1.SecurityContext){
 		"another UID":          func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) },

@@ -40,13 +40,13 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 		discovery golden.Case
 		attacks   map[string]attack
 	}{
-		"fsGroup Keep":            {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
-		"fsGroup Keep, at start":  {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
-		"at admission":                     {atAdmission, attacksOnPieces()},
-		"at start":                         {atStart, attacksAtStart()},
-		"with directories":               {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
-		"with every home":                {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
-		"in another user's home":         {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
+		"fsGroup Keep":           {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
+		"fsGroup Keep, at start": {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
+		"at admission":           {atAdmission, attacksOnPieces()},
+		"at start":               {atStart, attacksAtStart()},
+		"with directories":       {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
+		"with every home":        {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
+		"in another user's home": {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
 		made := admit(t, c.discovery, []byte(bare))
 		require.Empty(t, c.discovery.Verify(made).Denials)
@@ -98,7 +98,7 @@ func attacksOnWhole() map[string]attack {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "jupyter-user-init", Image: "x"})
 		}},
 		"a name that no user can have": {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "alice bob") }},
-		"the fields of another user":       {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "bob") }},
+		"the fields of another user":   {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "bob") }},
 	}
 }
 

@@ -44,11 +44,11 @@ func addMount(m corev1.VolumeMount) func(*corev1.Pod) {
 
 func attacksOnMounts() map[string]attack {
 	return map[string]attack{
-		"the whole share":               {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another user's home":           {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
-		"the homes' directory":          {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
+		"the whole share":                      {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another user's home":                  {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the homes' directory":                 {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
 		"another user's home by a longer path": {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
-		"the share by subPathExpr":      {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
+		"the share by subPathExpr":             {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
 		"the home by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/$(NB_USER)"
 		})},

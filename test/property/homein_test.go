@@ -106,7 +106,7 @@ func attacksOnOneWithTheHome() map[string]struct {
 		}},
 		"a directory of the share":    {"MountForeign", mountMore(corev1.VolumeMount{Name: share, MountPath: "/p", SubPath: "projects"})},
 		"the scratch volume":          {"MountForeign", mountMore(corev1.VolumeMount{Name: scratch, MountPath: "/config"})},
-		"a mount over the home":     {"MountTaken", mountMore(corev1.VolumeMount{Name: "mine", MountPath: "/x/../home/alice"})},
+		"a mount over the home":       {"MountTaken", mountMore(corev1.VolumeMount{Name: "mine", MountPath: "/x/../home/alice"})},
 		"one mount of the home":       {"Drifted", func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:1] }},
 		"no home":                     {"Drifted", func(c *corev1.Container) { c.VolumeMounts = nil }},
 		"no security context":         {"Drifted", func(c *corev1.Container) { c.SecurityContext = nil }},

@@ -126,7 +126,7 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 		"lists Secrets":        second(secrets.List(ctx, metav1.ListOptions{})),
 		"makes a Secret of another name": second(secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
 			metav1.CreateOptions{})),
-		"deletes its own":         secrets.Delete(ctx, authorityName, metav1.DeleteOptions{}),
+		"deletes its own":                     secrets.Delete(ctx, authorityName, metav1.DeleteOptions{}),
 		"reads a Secret of another namespace": second(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
 		"reads another MutatingWebhookConfiguration": second(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
 			metav1.GetOptions{})),
