@@ -30,7 +30,7 @@ func TestAllocations(t *testing.T) {
 		"1,500 variables":       {"1500env", "injected", 16, 3_300},
 	} {
 		t.Run(name, func(t *testing.T) {
-			caller := newCaller(t, handlers.Ours, ofKind(t, c.size, c.kind)[:c.users])
+			caller := newCaller(t, handlers.Ours, reviewsOfKind(t, c.size, c.kind)[:c.users])
 			caller.Call()
 			require.Equal(t, c.kind != "denied", response(t, caller).Allowed)
 			require.Equal(t, c.kind == "injected", response(t, caller).Patch != nil)

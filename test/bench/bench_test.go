@@ -58,7 +58,7 @@ func injected(t testing.TB, pod []byte) []byte {
 
 // reviewsOfKind returns reviews of Pods that have the same size and the same kind: injected, unlabelled, already (injected)
 // or denied.
-func ofKind(t testing.TB, size, kind string) [][]byte {
+func reviewsOfKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]
 	return reviews(func(user string) []byte {
@@ -77,7 +77,7 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 func BenchmarkReview(b *testing.B) {
 	for _, size := range []string{"6KB", "60KB", "1500env"} {
 		for _, kind := range []string{"injected", "unlabelled", "already", "denied"} {
-			bodies := ofKind(b, size, kind)
+			bodies := reviewsOfKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
 					continue // The other handlers treat all kinds alike, or know only this kind.

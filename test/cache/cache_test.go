@@ -19,7 +19,7 @@ func bake(_ context.Context, folder string) error {
 	return os.WriteFile(filepath.Join(folder, "loaf"), []byte("crisp"), 0o644)
 }
 
-func forbidden(context.Context, string) error { return errors.New("it was made again") }
+func mustNotFill(context.Context, string) error { return errors.New("it was made again") }
 
 func names(t *testing.T, c Cache) []string {
 	t.Helper()
@@ -41,13 +41,13 @@ func TestGetFillsOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, bread.Ingredients, string(ingredients))
 
-	again, err := c.Get(t.Context(), bread, forbidden)
+	again, err := c.Get(t.Context(), bread, mustNotFill)
 	require.NoError(t, err)
 	assert.Equal(t, path, again)
 
 	other := bread
 	other.Ingredients = "rye\nwater\n"
-	_, err = c.Get(t.Context(), other, forbidden)
+	_, err = c.Get(t.Context(), other, mustNotFill)
 	require.EqualError(t, err, "it was made again")
 	assert.Len(t, names(t, c), 2, "one entry and its lock: a failure leaves nothing")
 }
@@ -89,25 +89,25 @@ func TestUnusedEntriesAreRemoved(t *testing.T) {
 }
 
 // A cancelingWriter is a writer that cancels the context at the first line that it gets.
-type impatient struct {
+type cancelingWriter struct {
 	written bytes.Buffer
 	cancel  func()
 }
 
-func (i *impatient) Write(data []byte) (int, error) {
+func (i *cancelingWriter) Write(data []byte) (int, error) {
 	i.cancel()
 	return i.written.Write(data)
 }
 
 func TestProgressWhileWaitingForLock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &impatient{cancel: cancel}
+	out := &cancelingWriter{cancel: cancel}
 	c := Cache{Folder: t.TempDir(), Progress: out}
 	unlock, err := c.lock(t.Context(), bread.Name)
 	require.NoError(t, err)
 	defer unlock()
 
-	_, err = c.Get(ctx, bread, forbidden)
+	_, err = c.Get(ctx, bread, mustNotFill)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, "bread  waiting for another process that builds it\n", out.written.String())
 }

@@ -22,21 +22,21 @@ const reload = 10 * time.Second
 // server keeps its connections. So a second client opens a new connection for each review and checks the certificate.
 func TestCertificateRotation(t *testing.T) {
 	c := newCluster(t)
-	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
+	certs := []*secret{newSecret(t, c.issue(t, time.Hour)), newSecret(t, c.issue(t, time.Hour))}
 	replicas := c.startTwoWith(t, certs...)
-	front := &replica{place: place{reviews: c.listener.Addr().String()}}
-	client := &http.Client{Timeout: giveUp, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+	front := &replica{address: address{reviews: c.listener.Addr().String()}}
+	client := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		RootCAs: c.authority.Roots(), ServerName: "jupyter-user-webhook.jupyter-user-system.svc",
 	}}}
 
 	l, reconnecting := startLoad(50, c.creating()), startLoad(20, front.reviewing(client))
 	var slowest time.Duration
 	for range chosenForm.rotations {
-		next := c.pair(t, time.Hour)
+		next := c.issue(t, time.Hour)
 		for i, r := range replicas {
 			began := time.Now()
 			certs[i].set(t, next)
-			r.untilShown(t, next)
+			r.untilPresented(t, next)
 			slowest = max(slowest, time.Since(began))
 			l.untilDone(t, 25, time.Now())
 			reconnecting.untilDone(t, 25, time.Now())
@@ -51,7 +51,7 @@ func TestCertificateRotation(t *testing.T) {
 }
 
 // untilPresented waits until the replica presents this certificate on a new connection.
-func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
+func (r *replica) untilPresented(t *testing.T, pair pki.Pair) {
 	t.Helper()
 	leaf := pair.TLS(t).Leaf
 	require.Eventually(t, func() bool {
@@ -68,36 +68,36 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 // certificate, notebooks are admitted again without a restart.
 func TestWrongCertificate(t *testing.T) {
 	c := newCluster(t)
-	certs := newSecret(t, c.pair(t, time.Hour))
+	certs := newSecret(t, c.issue(t, time.Hour))
 	replicas := c.startTwoWith(t, certs, certs)
-	stranger, err := pki.New(time.Hour, "another authority")
+	otherAuthority, err := pki.New(time.Hour, "another authority")
 	require.NoError(t, err)
-	forged, err := stranger.Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
+	forged, err := otherAuthority.Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
 	require.NoError(t, err)
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	var back time.Duration
 	for name, wrong := range map[string]struct {
-		pair pki.Pair
-		says string
+		pair    pki.Pair
+		message string
 	}{
-		"expired":              {c.pair(t, -time.Minute), "x509: certificate has expired"},
+		"expired":              {c.issue(t, -time.Minute), "x509: certificate has expired"},
 		"of another authority": {forged, x509.UnknownAuthorityError{}.Error()},
 	} {
 		certs.set(t, wrong.pair)
 		for _, r := range replicas {
-			r.untilShown(t, wrong.pair)
+			r.untilPresented(t, wrong.pair)
 		}
 		c.closeConnections()
 		// The first request can fail because its connection was closed.
 		require.Eventually(t, func() bool {
 			_, err = c.create(t.Context(), notebook("alice"))
 			require.Error(t, err, name)
-			return strings.Contains(err.Error(), wrong.says)
+			return strings.Contains(err.Error(), wrong.message)
 		}, wait, 5*time.Millisecond, name)
 		_, err = c.create(t.Context(), plainPod())
 		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 
-		certs.set(t, c.pair(t, time.Hour))
+		certs.set(t, c.issue(t, time.Hour))
 		back = max(back, c.awaitAdmission(t))
 	}
 	within(t, watch, back, reload, "the first admission after a correct certificate")

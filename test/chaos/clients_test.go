@@ -33,14 +33,14 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	r, _ := startAlone(t, "--client-ca-file="+file, "--client-name="+name)
 	known := issue(authority.Issue(time.Hour, name))
 
-	review := fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", beforeEnd, len(goodReview), goodReview)
+	review := fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", openHead, len(goodReview), goodReview)
 	require.Contains(t, r.response(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "an API server is served")
 
 	served, tried := 0, 0
 	for who, c := range map[string]struct {
-		tls  *tls.Config
-		sent string
-		gets string
+		tls    *tls.Config
+		sent   string
+		begins string
 	}{
 		"no certificate":                     {&tls.Config{}, review, ""},
 		"a certificate of another authority": {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
@@ -55,13 +55,13 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 		"no certificate, from a peer":        {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
 	} {
 		tried++
-		said := r.response(t, c.tls, c.sent)
-		if c.gets == "" {
-			assert.Empty(t, said, who)
+		response := r.response(t, c.tls, c.sent)
+		if c.begins == "" {
+			assert.Empty(t, response, who)
 		} else {
-			assert.True(t, strings.HasPrefix(said, c.gets), "%s: %s", who, said)
+			assert.True(t, strings.HasPrefix(response, c.begins), "%s: %s", who, response)
 		}
-		if strings.Contains(said, "HTTP/1.1 2") || strings.Contains(said, "allowed") {
+		if strings.Contains(response, "HTTP/1.1 2") || strings.Contains(response, "allowed") {
 			served++
 		}
 	}
@@ -82,7 +82,7 @@ func (r *replica) response(t *testing.T, config *tls.Config, sent string) string
 	defer conn.Close() //nolint:errcheck // everything was read
 	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
 	_, _ = io.WriteString(conn, sent) // The server may close the connection before everything is sent.
-	said, err := io.ReadAll(conn)
+	received, err := io.ReadAll(conn)
 	assert.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-	return string(said)
+	return string(received)
 }

@@ -31,7 +31,7 @@ import (
 
 // A sharedCluster is a real API server with the shipped webhook configurations and policies. All tests that need an API
 // server use the same, one after the other.
-type world struct {
+type sharedCluster struct {
 	*controlplane.ControlPlane
 	// authority is the CA that the API server trusts.
 	authority pki.Pair
@@ -45,12 +45,12 @@ const (
 )
 
 // startShared starts the sharedCluster at the first call.
-var sharedWorld = sync.OnceValues(startWorld)
+var startShared = sync.OnceValues(startSharedCluster)
 
 // started is the control plane of startShared, or nil if no test has started it. stopCluster stops it.
 var started *controlplane.ControlPlane
 
-func startWorld() (*world, error) {
+func startSharedCluster() (*sharedCluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // The first run builds the programs.
 	defer cancel()
 	policies, err := deploy.Policies()
@@ -64,7 +64,7 @@ func startWorld() (*world, error) {
 		return nil, err
 	}
 	started = plane
-	w := &world{ControlPlane: plane}
+	w := &sharedCluster{ControlPlane: plane}
 	if w.admin, err = kubernetes.NewForConfig(plane.Admin.Config); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func stopCluster() error {
 }
 
 // createObjects creates a namespace for notebooks, the hub's account, and a CA that the webhook configurations trust.
-func (w *world) createObjects(ctx context.Context) (err error) {
+func (w *sharedCluster) createObjects(ctx context.Context) (err error) {
 	if err := w.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (w *world) createObjects(ctx context.Context) (err error) {
 
 // eachWebhook changes every webhook of the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration. The
 // caller must wait until the change is in effect.
-func (w *world) eachWebhook(ctx context.Context,
+func (w *sharedCluster) eachWebhook(ctx context.Context,
 	change func(client *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType)) error {
 	const name, mutatingName = "jupyter-user-webhook", "00-jupyter-user-webhook"
 	registered := w.admin.AdmissionregistrationV1()
@@ -133,7 +133,7 @@ func (w *world) eachWebhook(ctx context.Context,
 
 // A cluster is the sharedCluster with a Service for one test, and the settings of the replicas behind the Service.
 type cluster struct {
-	*world
+	*sharedCluster
 	*service
 	passwd string
 	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server
@@ -141,16 +141,16 @@ type cluster struct {
 	drain time.Duration
 	// addresses are the addresses for replicas. Each replica gets all of them as its peers. A replica that is started again
 	// has the same address.
-	places []place
+	addresses []address
 }
 
 // newCluster returns a cluster whose Service has no replicas yet.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	w, err := sharedWorld()
+	w, err := startShared()
 	require.NoError(t, err)
-	drain := time.Duration(float64(chosenForm.drain) * machine.Now())
-	c := &cluster{world: w, places: places(t, 8), passwd: filepath.Join(t.TempDir(), "passwd"), drain: drain}
+	drain := time.Duration(float64(chosenForm.drain) * machine.Measure())
+	c := &cluster{sharedCluster: w, addresses: freeAddresses(t, 8), passwd: filepath.Join(t.TempDir(), "passwd"), drain: drain}
 	require.NoError(t, os.WriteFile(c.passwd, []byte("alice:x:5001:6001::/home/alice:/bin/bash\n"+
 		"bob:x:5002:6002::/home/bob:/bin/bash\n"), 0o600))
 	c.service = startService(t, net.JoinHostPort(w.Webhook.Host, strconv.Itoa(w.Webhook.Port)))
@@ -159,7 +159,7 @@ func newCluster(t *testing.T) *cluster {
 }
 
 // keepDeletingPods deletes all Pods every 30 s until end is called, and then once more. There is no node, so no Pod runs.
-func (w *world) keepDeletingPods(t *testing.T) (end func()) {
+func (w *sharedCluster) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
 		err := w.admin.CoreV1().Pods(namespace).DeleteCollection(context.Background(), *metav1.NewDeleteOptions(0), metav1.ListOptions{})
@@ -187,13 +187,13 @@ func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 }
 
 // An address has the two addresses of a replica, as host:port: for reviews, and for health checks.
-type place struct{ reviews, http string }
+type address struct{ reviews, http string }
 
 // freeAddresses returns addresses with free ports. The kernel does not choose ports of this range for other connections, so
 // they stay free until a replica listens there.
-func places(t *testing.T, count int) (free []place) {
+func freeAddresses(t *testing.T, count int) (free []address) {
 	t.Helper()
-	address := func() (net.Listener, string) {
+	listen := func() (net.Listener, string) {
 		for {
 			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
 			if errors.Is(err, syscall.EADDRINUSE) {
@@ -205,20 +205,20 @@ func places(t *testing.T, count int) (free []place) {
 	}
 	for range count {
 		// All listeners stay open until the function returns, so that no port is chosen twice.
-		reviews, at := address()
+		reviews, reviewAddress := listen()
 		defer reviews.Close() //nolint:errcheck // only the port is needed
-		http, health := address()
+		http, health := listen()
 		defer http.Close() //nolint:errcheck // only the port is needed
-		free = append(free, place{at, health})
+		free = append(free, address{reviewAddress, health})
 	}
 	return free
 }
 
 // replica starts a replica at an address, with further flags.
-func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string) *replica {
+func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...string) *replica {
 	t.Helper()
 	var peers []string
-	for _, p := range c.places {
+	for _, p := range c.addresses {
 		peers = append(peers, p.reviews)
 	}
 	return serve(t, options{certs: certs.dir, at: at, flags: append([]string{
@@ -228,7 +228,7 @@ func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string
 
 // issue returns a serving certificate that the API server trusts. The API server calls webhooks at 0.0.0.0: see
 // test/controlplane.
-func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
+func (w *sharedCluster) issue(t *testing.T, valid time.Duration) pki.Pair {
 	t.Helper()
 	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
 	require.NoError(t, err)
@@ -238,15 +238,15 @@ func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
 // startTwo starts two replicas and waits until a notebook is admitted.
 func (c *cluster) startTwo(t *testing.T) (replicas []*replica) {
 	t.Helper()
-	return c.startTwoWith(t, newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour)))
+	return c.startTwoWith(t, newSecret(t, c.issue(t, time.Hour)), newSecret(t, c.issue(t, time.Hour)))
 }
 
 // startTwoWith is like startTwo, with these certificates.
 func (c *cluster) startTwoWith(t *testing.T, certs ...*secret) (replicas []*replica) {
 	t.Helper()
 	for i, secret := range certs {
-		replicas = append(replicas, c.replica(t, secret, c.places[i]))
-		c.add(c.places[i])
+		replicas = append(replicas, c.replica(t, secret, c.addresses[i]))
+		c.add(c.addresses[i])
 	}
 	c.untilReady(t, 2)
 	c.untilAdmitting(t)
@@ -263,7 +263,7 @@ func (c *cluster) untilAdmitting(t *testing.T) {
 }
 
 // create creates a Pod as the hub, and returns the stored Pod.
-func (w *world) create(ctx context.Context, pod *corev1.Pod, dryRun ...string) (*corev1.Pod, error) {
+func (w *sharedCluster) create(ctx context.Context, pod *corev1.Pod, dryRun ...string) (*corev1.Pod, error) {
 	return w.hub.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: dryRun})
 }
 

@@ -40,16 +40,16 @@ func TestDirectoryServiceHangs(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: slapd.Units + manyAccounts(), Database: "access to * by * read"})
 	r, client := startAlone(t, "--config="+ldapConfiguration(t, directory))
 	var next atomic.Int64
-	first := beginLoad(few, unpaced, reviewed, func(context.Context) try { return r.reviewUser(client, int(next.Add(1)-1)) }).end()
-	assertKnown(t, first)
+	uncached := beginLoad(fewCallers, unpaced, reviewed, func(context.Context) try { return r.reviewUser(client, int(next.Add(1)-1)) }).end()
+	assertKnown(t, uncached)
 	caching := r.memory(t, "VmHWM")
 	assert.Less(t, caching, float64(maxBefore), "MiB")
-	quiet := beginLoad(many, reviewRate, 3*reviewRate, r.reviewingUsers(client, &next)).end()
+	quiet := beginLoad(manyCallers, reviewRate, 3*reviewRate, r.reviewingUsers(client, &next)).end()
 	assertKnown(t, quiet)
 	memory, goroutines := r.memory(t, "VmRSS"), r.goroutines(t)
 
-	goOn := directory.Hang(t)
-	l := beginLoad(many, reviewRate, math.MaxInt, r.reviewingUsers(client, &next))
+	resume := directory.Hang(t)
+	l := beginLoad(manyCallers, reviewRate, math.MaxInt, r.reviewingUsers(client, &next))
 	<-time.After(hangTime)
 	stuck := r.goroutines(t)
 	hung := l.stop()
@@ -61,12 +61,12 @@ func TestDirectoryServiceHangs(t *testing.T) {
 		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: %.0f/s while the directory service responds", quiet.rate()))
 	}
 	// At most 32 lookups run, with three goroutines each. Each sender has a connection, with two goroutines.
-	assert.Less(t, stuck, goroutines+3*32+2*many)
+	assert.Less(t, stuck, goroutines+3*32+2*manyCallers)
 	after := r.memory(t, "VmRSS")
 	assert.Less(t, after, 1.25*memory, "MiB; as many reviews took the same memory while the directory service responded")
 	assert.Less(t, r.memory(t, "VmHWM"), float64(maxMemory), "MiB")
 
-	goOn()
+	resume()
 	require.Eventually(t, func() bool { return r.reviewUser(client, accounts-1).err == nil }, wait, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return r.goroutines(t) <= goroutines+8 }, wait, 100*time.Millisecond)
 	report(t, "every response < 1 s; < 64 MiB with 100,000 users, < 100 MiB in the storm, no growth", "%.0f/s while it responds, %.0f/s while "+

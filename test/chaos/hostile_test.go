@@ -31,7 +31,7 @@ const maxMemory = 100
 func TestHostileReviews(t *testing.T) {
 	r, client := startAlone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	var slowest time.Duration
 	sent, denied := 0, 0
 	for name, body := range hostileReviews(t) {
@@ -74,7 +74,7 @@ func TestHugeReviews(t *testing.T) {
 	const start, end = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 		`[{"name":"nb","image":"x",`, `}]}}`
 	deep := strings.Repeat("/x", 1300) + "/"
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	var figures []string
 	for _, c := range []struct {
 		name    string
@@ -131,12 +131,12 @@ func TestManyLargeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
 		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 3<<20) + `"]}]}}`)
-	var turnedAway atomic.Int32
+	var denied atomic.Int32
 	beside := startLoad(20, r.reviewing(client))
 	sent := callMany(200, func(context.Context) try {
 		got, _, err := r.send(client, "/mutate", large)
 		if err != nil && strings.Contains(err.Error(), "503 Service Unavailable") {
-			turnedAway.Add(1)
+			denied.Add(1)
 			return try{}
 		}
 		if err == nil && !got.Response.Allowed {
@@ -147,10 +147,10 @@ func TestManyLargeReviews(t *testing.T) {
 	small := beside.stop()
 	sent.assertWhole(t)
 	small.assertWhole(t)
-	assert.Less(t, int(turnedAway.Load()), len(sent.tries), "some of them are admitted")
+	assert.Less(t, int(denied.Load()), len(sent.tries), "some of them are admitted")
 	peak := r.assertHealthy(t, client)
 	report(t, "admitted or told to try again, < 100 MiB", "%d of 3 MiB by %d clients, %d told to try again, slowest %s; %d small reviews meanwhile, "+
-		"%d failed, p99 %s; at most %.0f MiB", len(sent.tries), many, turnedAway.Load(), milliseconds(sent.percentile(100)), len(small.tries),
+		"%d failed, p99 %s; at most %.0f MiB", len(sent.tries), manyCallers, denied.Load(), milliseconds(sent.percentile(100)), len(small.tries),
 		len(small.failed()), milliseconds(small.percentile(99)), peak)
 }
 
@@ -192,10 +192,10 @@ func hostileReviews(t *testing.T) map[string]string {
 	}
 	var document any
 	require.NoError(t, json.Unmarshal([]byte(good), &document))
-	replaceEach(document, "", func(place string, with any) {
+	replaceEach(document, "", func(path string, with any) {
 		raw, err := json.Marshal(document)
 		require.NoError(t, err)
-		hostile[fmt.Sprintf("%s is %v", place, with)] = string(raw)
+		hostile[fmt.Sprintf("%s is %v", path, with)] = string(raw)
 	})
 	for name, value := range map[string]string{
 		"a zero byte": "\x00", "no UTF-8": "\xff\xfe", "half a surrogate": `\ud800`, "a terminal's command": `\u001b]0;x\u0007`,
@@ -209,7 +209,7 @@ func hostileReviews(t *testing.T) map[string]string {
 
 // replaceEach replaces each value in a document by values of other types, one at a time, and calls do for each changed
 // document.
-func replaceEach(value any, place string, do func(place string, with any)) {
+func replaceEach(value any, path string, do func(path string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {
 	case map[string]any:
@@ -217,19 +217,19 @@ func replaceEach(value any, place string, do func(place string, with any)) {
 			kept := v[key]
 			for _, other := range others {
 				v[key] = other
-				do(place+"/"+key, other)
+				do(path+"/"+key, other)
 			}
 			v[key] = kept
-			replaceEach(kept, place+"/"+key, do)
+			replaceEach(kept, path+"/"+key, do)
 		}
 	case []any:
 		for i, kept := range v {
 			for _, other := range others {
 				v[i] = other
-				do(fmt.Sprintf("%s/%d", place, i), other)
+				do(fmt.Sprintf("%s/%d", path, i), other)
 			}
 			v[i] = kept
-			replaceEach(kept, fmt.Sprintf("%s/%d", place, i), do)
+			replaceEach(kept, fmt.Sprintf("%s/%d", path, i), do)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 // meanwhile. The API server denies their Pods.
 func TestReplicaKilled(t *testing.T) {
 	c := newCluster(t)
-	certs := newSecret(t, c.pair(t, time.Hour))
+	certs := newSecret(t, c.issue(t, time.Hour))
 	replicas := c.startTwoWith(t, certs, certs)
 
 	l := startLoad(50, c.creating())
@@ -27,7 +27,7 @@ func TestReplicaKilled(t *testing.T) {
 		one := n % 2
 		killed := time.Now()
 		replicas[one].kill(t)
-		replicas[one] = c.replica(t, certs, c.places[one])
+		replicas[one] = c.replica(t, certs, c.addresses[one])
 		back = max(back, time.Since(killed))
 		// The load goes on for longer than the Service needs to notice a missing replica.
 		l.untilDone(t, 25, killed.Add(2*chosenForm.probe))
@@ -63,9 +63,9 @@ func TestBothReplicasAreDown(t *testing.T) {
 		r.kill(t)
 	}
 	dead := c.testFailurePolicy(t, "are gone")
-	certs := newSecret(t, c.pair(t, time.Hour))
-	for place := range replicas {
-		c.replica(t, certs, c.places[place])
+	certs := newSecret(t, c.issue(t, time.Hour))
+	for i := range replicas {
+		c.replica(t, certs, c.addresses[i])
 	}
 	c.awaitAdmission(t)
 	report(t, "labelled Pods denied in time, other Pods admitted, notebooks admitted again afterwards",
@@ -78,24 +78,24 @@ type slowest struct{ denied, others time.Duration }
 
 // testFailurePolicy tests the response time and the result of creations while no replica responds. A notebook is denied
 // because of failurePolicy: Fail, and other Pods are admitted.
-func (c *cluster) testFailurePolicy(t *testing.T, how string) (d slowest) {
+func (c *cluster) testFailurePolicy(t *testing.T, state string) (d slowest) {
 	t.Helper()
 	watch := machine.Start()
 	defer watch.Stop()
 	began := time.Now()
 	_, err := c.create(t.Context(), notebook("alice"))
 	d.denied = time.Since(began)
-	require.Error(t, err, how)
+	require.Error(t, err, state)
 	assert.Contains(t, err.Error(), `failed calling webhook "pods.jupyter-user.io"`)
 	// timeoutSeconds is 2, and KubeSpawner waits for 3 s.
-	within(t, watch, d.denied, 3*time.Second, "the denial while both replicas "+how)
+	within(t, watch, d.denied, 3*time.Second, "the denial while both replicas "+state)
 	for range 10 {
 		began := time.Now()
 		_, err := c.create(t.Context(), plainPod())
 		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 		d.others = max(d.others, time.Since(began))
 	}
-	within(t, watch, d.others, 2*time.Second, "a Pod that is no notebook, while both replicas "+how)
+	within(t, watch, d.others, 2*time.Second, "a Pod that is no notebook, while both replicas "+state)
 	return d
 }
 
@@ -104,7 +104,7 @@ func (c *cluster) awaitAdmission(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
-		ctx, cancel := context.WithTimeout(t.Context(), giveUp)
+		ctx, cancel := context.WithTimeout(t.Context(), sendTimeout)
 		defer cancel()
 		pod, err := c.create(ctx, notebook("alice"), metav1.DryRunAll)
 		require.NoError(collect, err)

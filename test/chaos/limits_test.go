@@ -28,7 +28,7 @@ func TestLimitedResources(t *testing.T) {
 		assertServes(t, options{env: []string{"GOMAXPROCS=1"}})
 	})
 	t.Run("a full disk", runOnFullDisk)
-	t.Run("a read-only root file system", onAReadOnlyRoot)
+	t.Run("a read-only root file system", runOnReadOnlyRoot)
 	t.Run("a suspended process", testSuspended)
 	t.Run("a wrong clock", testWrongClock)
 }
@@ -43,7 +43,7 @@ func assertServes(t *testing.T, o options) {
 	served := callMany(reviews, r.reviewing(client))
 	served.assertWhole(t)
 	report(t, "serves or ends with an error, never hangs", "%d reviews by %d clients, %d failed, p99 %s, at most %.0f MiB",
-		len(served.tries), many, len(served.failed()), milliseconds(served.percentile(99)), r.memory(t, "VmHWM"))
+		len(served.tries), manyCallers, len(served.failed()), milliseconds(served.percentile(99)), r.memory(t, "VmHWM"))
 }
 
 // runInLittleMemory runs a replica that the kernel kills if it takes more memory than the limit, and sends it many reviews,
@@ -96,10 +96,10 @@ func runOnFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close() //nolint:errcheck // nothing can be written to it
-	assertServes(t, options{log: full, at: places(t, 1)[0]})
+	assertServes(t, options{log: full, at: freeAddresses(t, 1)[0]})
 }
 
-func onAReadOnlyRoot(t *testing.T) {
+func runOnReadOnlyRoot(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("skipped: only root can make the root file system read-only for one process")
@@ -116,13 +116,13 @@ func testSuspended(t *testing.T) {
 	_, _, err := r.send(client, "/mutate", goodReview)
 	require.NoError(t, err)
 	half := r.dial(t)
-	_, err = io.WriteString(half, beforeEnd+"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n{")
+	_, err = io.WriteString(half, openHead+"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n{")
 	require.NoError(t, err)
 	// The server sends 100 Continue when it begins to read the body. Then the time limit of the body begins.
-	said, err := bufio.NewReader(half).ReadString('\n')
+	status, err := bufio.NewReader(half).ReadString('\n')
 	require.NoError(t, err)
-	require.Contains(t, said, "100 Continue")
-	watch := machine.For(t)
+	require.Contains(t, status, "100 Continue")
+	watch := machine.WatchDuring(t)
 	r.pause(t)
 	<-time.After(11 * time.Second) // The limits are ten seconds. A suspended process shows no condition to wait for.
 	r.signal(t, syscall.SIGCONT)

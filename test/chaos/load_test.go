@@ -23,14 +23,14 @@ import (
 // fewCallers and manyCallers are numbers of concurrent calls of a load. A fast machine never needs more than fewCallers. On
 // a slow machine, more calls would only wait for each other, and in the end longer than an API server waits.
 const (
-	few  = 8
-	many = 64
+	fewCallers  = 8
+	manyCallers = 64
 )
 
 // sendTimeout is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a
 // minute, like a request to an API server, because the machine can have only two cores for the API server, etcd, the
 // webhook and the senders.
-const giveUp = time.Minute
+const sendTimeout = time.Minute
 
 // A load calls a function at a rate until it is stopped or has made all its calls.
 type load struct {
@@ -64,7 +64,7 @@ type outcome struct {
 // startLoad starts a load, which calls the function do at a rate, in calls a second, until it is stopped. On a slow machine
 // the real rate is lower.
 func startLoad(rate float64, do func(context.Context) try) *load {
-	return beginLoad(few, rate, math.MaxInt, do)
+	return beginLoad(fewCallers, rate, math.MaxInt, do)
 }
 
 // unpaced is a rate that no machine reaches, so that each caller calls without a pause.
@@ -72,13 +72,13 @@ const unpaced = 1e6
 
 // callMany calls the function do count times, as fast as possible.
 func callMany(count int, do func(context.Context) try) outcome {
-	return beginLoad(many, unpaced, count, do).end()
+	return beginLoad(manyCallers, unpaced, count, do).end()
 }
 
 func beginLoad(callers int, rate float64, count int, do func(context.Context) try) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel, began: time.Now(), machine: machine.Start()}
-	free := make(chan struct{}, callers)
+	slots := make(chan struct{}, callers)
 	l.done.Go(func() {
 		for n := range count {
 			select {
@@ -86,9 +86,9 @@ func beginLoad(callers int, rate float64, count int, do func(context.Context) tr
 				return
 			case <-time.After(time.Until(l.began.Add(time.Duration(float64(n) / rate * float64(time.Second))))):
 			}
-			free <- struct{}{}
+			slots <- struct{}{}
 			l.done.Go(func() {
-				defer func() { <-free }()
+				defer func() { <-slots }()
 				l.measure(do)
 			})
 		}
@@ -97,7 +97,7 @@ func beginLoad(callers int, rate float64, count int, do func(context.Context) tr
 }
 
 func (l *load) measure(do func(context.Context) try) {
-	ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	defer cancel()
 	began := time.Now()
 	done := do(ctx)
@@ -174,7 +174,7 @@ func (o outcome) failed() (failed []try) {
 	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.err == nil })
 }
 
-func (o outcome) violations() (fouls []try) {
+func (o outcome) violations() (wrong []try) {
 	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.violation == nil })
 }
 

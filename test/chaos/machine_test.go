@@ -10,7 +10,7 @@ import (
 
 // slowFactor is the slowness of the machine, in relation to its usual speed, from which a late response does not fail a
 // test. The API server waits 2 s for the webhook, which usually takes a hundredth of that.
-const tooSlow = 2
+const slowFactor = 2
 
 // within fails the test if something took longer than its limit. On a slow machine the limit is longer, and the table shows
 // that.
@@ -24,7 +24,7 @@ func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what stri
 // slow reports whether the machine was so slow that a late response is no failure, and adds that to the table.
 func slow(t *testing.T, w *machine.Watch, what string) bool {
 	t.Helper()
-	if w.Slowest() < tooSlow {
+	if w.Slowest() < slowFactor {
 		return false
 	}
 	excuse(t, w, what)

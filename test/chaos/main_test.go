@@ -16,7 +16,7 @@ type form struct {
 	// steady is the time for which TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
 	// growth is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
-	grown float64
+	growth float64
 	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int
 	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the
@@ -29,9 +29,9 @@ type form struct {
 }
 
 var (
-	short = form{steady: 20 * time.Second, grown: 1.25, rollouts: 3, kills: 4, drain: 5 * time.Second, probe: 250 * time.Millisecond,
+	short = form{steady: 20 * time.Second, growth: 1.25, rollouts: 3, kills: 4, drain: 5 * time.Second, probe: 250 * time.Millisecond,
 		rotations: 3, stops: 6}
-	long = form{steady: 10 * time.Minute, grown: 1.05, rollouts: 20, kills: 20, drain: 10 * time.Second, probe: 2 * time.Second,
+	long = form{steady: 10 * time.Minute, growth: 1.05, rollouts: 20, kills: 20, drain: 10 * time.Second, probe: 2 * time.Second,
 		rotations: 10, stops: 50}
 	// chosenForm is the form of this run, short or long.
 	chosenForm = short

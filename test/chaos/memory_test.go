@@ -24,7 +24,7 @@ import (
 // of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied with a
 // message, or with the message to try again, and the replica goes on.
 func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
-	group := memoryGroup(t, chartsMemory(t))
+	group := memoryGroup(t, memoryLimitOfChart(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
 	hostile := greedyReviews()
 	for name, body := range hostile {
@@ -35,7 +35,7 @@ func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 		assert.Equal(t, 422, got.Response.Status.Code, name)
 		assert.Contains(t, got.Response.Status.Message, "leave some out", name)
 	}
-	denied, later := r.sendForTenSeconds(t, client, hostile)
+	denied, tryAgain := r.sendForTenSeconds(t, client, hostile)
 	select {
 	case <-r.done:
 		require.Fail(t, "the replica has ended", "%v", r.ended)
@@ -43,12 +43,12 @@ func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 	}
 	r.assertHealthy(t, client)
 	report(t, "denied or told to try again, never ends", "limit %d MiB, at most %s MiB; %d reviews of up to 4 MB by 16 clients: %d denied, %d "+
-		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
+		"told to try again", memoryLimitOfChart(t), peakMemory(t, group), denied+tryAgain, denied, tryAgain)
 }
 
 // sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns the number of reviews that were
 // denied, and the number of those that were denied with the message to try again.
-func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
+func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, tryAgain int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
 	var callers sync.WaitGroup
@@ -109,7 +109,7 @@ func greedyReviews() map[string]string {
 }
 
 // memoryLimitOfChart returns the memory limit of a replica in the chart, in MiB.
-func chartsMemory(t *testing.T) int {
+func memoryLimitOfChart(t *testing.T) int {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func chartsMemory(t *testing.T) int {
 }
 
 // peakMemory returns the largest memory that a cgroup has had, in MiB.
-func peak(t *testing.T, group string) string {
+func peakMemory(t *testing.T, group string) string {
 	t.Helper()
 	for _, file := range []string{"memory.max_usage_in_bytes", "memory.peak"} {
 		text, err := os.ReadFile(filepath.Join(group, file))

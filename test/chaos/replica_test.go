@@ -29,7 +29,7 @@ const wait = machine.Patience
 // A replica is a process of the webhook.
 type replica struct {
 	*journal.Journal
-	place
+	address
 	command *exec.Cmd
 	// done is closed when the process has ended. ended is its error then.
 	done  chan struct{}
@@ -41,7 +41,7 @@ type options struct {
 	// certs is the directory of the replica's certificate.
 	certs string
 	// at has the addresses at which the replica listens. For an empty address, the kernel chooses a port.
-	at    place
+	at    address
 	flags []string
 	env   []string
 	// wrapper is a command that runs the program, such as strace. The program and its flags are the last arguments of the
@@ -54,9 +54,9 @@ type options struct {
 // launch starts a replica and does not wait until it serves.
 func launch(t *testing.T, o options) *replica {
 	t.Helper()
-	r := &replica{Journal: &journal.Journal{}, place: o.at, done: make(chan struct{})}
+	r := &replica{Journal: &journal.Journal{}, address: o.at, done: make(chan struct{})}
 	line := append([]string{}, o.wrapper...)
-	line = append(line, binary, "serve", "--listen="+cmp.Or(o.at.reviews, anywhere), "--http-listen="+cmp.Or(o.at.http, anywhere),
+	line = append(line, binary, "serve", "--listen="+cmp.Or(o.at.reviews, anyPort), "--http-listen="+cmp.Or(o.at.http, anyPort),
 		"--cert-dir="+o.certs)
 	line = append(line, o.flags...)
 	r.command = exec.Command(line[0], line[1:]...)
@@ -74,7 +74,7 @@ func launch(t *testing.T, o options) *replica {
 	return r
 }
 
-const anywhere = "127.0.0.1:0"
+const anyPort = "127.0.0.1:0"
 
 // serve starts a replica and waits until it is ready.
 func serve(t *testing.T, o options) *replica {
@@ -101,7 +101,7 @@ func (r *replica) untilServing(t *testing.T) {
 	}, wait, 2*time.Millisecond, "the replica does not serve")
 	for text := range strings.Lines(r.String()) {
 		if strings.Contains(text, `"msg":"serving"`) {
-			r.place = place{field(text, "reviews"), field(text, "http")}
+			r.address = address{field(text, "reviews"), field(text, "http")}
 			return
 		}
 	}

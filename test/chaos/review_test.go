@@ -53,7 +53,7 @@ func startAloneWith(t *testing.T, o options) (*replica, *http.Client) {
 	// Like an API server, the client keeps up to 25 connections open.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pair.Roots()}, MaxIdleConnsPerHost: 25}
 	t.Cleanup(transport.CloseIdleConnections)
-	return r, &http.Client{Transport: transport, Timeout: giveUp}
+	return r, &http.Client{Transport: transport, Timeout: sendTimeout}
 }
 
 // send sends a review. A response that is no AdmissionReview, or has another status than 200, is an error.

@@ -16,11 +16,11 @@ import (
 // its connections to an old replica, and the Service learns late that it ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
-	certs := newSecret(t, c.pair(t, time.Hour))
+	certs := newSecret(t, c.issue(t, time.Hour))
 	configurations := []string{configuration(t, "3"), configuration(t, "4")}
 	r := rollout{cluster: c, certs: certs}
 	for range 2 {
-		r.up(t, configurations[0])
+		r.startReplica(t, configurations[0])
 	}
 	c.untilReady(t, 2)
 	c.untilAdmitting(t)
@@ -28,14 +28,14 @@ func TestRollingRestarts(t *testing.T) {
 	l := startLoad(50, c.creating())
 	for n := range chosenForm.rollouts {
 		for range 2 {
-			r.up(t, configurations[(n+1)%2])
+			r.startReplica(t, configurations[(n+1)%2])
 			c.untilReady(t, 3)
 			r.stopOldest(t)
 			c.untilReady(t, 2)
 		}
 	}
 	for len(r.ending) > 0 {
-		r.awaitOneEnd(t)
+		r.awaitFirstEnd(t)
 	}
 	o := l.stop()
 	o.assertWhole(t)
@@ -55,20 +55,20 @@ type rollout struct {
 	ending    []*replica
 }
 
-func (r *rollout) up(t *testing.T, configuration string) {
+func (r *rollout) startReplica(t *testing.T, configuration string) {
 	t.Helper()
 	// Addresses are used in turn. The replica that had this address must have ended.
-	if r.count >= len(r.places) {
-		r.awaitOneEnd(t)
+	if r.count >= len(r.addresses) {
+		r.awaitFirstEnd(t)
 	}
-	at := r.places[r.count%len(r.places)]
+	at := r.addresses[r.count%len(r.addresses)]
 	r.count++
 	r.replicas = append(r.replicas, r.replica(t, r.certs, at, "--config="+configuration))
 	r.endpoints = append(r.endpoints, r.add(at))
 }
 
 // awaitFirstEnd waits until the first of the ending replicas has ended.
-func (r *rollout) awaitOneEnd(t *testing.T) {
+func (r *rollout) awaitFirstEnd(t *testing.T) {
 	t.Helper()
 	r.ending[0].untilEnded(t)
 	assert.NoError(t, r.ending[0].ended, r.ending[0])

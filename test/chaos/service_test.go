@@ -19,18 +19,18 @@ import (
 type service struct {
 	listener net.Listener
 	// period is the time between two probes. delay is the time until the service uses the result of a probe.
-	period, spreading time.Duration
+	period, delay time.Duration
 
 	mu        sync.Mutex
 	endpoints []*endpoint
-	turn      int
+	next      int
 	open      map[net.Conn]bool
 	tasks     sync.WaitGroup
 }
 
 // An endpoint is the address of a replica with its readiness. Without an address for health checks, it is always ready.
 type endpoint struct {
-	place
+	address
 	ready bool
 	gone  context.CancelFunc
 }
@@ -40,7 +40,7 @@ func startService(t *testing.T, address string) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	s := &service{listener: listener, period: chosenForm.probe, spreading: chosenForm.probe, open: map[net.Conn]bool{}}
+	s := &service{listener: listener, period: chosenForm.probe, delay: chosenForm.probe, open: map[net.Conn]bool{}}
 	s.tasks.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -64,9 +64,9 @@ func startService(t *testing.T, address string) *service {
 }
 
 // add adds an endpoint. It gets connections after a probe has succeeded.
-func (s *service) add(at place) *endpoint {
+func (s *service) add(at address) *endpoint {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &endpoint{place: at, ready: at.http == "", gone: cancel}
+	e := &endpoint{address: at, ready: at.http == "", gone: cancel}
 	s.mu.Lock()
 	s.endpoints = append(s.endpoints, e)
 	s.mu.Unlock()
@@ -78,19 +78,19 @@ func (s *service) add(at place) *endpoint {
 
 // watch probes an endpoint like the kubelet. As in the Deployment, the endpoint is not ready after one failed probe.
 func (s *service) watch(ctx context.Context, e *endpoint) {
-	every := time.NewTicker(s.period)
-	defer every.Stop()
+	ticker := time.NewTicker(s.period)
+	defer ticker.Stop()
 	known := false
 	for {
 		if is := ready(e.http) == nil; is != known {
 			known = is
-			spread := time.AfterFunc(s.spreading, func() { s.set(e, is) })
+			spread := time.AfterFunc(s.delay, func() { s.set(e, is) })
 			defer spread.Stop()
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-every.C:
+		case <-ticker.C:
 		}
 	}
 }
@@ -119,8 +119,8 @@ func (s *service) pick() *endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range s.endpoints {
-		s.turn++
-		if e := s.endpoints[s.turn%len(s.endpoints)]; e.ready {
+		s.next++
+		if e := s.endpoints[s.next%len(s.endpoints)]; e.ready {
 			return e
 		}
 	}
@@ -133,13 +133,13 @@ func (s *service) untilReady(t *testing.T, count int) {
 	require.Eventually(t, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		known := 0
+		ready := 0
 		for _, e := range s.endpoints {
 			if e.ready {
-				known++
+				ready++
 			}
 		}
-		return known == count
+		return ready == count
 	}, wait, 2*time.Millisecond, "the service does not know %d ready endpoints", count)
 }
 
@@ -161,9 +161,9 @@ func (s *service) forward(client *net.TCPConn) {
 	server := conn.(*net.TCPConn)
 	s.opened(server)
 	defer s.closed(server)
-	var both sync.WaitGroup
+	var directions sync.WaitGroup
 	for _, direction := range []struct{ to, from *net.TCPConn }{{server, client}, {client, server}} {
-		both.Go(func() {
+		directions.Go(func() {
 			_, err := io.Copy(direction.to, direction.from)
 			if err != nil { // If one connection is reset, the other one is reset too.
 				_ = direction.to.SetLinger(0)
@@ -173,7 +173,7 @@ func (s *service) forward(client *net.TCPConn) {
 			_ = direction.to.CloseWrite()
 		})
 	}
-	both.Wait()
+	directions.Wait()
 }
 
 func (s *service) opened(conn net.Conn) {

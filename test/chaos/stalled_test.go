@@ -15,23 +15,23 @@ import (
 )
 
 // openHead is the head of a request without the empty line that ends it.
-const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+const openHead = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 // TestStalledConnections opens 300 connections that send a part of a body and 300 that send a part of a head, and then
 // nothing more. The server closes them in time. Other clients hardly wait longer than usual.
 func TestStalledConnections(t *testing.T) {
 	const each = 300
 	r, client := startAlone(t)
-	beginLoad(few, 50, 50, r.reviewing(client)).end().assertWhole(t)
-	normal := beginLoad(few, 50, 200, r.reviewing(client)).end()
+	beginLoad(fewCallers, 50, 50, r.reviewing(client)).end().assertWhole(t)
+	normal := beginLoad(fewCallers, 50, 200, r.reviewing(client)).end()
 	normal.assertWhole(t)
 
 	stalled := make([]net.Conn, 0, 2*each)
 	for n := range 2 * each {
 		conn := r.dial(t)
-		sent := beforeEnd + "Content-Length: 1000\r\n\r\n{\"kind\":"
+		sent := openHead + "Content-Length: 1000\r\n\r\n{\"kind\":"
 		if n%2 == 0 {
-			sent = beforeEnd
+			sent = openHead
 		}
 		_, err := io.WriteString(conn, sent)
 		require.NoError(t, err)

@@ -30,32 +30,32 @@ var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid str
 	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
 		select {
 		case <-time.After(4 * time.Second): // Twice the webhook's timeout.
-			says(w, allowing(uid))
+			respond(w, allowing(uid))
 		case <-r.Context().Done():
 		}
 	},
-	"garbage":   func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, "\x00\xff<html>no</html>") },
+	"garbage":   func(w http.ResponseWriter, _ *http.Request, _ string) { respond(w, "\x00\xff<html>no</html>") },
 	"nothing":   func(http.ResponseWriter, *http.Request, string) {},
 	"an-error":  func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "no", http.StatusBadGateway) },
-	"wrong-uid": func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, allowing("another-uid")) },
+	"wrong-uid": func(w http.ResponseWriter, _ *http.Request, _ string) { respond(w, allowing("another-uid")) },
 	"half-a-body": func(w http.ResponseWriter, _ *http.Request, uid string) {
 		body := allowing(uid)
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-		says(w, body[:len(body)/2])
+		respond(w, body[:len(body)/2])
 		panic(http.ErrAbortHandler)
 	},
 	"cut":           func(http.ResponseWriter, *http.Request, string) { panic(http.ErrAbortHandler) },
-	"half-a-review": func(w http.ResponseWriter, _ *http.Request, uid string) { says(w, allowing(uid)[:60]) },
+	"half-a-review": func(w http.ResponseWriter, _ *http.Request, uid string) { respond(w, allowing(uid)[:60]) },
 	"another-version": func(w http.ResponseWriter, _ *http.Request, uid string) {
-		says(w, strings.Replace(allowing(uid), "k8s.io/v1", "k8s.io/v1beta1", 1))
+		respond(w, strings.Replace(allowing(uid), "k8s.io/v1", "k8s.io/v1beta1", 1))
 	},
-	"a-patch-that-is-none": func(w http.ResponseWriter, _ *http.Request, uid string) { says(w, patching(uid, "{")) },
+	"a-patch-that-is-none": func(w http.ResponseWriter, _ *http.Request, uid string) { respond(w, patching(uid, "{")) },
 	doesNotApply: func(w http.ResponseWriter, _ *http.Request, uid string) {
-		says(w, patching(uid, `[{"op":"remove","path":"/spec/nothing"}]`))
+		respond(w, patching(uid, `[{"op":"remove","path":"/spec/nothing"}]`))
 	},
 }
 
-func says(w http.ResponseWriter, text string) {
+func respond(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, text)
 }
@@ -139,14 +139,14 @@ func (c *cluster) startStandIn(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := &http.Server{Handler: http.HandlerFunc(standIn)}
-	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.pair(t, time.Hour).TLS(t)}}
+	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.issue(t, time.Hour).TLS(t)}}
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() {
 		assert.NoError(t, server.Close())
 		assert.ErrorIs(t, <-served, http.ErrServerClosed)
 	})
-	c.add(place{reviews: listener.Addr().String()})
+	c.add(address{reviews: listener.Addr().String()})
 }
 
 func standIn(w http.ResponseWriter, r *http.Request) {

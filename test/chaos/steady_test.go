@@ -24,32 +24,32 @@ func TestSteadyLoad(t *testing.T) {
 	creating := c.creating()
 	// The first Pods let the replicas make those allocations that they make only once.
 	callMany(200, creating).assertWhole(t)
-	alone := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
+	alone := beginLoad(fewCallers, unpaced, 300, c.creatingPlain()).end()
 	alone.assertWhole(t)
-	ours := beginLoad(few, unpaced, 300, creating).end()
+	ours := beginLoad(fewCallers, unpaced, 300, creating).end()
 	ours.assertWhole(t)
 	before := c.idleGoroutines(t, replicas)
 
 	l := startLoad(pace, creating)
-	memory := watch(t, replicas)
+	memory := sampleMemory(t, replicas)
 	o := l.stop()
 	o.assertWhole(t)
 	if o.rate() < 0.95*pace {
 		// Other programs can have made the machine slower in the meantime.
-		again := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
+		again := beginLoad(fewCallers, unpaced, 300, c.creatingPlain()).end()
 		again.assertWhole(t)
 		slower := min(alone.rate(), again.rate())
 		assert.Greater(t, o.rate(), minRatio*slower, "creates a second; the API server alone has %.0f", slower)
 		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: an API server alone creates %.0f/s", slower))
 	}
-	assert.LessOrEqual(t, memory.grown(), chosenForm.grown, "%v", memory)
+	assert.LessOrEqual(t, memory.growth(), chosenForm.growth, "%v", memory)
 	goroutines := before
 	require.Eventually(t, func() bool {
 		goroutines = c.idleGoroutines(t, replicas)
 		return goroutines <= before
 	}, wait, 100*time.Millisecond, "there were %d goroutines at rest", before)
 	report(t, "100/s, 0 errors, 0 without injection, memory +5 % at most (short form: +25 %), no more goroutines",
-		"without a pause %.0f/s, an API server alone %.0f/s; %s; memory %+.1f %%, at most %.0f MiB, goroutines %d before and %d after", ours.rate(), alone.rate(), o, (memory.grown()-1)*100,
+		"without a pause %.0f/s, an API server alone %.0f/s; %s; memory %+.1f %%, at most %.0f MiB, goroutines %d before and %d after", ours.rate(), alone.rate(), o, (memory.growth()-1)*100,
 		max(replicas[0].memory(t, "VmHWM"), replicas[1].memory(t, "VmHWM")), before, goroutines)
 }
 
@@ -67,7 +67,7 @@ func (c *cluster) idleGoroutines(t *testing.T, replicas []*replica) (goroutines 
 type samples []float64
 
 // sampleMemory takes twenty samples during the steady load.
-func watch(t *testing.T, replicas []*replica) (s samples) {
+func sampleMemory(t *testing.T, replicas []*replica) (s samples) {
 	t.Helper()
 	for range 20 {
 		<-time.After(chosenForm.steady / 20)
@@ -77,7 +77,7 @@ func watch(t *testing.T, replicas []*replica) (s samples) {
 }
 
 // growth returns the ratio of the last five samples to the first five.
-func (s samples) grown() float64 {
+func (s samples) growth() float64 {
 	sum := func(values samples) (sum float64) {
 		for _, v := range values {
 			sum += v

@@ -72,13 +72,13 @@ func (r *stopRound) record(err error) {
 
 func stopDuringReviews(t *testing.T) (round stopRound) {
 	t.Helper()
-	round.machine = machine.For(t)
+	round.machine = machine.WatchDuring(t)
 	r, client := startAlone(t, "--drain="+drainTime.String())
 	began := time.Now()
 	conns := make([]net.Conn, inFlight)
 	for i := range conns {
 		conns[i] = r.dial(t)
-		_, err := fmt.Fprintf(conns[i], "%sContent-Length: %d\r\n\r\n%s", beforeEnd, len(goodReview), goodReview[:len(goodReview)/2])
+		_, err := fmt.Fprintf(conns[i], "%sContent-Length: %d\r\n\r\n%s", openHead, len(goodReview), goodReview[:len(goodReview)/2])
 		require.NoError(t, err)
 	}
 

@@ -56,7 +56,7 @@ type installation struct {
 // expected result in both modes. The commands that check prints repair a binding that was changed by hand.
 func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Parallel()
-	l := beginLooked(t)
+	l := beginInstallation(t)
 	l.run(t, fmt.Sprintf("{mode: Warn, onlyNamespaces: [lab], namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, "+
 		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
 		"--namespace", helm.Namespace, "--values", "-")
@@ -70,7 +70,7 @@ func TestCheckWithModeAndNamespaces(t *testing.T) {
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
-		l.awaitFindings(t, map[string]check.Status{warns + "as you want them: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
+		l.awaitFindings(t, map[string]check.Status{warns + "as you want them: " + upgradeCommand + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as in revision 1 of the Helm release jupyter-user-webhook: 1 ValidatingWebhookConfiguration",
 			"policies: as in revision 1 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
@@ -114,7 +114,7 @@ func TestCheckWithModeAndNamespaces(t *testing.T) {
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
 // upgradeCommand begins the command that check prints for an installation with Helm.
-const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
+const upgradeCommand = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
 // repairBinding changes a binding by hand, so that the binding denies less than with the chart values. Then it repairs the
 // binding with the commands that check prints. helm upgrade alone does not repair a field that another client has written.
@@ -129,9 +129,9 @@ func (l *installation) repairBinding(t *testing.T) {
 			"share.jupyter-user.io, during which it is not in effect"
 	)
 	l.awaitFindings(t, map[string]check.Status{
-		"mode: " + where + "Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce: " + command +
+		"mode: " + where + "Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce: " + upgradeCommand +
 			"mode=Enforce" + before: check.Failed,
-		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again with the right onlyNamespaces: " + command +
+		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again with the right onlyNamespaces: " + upgradeCommand +
 			"onlyNamespaces={...}" + before: check.Failed,
 		"policies: " + where + "was changed by hand, not as in revision 2 of the Helm release jupyter-user-webhook: " +
 			"spec.matchResources is missing, spec.validationActions has 2 elements, not 1: helm upgrade ": check.Failed,
@@ -144,7 +144,7 @@ func (l *installation) repairBinding(t *testing.T) {
 
 // checkManifests runs check with the output of helm get manifest, and with the output of helm template with other values.
 func (l *installation) checkManifests(t *testing.T) {
-	for text, says := range map[string]string{
+	for text, message := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
 		l.run(t, "", "template", helm.Release, l.chart, "--namespace", helm.Namespace, "--set", "share.csiDrivers={csi.example.com}",
 			"--set", "share.nfs.server=192.0.2.10"): "failed: is of another release or other values (\"v0.2.0-",
@@ -153,11 +153,11 @@ func (l *installation) checkManifests(t *testing.T) {
 		require.NoError(t, err)
 		found, err := check.Run(t.Context(), l.look, check.Options{Only: []string{"webhooks", "policies"}, Manifest: manifest})
 		require.NoError(t, err)
-		var said []string
+		var texts []string
 		for _, f := range found {
-			said = append(said, string(f.Status)+": "+f.Message)
+			texts = append(texts, string(f.Status)+": "+f.Message)
 		}
-		assert.Contains(t, strings.Join(said, "\n"), says)
+		assert.Contains(t, strings.Join(texts, "\n"), message)
 	}
 }
 
@@ -197,7 +197,7 @@ func (l *installation) compareWithPage(t *testing.T) {
 	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it")
 }
 
-func beginLooked(t *testing.T) *installation {
+func beginInstallation(t *testing.T) *installation {
 	t.Helper()
 	return newInstallation(t, start)
 }
@@ -210,14 +210,14 @@ func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]s
 	egress, err := controlplane.StartEgress(func() string { return l.served.Load().(string) })
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
-	l.lifecycle = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	l.lifecycle = newLifecycle(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
 	l.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
 	l.look, err = check.Connect(l.Admin.Kubeconfig, "")
 	require.NoError(t, err)
 	l.program = filepath.Join(t.TempDir(), "jupyter-user-webhook")
-	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", l.program, "../../cmd/jupyter-user-webhook").CombinedOutput()
-	require.NoError(t, err, string(said))
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-o", l.program, "../../cmd/jupyter-user-webhook").CombinedOutput()
+	require.NoError(t, err, string(output))
 	return l
 }
 
@@ -302,16 +302,16 @@ func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Statu
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0"})
 		require.NoError(c, err)
-		said := map[string]check.Status{}
+		statuses := map[string]check.Status{}
 		for _, f := range found {
 			text := f.Check + ": " + f.Message
 			if f.Where != "" {
 				text = f.Check + ": " + f.Where + ": " + f.Message
 			}
-			said[text] = f.Status
+			statuses[text] = f.Status
 		}
 		matching := func(begins string, status check.Status) (n int) {
-			for text, is := range said {
+			for text, is := range statuses {
 				if is == status && strings.HasPrefix(text, begins) {
 					n++
 				}
@@ -319,33 +319,33 @@ func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Statu
 			return n
 		}
 		for begins, status := range wanted {
-			assert.Equal(c, 1, matching(begins, status), "%s: %s\n%v", status, begins, said)
+			assert.Equal(c, 1, matching(begins, status), "%s: %s\n%v", status, begins, statuses)
 		}
 		for _, begins := range well {
-			assert.Equal(c, 1, matching(begins, check.OK), "%s\n%v", begins, said)
+			assert.Equal(c, 1, matching(begins, check.OK), "%s\n%v", begins, statuses)
 		}
-		assert.Equal(c, len(wanted), len(said)-matching("", check.OK), "%v", said)
+		assert.Equal(c, len(wanted), len(statuses)-matching("", check.OK), "%v", statuses)
 	}, machine.Patience, 200*time.Millisecond)
 }
 
 // helmTest runs helm test, and runs its Pod like a kubelet.
-func (l *installation) helmTest(t *testing.T, says string) {
+func (l *installation) helmTest(t *testing.T, message string) {
 	t.Helper()
 	ran := make(chan string, 1)
 	go func() {
-		said, err := l.runTestPod(t)
+		output, err := l.runTestPod(t)
 		if err != nil {
-			said += err.Error()
+			output += err.Error()
 		}
-		ran <- said
+		ran <- output
 	}()
-	said := l.run(t, "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "1m")
-	assert.Contains(t, said, "Phase:          Succeeded")
-	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), says)
+	stdout := l.run(t, "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "1m")
+	assert.Contains(t, stdout, "Phase:          Succeeded")
+	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), message)
 }
 
 // runTestPod runs the program with the arguments of the Pod of helm test, and with the rights of that Pod's ServiceAccount.
-func (l *installation) runTestPod(t *testing.T) (said string, err error) {
+func (l *installation) runTestPod(t *testing.T) (output string, err error) {
 	const name = "jupyter-user-webhook-test"
 	pods := l.client.CoreV1().Pods(helm.Namespace)
 	account, err := l.User("system:serviceaccount:jupyter-user-system:"+name, "system:serviceaccounts",

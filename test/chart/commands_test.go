@@ -31,67 +31,67 @@ func TestCommandsOfThePages(t *testing.T) {
 	filled := strings.NewReplacer("<requester>", "carol", "<name>", "alice", "<namespace>", "lab", "<pod>", "jupyter-alice", "<replica>", "replica",
 		"<node>", "n1")
 	installed := false
-	for _, command := range pages.HeldBy(t, "TestCommandsOfThePages") {
+	for _, command := range pages.CommandsIn(t, "TestCommandsOfThePages") {
 		if !installed && strings.HasPrefix(command.Line(), "helm get values") {
 			l.installInUse(t, shell)
 			installed = true
 		}
-		said, status := shell.Run(t, filled.Replace(command.Text))
+		output, status := shell.Run(t, filled.Replace(command.Text))
 		wanted := expected(command.Line())
-		assert.Equal(t, wanted.status, status, "%s: %s\n%s", command.Page, command.Text, said)
-		assert.Contains(t, said, wanted.says, "%s: %s", command.Page, command.Text)
+		assert.Equal(t, wanted.status, status, "%s: %s\n%s", command.Page, command.Text, output)
+		assert.Contains(t, output, wanted.message, "%s: %s", command.Page, command.Text)
 	}
 	require.True(t, installed)
 }
 
 // An ending is the expected exit status of a command and a part of its output.
 type ending struct {
-	status int
-	says   string
+	status  int
+	message string
 }
 
 // expected returns the expected ending of a command. A command that is not in the list must succeed.
 func expected(line string) ending {
 	for _, e := range []struct {
-		begins, says string
-		status       int
+		begins, message string
+		status          int
 	}{
-		{begins: "kubectl -n jupyter-user-system create configmap users --from-file=passwd --from-file=group --dry-run", says: "configmap/users replaced"},
+		{begins: "kubectl -n jupyter-user-system create configmap users --from-file=passwd --from-file=group --dry-run", message: "configmap/users replaced"},
 		{begins: "getent passwd alice", status: 2}, // This machine has no account alice.
-		{begins: "kubectl label --dry-run=server --overwrite namespace lab", says: "namespace/lab"},
-		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", says: "secret\n"},
-		{begins: "helm get values jupyter-user-webhook", says: "namespaces:\n- lab"},
-		{begins: "kubectl -n lab run nb", says: "pod/nb created"},
-		{begins: "kubectl -n jupyter-system run nb", says: "pod/nb created"},
-		{begins: "kubectl get pod nb -o yaml", says: "jupyter-user.io/discovery: AtStart"},
-		{begins: "kubectl describe pod nb", says: "jupyter-user.io/user: qiang.guo03"},
-		{begins: "jupyter-user-webhook inject", says: "becomes a notebook of alice"},
-		{begins: "kubectl -n jhub get pod", says: "pod/jupyter-alice becomes a notebook of alice"},
+		{begins: "kubectl label --dry-run=server --overwrite namespace lab", message: "namespace/lab"},
+		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: "secret\n"},
+		{begins: "helm get values jupyter-user-webhook", message: "namespaces:\n- lab"},
+		{begins: "kubectl -n lab run nb", message: "pod/nb created"},
+		{begins: "kubectl -n jupyter-system run nb", message: "pod/nb created"},
+		{begins: "kubectl get pod nb -o yaml", message: "jupyter-user.io/discovery: AtStart"},
+		{begins: "kubectl describe pod nb", message: "jupyter-user.io/user: qiang.guo03"},
+		{begins: "jupyter-user-webhook inject", message: "becomes a notebook of alice"},
+		{begins: "kubectl -n jhub get pod", message: "pod/jupyter-alice becomes a notebook of alice"},
 		// check exits with status 1 if a finding has failed, and check access if access is denied.
-		{begins: "jupyter-user-webhook check access --as carol", says: "no", status: 1},
-		{begins: "jupyter-user-webhook check access --as <requester>", says: "no", status: 1},
-		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", says: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
-		{begins: "jupyter-user-webhook check access --user alice -n lab", says: "Group system:masters"},
-		{begins: "jupyter-user-webhook check -f deploy/install.yaml", says: "as in the manifest given with -f", status: 1},
-		{begins: "jupyter-user-webhook check", says: " ok\n", status: 1},
-		{begins: "helm get manifest", says: "as in the manifest given with -f", status: 1},
-		{begins: "kubectl get pods -A -o json", says: "lab\tbefore\n"},
-		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", says: "persistentvolume/hpc-pv-lab"},
-		{begins: "kubectl get clusterroles,roles", says: "ClusterRole\t\tjupyter-user-use-every-home"},
-		{begins: "kubectl -n jupyter-user-system get deployment", says: current},
-		{begins: "kubectl -n jupyter-user-system get pods,endpointslices", says: "10.1.0.1,10.1.0.2"},
-		{begins: "kubectl -n jupyter-user-system describe pods -l", says: "Events:"},
-		{begins: "kubectl -n jupyter-user-system rollout status", says: "successfully rolled out"},
-		{begins: "kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook", says: "1\n"},
-		{begins: "ca=$(kubectl", says: "validatingwebhookconfiguration.admissionregistration.k8s.io/jupyter-user-webhook replaced"},
-		{begins: "kubectl -n lab delete pod nb", says: "deleted"},
-		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", says: `pod "nb" deleted`},
-		{begins: "kubectl -n jupyter-user-homes create job", says: "job.batch/first-homes created"},
-		{begins: "helm upgrade", says: "STATUS: deployed"},
-		{begins: "helm rollback", says: "Rollback was a success"},
+		{begins: "jupyter-user-webhook check access --as carol", message: "no", status: 1},
+		{begins: "jupyter-user-webhook check access --as <requester>", message: "no", status: 1},
+		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", message: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
+		{begins: "jupyter-user-webhook check access --user alice -n lab", message: "Group system:masters"},
+		{begins: "jupyter-user-webhook check -f deploy/install.yaml", message: "as in the manifest given with -f", status: 1},
+		{begins: "jupyter-user-webhook check", message: " ok\n", status: 1},
+		{begins: "helm get manifest", message: "as in the manifest given with -f", status: 1},
+		{begins: "kubectl get pods -A -o json", message: "lab\tbefore\n"},
+		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", message: "persistentvolume/hpc-pv-lab"},
+		{begins: "kubectl get clusterroles,roles", message: "ClusterRole\t\tjupyter-user-use-every-home"},
+		{begins: "kubectl -n jupyter-user-system get deployment", message: current},
+		{begins: "kubectl -n jupyter-user-system get pods,endpointslices", message: "10.1.0.1,10.1.0.2"},
+		{begins: "kubectl -n jupyter-user-system describe pods -l", message: "Events:"},
+		{begins: "kubectl -n jupyter-user-system rollout status", message: "successfully rolled out"},
+		{begins: "kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook", message: "1\n"},
+		{begins: "ca=$(kubectl", message: "validatingwebhookconfiguration.admissionregistration.k8s.io/jupyter-user-webhook replaced"},
+		{begins: "kubectl -n lab delete pod nb", message: "deleted"},
+		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", message: `pod "nb" deleted`},
+		{begins: "kubectl -n jupyter-user-homes create job", message: "job.batch/first-homes created"},
+		{begins: "helm upgrade", message: "STATUS: deployed"},
+		{begins: "helm rollback", message: "Rollback was a success"},
 	} {
 		if strings.HasPrefix(line, e.begins) {
-			return ending{e.status, e.says}
+			return ending{e.status, e.message}
 		}
 	}
 	return ending{}

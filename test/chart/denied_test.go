@@ -11,7 +11,7 @@ import (
 )
 
 // list returns count different words, separated by commas, for a YAML list.
-func manyWords(word string, count int) string {
+func list(word string, count int) string {
 	words := make([]string, count)
 	for i := range words {
 		words[i] = word + strconv.Itoa(i)
@@ -23,7 +23,7 @@ func manyWords(word string, count int) string {
 func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
-	for values, says := range map[string]string{
+	for values, message := range map[string]string{
 		"{mode: warn}":                                                          "at '/mode': value must be one of 'Enforce', 'Warn'",
 		"{nmespaces: [lab]}":                                                    "additional properties 'nmespaces' not allowed",
 		"{replicas: 0}":                                                         "at '/replicas': minimum: got 0, want 1",
@@ -67,17 +67,17 @@ func TestWrongValues(t *testing.T) {
 		"{share: {directories: [{claim: a, mountPath: /a, access: ReadOnly}]}}":     "at '/share/directories/0': additional properties 'claim' not allowed",
 		"{share: {directories: [{claimName: A, mountPath: /a, access: ReadOnly}]}}": "at '/share/directories/0/claimName': 'A' does not match pattern",
 		"{share: {directories: [{mountPath: /a, access: ReadOnly}]}}":               "share.directories[0] is the whole share, with every home: name a directory of it as subPath",
-		"{share: {directories: [" + manyWords("d", 17) + "]}}":                      "at '/share/directories': maxItems: got 17, want 16",
+		"{share: {directories: [" + list("d", 17) + "]}}":                           "at '/share/directories': maxItems: got 17, want 16",
 		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                   "access.ownHomes has a prefix or a suffix and is not enabled",
 		"{spawners: [{serviceAccount: hub}]}":                                       "at '/spawners/0': missing property 'namespace'",
-		"{share: {hostPaths: [" + manyWords("/p", 33) + "]}}":                       "at '/share/hostPaths': maxItems: got 33, want 32",
-		"{share: {csiDrivers: [" + manyWords("d", 33) + "]}}":                       "at '/share/csiDrivers': maxItems: got 33, want 32",
-		"{share: {otherNFSServers: [" + manyWords("s", 33) + "]}}":                  "at '/share/otherNFSServers': maxItems: got 33, want 32",
-		"{share: {volumeNames: [" + manyWords("v", 33) + "]}}":                      "at '/share/volumeNames': maxItems: got 33, want 32",
-		"{access: {controllers: [" + manyWords("c", 33) + "]}}":                     "at '/access/controllers': maxItems: got 33, want 32",
-		"{image: {accepted: [" + manyWords("i", 17) + "]}}":                         "at '/image/accepted': maxItems: got 17, want 16",
-		"{config: {share: {directories: [" + manyWords("d", 17) + "]}}}":            "at '/config/share/directories': maxItems: got 17, want 16",
-		"{config: {user: {hubComponents: [" + manyWords("c", 17) + "]}}}":           "at '/config/user/hubComponents': maxItems: got 17, want 16",
+		"{share: {hostPaths: [" + list("/p", 33) + "]}}":                            "at '/share/hostPaths': maxItems: got 33, want 32",
+		"{share: {csiDrivers: [" + list("d", 33) + "]}}":                            "at '/share/csiDrivers': maxItems: got 33, want 32",
+		"{share: {otherNFSServers: [" + list("s", 33) + "]}}":                       "at '/share/otherNFSServers': maxItems: got 33, want 32",
+		"{share: {volumeNames: [" + list("v", 33) + "]}}":                           "at '/share/volumeNames': maxItems: got 33, want 32",
+		"{access: {controllers: [" + list("c", 33) + "]}}":                          "at '/access/controllers': maxItems: got 33, want 32",
+		"{image: {accepted: [" + list("i", 17) + "]}}":                              "at '/image/accepted': maxItems: got 17, want 16",
+		"{config: {share: {directories: [" + list("d", 17) + "]}}}":                 "at '/config/share/directories': maxItems: got 17, want 16",
+		"{config: {user: {hubComponents: [" + list("c", 17) + "]}}}":                "at '/config/user/hubComponents': maxItems: got 17, want 16",
 		"{identity: {ldap: {urls: ['http://a']}}}":                                  "at '/identity/ldap/urls/0': 'http://a' does not match pattern",
 		"{identity: {ldap: {preset: openldap}}}":                                    "at '/identity/ldap/preset': value must be one of 'rfc2307', 'rfc2307bis', 'ad'",
 		"{identity: {ldap: {urls: ['ldaps://a']}}}":                                 "identity.ldap.urls needs identity.ldap.users.baseDN",
@@ -117,7 +117,7 @@ func TestWrongValues(t *testing.T) {
 		nineClaims: "share.directories has 9 claims besides the share's, and can have at most 8",
 	} {
 		_, err := h.Template(t.Context(), values)
-		require.ErrorContains(t, err, says, values)
+		require.ErrorContains(t, err, message, values)
 	}
 	_, err := h.Template(t.Context(), "", "--namespace", "default")
 	require.ErrorContains(t, err, "the namespace default cannot be used")

@@ -111,10 +111,10 @@ func TestNotesOfFirstHomes(t *testing.T) {
 	chart, err := helm.Chart()
 	require.NoError(t, err)
 	notes := func(values string) string {
-		said, err := h.Run(t.Context(), values, "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace, "--values", "-")
+		output, err := h.Run(t.Context(), values, "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace, "--values", "-")
 		require.NoError(t, err)
-		_, said, _ = strings.Cut(said, "\nNOTES:\n")
-		return said
+		_, output, _ = strings.Cut(output, "\nNOTES:\n")
+		return output
 	}
 	assert.Contains(t, notes(firstHomes), "kubectl -n jupyter-user-homes create job --from=cronjob/jupyter-user-homes first-homes\n")
 	assert.NotContains(t, notes(firstHomes), "homes.nodeSelector is empty")
@@ -130,10 +130,10 @@ func TestNotesOfDirectories(t *testing.T) {
 	h := newHelm(t)
 	chart, err := helm.Chart()
 	require.NoError(t, err)
-	said, err := h.Run(t.Context(), matrix["a directory for each user"], "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace,
+	output, err := h.Run(t.Context(), matrix["a directory for each user"], "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace,
 		"--values", "-")
 	require.NoError(t, err)
-	assert.Contains(t, said, "   /scratch/{user}: scratch/{user} of the claim hpc-shared-pvc (ReadWrite)\n")
-	assert.Contains(t, said, "   /archive: users/{initial}/{user} of the claim archive (ReadOnly)\n")
-	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, which the chart does not make: ")
+	assert.Contains(t, output, "   /scratch/{user}: scratch/{user} of the claim hpc-shared-pvc (ReadWrite)\n")
+	assert.Contains(t, output, "   /archive: users/{initial}/{user} of the claim archive (ReadOnly)\n")
+	assert.Contains(t, output, "Each namespace with notebooks must have the claim archive too, which the chart does not make: ")
 }

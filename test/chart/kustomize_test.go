@@ -16,7 +16,7 @@ import (
 )
 
 // kustomizeBuild returns the documents that kubectl kustomize prints for a folder, by kind and name.
-func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
+func (l *lifecycle) kustomizeBuild(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	built, err := l.Admin.Kubectl(t.Context(), "kustomize", folder)
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
 
 // testKustomization tests the example kustomization: the rendered chart is its resource, and it adds fields for which the
 // chart has no value.
-func (l *lifecycle) kustomize(t *testing.T) {
+func (l *lifecycle) testKustomization(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func (l *lifecycle) kustomize(t *testing.T) {
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "kustomization.yaml"), example, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "install.yaml"), []byte(rendered), 0o600))
-	overlay := l.kustomized(t, folder)
+	overlay := l.kustomizeBuild(t, folder)
 	assert.Len(t, overlay, strings.Count("\n"+string(rendered), "\n---\n"), "no object is lost")
 	var configured corev1.ConfigMap
 	var deployment appsv1.Deployment

@@ -35,22 +35,22 @@ type lifecycle struct {
 	helm   *helm.Helm
 	client kubernetes.Interface
 	// previousChart is a package of the chart with an earlier version. chart is the folder of this chart.
-	before, chart string
+	previousChart, chart string
 }
 
-const lifeValues = `{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {share: true}, certificates: {source: selfSigned},
+const lifecycleValues = `{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {share: true}, certificates: {source: selfSigned},
 	spawners: [{namespace: jhub, serviceAccount: hub}], access: {rights: [{namespace: lab, user: alice, homes: [alice]}]}}`
 
-func begin(t *testing.T) *lifecycle {
+func newLifecycleWithPrevious(t *testing.T) *lifecycle {
 	t.Helper()
-	l := beginOn(t, start(t, nil))
+	l := newLifecycle(t, start(t, nil))
 	folder := t.TempDir()
 	l.run(t, "", "package", l.chart, "--version", "0.0.9", "--app-version", "v0.0.9", "--destination", folder)
-	l.before = filepath.Join(folder, "jupyter-user-webhook-0.0.9.tgz")
+	l.previousChart = filepath.Join(folder, "jupyter-user-webhook-0.0.9.tgz")
 	return l
 }
 
-func beginOn(t *testing.T, plane *controlplane.ControlPlane) *lifecycle {
+func newLifecycle(t *testing.T, plane *controlplane.ControlPlane) *lifecycle {
 	t.Helper()
 	l := &lifecycle{ControlPlane: plane, helm: newHelm(t)}
 	l.helm.Kubeconfig = l.Admin.Kubeconfig
@@ -64,43 +64,43 @@ func beginOn(t *testing.T, plane *controlplane.ControlPlane) *lifecycle {
 
 func (l *lifecycle) run(t *testing.T, values string, arguments ...string) string {
 	t.Helper()
-	said, err := l.helm.Run(t.Context(), values, arguments...)
+	output, err := l.helm.Run(t.Context(), values, arguments...)
 	require.NoError(t, err)
-	return said
+	return output
 }
 
 // TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades and downgrades again,
 // and uninstalls.
 func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	t.Parallel()
-	l := begin(t)
+	l := newLifecycleWithPrevious(t)
 	empty := l.allObjects(t)
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
 
-	said := l.run(t, lifeValues, append([]string{"install", helm.Release, l.before}, in...)...)
-	assert.Contains(t, said, "helm test jupyter-user-webhook --namespace jupyter-user-system")
-	assert.Contains(t, said, "pod-security.kubernetes.io/enforce=baseline")
+	notes := l.run(t, lifecycleValues, append([]string{"install", helm.Release, l.previousChart}, in...)...)
+	assert.Contains(t, notes, "helm test jupyter-user-webhook --namespace jupyter-user-system")
+	assert.Contains(t, notes, "pod-security.kubernetes.io/enforce=baseline")
 	l.assertRuns(t, previous, previous)
-	l.assertComesUp(t)
+	l.assertOwnPodsAdmitted(t)
 
-	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	// During an upgrade, replicas of the earlier version still inject their image.
 	l.assertRuns(t, current, current+" "+previous)
 	generation := l.deployment(t).Generation
-	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	assert.Equal(t, generation, l.deployment(t).Generation, "an upgrade without changes does not replace the Deployment's Pods")
 	l.assertRuns(t, current, current+" "+previous)
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
 	// A downgrade by helm upgrade with the earlier chart is admitted too.
-	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
-	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
+	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.previousChart}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
 
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
-	left := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(empty, object) })
-	assert.Empty(t, left)
+	leftovers := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(empty, object) })
+	assert.Empty(t, leftovers)
 	l.testKubectl(t)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
@@ -112,7 +112,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 // assertOwnPodsAdmitted creates the webhook's own Pods as a controller does, while the policies are in effect and no
 // replica serves. They must be admitted.
-func (l *lifecycle) assertComesUp(t *testing.T) {
+func (l *lifecycle) assertOwnPodsAdmitted(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
 	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
@@ -137,10 +137,10 @@ func (l *lifecycle) testKubectl(t *testing.T) {
 	install := string(deploy.Install())
 	require.NoError(t, l.Admin.Do(t.Context(), install, "apply", "--server-side", "-f", "-"))
 	assert.Equal(t, current, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
-	l.assertComesUp(t)
+	l.assertOwnPodsAdmitted(t)
 	require.NoError(t, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
-	left := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(before, object) })
-	assert.Empty(t, left)
+	leftovers := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(before, object) })
+	assert.Empty(t, leftovers)
 }
 
 func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
@@ -182,10 +182,10 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 // notebook. No replica serves, so the API server would deny the Pod if it called a webhook for it.
 func TestOtherPodsAfterDeletion(t *testing.T) {
 	t.Parallel()
-	l := begin(t)
+	l := newLifecycleWithPrevious(t)
 	empty := l.allObjects(t)
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
-	l.run(t, lifeValues, append([]string{"install", helm.Release, l.chart}, in...)...)
+	l.run(t, lifecycleValues, append([]string{"install", helm.Release, l.chart}, in...)...)
 	require.NoError(t, l.AwaitPolicies(t.Context()))
 	require.NoError(t, l.Admin.Do(t.Context(), "", "create", "namespace", "anywhere"))
 	require.NoError(t, l.Admin.Do(t.Context(), "", "create", "serviceaccount", "default", "-n", "anywhere"))
@@ -252,14 +252,14 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 // upgrade from the names of 0.1.0, and an upgrade after another client has written the caBundle.
 func TestHelmInOtherSituations(t *testing.T) {
 	t.Parallel()
-	l := begin(t)
-	t.Run("a namespace that is missing", func(t *testing.T) { l.namesTheMissing(t) })
-	t.Run("the example kustomization", func(t *testing.T) { l.kustomize(t) })
-	t.Run("the MutatingWebhookConfiguration of 0.1.0", func(t *testing.T) { l.removesTheOldName(t) })
-	t.Run("the caBundle after an upgrade", func(t *testing.T) { l.keepsCABundle(t) })
+	l := newLifecycleWithPrevious(t)
+	t.Run("a namespace that is missing", func(t *testing.T) { l.installWithoutNamespace(t) })
+	t.Run("the example kustomization", func(t *testing.T) { l.testKustomization(t) })
+	t.Run("the MutatingWebhookConfiguration of 0.1.0", func(t *testing.T) { l.upgradeFromOldName(t) })
+	t.Run("the caBundle after an upgrade", func(t *testing.T) { l.keepCABundle(t) })
 }
 
-func (l *lifecycle) namesTheMissing(t *testing.T) {
+func (l *lifecycle) installWithoutNamespace(t *testing.T) {
 	t.Helper()
 	before := l.allObjects(t)
 	for _, values := range []string{"{namespaces: [lab, nowhere]}", "{spawners: [{namespace: nowhere, serviceAccount: hub}]}",
@@ -272,7 +272,7 @@ func (l *lifecycle) namesTheMissing(t *testing.T) {
 
 // upgradeFromOldName tests that an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. If it
 // remained, it would trust the old CA after a change of the CA, and every notebook would be denied.
-func (l *lifecycle) removesTheOldName(t *testing.T) {
+func (l *lifecycle) upgradeFromOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()
 	old := filepath.Join(folder, "chart")
@@ -305,11 +305,11 @@ func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 
 // keepCABundle tests that helm upgrade keeps a caBundle that another program has written into the
 // MutatingWebhookConfiguration.
-func (l *lifecycle) keepsCABundle(t *testing.T) {
+func (l *lifecycle) keepCABundle(t *testing.T) {
 	t.Helper()
 	values := "{certificates: {source: selfSigned}}"
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
-	l.run(t, values, append([]string{"install", helm.Release, l.before}, in...)...)
+	l.run(t, values, append([]string{"install", helm.Release, l.previousChart}, in...)...)
 	configurations := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	installed, err := configurations.Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 	require.NoError(t, err)

@@ -126,9 +126,9 @@ func TestRenderedChartInDryRun(t *testing.T) {
 			rendered, err := h.Template(t.Context(), values)
 			require.NoError(t, err)
 			assertAgrees(t, rendered)
-			taken := dryRun(t, plane, string(rendered))
-			assert.Zero(t, taken.ExitCode, taken.Stderr)
-			assert.Empty(t, taken.Stderr, "no warnings, such as one of Pod Security")
+			applied := dryRun(t, plane, string(rendered))
+			assert.Zero(t, applied.ExitCode, applied.Stderr)
+			assert.Empty(t, applied.Stderr, "no warnings, such as one of Pod Security")
 		})
 	}
 	assertUnknownDenied(t, plane, h)
@@ -136,10 +136,10 @@ func TestRenderedChartInDryRun(t *testing.T) {
 
 func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) controlplane.Result {
 	t.Helper()
-	taken, err := plane.Admin.KubectlReading(t.Context(), documents, "apply", "--server-side", "--force-conflicts", "--dry-run=server",
+	applied, err := plane.Admin.KubectlReading(t.Context(), documents, "apply", "--server-side", "--force-conflicts", "--dry-run=server",
 		"--validate=strict", "-f", "-")
 	require.NoError(t, err)
-	return taken
+	return applied
 }
 
 // TestLint tests that helm lint finds no fault with any entry of matrix.
@@ -271,7 +271,7 @@ func TestModes(t *testing.T) {
 func TestInlineVolumesOfShareKind(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
-	for source, guard := range map[string]string{
+	for source, expression := range map[string]string{
 		"local: {path: /mnt/../srv//hpc/}":                 `["/srv/hpc/"].exists(q, p.startsWith(q))`,
 		"hostPath: {path: /}":                              `["/"].exists(q, p.startsWith(q))`,
 		"csi: {driver: Files.CSI.example.com}":             `in ["nfs.csi.k8s.io", "files.csi.example.com"]`,
@@ -286,7 +286,7 @@ func TestInlineVolumesOfShareKind(t *testing.T) {
 	} {
 		rendered, err := h.Template(t.Context(), "{share: {volume: {"+source+"}}}")
 		require.NoError(t, err)
-		assert.Contains(t, read(t, rendered, "64-policy-share.yaml"), guard, source)
+		assert.Contains(t, read(t, rendered, "64-policy-share.yaml"), expression, source)
 	}
 }
 
@@ -300,10 +300,10 @@ func TestNotesInModeWarn(t *testing.T) {
 	const level = " namespace lab pod-security.kubernetes.io/enforce=baseline\n"
 	notes := map[string]string{}
 	for _, mode := range []string{"Warn", "Enforce"} {
-		said, err := h.Run(t.Context(), "{mode: "+mode+", namespaces: [lab]}", "install", helm.Release, chart, "--dry-run=client",
+		output, err := h.Run(t.Context(), "{mode: "+mode+", namespaces: [lab]}", "install", helm.Release, chart, "--dry-run=client",
 			"--namespace", helm.Namespace, "--values", "-")
 		require.NoError(t, err)
-		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
+		_, notes[mode], _ = strings.Cut(output, "\nNOTES:\n")
 	}
 	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
 	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")

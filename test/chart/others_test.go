@@ -54,8 +54,8 @@ func assertUnknownDenied(t *testing.T, plane *controlplane.ControlPlane, h *helm
 			documents := strings.Split(string(rendered), "\n---\n")
 			at := slices.IndexFunc(documents, func(d string) bool { return strings.Contains(d, "\nkind: "+kind+"\n") })
 			require.GreaterOrEqual(t, at, 0)
-			taken := dryRun(t, plane, strings.Replace(documents[at], "\nspec:\n", "\nspec:\n  nonsense: true\n", 1))
-			assert.Contains(t, taken.Stderr, "Kind="+kind+"): .spec.nonsense: field not declared in schema")
+			applied := dryRun(t, plane, strings.Replace(documents[at], "\nspec:\n", "\nspec:\n  nonsense: true\n", 1))
+			assert.Contains(t, applied.Stderr, "Kind="+kind+"): .spec.nonsense: field not declared in schema")
 		})
 	}
 }

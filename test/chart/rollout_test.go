@@ -48,7 +48,7 @@ type rollout struct {
 // which get the earlier image as a value.
 func TestRolloutUnderLoad(t *testing.T) {
 	t.Parallel()
-	for name, by := range map[string]func(*testing.T, *rollout, string){
+	for name, install := range map[string]func(*testing.T, *rollout, string){
 		"by helm upgrade": func(t *testing.T, r *rollout, values string) {
 			r.run(t, values, "upgrade", helm.Release, r.chart, "--install", "--namespace", helm.Namespace, "--values", "-")
 		},
@@ -62,12 +62,12 @@ func TestRolloutUnderLoad(t *testing.T) {
 			t.Parallel()
 			r := beginRollout(t)
 			values := "share: {nfs: {server: nfs.example.com}}, namespaces: [lab], " + fmt.Sprintf("certificates: {source: secret, caBundle: %q}", r.pair.Cert)
-			by(t, r, "{image: {tag: before}, "+values+"}")
+			install(t, r, "{image: {tag: before}, "+values+"}")
 			require.NoError(t, r.AwaitPolicies(t.Context()))
 			r.serve(t, 0)
 			defer r.load(t)()
 			r.awaitNotebooks(t, map[string]int{"before": 20})
-			by(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
+			install(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
 				"config: {notebook: {port: 9000, env: [{name: A, value: b}]}}, "+values+"}")
 			require.NoError(t, r.AwaitPolicies(t.Context()), "a new replica is not ready before the policies are in effect")
 			r.serve(t, 1)
@@ -86,7 +86,7 @@ func beginRollout(t *testing.T) *rollout {
 	egress, err := controlplane.StartEgress(func() string { return front.Addr().String() })
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
-	r.lifecycle = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	r.lifecycle = newLifecycle(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
 	r.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
 	for range 2 {

@@ -47,9 +47,9 @@ func TestStartFromThreadThatEnds(t *testing.T) {
 	}, machine.Patience, time.Millisecond, "the thread ends")
 	_, err = fmt.Fprintln(in, "it is there")
 	require.NoError(t, err)
-	said, err := bufio.NewReader(out).ReadString('\n')
+	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
-	assert.Equal(t, "it is there\n", said)
+	assert.Equal(t, "it is there\n", line)
 	require.NoError(t, in.Close())
 	require.NoError(t, echo.Wait())
 }

@@ -82,7 +82,7 @@ type ControlPlane struct {
 // Start starts a control plane. It builds or downloads the programs first if the cache does not have them. Cancelling ctx
 // ends the start. It does not stop a control plane that has started: the caller must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
-	silenced()
+	silenceEnvtest()
 	paths, err := tools.ControlPlane(ctx, options.Progress)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 
 // silenceEnvtest discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set.
 // Nothing is lost: the logs of etcd and kube-apiserver have more, and errors are returned.
-var silenced = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
+var silenceEnvtest = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {
 	var err error

@@ -32,7 +32,7 @@ func emptyTemp(t *testing.T) string {
 
 // leftovers returns the files in the folder temp, and the processes that have this folder in their arguments, as all
 // processes of a control plane have. Without /proc it returns files only.
-func left(temp string) []string {
+func leftovers(temp string) []string {
 	var found []string
 	files, _ := os.ReadDir(temp)
 	for _, file := range files {
@@ -56,15 +56,15 @@ func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	assert.NoError(t, c.Stop())
 	t.Logf("stopped in %s", time.Since(started).Round(time.Millisecond))
 	assert.NoDirExists(t, c.Folder())
-	assert.Empty(t, left(c.Folder()))
+	assert.Empty(t, leftovers(c.Folder()))
 }
 
 // killVariable is an environment variable. With it, TestProcessToKill starts a control plane in a process that
 // TestCleanupAfterKill kills.
-const diesVariable = "JUPYTER_USER_TEST_DIES"
+const killVariable = "JUPYTER_USER_TEST_DIES"
 
 func TestProcessToKill(t *testing.T) {
-	if os.Getenv(diesVariable) == "" {
+	if os.Getenv(killVariable) == "" {
 		t.Skip("only a part of TestCleanupAfterKill")
 	}
 	_, err := controlplane.Start(context.Background(), controlplane.Options{})
@@ -75,17 +75,17 @@ func TestProcessToKill(t *testing.T) {
 func TestCleanupAfterKill(t *testing.T) {
 	temp := emptyTemp(t)
 	process := exec.Command(os.Args[0], "-test.run=^TestProcessToKill$")
-	process.Env = append(os.Environ(), diesVariable+"=yes")
+	process.Env = append(os.Environ(), killVariable+"=yes")
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	said, err := process.StdoutPipe()
+	stdout, err := process.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, process.Start())
-	lines := bufio.NewScanner(said)
+	lines := bufio.NewScanner(stdout)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "started:") {
 		continue
 	}
 	require.Equal(t, "started: <nil>", lines.Text())
-	require.Greater(t, len(left(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
+	require.Greater(t, len(leftovers(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
 
 	// Ctrl-C would reach the whole process group too. SIGKILL is harder: no process of the group can do anything more.
 	require.NoError(t, syscall.Kill(-process.Process.Pid, syscall.SIGKILL))
@@ -96,12 +96,12 @@ func TestCleanupAfterKill(t *testing.T) {
 func awaitNothingLeft(t *testing.T, temp string) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, machine.Patience, true,
-		func(context.Context) (bool, error) { return len(left(temp)) == 0, nil })
-	require.NoError(t, err, left(temp))
+		func(context.Context) (bool, error) { return len(leftovers(temp)) == 0, nil })
+	require.NoError(t, err, leftovers(temp))
 }
 
 // setAssets sets KUBEBUILDER_ASSETS to a folder with the real etcd, the real kubectl, and a script as kube-apiserver.
-func assets(t *testing.T, script string) {
+func setAssets(t *testing.T, script string) {
 	t.Helper()
 	paths, err := tools.ControlPlane(t.Context(), os.Stderr)
 	require.NoError(t, err)
@@ -115,35 +115,35 @@ func assets(t *testing.T, script string) {
 }
 
 func TestFailedStart(t *testing.T) {
-	assets(t, "echo 'there is no weather today' >&2\nexit 1\n")
+	setAssets(t, "echo 'there is no weather today' >&2\nexit 1\n")
 	temp := emptyTemp(t)
 	_, err := controlplane.Start(t.Context(), controlplane.Options{})
 	require.ErrorContains(t, err, "start the control plane: ")
 	require.ErrorContains(t, err, "the end of kube-apiserver.log:\nthere is no weather today")
-	assert.Empty(t, left(temp))
+	assert.Empty(t, leftovers(temp))
 }
 
 func TestCancelledStart(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "there")
-	assets(t, ": >'"+mark+"'\nsleep 600\n")
+	setAssets(t, ": >'"+mark+"'\nsleep 600\n")
 	temp := emptyTemp(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	tired := errors.New("no longer wanted")
+	reason := errors.New("no longer wanted")
 	go func() {
 		_ = wait.PollUntilContextCancel(ctx, 5*time.Millisecond, true, func(context.Context) (bool, error) {
 			_, err := os.Stat(mark)
 			return err == nil, nil
 		})
-		cancel(tired)
+		cancel(reason)
 	}()
 	_, err := controlplane.Start(ctx, controlplane.Options{})
-	require.ErrorIs(t, err, tired)
-	assert.Empty(t, left(temp))
+	require.ErrorIs(t, err, reason)
+	assert.Empty(t, leftovers(temp))
 }
 
 func TestStartWithMissingWebhooks(t *testing.T) {
 	temp := emptyTemp(t)
 	_, err := controlplane.Start(t.Context(), controlplane.Options{Webhooks: []string{"missing.yaml"}})
 	require.ErrorContains(t, err, "missing.yaml")
-	assert.Empty(t, left(temp))
+	assert.Empty(t, leftovers(temp))
 }

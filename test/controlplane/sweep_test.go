@@ -84,15 +84,15 @@ func TestKillAfterReuseOfProcessID(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	f, err := newFolder()
 	require.NoError(t, err)
-	stranger := exec.Command("sleep", "600")
-	stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	require.NoError(t, stranger.Start())
+	otherProcess := exec.Command("sleep", "600")
+	otherProcess.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, otherProcess.Start())
 	note := filepath.Join(f.path, binFolder, "etcd"+groupSuffix)
-	require.NoError(t, os.WriteFile(note, []byte(strconv.Itoa(stranger.Process.Pid)), 0o600))
+	require.NoError(t, os.WriteFile(note, []byte(strconv.Itoa(otherProcess.Process.Pid)), 0o600))
 
 	f.kill()
-	require.NoError(t, stranger.Process.Signal(syscall.Signal(0)), "the process still runs")
-	require.NoError(t, stranger.Process.Kill())
-	require.Error(t, stranger.Wait())
+	require.NoError(t, otherProcess.Process.Signal(syscall.Signal(0)), "the process still runs")
+	require.NoError(t, otherProcess.Process.Kill())
+	require.Error(t, otherProcess.Wait())
 	require.NoError(t, f.remove())
 }

@@ -100,7 +100,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 		return fmt.Errorf("mark the end of the validating webhooks: %w", err)
 	}
 	for _, kind := range []string{"mutating", "validating"} {
-		if err := await(ctx, func(ctx context.Context) (bool, error) { return c.denies(ctx, kind) }); err != nil {
+		if err := await(ctx, func(ctx context.Context) (bool, error) { return c.markerInEffect(ctx, kind) }); err != nil {
 			return fmt.Errorf("wait for the %s webhooks to be in effect: %w", kind, err)
 		}
 	}
@@ -114,7 +114,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 }
 
 // markerInEffect reports whether the marker of a kind is in effect.
-func (c *ControlPlane) denies(ctx context.Context, kind string) (bool, error) {
+func (c *ControlPlane) markerInEffect(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{
 		DryRun: []string{metav1.DryRunAll},

@@ -22,7 +22,7 @@ import (
 // bookworm a failed download fails the test.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
-	if !Here() {
+	if !IsBookworm() {
 		t.Skipf("skipped: %s is unpacked from Debian 12's packages, and this is not Debian 12 (bookworm)", name)
 	}
 	root, err := Unpack(t.Context(), name, packages)
@@ -31,7 +31,7 @@ func Unpacked(t testing.TB, name, packages string) (root string) {
 }
 
 // IsBookworm reports whether this machine runs Debian 12 and has apt-get.
-func Here() bool {
+func IsBookworm() bool {
 	release, err := os.ReadFile("/etc/os-release")
 	_, noApt := exec.LookPath("apt-get")
 	return err == nil && noApt == nil && strings.Contains(string(release), "VERSION_CODENAME=bookworm")
@@ -85,11 +85,11 @@ func unpack(ctx context.Context, folder string, packages []string) error {
 }
 
 func run(ctx context.Context, folder, program string, arguments ...string) error {
-	var said bytes.Buffer
+	var output bytes.Buffer
 	command := exec.CommandContext(ctx, program, arguments...)
-	command.Dir, command.Stdout, command.Stderr = folder, &said, &said
+	command.Dir, command.Stdout, command.Stderr = folder, &output, &output
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(arguments, " "), err, said.String())
+		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(arguments, " "), err, output.String())
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (d *demo) createObjects(ctx context.Context) (err error) {
 	if err := d.plane.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
 	}
-	if err := d.command(ctx, d.plane.Admin, example, "create", "-n", namespace, "-f", "-"); err != nil {
+	if err := d.command(ctx, d.plane.Admin, shareManifests, "create", "-n", namespace, "-f", "-"); err != nil {
 		return err
 	}
 	if d.carol, err = d.plane.User("carol"); err != nil {
@@ -134,13 +134,13 @@ func (d *demo) createObjects(ctx context.Context) (err error) {
 
 // showAdmitted lets carol create a Pod with a label and an image, and shows the Pod before and after admission.
 func (d *demo) showAdmitted(ctx context.Context) error {
-	typed := []string{"run", "nb", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03"}
-	submitted, err := d.output(ctx, append(typed, "--dry-run=client", "-o", "yaml")...)
+	arguments := []string{"run", "nb", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03"}
+	submitted, err := d.output(ctx, append(arguments, "--dry-run=client", "-o", "yaml")...)
 	if err != nil {
 		return err
 	}
-	d.title("carol types:  kubectl " + strings.Join(typed, " "))
-	if _, err := d.output(ctx, typed...); err != nil {
+	d.title("carol types:  kubectl " + strings.Join(arguments, " "))
+	if _, err := d.output(ctx, arguments...); err != nil {
 		return err
 	}
 	stored, err := d.output(ctx, "get", "pod", "nb", "-n", namespace, "-o", "yaml")
@@ -154,7 +154,7 @@ func (d *demo) showAdmitted(ctx context.Context) error {
 	printBeside(d.out, left, right)
 	d.say("\n(Fields that a cluster adds to every Pod are not shown: status, tolerations, the ServiceAccount's token and others.\n"+
 		"The same page for a browser: %s)", pagePath)
-	return writePage(pagePath, strings.Join(typed, " "), left, right)
+	return writePage(pagePath, strings.Join(arguments, " "), left, right)
 }
 
 // showWholeShare lets carol create a Pod that mounts the whole share, which is denied.
@@ -166,20 +166,20 @@ func (d *demo) showWholeShare(ctx context.Context) error {
 
 // showOtherUser lets carol create a Pod with the name of a user whose home she may not use, which is denied.
 func (d *demo) showOtherUser(ctx context.Context) error {
-	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
-	d.title("carol types the name of another user:  kubectl " + strings.Join(typed, " "))
-	return d.runDenied(ctx, "", typed...)
+	arguments := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
+	d.title("carol types the name of another user:  kubectl " + strings.Join(arguments, " "))
+	return d.runDenied(ctx, "", arguments...)
 }
 
 // runDenied runs a kubectl command that must be denied, and prints its output.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
-	said, err := cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	if err == nil {
-		return fmt.Errorf("the Pod was admitted, and must be denied: %s", said)
+		return fmt.Errorf("the Pod was admitted, and must be denied: %s", output)
 	}
-	d.say("%s", said)
+	d.say("%s", output)
 	return ctx.Err()
 }
 

@@ -35,13 +35,13 @@ func withoutCluster(text string) (string, error) {
 		return "", err
 	}
 	delete(pod, "status")
-	drop(pod["metadata"], clusterMetadata)
-	drop(pod["spec"], clusterSpec)
+	deleteKeys(pod["metadata"], clusterMetadata)
+	deleteKeys(pod["spec"], clusterSpec)
 	spec, _ := pod["spec"].(map[string]any)
 	for _, list := range []string{"initContainers", "containers"} {
 		containers, _ := spec[list].([]any)
 		for _, c := range containers {
-			drop(c, clusterContainer)
+			deleteKeys(c, clusterContainer)
 			withoutToken(c, "volumeMounts")
 			if container, _ := c.(map[string]any); container != nil && isEmpty(container["resources"]) {
 				delete(container, "resources")
@@ -58,7 +58,7 @@ func isEmpty(v any) bool {
 	return ok && len(m) == 0
 }
 
-func drop(object any, keys []string) {
+func deleteKeys(object any, keys []string) {
 	if m, ok := object.(map[string]any); ok {
 		for _, key := range keys {
 			delete(m, key)

@@ -1,7 +1,7 @@
 package main
 
 // shareManifests is the share's volume and claim. The NFS server does not exist, and no kubelet runs here that would mount it.
-const example = `
+const shareManifests = `
 apiVersion: v1
 kind: PersistentVolume
 metadata:

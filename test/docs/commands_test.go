@@ -18,17 +18,17 @@ import (
 // TestCommandsAreListed tests that test/pages/commands.txt has every command line of the pages, and every entry of the list
 // is in a page. Each section of the list names a test that exists, or the reason why no test runs the commands.
 func TestCommandsAreListed(t *testing.T) {
-	commands, holders, tests := pages.Commands(t), pages.Holders(t, "commands.txt"), testFunctions(t)
+	commands, sections, tests := pages.Commands(t), pages.Sections(t, "commands.txt"), testFunctions(t)
 	require.Greater(t, len(commands), 100)
 	held := map[string]bool{}
-	for _, holder := range holders {
-		reason, without := strings.CutPrefix(holder.Name, "not run: ")
-		name := strings.TrimSuffix(strings.Fields(holder.Name)[0], ":")
+	for _, section := range sections {
+		reason, without := strings.CutPrefix(section.Name, "not run: ")
+		name := strings.TrimSuffix(strings.Fields(section.Name)[0], ":")
 		assert.True(t, without && len(reason) > 20 || tests[name], "there is no test %s", name)
-		for _, test := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(holder.Name, -1) {
+		for _, test := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(section.Name, -1) {
 			assert.True(t, tests[test], "there is no test %s", test)
 		}
-		for _, entry := range holder.Lines {
+		for _, entry := range section.Lines {
 			found := false
 			for _, c := range commands {
 				if c.Matches(entry) {
@@ -66,7 +66,7 @@ func TestMakeTargets(t *testing.T) {
 	help, err := exec.Command("make", "-C", root, "--no-print-directory", "help").CombinedOutput()
 	require.NoError(t, err, "%s", help)
 	assigned := regexp.MustCompile(`^[A-Z]+=\S+$`)
-	for _, c := range pages.HeldBy(t, "TestMakeTargets:") {
+	for _, c := range pages.CommandsIn(t, "TestMakeTargets:") {
 		command, _, _ := strings.Cut(c.Line(), " && ")
 		for _, word := range strings.Fields(command)[1:] {
 			if assigned.MatchString(word) {
@@ -85,8 +85,8 @@ func TestImageNeedsAnEngine(t *testing.T) {
 		"":      "make image needs docker, podman or buildah, and none of them is in PATH\n",
 		"false": "make image: false cannot build here: false info says why\n",
 	} {
-		said, err := exec.Command("make", "-C", root, "--no-print-directory", "image", "CONTAINERS="+engine).CombinedOutput()
+		output, err := exec.Command("make", "-C", root, "--no-print-directory", "image", "CONTAINERS="+engine).CombinedOutput()
 		require.Error(t, err)
-		assert.Regexp(t, "^"+sentence+`make(?:\[\d+\])?: \*\*\* \[.*image\] Error 1\n$`, string(said))
+		assert.Regexp(t, "^"+sentence+`make(?:\[\d+\])?: \*\*\* \[.*image\] Error 1\n$`, string(output))
 	}
 }

@@ -23,7 +23,7 @@ const root = "../.."
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
 // includedTable matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
-var tabled = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
+var includedTable = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
 
 // commentTable returns the lines of a Go file's doc comments that are indented with a tab.
 func commentTable(source string) string {
@@ -45,8 +45,8 @@ func TestCurrentInclusions(t *testing.T) {
 			parts := included.FindStringSubmatch(block)
 			return parts[1] + withoutHead(read(t, parts[2])) + parts[4]
 		})
-		shown = tabled.ReplaceAllStringFunc(shown, func(block string) string {
-			parts := tabled.FindStringSubmatch(block)
+		shown = includedTable.ReplaceAllStringFunc(shown, func(block string) string {
+			parts := includedTable.FindStringSubmatch(block)
 			return parts[1] + commentTable(read(t, parts[2])) + parts[3]
 		})
 		if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -88,8 +88,8 @@ var (
 	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
 	// tableRow matches a row of a table. kept matches the parts of a row that a translation does not change: code and link
 	// targets.
-	tableRow = regexp.MustCompile(`(?m)^\|.*$`)
-	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
+	tableRow       = regexp.MustCompile(`(?m)^\|.*$`)
+	unchangedParts = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
 
 // TestFrontPages tests that README.md is short, and that README.zh-CN.md has the same commands, the same blocks, and the
@@ -122,7 +122,7 @@ func untranslated(page string) (found []string) {
 		found = append(found, comment.ReplaceAllString(block, ""))
 	}
 	for _, row := range tableRow.FindAllString(page, -1) {
-		found = append(found, strings.Join(kept.FindAllString(row, -1), " "))
+		found = append(found, strings.Join(unchangedParts.FindAllString(row, -1), " "))
 	}
 	return found
 }
@@ -160,7 +160,7 @@ func TestCurrentReasons(t *testing.T) {
 		explained[name[1]] = true
 	}
 	delete(explained, "AtAdmission")
-	spelled := map[string]bool{}
+	inSources := map[string]bool{}
 	sources, err := filepath.Glob(filepath.Join(root, "webhook/denial/*.go"))
 	require.NoError(t, err)
 	for _, file := range sources {
@@ -170,14 +170,14 @@ func TestCurrentReasons(t *testing.T) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, match := range reason.FindAllStringSubmatch(string(text), -1) {
-			spelled[match[1]+match[2]] = true
+			inSources[match[1]+match[2]] = true
 		}
 	}
-	require.NotEmpty(t, spelled)
+	require.NotEmpty(t, inSources)
 	for name := range explained {
-		assert.Contains(t, spelled, name, "the page explains a reason that does not exist")
+		assert.Contains(t, inSources, name, "the page explains a reason that does not exist")
 	}
-	for name := range spelled {
+	for name := range inSources {
 		assert.True(t, explained[name] || strings.Contains(section, "`"+name+"`"), "the reason %s is not explained", name)
 	}
 }

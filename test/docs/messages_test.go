@@ -21,18 +21,18 @@ var (
 // names the file of a test that has the message, or the reason why no test has it.
 func TestMessagesAreListed(t *testing.T) {
 	messages, held := pages.Messages(t), map[string]bool{}
-	for _, holder := range pages.Holders(t, "messages.txt") {
-		reason, without := strings.CutPrefix(holder.Name, "not compared: ")
+	for _, section := range pages.Sections(t, "messages.txt") {
+		reason, without := strings.CutPrefix(section.Name, "not compared: ")
 		text := ""
 		if without {
 			assert.Greater(t, len(reason), 20)
 		} else {
-			text = concatenated.ReplaceAllString(read(t, holder.Name), "")
+			text = concatenated.ReplaceAllString(read(t, section.Name), "")
 		}
-		assert.NotEmpty(t, holder.Lines, "%s", holder.Name)
-		for _, message := range holder.Lines {
+		assert.NotEmpty(t, section.Lines, "%s", section.Name)
+		for _, message := range section.Lines {
 			assert.NotEmpty(t, messages[message], "no page has the message %s", message)
-			assert.True(t, without || strings.Contains(text, release.ReplaceAllString(strings.TrimSuffix(message, "…"), "dev")), "%s does not have %s", holder.Name, message)
+			assert.True(t, without || strings.Contains(text, release.ReplaceAllString(strings.TrimSuffix(message, "…"), "dev")), "%s does not have %s", section.Name, message)
 			held[message] = true
 		}
 	}

@@ -25,9 +25,9 @@ func TestPresetsOfThePage(t *testing.T) {
 	}
 	want := map[string][]string{}
 	for _, preset := range []config.LDAPPreset{"rfc2307", "rfc2307bis", "ad"} {
-		of := config.Default()
-		of.Identity.LDAP.Preset, of.Share.HomePrefix = preset, "/hpc"
-		l := of.DirectoryService()
+		configured := config.Default()
+		configured.Identity.LDAP.Preset, configured.Share.HomePrefix = preset, "/hpc"
+		l := configured.DirectoryService()
 		for key, value := range map[string]string{
 			"users.filter": l.Users.Filter, "users.name": l.Users.Name, "users.uid": l.Users.UID, "users.gid": l.Users.GID,
 			"users.home": l.Users.Home, "groups.filter": l.Groups.Filter, "groups.member": l.Groups.Member,

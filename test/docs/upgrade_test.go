@@ -19,16 +19,16 @@ func TestUpgradeTable(t *testing.T) {
 		FindAllStringSubmatch(read(t, "webhook/config/testdata/invalid/all-of-the-release-before.errors"), -1)
 	require.Len(t, rejected, 7)
 	for _, line := range rejected {
-		section, key, says := line[1], line[2], line[3]
+		section, key, message := line[1], line[2], line[3]
 		row := regexp.MustCompile("(?m)^\\| `" + section + `\.` + key + "[:`].*$").FindString(table)
 		require.NotEmpty(t, row, "%s.%s", section, key)
-		if now := regexp.MustCompile(`it is (\w+) now`).FindStringSubmatch(says); now != nil {
+		if now := regexp.MustCompile(`it is (\w+) now`).FindStringSubmatch(message); now != nil {
 			assert.Contains(t, row, "`"+section+"."+now[1], "%s.%s", section, key)
 			continue
 		}
 		value := regexp.MustCompile("\\| `(\\w+)` \\|").FindStringSubmatch(row)
 		require.NotNil(t, value, "%s.%s", section, key)
-		assert.Contains(t, says, `"`+value[1]+`"`, "%s.%s", section, key)
+		assert.Contains(t, message, `"`+value[1]+`"`, "%s.%s", section, key)
 	}
 }
 

@@ -24,9 +24,9 @@ func TestCurrentVersion(t *testing.T) {
 	require.Regexp(t, `^v\d+\.\d+\.\d+$`, version)
 	assert.Equal(t, "jupyter-user-webhook:"+version, config.Default().Init.Image)
 
-	said, err := exec.Command("make", "-C", root, "--no-print-directory", "-n", "build").CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	assert.Contains(t, string(said), "-X main.version="+version+"'", "both programs")
+	output, err := exec.Command("make", "-C", root, "--no-print-directory", "-n", "build").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	assert.Contains(t, string(output), "-X main.version="+version+"'", "both programs")
 
 	arguments := regexp.MustCompile(`(?m)^ARG VERSION=(.*)$`).FindAllStringSubmatch(read(t, "Dockerfile"), -1)
 	require.Len(t, arguments, 2)

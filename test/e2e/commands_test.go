@@ -30,7 +30,7 @@ func TestCommandsOnANode(t *testing.T) {
 	copied, err := os.Stat(filepath.Join(shell.Folder, "kubeconfig"))
 	require.NoError(t, err)
 	require.NotZero(t, copied.Size())
-	for _, command := range pages.HeldBy(t, "TestCommandsOnANode") {
+	for _, command := range pages.CommandsIn(t, "TestCommandsOnANode") {
 		text, says, status := named.Replace(command.Text), "", 0
 		switch line := command.Line(); {
 		case strings.Contains(line, "grep token="):

@@ -21,7 +21,7 @@ const tooSlow = 3
 
 // TestCrowd runs notebooks of fifty users at once, ten of them JupyterLab, half of them with each discovery.
 func TestCrowd(t *testing.T) {
-	watch, restarted := machine.For(t), int32(0)
+	watch, restarted := machine.WatchDuring(t), int32(0)
 	began := time.Now()
 	pods := make([]pod, crowd)
 	for i := range pods {

@@ -63,7 +63,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Logf("everything else ran after %s", time.Since(began).Round(time.Millisecond))
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		for _, discovery := range discoveries {
-			watch := machine.For(t)
+			watch := machine.WatchDuring(t)
 			began := time.Now()
 			result := kubectl(t, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels="+label,
 				"--annotations=hub.jupyter.org/username=alice")

@@ -44,7 +44,7 @@ type span struct{ from, to time.Time }
 // TestOperationsUnderLoad tests that no operation on a webhook with two replicas loses an admission, and every admitted Pod is
 // complete. The test disturbs all others, so it runs alone.
 func TestOperationsUnderLoad(t *testing.T) {
-	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.For(t)}
+	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.WatchDuring(t)}
 	o.deployed = current
 	o.logs.keep(t)
 	t.Cleanup(func() { o.restore(t) })

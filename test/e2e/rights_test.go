@@ -58,7 +58,7 @@ func TestARightTakenBack(t *testing.T) {
 	p.ready(t)
 
 	require.NoError(t, world.Admin.Do(t.Context(), "", "delete", "rolebinding", useHomes(world.bob), "-n", "taken-back"))
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	began := time.Now()
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err = try(ctx, "--dry-run=server")

@@ -22,15 +22,15 @@ func TestAccess(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *guarded){
 		"a requester with the right to one home":       oneHome,
 		"a hub with the right to every home":           everyHome,
-		"a Deployment or a Job, by its ServiceAccount": byAccount,
+		"a Deployment or a Job, by its ServiceAccount": byServiceAccount,
 		"a right in another namespace":                 otherNamespace,
 		"a right that was just revoked":                revoked,
 		"the message of a denial":                      denialNamesTheRight,
 		"a backup mounts the whole share":              backup,
 		"the controller binds the share's claim":       binderBinds,
-		"an update of fields that are not injected":    updated,
-		"kubectl debug by a requester with the right":  debugged,
-		"exec into the notebook container":             execed,
+		"an update of fields that are not injected":    updateOtherFields,
+		"kubectl debug by a requester with the right":  debugWithRight,
+		"exec into the notebook container":             execNotebook,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, g) })
 	}
@@ -48,31 +48,31 @@ func oneHome(t *testing.T, g *guarded) {
 }
 
 func everyHome(t *testing.T, g *guarded) {
-	hubs := func(pod *corev1.Pod) {
+	asHubPod := func(pod *corev1.Pod) {
 		pod.Labels = map[string]string{"hub.jupyter.org/username": "gina---1facc80f", "component": "singleuser-server"}
 		pod.Annotations = map[string]string{"hub.jupyter.org/username": "gina"}
 		pod.Spec.Containers[0].Name = "notebook"
 	}
-	pod := injected(t, "gina", hubs)
+	pod := injected(t, "gina", asHubPod)
 	assert.Equal(t, "gina", pod.Annotations["jupyter-user.io/user"])
 	assert.NoError(t, create(t.Context(), g.hub, "lab", pod))
 	assertDenied(t, create(t.Context(), g.carol, "lab", pod), noAccess)
 }
 
 // byServiceAccount creates Pods under the user names of Kubernetes' controllers, because no controller manager runs here.
-func byAccount(t *testing.T, g *guarded) {
+func byServiceAccount(t *testing.T, g *guarded) {
 	g.createAccount(t, "nightly", mayRunAs("alice"))
 	for _, controller := range []string{"replicaset-controller", "job-controller", "cronjob-controller", "statefulset-controller"} {
 		name := "system:serviceaccount:kube-system:" + controller
 		g.allow(t, "lab", name, withPods)
 		client := g.clientOf(t, name)
-		assert.NoError(t, create(t.Context(), client, "lab", injected(t, "alice", runsBy("nightly"))), controller)
-		assertDenied(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", runsBy("nightly"))), noAccess)
+		assert.NoError(t, create(t.Context(), client, "lab", injected(t, "alice", withServiceAccount("nightly"))), controller)
+		assertDenied(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", withServiceAccount("nightly"))), noAccess)
 		err := create(t.Context(), client, "lab", injected(t, "alice"))
 		assertDenied(t, err, noAccess)
 		assert.Contains(t, err.Error(), "pods of a Deployment or a Job need the verb run-as, for their ServiceAccount")
 	}
-	assert.NoError(t, create(t.Context(), g.bob, "lab", injected(t, "alice", runsBy("nightly"))),
+	assert.NoError(t, create(t.Context(), g.bob, "lab", injected(t, "alice", withServiceAccount("nightly"))),
 		"run-as means everybody who may create pods here, as its role warns")
 }
 
@@ -111,14 +111,14 @@ func denialNamesTheRight(t *testing.T, g *guarded) {
 	assert.ErrorContains(t, err, "NoAccess: metadata.annotations[jupyter-user.io/user]: bob may not use the home of alice in "+
 		"namespace lab, and the ServiceAccount default may not run as alice: ask the admin for a role with the verb use on "+
 		"homes.jupyter-user.io named alice")
-	_, said, _ := strings.Cut(err.Error(), "NoAccess: ")
+	_, message, _ := strings.Cut(err.Error(), "NoAccess: ")
 	err = create(t.Context(), g.bob, "lab", injected(t, "nobody-has-this-home"))
-	assert.ErrorContains(t, err, strings.ReplaceAll(said, "alice", "nobody-has-this-home"), "the message does not show which homes exist")
+	assert.ErrorContains(t, err, strings.ReplaceAll(message, "alice", "nobody-has-this-home"), "the message does not show which homes exist")
 }
 
 func backup(t *testing.T, g *guarded) {
 	raw := func() *corev1.Pod {
-		pod := plain()
+		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "all", MountPath: "/all"}}
 		return pod
@@ -160,7 +160,7 @@ func binderBinds(t *testing.T, g *guarded) {
 	assert.NoError(t, err, "a change that leaves the volume alone is admitted")
 }
 
-func updated(t *testing.T, g *guarded) {
+func updateOtherFields(t *testing.T, g *guarded) {
 	pod := createStored(t, g.carol, injected(t, "alice", addGate, func(pod *corev1.Pod) { pod.Finalizers = []string{"example.com/x"} }))
 	for subresource, patch := range map[string]string{
 		"":       `{"metadata": {"labels": {"app": "x"}, "annotations": {"example.com/x": "y"}}}`,
@@ -184,11 +184,11 @@ func updated(t *testing.T, g *guarded) {
 	assert.NoError(t, err, "a user of the home may change the image")
 }
 
-func debugged(t *testing.T, g *guarded) {
-	assert.NoError(t, withDebugger(carol, nothing)(t, g))
+func debugWithRight(t *testing.T, g *guarded) {
+	assert.NoError(t, withDebugger(carol, unchangedContainer)(t, g))
 }
 
-func execed(t *testing.T, g *guarded) {
+func execNotebook(t *testing.T, g *guarded) {
 	assert.NoError(t, enterContainer("nb", "exec")(t, g))
 	assert.NoError(t, enterContainer("nb", "attach")(t, g))
 }

@@ -29,7 +29,7 @@ func TestAdmission(t *testing.T) {
 		"a namespace that enforces restricted": restricted,
 		"a pod without the label":              noLabel,
 		"UPDATE, DELETE and subresources":      afterwards,
-		"a denial with three problems":         denialSentences,
+		"a denial with three problems":         denialWithAllMessages,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -59,12 +59,12 @@ func kubectlRun(t *testing.T, c *cluster) {
 	require.NotEmpty(t, passes)
 	assert.Equal(t, "injected", passes[0].Outcome)
 	assert.Equal(t, "carol", passes[0].Requester)
-	assertSettling(t, passes[1:])
+	assertUnchangedAndVerified(t, passes[1:])
 }
 
 // assertUnchangedAndVerified asserts that these reviews, which follow the first review of a Pod, have no operations, and
 // that the last review is the verifier's.
-func assertSettling(t *testing.T, passes []decision) {
+func assertUnchangedAndVerified(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)
 	last := passes[len(passes)-1]
@@ -240,7 +240,7 @@ func noLabel(t *testing.T, c *cluster) {
 func afterwards(t *testing.T, c *cluster) {
 	c.namespace(t, "after", "baseline")
 	c.run(t, "after", "nb", "--labels=jupyter-user=alice")
-	asked := len(c.decisions(t, "after"))
+	reviews := len(c.decisions(t, "after"))
 	for _, do := range [][]string{
 		{"annotate", "pod", "nb", "-n", "after", "example.com/x=y"},
 		{"delete", "pod", "nb", "-n", "after", "--now"},
@@ -248,10 +248,10 @@ func afterwards(t *testing.T, c *cluster) {
 		done := c.kubectl(t, do...)
 		require.Zero(t, done.ExitCode, done.Stderr)
 	}
-	assert.Len(t, c.decisions(t, "after"), asked, "the API server does not call the webhook")
+	assert.Len(t, c.decisions(t, "after"), reviews, "the API server does not call the webhook")
 }
 
-func denialSentences(t *testing.T, c *cluster) {
+func denialWithAllMessages(t *testing.T, c *cluster) {
 	c.namespace(t, "denied", "baseline")
 	made := c.create(t, "denied", `
 apiVersion: v1

@@ -14,7 +14,7 @@ import (
 func attacks() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
-		attacksOnAccess(), attacksOnNode(), attacksOnPod(), attacksOnContainers(), attacksOnShare(), attacksOnRoads(),
+		attacksOnAccess(), attacksOnNode(), attacksOnPod(), attacksOnContainers(), attacksOnShare(), attacksByOtherVolumes(),
 		attacksOnClaims(), attacksAfterwards(), attacksOnBindings(), attacksOnDebug(),
 	} {
 		maps.Copy(all, some)
@@ -46,8 +46,8 @@ func (g *guarded) giveRights(t *testing.T) {
 		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		// The API server serves a new CustomResourceDefinition a little later.
-		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
-		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
+		assert.ErrorContains(c, snapshotShare(t, g), "ShareSnapshot: ")
+		assert.ErrorContains(c, snapshotGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
 	g.createAccount(t, "hub", mayUse())
@@ -61,7 +61,7 @@ func (g *guarded) giveRights(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+func createBy(who, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		return create(t.Context(), g.clientOf(t, who), "lab", injected(t, user, change))
 	}
@@ -87,49 +87,49 @@ func removeMounts(pod *corev1.Pod) {
 	}
 }
 
-func runsBy(account string) func(*corev1.Pod) {
+func withServiceAccount(account string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = account }
 }
 
 func attacksOnAccess() map[string]attack {
-	const rule, unserved, lacks = "access/NoAccess", "access/NamespaceUnserved", "access/NotInjected"
+	const rule, unservedRule, notInjected = "access/NoAccess", "access/NamespaceUnserved", "access/NotInjected"
 	return map[string]attack{
-		"kube-system":                 {unserved, createUnserved("kube-system")},
-		"the webhook's own namespace": {unserved, createUnserved("jupyter-user-system")},
-		"the label without the annotation": {lacks, byHub(func(pod *corev1.Pod) {
+		"kube-system":                 {unservedRule, createUnserved("kube-system")},
+		"the webhook's own namespace": {unservedRule, createUnserved("jupyter-user-system")},
+		"the label without the annotation": {notInjected, byHub(func(pod *corev1.Pod) {
 			pod.Annotations = nil
 			removeMounts(pod)
 		})},
-		"the label alone": {lacks, byHub(func(pod *corev1.Pod) {
-			*pod = *plain()
+		"the label alone": {notInjected, byHub(func(pod *corev1.Pod) {
+			*pod = *plainPod()
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 		})},
-		"the hub's labels alone": {lacks, byHub(func(pod *corev1.Pod) {
-			*pod = *plain()
+		"the hub's labels alone": {notInjected, byHub(func(pod *corev1.Pod) {
+			*pod = *plainPod()
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"an empty user name": {lacks, byHub(func(pod *corev1.Pod) {
+		"an empty user name": {notInjected, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = ""
 			removeMounts(pod)
 		})},
-		"a user name with a path": {lacks, byHub(func(pod *corev1.Pod) {
+		"a user name with a path": {notInjected, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = "../alice"
 			removeMounts(pod)
 		})},
-		"another user's label, discovery at admission": {rule, creates("bob", "alice", unchanged)},
-		"another user's label, discovery at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
-		"a hub's Pod by a requester who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+		"another user's label, discovery at admission": {rule, createBy("bob", "alice", unchanged)},
+		"another user's label, discovery at start":     {rule, createBy("bob", "qiang.guo03", unchanged)},
+		"a hub's Pod by a requester who is not the hub": {rule, createBy("bob", "alice", func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"rights to homes of similar names":              {rule, creates("dave", "alice", unchanged)},
-		"a pod with the hub's ServiceAccount":           {rule, creates("bob", "alice", runsBy("hub"))},
-		"a ServiceAccount that may run as another user": {rule, creates("bob", "alice", runsBy("batch"))},
-		"a requester with run-as instead of use":        {rule, creates("erin", "alice", unchanged)},
+		"rights to homes of similar names":              {rule, createBy("dave", "alice", unchanged)},
+		"a pod with the hub's ServiceAccount":           {rule, createBy("bob", "alice", withServiceAccount("hub"))},
+		"a ServiceAccount that may run as another user": {rule, createBy("bob", "alice", withServiceAccount("batch"))},
+		"a requester with run-as instead of use":        {rule, createBy("erin", "alice", unchanged)},
 		"a Job by a requester without the right, while the controller has it": {
-			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
-		"a pod with a controller as owner reference": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+			rule, createBy("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
+		"a pod with a controller as owner reference": {rule, createBy("bob", "alice", func(pod *corev1.Pod) {
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "1",
 				Controller: new(true)}}
 		})},
@@ -146,7 +146,7 @@ func attacksOnNode() map[string]attack {
 		"a namespace without Pod Security":               {"node/NamespaceUnguarded", in("open")},
 		"a namespace that enforces privileged":           {"node/NamespaceUnguarded", in("privileged")},
 		"a shared process namespace":                     {"node/HostShared", byCarol(shareProcesses)},
-		"a shared process namespace, discovery at start": {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
+		"a shared process namespace, discovery at start": {"node/HostShared", byCarolFor("qiang.guo03", shareProcesses)},
 	}
 }
 

@@ -14,28 +14,28 @@ func attacksAfterwards() map[string]attack {
 	const label, annotation, initImage = "afterwards/LabelChanged", "afterwards/AnnotationChanged", "afterwards/InitChanged"
 	const image, closed = "afterwards/ImageAccess", "exec/InitClosed"
 	return map[string]attack{
-		"the label changed":                   {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`)},
-		"the label removed":                   {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
-		"a hub's label added":                 {label, patched(`{"metadata": {"labels": {"hub.jupyter.org/username": "bob"}}}`)},
-		"the label changed by pods/status":    {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`, "status")},
+		"the label changed":                   {label, patchedByCarol(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`)},
+		"the label removed":                   {label, patchedByCarol(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
+		"a hub's label added":                 {label, patchedByCarol(`{"metadata": {"labels": {"hub.jupyter.org/username": "bob"}}}`)},
+		"the label changed by pods/status":    {label, patchedByCarol(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`, "status")},
 		"the label added to a stored pod":     {label, addLabel},
-		"the user's annotation changed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)},
-		"the user's annotation removed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
-		"an annotation of ours added":         {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/probes": "on"}}}`)},
-		"the home in another container later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/home-in": "side"}}}`)},
-		"a hub's annotation added":            {annotation, patched(`{"metadata": {"annotations": {"hub.jupyter.org/username": "bob"}}}`)},
+		"the user's annotation changed":       {annotation, patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)},
+		"the user's annotation removed":       {annotation, patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
+		"an annotation of ours added":         {annotation, patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/probes": "on"}}}`)},
+		"the home in another container later": {annotation, patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/home-in": "side"}}}`)},
+		"a hub's annotation added":            {annotation, patchedByCarol(`{"metadata": {"annotations": {"hub.jupyter.org/username": "bob"}}}`)},
 		"the user's annotation changed by pods/status": {annotation,
-			patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`, "status")},
+			patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`, "status")},
 		"the init container's image patched while the pod is gated": {initImage,
-			patched(`{"spec": {"initContainers": [{"name": "jupyter-user-init", "image": "evil"}]}}`)},
+			patchedByCarol(`{"spec": {"initContainers": [{"name": "jupyter-user-init", "image": "evil"}]}}`)},
 		"the notebook's image patched by a requester without the right": {image, func(t *testing.T, g *guarded) error {
-			return patches(t, g, g.bob, `{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
+			return patchNotebook(t, g, g.bob, `{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
 		"the notebook's image applied by a requester without the right": {image, func(t *testing.T, g *guarded) error {
-			return applies(t, g, g.bob, `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
+			return applyNotebook(t, g, g.bob, `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
 		"the image of a pod with the whole share": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
-			pod := plain()
+			pod := plainPod()
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 			kept := createStored(t, g.admin(t), pod)
 			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
@@ -57,9 +57,9 @@ func attacksAfterwards() map[string]attack {
 		"a hub's pod that gets a user later": {annotation, func(t *testing.T, g *guarded) error {
 			return patchHubPod(t, g, "dask-worker", `{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)
 		}},
-		"a notebook that opts out later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/inject": "false"}}}`)},
+		"a notebook that opts out later": {annotation, patchedByCarol(`{"metadata": {"annotations": {"jupyter-user.io/inject": "false"}}}`)},
 		"the label changed by server-side apply": {label, func(t *testing.T, g *guarded) error {
-			return applies(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
+			return applyNotebook(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
 		}},
 		"the label changed by replace": {label, func(t *testing.T, g *guarded) error {
 			pod := createStored(t, g.carol, injected(t, "alice"))
@@ -91,7 +91,7 @@ func attacksOnBindings() map[string]attack {
 // addLabel adds the label of a user to a stored Pod.
 func addLabel(t *testing.T, g *guarded) error {
 	t.Helper()
-	pod := createStored(t, g.bob, plain())
+	pod := createStored(t, g.bob, plainPod())
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.MergePatchType,
 		[]byte(`{"metadata": {"labels": {"jupyter-user": "alice"}}}`), metav1.PatchOptions{})
 	return err
@@ -100,18 +100,18 @@ func addLabel(t *testing.T, g *guarded) error {
 // patchHubPod applies a patch, as bob, to a hub's Pod with this component label.
 func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
-	pod := plain()
+	pod := plainPod()
 	if component == "singleuser-server" {
 		pod = injected(t, "alice")
 		delete(pod.Labels, "jupyter-user")
 	}
-	ourKeys(pod, component)
+	addHubKeys(pod, component)
 	kept := createStored(t, g.hub, pod)
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
-func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string) error {
+func applyNotebook(t *testing.T, g *guarded, as kubernetes.Interface, manifest string) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice"))
 	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.ApplyPatchType, []byte(manifest),
@@ -121,7 +121,7 @@ func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string)
 
 // podWithoutClaim returns a Pod that has the share's NFS export as an inline volume, without a claim.
 func podWithoutClaim() *corev1.Pod {
-	pod := plain()
+	pod := plainPod()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "all", VolumeSource: corev1.VolumeSource{
 		NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}}}}
 	return pod
@@ -148,7 +148,7 @@ func attacksOnDebug() map[string]attack {
 		return withDebugger(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by a requester without the right":            {"debug/NoAccess", withDebugger(bob, nothing)},
+		"kubectl debug by a requester without the right":            {"debug/NoAccess", withDebugger(bob, unchangedContainer)},
 		"kubectl debug of a pod with the share as an inline volume": {"debug/NoAccess", debugWithoutClaim()},
 		"kubectl debug with the share":                              {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
 		"kubectl debug with the scratch volume":                     {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
@@ -159,7 +159,7 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug with the image's GID":                        {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
 		"kubectl debug with another user's UID and GID in the pod":  {identity, debugNotebook("alice", useOtherIDs)},
 		"kubectl debug with discovery at start":                     {identity, debugNotebook("qiang.guo03", unchanged)},
-		"kubectl debug with the hundredth container":                {"debug/NotebookTooLarge", debugsMany},
+		"kubectl debug with the hundredth container":                {"debug/NotebookTooLarge", debugManyContainers},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},
@@ -187,7 +187,7 @@ func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guar
 		pod = createStored(t, g.carol, pod)
 		added := debugger()
 		added.SecurityContext.RunAsUser, added.SecurityContext.RunAsGroup = nil, nil
-		return adds(t, g.carol, pod, added)
+		return addEphemeral(t, g.carol, pod, added)
 	}
 }
 
@@ -199,15 +199,15 @@ func debugWithoutContext(t *testing.T, g *guarded) error {
 	pod = createStored(t, g.carol, pod)
 	added := debugger()
 	added.SecurityContext = nil
-	return adds(t, g.carol, pod, added)
+	return addEphemeral(t, g.carol, pod, added)
 }
 
-func debugsMany(t *testing.T, g *guarded) error {
+func debugManyContainers(t *testing.T, g *guarded) error {
 	var added []corev1.EphemeralContainer
 	for i := range 200 {
 		c := debugger()
 		c.Name = fmt.Sprintf("d%d", i)
 		added = append(added, c)
 	}
-	return adds(t, g.carol, createStored(t, g.carol, injected(t, "alice")), added...)
+	return addEphemeral(t, g.carol, createStored(t, g.carol, injected(t, "alice")), added...)
 }

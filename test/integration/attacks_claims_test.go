@@ -13,35 +13,35 @@ import (
 func attacksOnClaims() map[string]attack {
 	const claimed = "claims/ShareClaim"
 	return map[string]attack{
-		"a claim on the share's volume": {claimed, newClaim(onShare)},
+		"a claim on the share's volume": {claimed, newClaim(bindToShare)},
 		"a claim on a volume with a listed name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.VolumeName = "hpc-pv"
 		})},
 		"a claim on the share's volume with the name of the share's claim": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
-			onShare(c)
+			bindToShare(c)
 			c.Name = "hpc-shared-pvc"
 		})},
-		"a copy of the share": {claimed, newClaim(copies)},
+		"a copy of the share": {claimed, newClaim(copyShare)},
 		"a copy of the share by reference": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 		})},
-		"a snapshot of the share":         {"snapshots/ShareSnapshot", snapshotsTheShare},
-		"a snapshot of a group of claims": {"snapshots/ShareSnapshot", snapshotsAGroup},
+		"a snapshot of the share":         {"snapshots/ShareSnapshot", snapshotShare},
+		"a snapshot of a group of claims": {"snapshots/ShareSnapshot", snapshotGroup},
 		"a claim bound to the share's volume later": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
-			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			created, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
 			require.NoError(t, err)
-			onShare(made)
-			_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+			bindToShare(created)
+			_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), created,
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
 		"a claim that the controller binds to the share's volume": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "taken-" })
-			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			created, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
 			require.NoError(t, err)
-			onShare(made)
-			_, err = g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+			bindToShare(created)
+			_, err = g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), created,
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
@@ -55,10 +55,10 @@ func attacksOnClaims() map[string]attack {
 				DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
 		})},
 		"an owner reference added to the share's claim": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
-			return owned(t, g.bob, c)
+			return setOwner(t, g.bob, c)
 		})},
 		"an owner reference added by a StatefulSet's controller": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
-			return owned(t, g.clientOf(t, statefulSets), c)
+			return setOwner(t, g.clientOf(t, statefulSets), c)
 		})},
 		"the share's claim created by a StatefulSet's controller": {claimed, func(t *testing.T, g *guarded) error {
 			_, err := g.clientOf(t, statefulSets).CoreV1().PersistentVolumeClaims("lab").Create(t.Context(),
@@ -84,7 +84,7 @@ func onShareClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) e
 	}
 }
 
-func owned(t *testing.T, as kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
+func setOwner(t *testing.T, as kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
 	t.Helper()
 	c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
 	_, err := as.CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})

@@ -30,15 +30,15 @@ func withContainer(initContainer bool, c corev1.Container) func(*testing.T, *gua
 	})
 }
 
-func inits(change func(*corev1.Container)) func(*testing.T, *guarded) error {
+func changeInit(change func(*corev1.Container)) func(*testing.T, *guarded) error {
 	return byCarol(func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) })
 }
 
-func notebooks(user string, change func(*corev1.Container)) func(*testing.T, *guarded) error {
-	return carolsOf(user, func(pod *corev1.Pod) { change(&pod.Spec.Containers[0]) })
+func changeNotebook(user string, change func(*corev1.Container)) func(*testing.T, *guarded) error {
+	return byCarolFor(user, func(pod *corev1.Pod) { change(&pod.Spec.Containers[0]) })
 }
 
-func mountOf(m corev1.VolumeMount) corev1.Container {
+func containerWithMount(m corev1.VolumeMount) corev1.Container {
 	return corev1.Container{VolumeMounts: []corev1.VolumeMount{m}}
 }
 
@@ -52,10 +52,10 @@ func attacksOnContainers() map[string]attack {
 		"the share by subPathExpr": {"net/MountForeign",
 			withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
 		"the scratch volume writable in the notebook": {"verifier/MountForeign", withMount(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
-		"the scratch volume by subPathExpr": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
+		"the scratch volume by subPathExpr": {"verifier/MountForeign", changeNotebook("alice", func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
-		"the home with mount propagation": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
+		"the home with mount propagation": {"verifier/MountForeign", changeNotebook("alice", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
 		"a mount over our program": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
@@ -68,13 +68,13 @@ func attacksOnContainers() map[string]attack {
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})
 		})},
-		"no mount of the home": {"verifier/MountMissing", notebooks("alice", func(c *corev1.Container) {
+		"no mount of the home": {"verifier/MountMissing", changeNotebook("alice", func(c *corev1.Container) {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
-		"a sidecar mounts the share":          {"net/MountForeign", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"a sidecar mounts the home":           {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
-		"a sidecar mounts the scratch volume": {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
-		"an init container mounts the share":  {"net/MountForeign", withContainer(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"a sidecar mounts the share":          {"net/MountForeign", withContainer(false, containerWithMount(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"a sidecar mounts the home":           {"verifier/MountBeside", withContainer(false, containerWithMount(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
+		"a sidecar mounts the scratch volume": {"verifier/MountBeside", withContainer(false, containerWithMount(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
+		"an init container mounts the share":  {"net/MountForeign", withContainer(true, containerWithMount(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
 		"the share as a block device": {"net/DeviceForeign", withContainer(false, corev1.Container{
 			VolumeDevices: []corev1.VolumeDevice{{Name: share, DevicePath: "/dev/x"}}})},
 		"the home with two slashes": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
@@ -87,7 +87,7 @@ func attacksOnContainers() map[string]attack {
 			pod.Spec.InitContainers = nil
 			pod.Spec.Containers = append(pod.Spec.Containers, first)
 		})},
-		"more mounts than the policy reads": {"net/NotebookTooLarge", notebooks("alice", func(c *corev1.Container) {
+		"more mounts than the policy reads": {"net/NotebookTooLarge", changeNotebook("alice", func(c *corev1.Container) {
 			for i := range 2000 {
 				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: scratch, MountPath: fmt.Sprintf("/m/%d", i), ReadOnly: true})
 			}
@@ -108,18 +108,18 @@ func attacksOnContainers() map[string]attack {
 func attacksOnInit() map[string]attack {
 	const net, foreign, privileged = "net/InitForeign", "verifier/InitForeign", "verifier/InitPrivileges"
 	return map[string]attack{
-		"the init container with another image":   {net, inits(func(c *corev1.Container) { c.Image = "evil" })},
-		"the init container with another command": {net, inits(func(c *corev1.Container) { c.Command = []string{"sh"} })},
-		"the init container for another user":     {foreign, inits(func(c *corev1.Container) { c.Args[1] = "--user=bob" })},
-		"the init container with another UID":     {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
-		"the init container with a second user":   {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
-		"the init container with a variable": {net, inits(func(c *corev1.Container) {
+		"the init container with another image":   {net, changeInit(func(c *corev1.Container) { c.Image = "evil" })},
+		"the init container with another command": {net, changeInit(func(c *corev1.Container) { c.Command = []string{"sh"} })},
+		"the init container for another user":     {foreign, changeInit(func(c *corev1.Container) { c.Args[1] = "--user=bob" })},
+		"the init container with another UID":     {foreign, changeInit(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
+		"the init container with a second user":   {foreign, changeInit(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
+		"the init container with a variable": {net, changeInit(func(c *corev1.Container) {
 			c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}}
 		})},
-		"the init container as a sidecar": {net, inits(func(c *corev1.Container) {
+		"the init container as a sidecar": {net, changeInit(func(c *corev1.Container) {
 			c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
 		})},
-		"the init container runs a program of the share": {net, inits(func(c *corev1.Container) {
+		"the init container runs a program of the share": {net, changeInit(func(c *corev1.Container) {
 			c.Args = []string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "/data/hpc/home/alice/mine"}
 		})},
 		"the init container with a mount over our program": {net, byCarol(func(pod *corev1.Pod) {
@@ -127,25 +127,25 @@ func attacksOnInit() map[string]attack {
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
 		})},
-		"the init container with a capability": {net, inits(func(c *corev1.Container) {
+		"the init container with a capability": {net, changeInit(func(c *corev1.Container) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"CHOWN"}
 		})},
-		"the init container with variables of a ConfigMap": {net, inits(func(c *corev1.Container) {
+		"the init container with variables of a ConfigMap": {net, changeInit(func(c *corev1.Container) {
 			c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: "mine"}}}}
 		})},
-		"the init container by subPathExpr": {net, inits(func(c *corev1.Container) {
+		"the init container by subPathExpr": {net, changeInit(func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home"
 		})},
-		"the init container sees the whole share": {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
-		"the init container writes to the share":  {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
+		"the init container sees the whole share": {net, changeInit(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
+		"the init container writes to the share":  {net, changeInit(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
 		"the init container with a mount over the home": {net, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
 		})},
-		"the init container runs as a user": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
-		"the init container runs as root": {net, inits(func(c *corev1.Container) {
+		"the init container runs as a user": {privileged, changeInit(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"the init container runs as root": {net, changeInit(func(c *corev1.Container) {
 			c.SecurityContext.RunAsUser, c.SecurityContext.RunAsNonRoot = new(int64(0)), new(false)
 		})},
 	}
@@ -154,19 +154,19 @@ func attacksOnInit() map[string]attack {
 func attacksOnIdentity() map[string]attack {
 	const rule = "verifier/IdentityForeign"
 	return map[string]attack{
-		"another UID": {rule, notebooks("alice", func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
-		"another GID": {rule, notebooks("alice", func(c *corev1.Container) { c.SecurityContext.RunAsGroup = new(int64(6002)) })},
-		"no UID":      {rule, notebooks("alice", func(c *corev1.Container) { c.SecurityContext.RunAsUser = nil })},
-		"a capability": {rule, notebooks("alice", func(c *corev1.Container) {
+		"another UID": {rule, changeNotebook("alice", func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"another GID": {rule, changeNotebook("alice", func(c *corev1.Container) { c.SecurityContext.RunAsGroup = new(int64(6002)) })},
+		"no UID":      {rule, changeNotebook("alice", func(c *corev1.Container) { c.SecurityContext.RunAsUser = nil })},
+		"a capability": {rule, changeNotebook("alice", func(c *corev1.Container) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"CHOWN"}
 		})},
-		"more than two capabilities at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
+		"more than two capabilities at start": {rule, changeNotebook("qiang.guo03", func(c *corev1.Container) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"SETUID", "SETGID", "DAC_OVERRIDE"}
 		})},
-		"another command, as root, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
+		"another command, as root, at start": {rule, changeNotebook("qiang.guo03", func(c *corev1.Container) {
 			c.Command = []string{"sh", "-c", "id"}
 		})},
-		"our program for another user, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
+		"our program for another user, at start": {rule, changeNotebook("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
 		"a sidecar of another UID, with further directories": {"verifier/SidecarForeign", withMoreDirectories(
@@ -207,7 +207,7 @@ func withMoreDirectories(change func(*corev1.Pod)) func(*testing.T, *guarded) er
 		g.reconfigure(t, func(c *config.Config) {
 			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 		})
-		pod := injectedBy(t, g.serves, "alice", unchanged)
+		pod := injectedBy(t, g.configured, "alice", unchanged)
 		change(pod)
 		return create(t.Context(), g.carol, "lab", pod)
 	}

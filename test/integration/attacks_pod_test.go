@@ -8,23 +8,23 @@ import (
 )
 
 func attacksOnPod() map[string]attack {
-	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
+	const notInjected, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
-		"the annotation without the label": {lacks, byCarol(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
-		"an annotation of ours alone": {lacks, byCarol(func(pod *corev1.Pod) {
-			*pod = *plain()
+		"the annotation without the label": {notInjected, byCarol(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
+		"an annotation of ours alone": {notInjected, byCarol(func(pod *corev1.Pod) {
+			*pod = *plainPod()
 			pod.Annotations = map[string]string{"jupyter-user.io/probes": "on"}
 		})},
-		"the init container's name alone": {lacks, byCarol(func(pod *corev1.Pod) {
-			*pod = *plain()
+		"the init container's name alone": {notInjected, byCarol(func(pod *corev1.Pod) {
+			*pod = *plainPod()
 			pod.Spec.Containers[0].Name = "jupyter-user-init"
 		})},
-		"an annotation of ours beside the one that opts out": {lacks, byCarol(func(pod *corev1.Pod) {
+		"an annotation of ours beside the one that opts out": {notInjected, byCarol(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/inject"] = "false"
 			removeMounts(pod)
 			pod.Spec.Volumes = nil
 		})},
-		"no init container": {lacks, byCarol(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
+		"no init container": {notInjected, byCarol(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
 		"the share's volume is another claim": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "look-alike"
 		})},
@@ -41,7 +41,7 @@ func attacksOnPod() map[string]attack {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
 		"groups smuggled in with discovery at start": {group,
-			carolsOf("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
+			byCarolFor("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
 		"a group smuggled in by fsGroup": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(6002))
 		})},
@@ -56,42 +56,42 @@ func attacksOnPod() map[string]attack {
 
 func attacksOnShare() map[string]attack {
 	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
-	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	withClaim := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 		return byCarol(func(pod *corev1.Pod) {
-			*pod = *plain()
+			*pod = *plainPod()
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("mine")}
 			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "mine", MountPath: "/all"}}
 			change(pod)
 		})
 	}
-	hub := func(labels map[string]string) func(*corev1.Pod) {
+	asHubPod := func(labels map[string]string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
 			pod.Labels, pod.Annotations = labels, map[string]string{"hub.jupyter.org/username": "alice"}
 			pod.Labels["hub.jupyter.org/username"] = "alice"
 		}
 	}
 	return map[string]attack{
-		"the claim in a plain pod":                      {mounted, raw(unchanged)},
-		"the claim in a hub's pod that is no server":    {mounted, raw(hub(map[string]string{}))},
-		"the claim in a hub's pod of another component": {mounted, raw(hub(map[string]string{"component": "dask-worker"}))},
-		"the claim in a pod with a hub's label alone": {mounted, raw(func(pod *corev1.Pod) {
-			hub(map[string]string{"component": "singleuser-server"})(pod)
+		"the claim in a plain pod":                      {mounted, withClaim(unchanged)},
+		"the claim in a hub's pod that is no server":    {mounted, withClaim(asHubPod(map[string]string{}))},
+		"the claim in a hub's pod of another component": {mounted, withClaim(asHubPod(map[string]string{"component": "dask-worker"}))},
+		"the claim in a pod with a hub's label alone": {mounted, withClaim(func(pod *corev1.Pod) {
+			asHubPod(map[string]string{"component": "singleuser-server"})(pod)
 			pod.Annotations = nil
 		})},
-		"the claim under the name of the share's volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, share) })},
-		"the claim under the name of the scratch volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, scratch) })},
-		"the claim under another volume name":            {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
-		"the claim in a pod that opts out": {mounted, raw(func(pod *corev1.Pod) {
+		"the claim under the name of the share's volume": {mounted, withClaim(func(pod *corev1.Pod) { setVolumeName(pod, share) })},
+		"the claim under the name of the scratch volume": {mounted, withClaim(func(pod *corev1.Pod) { setVolumeName(pod, scratch) })},
+		"the claim under another volume name":            {mounted, withClaim(func(pod *corev1.Pod) { setVolumeName(pod, "share") })},
+		"the claim in a pod that opts out": {mounted, withClaim(func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 			pod.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
 		})},
-		"the claim behind 500 volumes": {large, raw(func(pod *corev1.Pod) {
+		"the claim behind 500 volumes": {large, withClaim(func(pod *corev1.Pod) {
 			for i := range 500 {
 				pod.Spec.Volumes = append([]corev1.Volume{{Name: fmt.Sprintf("v%d", i)}}, pod.Spec.Volumes...)
 			}
 		})},
 		"more containers than the policy reads": {large, byCarol(func(pod *corev1.Pod) {
-			*pod = *plain()
+			*pod = *plainPod()
 			for i := range 200 {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
 			}
@@ -99,7 +99,7 @@ func attacksOnShare() map[string]attack {
 	}
 }
 
-func rename(pod *corev1.Pod, volume string) {
+func setVolumeName(pod *corev1.Pod, volume string) {
 	pod.Spec.Volumes[0].Name, pod.Spec.Containers[0].VolumeMounts[0].Name = volume, volume
 }
 

@@ -22,10 +22,10 @@ type attack struct {
 
 // byCarol returns an attack: in namespace lab, carol creates alice's notebook as the webhook makes it, but with a change.
 func byCarol(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
-	return carolsOf("alice", change)
+	return byCarolFor("alice", change)
 }
 
-func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+func byCarolFor(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, user)
 		change(pod)
@@ -36,13 +36,13 @@ func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) 
 // byBob returns an attack: in namespace lab, bob creates a Pod that is no notebook and has a volume.
 func byBob(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		pod := plain()
+		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
 		return create(t.Context(), g.bob, "lab", pod)
 	}
 }
 
-func plain() *corev1.Pod {
+func plainPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "plain-"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x"}}},
@@ -50,11 +50,11 @@ func plain() *corev1.Pod {
 }
 
 // patched returns an attack: carol patches alice's stored notebook or one of its subresources.
-func patched(patch string, subresource ...string) func(*testing.T, *guarded) error {
-	return func(t *testing.T, g *guarded) error { return patches(t, g, g.carol, patch, subresource...) }
+func patchedByCarol(patch string, subresource ...string) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error { return patchNotebook(t, g, g.carol, patch, subresource...) }
 }
 
-func patches(t *testing.T, g *guarded, as kubernetes.Interface, patch string, subresource ...string) error {
+func patchNotebook(t *testing.T, g *guarded, as kubernetes.Interface, patch string, subresource ...string) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice", addGate))
 	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
@@ -87,11 +87,11 @@ func withDebugger(who func(*guarded) kubernetes.Interface, change func(*corev1.E
 	return func(t *testing.T, g *guarded) error {
 		added := debugger()
 		change(&added)
-		return adds(t, who(g), createStored(t, g.carol, injected(t, "alice")), added)
+		return addEphemeral(t, who(g), createStored(t, g.carol, injected(t, "alice")), added)
 	}
 }
 
-func adds(t *testing.T, as kubernetes.Interface, pod *corev1.Pod, added ...corev1.EphemeralContainer) error {
+func addEphemeral(t *testing.T, as kubernetes.Interface, pod *corev1.Pod, added ...corev1.EphemeralContainer) error {
 	t.Helper()
 	pod.Spec.EphemeralContainers = added
 	_, err := as.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
@@ -102,7 +102,7 @@ func adds(t *testing.T, as kubernetes.Interface, pod *corev1.Pod, added ...corev
 func carol(g *guarded) kubernetes.Interface { return g.carol }
 func bob(g *guarded) kubernetes.Interface   { return g.bob }
 
-func nothing(*corev1.EphemeralContainer) {}
+func unchangedContainer(*corev1.EphemeralContainer) {}
 
 // newClaim returns an attack: bob creates a claim in namespace lab.
 func newClaim(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {

@@ -22,20 +22,20 @@ type verifier struct {
 }
 
 // byVerifier reports whether an attack's own rule is one of the verifier.
-func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
+func (a attack) byVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
 // byVerifierOrNet reports whether the verifier denies an attack without the policies: if the attack's own rule is one of
 // the verifier or of the policy net.
-func (a attack) ofVerifierOrNet() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
+func (a attack) byVerifierOrNet() bool { return a.byVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
 func startVerified(t *testing.T) *guarded {
 	t.Helper()
-	return startVerifiedBeside(t)
+	return startVerifiedWith(t)
 }
 
 // startVerifiedWith starts a cluster with the verifier and these policies, without the mutating webhook.
-func startVerifiedBeside(t *testing.T, policies ...string) *guarded {
+func startVerifiedWith(t *testing.T, policies ...string) *guarded {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "verifier.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(shipped(t, "51-validatingwebhookconfiguration.yaml")), 0o600))
@@ -50,7 +50,7 @@ func startVerifiedBeside(t *testing.T, policies ...string) *guarded {
 func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	t.Helper()
 	handler := (&cluster{ControlPlane: g.ControlPlane, log: g.log}).replica(t, configured)
-	g.serves = configured
+	g.configured = configured
 	g.verifier.handler.Store(&handler)
 }
 
@@ -71,7 +71,7 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 	g := startVerified(t)
 	all := attacks()
 	for name, a := range all {
-		if a.ofVerifierOrNet() {
+		if a.byVerifierOrNet() {
 			t.Run(name, func(t *testing.T) {
 				assert.ErrorContains(t, a.do(t, g), `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
 			})
@@ -81,7 +81,7 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 		metav1.DeleteOptions{}))
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, all["another UID"].do(t, g)) }, wait, wait/100)
 	for name, a := range all {
-		if a.ofVerifierOrNet() {
+		if a.byVerifierOrNet() {
 			t.Run("without the verifier/"+name, func(t *testing.T) { assert.NoError(t, a.do(t, g)) })
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func attacksOnRoads() map[string]attack {
+func attacksByOtherVolumes() map[string]attack {
 	const road = "share/ShareRoad"
 	template := func(change func(*corev1.PersistentVolumeClaim)) corev1.VolumeSource {
 		return corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
@@ -33,11 +33,11 @@ func attacksOnRoads() map[string]attack {
 		"hostPath longer than the policy reads":          {road, byBobInOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
 		"hostPath below a hidden directory":              {road, byBobInOpen(hostPath("/mnt/old/.hidden/..x"))},
 		"hostPath with further slashes and dots":         {road, byBobInOpen(hostPath("/srv//./share/"))},
-		"a generic ephemeral volume on the PV":           {road, byBob(template(onShare))},
-		"a generic ephemeral copy":                       {road, byBob(template(copies))},
+		"a generic ephemeral volume on the PV":           {road, byBob(template(bindToShare))},
+		"a generic ephemeral copy":                       {road, byBob(template(copyShare))},
 		"hostPath of the share, configured with a slash": {road, byBobInOpen(hostPath("/data/slash/home"))},
 		"a generic ephemeral volume whose claim gets the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
-			pod := plain()
+			pod := plainPod()
 			pod.GenerateName, pod.Name = "", "hpc-shared"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "pvc", VolumeSource: template(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
@@ -67,9 +67,9 @@ func networkVolumes() map[string]corev1.VolumeSource {
 	}
 }
 
-func onShare(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-pv-lab" }
+func bindToShare(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-pv-lab" }
 
-func copies(c *corev1.PersistentVolumeClaim) {
+func copyShare(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 }
 
@@ -83,7 +83,7 @@ func hostPath(path string) corev1.VolumeSource {
 // byBobInOpen returns an attack: bob creates a Pod with a volume in namespace open, which has no Pod Security level.
 func byBobInOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		pod := plain()
+		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
 		return create(t.Context(), g.bob, "open", pod)
 	}
@@ -111,15 +111,15 @@ spec:
 }
 
 var (
-	snapshotsTheShare = snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1",
+	snapshotShare = createSnapshot("VolumeSnapshot", "snapshot.storage.k8s.io", "v1",
 		`{"persistentVolumeClaimName": "hpc-shared-pvc"}`)
 	// snapshotGroup selects claims by a label, which the share's claim can have.
-	snapshotsAGroup = snapshots("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1",
+	snapshotGroup = createSnapshot("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1",
 		`{"selector": {"matchLabels": {"mine": "yes"}}}`)
 )
 
 // createSnapshot returns an attack: bob creates a snapshot object of a type.
-func snapshots(kind, group, version, source string) func(*testing.T, *guarded) error {
+func createSnapshot(kind, group, version, source string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		body := fmt.Appendf(nil, `{"apiVersion": "%s/%s", "kind": %q, "metadata": {"name": "s"}, "spec": {"source": %s}}`, group, version,
 			kind, source)

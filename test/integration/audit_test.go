@@ -37,37 +37,37 @@ func TestAuditAnnotations(t *testing.T) {
 	}
 	c.kubectl(t, "run", "plain", "-n", "audit", "--image=quay.io/jupyter/minimal-notebook")
 
-	said := func(name string) map[string]string { return auditOf(t, log, "audit", name) }
-	const ours, access = "pods.jupyter-user.io/", "access.jupyter-user.io/"
-	const verified = "verified-pods.jupyter-user.io/"
+	annotations := func(name string) map[string]string { return auditOf(t, log, "audit", name) }
+	const mutatingKeys, accessKeys = "pods.jupyter-user.io/", "access.jupyter-user.io/"
+	const verifierKeys = "verified-pods.jupyter-user.io/"
 
-	known := said("known")
-	assert.Equal(t, "alice", known[ours+"user"])
-	assert.Equal(t, "5001:6001:7001", known[ours+"identity"])
-	assert.Equal(t, "AtAdmission", known[ours+"discovery"])
-	assert.Equal(t, "carol", known[ours+"requester"])
-	assert.NotContains(t, known, ours+"reason")
-	assert.Equal(t, "alice", known[access+"user"])
-	assert.Equal(t, "carol", known[access+"requester"])
-	assert.Equal(t, "use or run-as", known[access+"by"])
-	assert.Equal(t, "5001:6001:7001", known[verified+"identity"])
-	assert.Equal(t, "alice", known[verified+"user"])
+	known := annotations("known")
+	assert.Equal(t, "alice", known[mutatingKeys+"user"])
+	assert.Equal(t, "5001:6001:7001", known[mutatingKeys+"identity"])
+	assert.Equal(t, "AtAdmission", known[mutatingKeys+"discovery"])
+	assert.Equal(t, "carol", known[mutatingKeys+"requester"])
+	assert.NotContains(t, known, mutatingKeys+"reason")
+	assert.Equal(t, "alice", known[accessKeys+"user"])
+	assert.Equal(t, "carol", known[accessKeys+"requester"])
+	assert.Equal(t, "use or run-as", known[accessKeys+"by"])
+	assert.Equal(t, "5001:6001:7001", known[verifierKeys+"identity"])
+	assert.Equal(t, "alice", known[verifierKeys+"user"])
 
-	found := said("found")
-	assert.Equal(t, "qiang.guo03", found[ours+"user"])
-	assert.Equal(t, "AtStart", found[ours+"discovery"])
-	assert.NotContains(t, found, ours+"identity", "the identity is not known at admission")
+	found := annotations("found")
+	assert.Equal(t, "qiang.guo03", found[mutatingKeys+"user"])
+	assert.Equal(t, "AtStart", found[mutatingKeys+"discovery"])
+	assert.NotContains(t, found, mutatingKeys+"identity", "the identity is not known at admission")
 
-	reserved := said("reserved")
-	assert.Equal(t, "NameReserved", reserved[ours+"reason"])
-	assert.Equal(t, "carol", reserved[ours+"requester"])
+	reserved := annotations("reserved")
+	assert.Equal(t, "NameReserved", reserved[mutatingKeys+"reason"])
+	assert.Equal(t, "carol", reserved[mutatingKeys+"requester"])
 
-	another := said("another")
-	assert.Equal(t, "bob", another[ours+"user"], "the audit log has the user of a denied request too")
-	assert.Equal(t, "carol", another[access+"requester"])
+	another := annotations("another")
+	assert.Equal(t, "bob", another[mutatingKeys+"user"], "the audit log has the user of a denied request too")
+	assert.Equal(t, "carol", another[accessKeys+"requester"])
 	assert.Contains(t, another["message"], "NoAccess: ")
 
-	for key := range said("plain") {
+	for key := range annotations("plain") {
 		assert.NotContains(t, key, "jupyter-user.io", "a Pod that is no notebook has no audit annotations of ours")
 	}
 }

@@ -28,43 +28,43 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"update"}}}},
 		roleBinding("lab", "gil", "patches", userSubject("gil")), roleBinding("lab", "hal", "updates", userSubject("hal")),
 		roleBinding("lab", "hub-pods", "pods", serviceAccount("lab", "hub")),
-		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupOf("staff")),
-		roleBinding("lab", "staff-pods", "pods", groupOf("staff")),
+		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupSubject("staff")),
+		roleBinding("lab", "staff-pods", "pods", groupSubject("staff")),
 		roleBinding("lab", "dave", "pods", userSubject("dave")),
 		roleBinding("lab", "controller", "cluster-admin", serviceAccount("kube-system", "job-controller")))(t, l)
 	for name, of := range map[string]struct {
 		as, user string
 		groups   []string
 		may      bool
-		says     string
-		through  string
+		message  string
+		via      string
 	}{
-		"a requester with the right":          {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
-		"a requester without the right":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
-		"a member of a group":                 {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
-		"a hub":                               {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
-		"a requester of Pods":                 {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
-		"a requester of CronJobs":             {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester who only patches":        {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester who only updates":        {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"a requester without Pods":            {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
-		"the right to the home alone":         {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
-		"a controller with every right":       {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
-		"all requesters with the right":       {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
-		"all requesters, with a hub":          {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
-		"all requesters, with cluster admins": {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+		"a requester with the right":          {as: "carol", user: "qiang.guo03", may: true, message: "carol may be qiang.guo03", via: "use carol RBAC: allowed by RoleBinding \"allow-"},
+		"a requester without the right":       {as: "carol", user: "bob", message: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
+		"a member of a group":                 {as: "erin", groups: []string{"staff"}, user: "bob", may: true, via: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
+		"a hub":                               {as: "system:serviceaccount:lab:hub", user: "bob", may: true, via: `RBAC: allowed by RoleBinding "hub/lab"`},
+		"a requester of Pods":                 {as: "dave", user: "alice", may: true, via: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
+		"a requester of CronJobs":             {as: "fay", user: "alice", may: true, via: "run-as ServiceAccount lab/night"},
+		"a requester who only patches":        {as: "gil", user: "alice", may: true, via: "run-as ServiceAccount lab/night"},
+		"a requester who only updates":        {as: "hal", user: "alice", may: true, via: "run-as ServiceAccount lab/night"},
+		"a requester without Pods":            {as: "mallory", user: "alice", message: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
+		"the right to the home alone":         {as: "alice@corp.example", user: "alice", message: "but not to create Pods there", via: `use alice@corp.example RBAC`},
+		"a controller with every right":       {as: "system:serviceaccount:kube-system:job-controller", user: "bob", message: "never counts"},
+		"all requesters with the right":       {user: "alice", may: true, message: "these may be alice", via: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"all requesters, with a hub":          {user: "bob", may: true, via: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"all requesters, with cluster admins": {user: "bob", may: true, via: "use Group system:masters ClusterRoleBinding cluster-admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
 				a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
 				require.NoError(c, err)
 				assert.Equal(c, of.may, a.May, a.Message)
-				assert.Contains(c, a.Message, of.says)
+				assert.Contains(c, a.Message, of.message)
 				rights := ""
 				for _, right := range a.Rights {
 					rights += right.Verb + " " + right.Who + " " + right.Through + "\n"
 				}
-				assert.Contains(c, rights, of.through)
+				assert.Contains(c, rights, of.via)
 				assert.NotContains(c, rights, "job-controller")
 			}, wait, wait/100)
 		})
@@ -90,7 +90,7 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 	type query struct {
 		as, user, namespace string
 		may                 bool
-		says                string
+		message             string
 	}
 	assertAccess := func(t *testing.T, of query) {
 		t.Helper()
@@ -98,13 +98,13 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 			a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, User: of.user, Namespace: of.namespace})
 			require.NoError(c, err)
 			assert.Equal(c, of.may, a.May, a.Message)
-			assert.Contains(c, a.Message, of.says)
+			assert.Contains(c, a.Message, of.message)
 		}, wait, wait/100)
 	}
-	const guard = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
+	const unguarded = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
 	for name, of := range map[string]query{
-		"below baseline":                                 {"dave", "alice", "open", false, guard},
-		"below baseline, without the right":              {"dave", "bob", "open", false, "; and then " + guard},
+		"below baseline":                                 {"dave", "alice", "open", false, unguarded},
+		"below baseline, without the right":              {"dave", "bob", "open", false, "; and then " + unguarded},
 		"below baseline, with every home":                {"erin", "bob", "open", true, "erin may be bob"},
 		"below baseline, all requesters":                 {"", "bob", "open", true, "these may be bob"},
 		"a namespace that is not served":                 {"erin", "bob", "kube-system", false, "NamespaceUnserved"},

@@ -17,11 +17,11 @@ import (
 )
 
 // checkCases has changes to a correct installation, each with the finding that check must report.
-var checked = map[string]struct {
-	change func(*testing.T, *checkedCluster)
-	check  string
-	status check.Status
-	says   string
+var checkCases = map[string]struct {
+	change  func(*testing.T, *checkedCluster)
+	check   string
+	status  check.Status
+	message string
 }{
 	"a certificate that is missing": {func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
@@ -104,8 +104,8 @@ var checked = map[string]struct {
 				c.Webhooks[1].MatchConditions = append(c.Webhooks[1].MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "false"})
 			})
 	}, "webhooks", check.Failed, "webhooks[restricted-pods.jupyter-user.io].matchConditions has 2 elements, not 1"},
-	"one replica": {func(t *testing.T, l *checkedCluster) { replicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
-	"no replica":  {func(t *testing.T, l *checkedCluster) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
+	"one replica": {func(t *testing.T, l *checkedCluster) { setReplicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
+	"no replica":  {func(t *testing.T, l *checkedCluster) { setReplicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
 	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
 	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: spec.matchConditions has 2 elements, not 1"},
@@ -162,7 +162,7 @@ var checked = map[string]struct {
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
 	"a hub": {createUntilEnd(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
 		"RoleBinding lab/hub: may be any user: ServiceAccount lab/hub may use every home in namespace lab"},
-	"every home for all authenticated users": {createUntilEnd(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
+	"every home for all authenticated users": {createUntilEnd(roleBinding("lab", "all", "jupyter-user-use-every-home", groupSubject("system:authenticated"))), "rbac",
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
 	"run-as without names": {createUntilEnd(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
 		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/runner"},
@@ -190,9 +190,9 @@ var checked = map[string]struct {
 		"namespace lab: the NetworkPolicy open lets Pods reach the NFS server 192.0.2.10"},
 	"a namespace without a NetworkPolicy": {createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
 		"in 1 namespace without notebooks Pods may reach the NFS server too: bare"},
-	"an old node": {func(t *testing.T, l *checkedCluster) { oldNode(t, l) }, "nodes", check.Failed,
+	"an old node": {func(t *testing.T, l *checkedCluster) { createOldNode(t, l) }, "nodes", check.Failed,
 		"1 of 2 nodes do not support supplementalGroupsPolicy, so notebooks do not start there: n2 (containerd://1.7.0)"},
-	"an old kubelet": {func(t *testing.T, l *checkedCluster) { oldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
+	"an old kubelet": {func(t *testing.T, l *checkedCluster) { createOldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
 	"another image": {func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook", &appsv1.Deployment{}, func(d *appsv1.Deployment) {
 			d.Spec.Template.Spec.Containers[0].Image = "registry.example:5000/jupyter-user-webhook:v0.2.0@sha256:" +

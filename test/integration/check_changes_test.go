@@ -12,13 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-func replicas(t *testing.T, l *checkedCluster, available int32) {
+func setReplicas(t *testing.T, l *checkedCluster, available int32) {
 	t.Helper()
 	set := func(to int32) {
 		deployment := &appsv1.Deployment{}
-		require.NoError(t, l.Get(bg, client.ObjectKey{Namespace: "jupyter-user-system", Name: "jupyter-user-webhook"}, deployment))
+		require.NoError(t, l.Get(cleanupContext, client.ObjectKey{Namespace: "jupyter-user-system", Name: "jupyter-user-webhook"}, deployment))
 		deployment.Status = appsv1.DeploymentStatus{Replicas: 2, ReadyReplicas: to, AvailableReplicas: to}
-		require.NoError(t, l.Status().Update(bg, deployment))
+		require.NoError(t, l.Status().Update(cleanupContext, deployment))
 	}
 	set(available)
 	t.Cleanup(func() { set(2) })
@@ -52,7 +52,7 @@ func deleteUntilEnd(object client.Object) func(*testing.T, *checkedCluster) {
 		t.Cleanup(func() {
 			of.SetResourceVersion("")
 			of.SetUID("")
-			require.NoError(t, l.Create(bg, of))
+			require.NoError(t, l.Create(cleanupContext, of))
 		})
 	}
 }
@@ -91,11 +91,11 @@ func createOpenNamespace(t *testing.T, l *checkedCluster) {
 	createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)
 }
 
-func oldNode(t *testing.T, l *checkedCluster) {
+func createOldNode(t *testing.T, l *checkedCluster) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}
 	require.NoError(t, l.Create(t.Context(), node))
-	t.Cleanup(func() { require.NoError(t, l.Delete(bg, node)) })
+	t.Cleanup(func() { require.NoError(t, l.Delete(cleanupContext, node)) })
 	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.30.0", ContainerRuntimeVersion: "containerd://1.7.0"}
 	require.NoError(t, l.Status().Update(t.Context(), node))
 }

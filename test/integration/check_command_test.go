@@ -32,32 +32,32 @@ func (l *checkedCluster) command(t *testing.T, binary, kubeconfig string, args .
 	return command.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
 
-func program(t *testing.T) string {
+func buildProgram(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "jupyter-user-webhook")
 	build := process.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/jupyter-user-webhook")
-	said, err := build.CombinedOutput()
-	require.NoError(t, err, string(said))
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, string(output))
 	return binary
 }
 
 func checkCommand(t *testing.T, l *checkedCluster) {
-	binary := program(t)
+	binary := buildProgram(t)
 	manifest := filepath.Join(t.TempDir(), "install.yaml")
 	require.NoError(t, os.WriteFile(manifest, []byte(l.calledByAddress(string(deploy.Install()))), 0o600))
 	began := time.Now()
-	status, out, errs := l.command(t, binary, l.Admin.Kubeconfig, "check", "-f", manifest)
+	status, out, stderr := l.command(t, binary, l.Admin.Kubeconfig, "check", "-f", manifest)
 	t.Logf("check took %s", time.Since(began))
-	assert.Equal(t, 1, status, errs)
-	assert.Empty(t, errs)
+	assert.Equal(t, 1, status, stderr)
+	assert.Empty(t, stderr)
 	assert.Regexp(t, `\ASTATUS +CHECK +FINDING\nfailed  certificate +`, out)
 	assert.Regexp(t, `\n\d+ failed, 0 unknown, 0 warnings, \d+ ok\n\z`, out)
 
-	status, out, errs = l.command(t, binary, l.Admin.Kubeconfig, "check", "--only=policies")
+	status, out, stderr = l.command(t, binary, l.Admin.Kubeconfig, "check", "--only=policies")
 	assert.Equal(t, 2, status, "Helm has not installed this")
 	assert.Contains(t, strings.Join(strings.Fields(out), " "), "helm get manifest jupyter-user-webhook -n jupyter-user-system | "+
 		"jupyter-user-webhook check -f -; without Helm, give the manifest that was applied: jupyter-user-webhook check -f deploy/install.yaml")
-	assert.Contains(t, errs, "nothing failed, but the result of 1 is unknown")
+	assert.Contains(t, stderr, "nothing failed, but the result of 1 is unknown")
 
 	status, out, _ = l.command(t, binary, l.Admin.Kubeconfig, "check", "-o", "json", "-n", "nowhere")
 	assert.Equal(t, 1, status)
@@ -80,8 +80,8 @@ func checkCommand(t *testing.T, l *checkedCluster) {
 		assert.Empty(t, out, says)
 		assert.Contains(t, errs, says)
 	}
-	status, out, errs = l.command(t, binary, l.Admin.Kubeconfig, "check", "access", "--as", "carol", "--user", "alice", "-n", "lab")
-	assert.Zero(t, status, errs)
+	status, out, stderr = l.command(t, binary, l.Admin.Kubeconfig, "check", "access", "--as", "carol", "--user", "alice", "-n", "lab")
+	assert.Zero(t, status, stderr)
 	assert.Contains(t, out, "carol may be alice in namespace lab\n\nVERB")
 	status, out, _ = l.command(t, binary, l.Admin.Kubeconfig, "check", "access", "--as", "mallory", "--user", "alice", "-n", "lab", "-o", "json")
 	assert.Equal(t, 1, status)

@@ -30,7 +30,7 @@ func (l *checkedCluster) createObjects(t *testing.T) {
 	require.NoError(t, l.Get(ctx, client.ObjectKey{Namespace: "jupyter-user-system", Name: "jupyter-user-webhook"}, deployment))
 	deployment.Status = appsv1.DeploymentStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
 	require.NoError(t, l.Status().Update(ctx, deployment))
-	ca, crt, key := issue(t, "jupyter-user-webhook.jupyter-user-system.svc", 90*24*time.Hour)
+	ca, crt, key := issueCertificate(t, "jupyter-user-webhook.jupyter-user-system.svc", 90*24*time.Hour)
 	l.ca = ca
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	claim := shareClaim("lab")
@@ -80,7 +80,7 @@ func shareVolume(name, path, namespace string) *corev1.PersistentVolume {
 }
 
 // issueCertificate creates a CA, and a certificate and a key that the CA has signed.
-func issue(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
+func issueCertificate(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

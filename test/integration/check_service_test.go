@@ -16,24 +16,24 @@ import (
 // checkByService tests check with webhooks that the API server calls by their Service, as shipped: with the right CA,
 // without a CA, with another CA, and with a certificate that expires soon. No server runs behind the Service, so the dry
 // run of check fails.
-func testByService(t *testing.T, l *checkedCluster) {
+func checkByService(t *testing.T, l *checkedCluster) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)
-	l.shipWebhooks(t, l.ca)
+	l.installWebhooks(t, l.ca)
 	findings := l.findings(t)
 	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 MutatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.OK, "is for jupyter-user-webhook.jupyter-user-system.svc until")
-	l.shipWebhooks(t, nil)
+	l.installWebhooks(t, nil)
 	findings = l.findings(t)
 	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 MutatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.Failed, "have an empty caBundle")
-	other, soon, key := issue(t, "jupyter-user-webhook.jupyter-user-system.svc", 6*24*time.Hour)
+	other, soon, key := issueCertificate(t, "jupyter-user-webhook.jupyter-user-system.svc", 6*24*time.Hour)
 	changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
 		s.Data = map[string][]byte{"tls.crt": soon, "tls.key": key}
 	})
-	l.shipWebhooks(t, l.ca)
+	l.installWebhooks(t, l.ca)
 	l.assertFinding(t, "certificate", check.Failed, "do not trust the certificate")
-	l.shipWebhooks(t, other)
+	l.installWebhooks(t, other)
 	l.assertFinding(t, "certificate", check.Warning, "expires on ")
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		found, err := check.Run(t.Context(), l.look, check.Options{User: "alice", Manifest: l.manifest})
@@ -48,7 +48,7 @@ func testByService(t *testing.T, l *checkedCluster) {
 }
 
 // installWebhooks installs the shipped MutatingWebhookConfiguration and ValidatingWebhookConfiguration, with a CA bundle.
-func (l *checkedCluster) shipWebhooks(t *testing.T, ca []byte) {
+func (l *checkedCluster) installWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "51-validatingwebhookconfiguration.yaml"), "replace", "-f", "-"))

@@ -21,7 +21,7 @@ import (
 )
 
 // cleanupContext is the context of cleanups, because the context of a test has ended when its cleanups run.
-var bg = context.Background()
+var cleanupContext = context.Background()
 
 // A checkedCluster is a cluster with a complete installation, and a client with which check reads it.
 type checkedCluster struct {
@@ -37,24 +37,24 @@ type checkedCluster struct {
 // other. There is no kubelet and no controller manager, so the test creates their objects.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	l := startLooked(t)
+	l := startChecked(t)
 	t.Run("a correct installation", func(t *testing.T) { assertAllOK(t, l) })
-	for name, of := range checked {
+	for name, of := range checkCases {
 		t.Run(name, func(t *testing.T) {
 			of.change(t, l)
-			l.assertFinding(t, of.check, of.status, of.says)
+			l.assertFinding(t, of.check, of.status, of.message)
 		})
 	}
-	t.Run("defaults of the API server", func(t *testing.T) { checkFilledIn(t, l) })
+	t.Run("defaults of the API server", func(t *testing.T) { checkDefaults(t, l) })
 	t.Run("the command and its exit status", func(t *testing.T) { checkCommand(t, l) })
 	t.Run("check access", func(t *testing.T) { checkAccess(t, l) })
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
 	t.Run("with the rights of the example", func(t *testing.T) { checkWithRights(t, l) })
 	t.Run("a webhook that is down", func(t *testing.T) { checkDown(t, l) })
-	t.Run("the webhook called by its Service", func(t *testing.T) { testByService(t, l) })
+	t.Run("the webhook called by its Service", func(t *testing.T) { checkByService(t, l) })
 }
 
-func startLooked(t *testing.T) *checkedCluster {
+func startChecked(t *testing.T) *checkedCluster {
 	t.Helper()
 	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // check compares this timeout with the shipped one.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
@@ -103,17 +103,17 @@ func (l *checkedCluster) assertFinding(t *testing.T, of string, status check.Sta
 
 func assertFound(t *testing.T, findings []check.Finding, of string, status check.Status, says string) {
 	t.Helper()
-	var said []string
+	var found_ []string
 	for _, f := range findings {
 		if f.Check != of {
 			continue
 		}
-		said = append(said, string(f.Status)+": "+f.Where+": "+f.Message)
+		found_ = append(found_, string(f.Status)+": "+f.Where+": "+f.Message)
 		if f.Status == status && strings.Contains(f.Where+": "+f.Message, says) {
 			return
 		}
 	}
-	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
+	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(found_, "\n"))
 }
 
 // assertAllOK asserts that every finding is OK, except those of the check certificate: it fails because the API server
@@ -144,9 +144,9 @@ func changeUntilEnd[T client.Object](t *testing.T, l *checkedCluster, namespace,
 	require.NoError(t, l.Update(t.Context(), object))
 	t.Cleanup(func() {
 		now := before.DeepCopyObject().(client.Object)
-		require.NoError(t, l.Get(bg, key, now))
+		require.NoError(t, l.Get(cleanupContext, key, now))
 		before.SetResourceVersion(now.GetResourceVersion())
-		require.NoError(t, l.Update(bg, before))
+		require.NoError(t, l.Update(cleanupContext, before))
 	})
 }
 
@@ -164,12 +164,12 @@ func createUntilEnd(objects ...client.Object) func(*testing.T, *checkedCluster) 
 // remove deletes an object. It removes the finalizers first, as controllers would do.
 func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	t.Helper()
-	require.NoError(t, l.Patch(bg, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`))))
-	require.NoError(t, l.Delete(bg, object))
+	require.NoError(t, l.Patch(cleanupContext, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`))))
+	require.NoError(t, l.Delete(cleanupContext, object))
 	if namespace, is := object.(*corev1.Namespace); is {
-		require.NoError(t, l.Get(bg, client.ObjectKeyFromObject(namespace), namespace))
+		require.NoError(t, l.Get(cleanupContext, client.ObjectKeyFromObject(namespace), namespace))
 		namespace.Spec.Finalizers = nil
-		require.NoError(t, l.SubResource("finalize").Update(bg, namespace))
+		require.NoError(t, l.SubResource("finalize").Update(cleanupContext, namespace))
 	}
 }
 
@@ -181,7 +181,7 @@ func checkDown(t *testing.T, l *checkedCluster) {
 
 // checkDefaults tests a manifest that lacks fields with a default. check accepts the API server's default in these fields,
 // and reports any other value.
-func checkFilledIn(t *testing.T, l *checkedCluster) {
+func checkDefaults(t *testing.T, l *checkedCluster) {
 	before := l.manifest
 	defer func() { l.manifest = before }()
 	filled := regexp.MustCompile(`\n +(namespaceSelector: \{\}|objectSelector: \{\}|scope: "\*"|matchPolicy: Equivalent|failurePolicy: Fail)\n`)

@@ -28,7 +28,7 @@ func TestClaimedInCEL(t *testing.T) {
 	g := startGuarded(t)
 	for _, of := range table {
 		t.Run(of.Name, func(t *testing.T) {
-			pod := plain()
+			pod := plainPod()
 			pod.Labels, pod.Annotations = of.Labels, of.Annotations
 			err := create(t.Context(), g.bob, "lab", pod)
 			if of.Claimed {
@@ -46,7 +46,7 @@ func TestClaimedInCEL(t *testing.T) {
 // TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks have the same expression as the policy
 // access.
 func TestMatchConditionsOfWebhooks(t *testing.T) {
-	predicate := strings.Join(strings.Fields(rules(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
+	predicate := strings.Join(strings.Fields(policiesOf(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
 	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")
 	assert.Equal(t, 4, strings.Count(mutating, "expression: >- "+predicate+" namespaceSelector:"))
 	verifying := strings.Join(strings.Fields(shipped(t, "51-validatingwebhookconfiguration.yaml")), " ")
@@ -70,7 +70,7 @@ func TestExpressionsDoNotIterateOverMaps(t *testing.T) {
 }
 
 // addHubKeys adds the labels and the annotation of a hub's Pod with a component.
-func ourKeys(pod *corev1.Pod, component string) {
+func addHubKeys(pod *corev1.Pod, component string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")

@@ -63,7 +63,7 @@ var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
 // directoryFor returns the directory for a configuration. Its identities have homes if the configuration takes homes from
 // the directory service.
-func usersOf(configured *config.Config) directory {
+func directoryFor(configured *config.Config) directory {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {
 		alice.Home = "/hpc/home/a/alice"
@@ -123,7 +123,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	handler := func(w *webhook.Webhook) http.Handler {
 		return server.NewHandler(w, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	}
-	atAdmission, atStart := handler(webhook.New(configured, usersOf(configured))), handler(webhook.New(configured, nil))
+	atAdmission, atStart := handler(webhook.New(configured, directoryFor(configured))), handler(webhook.New(configured, nil))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -147,7 +147,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 // cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
-		return webhook.New(configured, usersOf(configured))
+		return webhook.New(configured, directoryFor(configured))
 	}
 	return webhook.New(configured, nil)
 }
@@ -220,8 +220,8 @@ func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result
 // run creates a Pod and returns the stored Pod as JSON and as a typed object.
 func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
 	t.Helper()
-	made := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
-	require.Zero(t, made.ExitCode, made.Stderr)
+	created := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
+	require.Zero(t, created.ExitCode, created.Stderr)
 	return c.get(t, namespace, name)
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // longestValues returns chart values with lists of the greatest length that the chart allows.
-func atTheLimits() string {
+func longestValues() string {
 	list := func(count int, word string) string {
 		words := make([]string, count)
 		for i := range words {
@@ -41,7 +41,7 @@ func atTheLimits() string {
 // request that exceeds this limit. With the longest lists in the values and in a Pod, no expression exceeds the limit.
 func TestCostOfLargePods(t *testing.T) {
 	t.Parallel()
-	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, longestValues())})
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user, fillPod)))
 	}
@@ -51,11 +51,11 @@ func TestCostOfLargePods(t *testing.T) {
 		"hostPath":  hostPath(path),
 		"claim":     {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "mine"}},
 		"csi":       {CSI: &corev1.CSIVolumeSource{Driver: "inline." + strings.Repeat("d", 50)}},
-		"ephemeral": {Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim(copiesOther).Spec}}},
+		"ephemeral": {Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim(copyOther).Spec}}},
 		"nfs":       {NFS: &corev1.NFSVolumeSource{Server: "nfs31.example.com", Path: "/"}},
 	} {
 		t.Run(kind, func(t *testing.T) {
-			pod := plain()
+			pod := plainPod()
 			for i := range 499 { // The API server adds the volume of the token.
 				pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprintf("v%d", i), VolumeSource: source})
 			}
@@ -77,7 +77,7 @@ func TestCostOfLargePods(t *testing.T) {
 	}
 }
 
-func copiesOther(c *corev1.PersistentVolumeClaim) {
+func copyOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.VolumeName = "other-" + strings.Repeat("v", 200)
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
@@ -104,17 +104,17 @@ func fillPod(pod *corev1.Pod) {
 func TestCostOfLongLists(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})
-	grown := growing()
+	grow := growFuncs()
 	sizes := []int{1000, 5000, 20000}
 	if os.Getenv("CPU") == "" {
-		grown, sizes = map[string]func(*corev1.Pod, int){"annotations": grown["annotations"], "volumes": grown["volumes"]}, []int{20000}
+		grow, sizes = map[string]func(*corev1.Pod, int){"annotations": grow["annotations"], "volumes": grow["volumes"]}, []int{20000}
 	}
-	with := g.costs(t, grown, sizes)
+	with := g.costs(t, grow, sizes)
 	for _, kind := range []string{"validatingadmissionpolicybindings", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"} {
 		require.NoError(t, g.Admin.Do(t.Context(), "", "delete", kind, "-l", "app.kubernetes.io/name=jupyter-user-webhook"))
 	}
 	require.NoError(t, g.AwaitPolicies(t.Context()))
-	without := g.costs(t, grown, sizes)
+	without := g.costs(t, grow, sizes)
 	for what, seconds := range with {
 		t.Logf("%-24s %6.2f s with, %6.2f s without", what, seconds.Seconds(), without[what].Seconds())
 		assert.Less(t, seconds, without[what]+3*time.Second, what)
@@ -122,7 +122,7 @@ func TestCostOfLongLists(t *testing.T) {
 }
 
 // growFuncs returns functions that make a list or a map of a Pod longer.
-func growing() map[string]func(*corev1.Pod, int) {
+func growFuncs() map[string]func(*corev1.Pod, int) {
 	each := func(n int, do func(name string)) {
 		for i := range n {
 			do(fmt.Sprintf("a%d", i))
@@ -172,12 +172,12 @@ func growing() map[string]func(*corev1.Pod, int) {
 }
 
 // costs returns the API server's processor time for a dry run of each Pod. The API server may also deny the Pod.
-func (g *guarded) costs(t *testing.T, grown map[string]func(*corev1.Pod, int), sizes []int) map[string]time.Duration {
+func (g *guarded) costs(t *testing.T, grow map[string]func(*corev1.Pod, int), sizes []int) map[string]time.Duration {
 	t.Helper()
 	found := map[string]time.Duration{}
-	for what, grow := range grown {
+	for what, grow := range grow {
 		for _, n := range sizes {
-			pod := plain()
+			pod := plainPod()
 			grow(pod, n)
 			before := g.cpu(t)
 			err := create(t.Context(), g.bob, "open", pod)

@@ -22,22 +22,22 @@ func TestKubectlDebugAsDenialDescribes(t *testing.T) {
 		result := c.kubectl(t, append([]string{"debug", pod, "-n", "debug", "--image=quay.io/jupyter/minimal-notebook", "--target=" + pod, "--attach=false"}, more...)...)
 		return result.ExitCode, result.Stderr
 	}
-	code, said := debug("nb", "--profile=restricted")
+	code, message := debug("nb", "--profile=restricted")
 	require.NotZero(t, code)
-	told := regexp.MustCompile(`DebugIdentity: .*use kubectl debug (--profile=\S+) --custom=<file> with the file (\{.*\}\})`).
-		FindStringSubmatch(said)
-	require.Len(t, told, 3, said)
+	match := regexp.MustCompile(`DebugIdentity: .*use kubectl debug (--profile=\S+) --custom=<file> with the file (\{.*\}\})`).
+		FindStringSubmatch(message)
+	require.Len(t, match, 3, message)
 	file := filepath.Join(t.TempDir(), "custom.json")
-	require.NoError(t, os.WriteFile(file, []byte(told[2]), 0o600))
-	code, said = debug("nb", told[1], "--custom="+file)
-	require.Zero(t, code, said)
+	require.NoError(t, os.WriteFile(file, []byte(match[2]), 0o600))
+	code, message = debug("nb", match[1], "--custom="+file)
+	require.Zero(t, code, message)
 	_, pod := c.get(t, "debug", "nb")
 	require.Len(t, pod.Spec.EphemeralContainers, 1)
 	assert.Equal(t, int64(5001), *pod.Spec.EphemeralContainers[0].SecurityContext.RunAsUser)
 	assert.Equal(t, int64(6001), *pod.Spec.EphemeralContainers[0].SecurityContext.RunAsGroup)
 
 	c.run(t, "debug", "found", "--labels=jupyter-user=qiang.guo03")
-	code, said = debug("found", told[1], "--custom="+file)
+	code, message = debug("found", match[1], "--custom="+file)
 	require.NotZero(t, code)
-	assert.Contains(t, said, "found at start and not known here, so no container can be added to it: use kubectl exec")
+	assert.Contains(t, message, "found at start and not known here, so no container can be added to it: use kubectl exec")
 }

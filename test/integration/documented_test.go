@@ -22,7 +22,7 @@ func TestDenialsOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "lab", "baseline")
-	bob := c.mayCreatePods(t, "bob", "lab")
+	bob := c.createUser(t, "bob", "lab")
 	for file, user := range map[string]string{"denied-by-the-webhook.txt": "root", "denied-by-a-policy.txt": "alice"} {
 		arguments := []string{"run", "nb", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=" + user}
 		denied, err := bob.Kubectl(t.Context(), append(arguments, "-n", "lab")...)
@@ -41,7 +41,7 @@ func TestDenialsOfThePage(t *testing.T) {
 }
 
 // createUser returns a new user who may create Pods in a namespace and has further rights.
-func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
+func (c *cluster) createUser(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
 	t.Helper()
 	user, err := c.User(name)
 	require.NoError(t, err)

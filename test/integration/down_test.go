@@ -39,9 +39,9 @@ func TestOtherPodsWhileWebhookDown(t *testing.T) {
 		if namespace.Name == "kube-public" || namespace.Name == "kube-node-lease" {
 			continue // These namespaces have no ServiceAccount here, which a controller would create.
 		}
-		runToEnd(t, admin, namespace.Name)
+		createAndDelete(t, admin, namespace.Name)
 	}
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		began := time.Now()
 		denied := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
@@ -60,7 +60,7 @@ func TestOtherPodsWhileWebhookDown(t *testing.T) {
 }
 
 // createAndDelete creates a Pod and sends all requests of its life (sendUpdates).
-func runToEnd(t *testing.T, admin kubernetes.Interface, namespace string) {
+func createAndDelete(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"app": "anything"}},

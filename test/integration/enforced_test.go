@@ -86,7 +86,7 @@ type outcome struct {
 }
 
 // createDry creates a Pod as carol, in a dry run.
-func (e *enforced) try(t *testing.T, namespace string, pod *corev1.Pod) outcome {
+func (e *enforced) createDry(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }

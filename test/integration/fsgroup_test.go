@@ -29,7 +29,7 @@ func TestAttacksByFSGroup(t *testing.T) {
 		"a group, with discovery at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pod := injectedBy(t, g.serves, of.user)
+			pod := injectedBy(t, g.configured, of.user)
 			if pod.Spec.SecurityContext == nil {
 				pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
 			}

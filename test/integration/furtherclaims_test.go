@@ -16,7 +16,7 @@ import (
 
 // furtherClaimsValues has chart values with two further claims: notebooks mount the whole of one, and a directory of the
 // other.
-const onFurtherClaims = `{share: {volumeNames: [hpc-pv, 'hpc-pv-*'], directoryVolumeNames: {hpc-scratch: ['scratch-pv-*', one-pv]}},
+const furtherClaimsValues = `{share: {volumeNames: [hpc-pv, 'hpc-pv-*'], directoryVolumeNames: {hpc-scratch: ['scratch-pv-*', one-pv]}},
 	config: {share: {directories: [
 		{claimName: hpc-scratch, mountPath: /scratch, access: ReadWrite},
 		{claimName: hpc-projects, subPath: physics, mountPath: /projects, access: ReadOnly}]}}}`
@@ -33,7 +33,7 @@ func mayUseShares(verb string, claims ...string) rbacv1.PolicyRule {
 		Verbs: []string{verb}}
 }
 
-func ofClaim(name string) corev1.VolumeSource {
+func claimSource(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
@@ -43,9 +43,9 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
 	verified.reconfigure(t, withFurtherClaims)
-	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, furtherClaimsValues)})
 	for _, user := range []string{"alice", "qiang.guo03"} {
-		made := injectedBy(t, verified.serves, user)
+		made := injectedBy(t, verified.configured, user)
 		require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))
 		require.NoError(t, create(t.Context(), net.carol, "lab", made), "what the webhook makes is admitted")
 	}
@@ -59,9 +59,9 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 		}
 	}
 	for name, a := range map[string]struct {
-		user   string
-		change func(*corev1.Pod)
-		ofNet  bool
+		user        string
+		change      func(*corev1.Pod)
+		deniedByNet bool
 	}{
 		"the whole of a claim of which a directory is listed": {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
 		"another directory of the claim":                      {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.SubPath = "chemistry" }), true},
@@ -73,10 +73,10 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 		"a directory of the claim, on the share":        {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.Name = "hpc-shared-volume" }), true},
 		"a read-only directory to write to":             {"alice", mount("hpc-projects", func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
 		"the claim under another name": {"alice", func(pod *corev1.Pod) {
-			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-projects")})
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: claimSource("hpc-projects")})
 		}, false},
 		"the claim under another name, whole": {"alice", func(pod *corev1.Pod) {
-			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-projects")})
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: claimSource("hpc-projects")})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/mine"})
 		}, true},
 		"a sidecar with the claim": {"alice", func(pod *corev1.Pod) {
@@ -97,16 +97,16 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 				VolumeDevices: []corev1.VolumeDevice{{Name: "hpc-scratch", DevicePath: "/dev/x"}}})
 		}, true},
 		"the claim in a Pod with discovery at start": {"qiang.guo03", func(pod *corev1.Pod) {
-			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: ofClaim("hpc-scratch")})
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: claimSource("hpc-scratch")})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/scratch"})
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pod := injectedBy(t, verified.serves, a.user)
+			pod := injectedBy(t, verified.configured, a.user)
 			a.change(pod)
 			assert.ErrorContains(t, create(t.Context(), verified.carol, "lab", pod.DeepCopy()),
 				`admission webhook "verified-pods.jupyter-user.io" denied the request: `)
-			if a.ofNet {
+			if a.deniedByNet {
 				assert.ErrorContains(t, create(t.Context(), net.carol, "lab", pod), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")
 			}
 		})
@@ -116,7 +116,7 @@ func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 // TestAttacksOnFurtherClaims tests that the policies guard each further claim like the share.
 func TestAttacksOnFurtherClaims(t *testing.T) {
 	t.Parallel()
-	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, furtherClaimsValues)})
 	require.NoError(t, g.Apply(t.Context(), snapshotType("VolumeSnapshot", "snapshot.storage.k8s.io", "v1")))
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"volumesnapshots"}, Verbs: []string{"create"}})
 	ephemeral := func(change func(*corev1.PersistentVolumeClaim)) corev1.VolumeSource {
@@ -128,12 +128,12 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 		c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-scratch"}
 	}
 	attacks := map[string]attack{
-		"the claim in a Pod that is no notebook":     {"share/ShareMounted", byBob(ofClaim("hpc-scratch"))},
-		"another claim in a Pod that is no notebook": {"share/ShareMounted", byBob(ofClaim("hpc-projects"))},
+		"the claim in a Pod that is no notebook":     {"share/ShareMounted", byBob(claimSource("hpc-scratch"))},
+		"another claim in a Pod that is no notebook": {"share/ShareMounted", byBob(claimSource("hpc-projects"))},
 		"an ephemeral claim on its volume":           {"share/ShareRoad", byBob(ephemeral(onScratch))},
 		"an ephemeral copy":                          {"share/ShareRoad", byBob(ephemeral(copiesScratch))},
 		"an ephemeral claim that gets the claim's name": {"share/ShareRoad", func(t *testing.T, g *guarded) error {
-			pod := plain()
+			pod := plainPod()
 			pod.GenerateName, pod.Name = "", "hpc"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: ephemeral(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
@@ -142,11 +142,11 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 		"a claim on the claim's volume":             {"claims/ShareClaim", newClaim(onScratch)},
 		"a claim on the claim's second volume":      {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
 		"a copy":                                    {"claims/ShareClaim", newClaim(copiesScratch)},
-		"the claim deleted":                         {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
-		"the claim given an owner":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
-		"a snapshot":                                {"snapshots/ShareSnapshot", snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
-		"another image in a Pod that has the claim": {"images/ImageAccess", imageOfScratch},
-		"kubectl debug of a Pod that has the claim": {"debug/NoAccess", debugsScratch},
+		"the claim deleted":                         {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deleteClaim(t, g, c) })},
+		"the claim given an owner":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return setOwner(t, g.bob, c) })},
+		"a snapshot":                                {"snapshots/ShareSnapshot", createSnapshot("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
+		"another image in a Pod that has the claim": {"images/ImageAccess", patchScratchImage},
+		"kubectl debug of a Pod that has the claim": {"debug/NoAccess", debugScratchPod},
 	}
 	for name, a := range attacks {
 		t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
@@ -167,31 +167,31 @@ func onScratchClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim)
 	}
 }
 
-func deletes(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+func deleteClaim(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 	t.Helper()
 	return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
 // createScratchPod creates, as admin, a Pod that is no notebook and has the claim hpc-scratch as a volume.
-func withScratch(t *testing.T, g *guarded) *corev1.Pod {
+func createScratchPod(t *testing.T, g *guarded) *corev1.Pod {
 	t.Helper()
-	pod := plain()
+	pod := plainPod()
 	addGate(pod)
-	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: ofClaim("hpc-scratch")}}
+	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: claimSource("hpc-scratch")}}
 	kept, err := g.admin(t).CoreV1().Pods("open").Create(t.Context(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)
 	return kept
 }
 
-func imageOfScratch(t *testing.T, g *guarded) error {
-	pod := withScratch(t, g)
+func patchScratchImage(t *testing.T, g *guarded) error {
+	pod := createScratchPod(t, g)
 	pod.Spec.Containers[0].Image = "mine"
 	_, err := g.bob.CoreV1().Pods("open").Update(t.Context(), pod, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
-func debugsScratch(t *testing.T, g *guarded) error {
-	pod := withScratch(t, g)
+func debugScratchPod(t *testing.T, g *guarded) error {
+	pod := createScratchPod(t, g)
 	added := debugger()
 	added.TargetContainerName = ""
 	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{added}
@@ -203,13 +203,13 @@ func debugsScratch(t *testing.T, g *guarded) error {
 // such as inline NFS, needs the rights to all.
 func TestRightsToFurtherClaims(t *testing.T) {
 	t.Parallel()
-	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, furtherClaimsValues)})
 	g.allow(t, "open", "erin", withPods, mayUseShares("use", "hpc-scratch"))
 	g.allow(t, "open", "frank", withPods, mayUseShares("use", "hpc-shared-pvc"))
 	g.allow(t, "open", "grace", withPods, mayUseShares("use", "hpc-shared-pvc", "hpc-scratch", "hpc-projects"))
 	g.allow(t, "open", "system:serviceaccount:open:backup", mayUseShares("run-as", "hpc-scratch"))
 	with := func(account string, volumes ...corev1.VolumeSource) *corev1.Pod {
-		pod := plain()
+		pod := plainPod()
 		pod.Spec.ServiceAccountName = account
 		for i, v := range volumes {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: string(rune('a' + i)), VolumeSource: v})
@@ -218,12 +218,12 @@ func TestRightsToFurtherClaims(t *testing.T) {
 	}
 	require.NoError(t, g.Apply(t.Context(), "{apiVersion: v1, kind: ServiceAccount, metadata: {name: backup, namespace: open}}"))
 	require.NoError(t, g.Apply(t.Context(), "{apiVersion: v1, kind: ServiceAccount, metadata: {name: plain, namespace: open}}"))
-	scratch, share, nfs := ofClaim("hpc-scratch"), ofClaim("hpc-shared-pvc"), corev1.VolumeSource{
+	scratch, share, nfs := claimSource("hpc-scratch"), claimSource("hpc-shared-pvc"), corev1.VolumeSource{
 		NFS: &corev1.NFSVolumeSource{Server: "192.0.2.1", Path: "/"}}
 	for name, c := range map[string]struct {
-		who   string
-		pod   *corev1.Pod
-		names string
+		requester string
+		pod       *corev1.Pod
+		names     string
 	}{
 		"the claim, by its own right":                           {"erin", with("plain", scratch), ""},
 		"the share, by the claim's right":                       {"erin", with("plain", share), "hpc-shared-pvc"},
@@ -239,7 +239,7 @@ func TestRightsToFurtherClaims(t *testing.T) {
 		"the claim, without a right":                            {"bob", with("plain", scratch), "hpc-scratch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := create(t.Context(), g.clientOf(t, c.who), "open", c.pod)
+			err := create(t.Context(), g.clientOf(t, c.requester), "open", c.pod)
 			if c.names == "" {
 				assert.NoError(t, err)
 				return

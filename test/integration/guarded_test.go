@@ -38,9 +38,9 @@ type guarded struct {
 	// every home, and bob may use none. All three have withPods.
 	carol, bob, hub kubernetes.Interface
 	// verifier and configured are the verifier and its configuration. Only startVerifiedWith sets them.
-	verifier *verifier
-	serves   *config.Config
-	log      *journal.Journal
+	verifier   *verifier
+	configured *config.Config
+	log        *journal.Journal
 }
 
 // withPods has the rights to Pods, their subresources and claims that the tests need.

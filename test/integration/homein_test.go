@@ -30,7 +30,7 @@ func TestHomeInSidecar(t *testing.T) {
 	client, err := kubernetes.NewForConfig(c.carol.Config)
 	require.NoError(t, err)
 	pods := client.CoreV1().Pods("lab")
-	pod := plain()
+	pod := plainPod()
 	pod.Labels = map[string]string{"jupyter-user": "alice"}
 	addSidecarWithHome(pod)
 	made, err := pods.Create(t.Context(), pod.DeepCopy(), metav1.CreateOptions{})

@@ -12,7 +12,7 @@ import (
 )
 
 // homesByInitialValues has the chart values for homes by initial.
-const byInitial = `{config: {share: {home: "people/{initial}/{user}"}}}`
+const homesByInitialValues = `{config: {share: {home: "people/{initial}/{user}"}}}`
 
 // homesByInitial sets the same pattern in a configuration.
 func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
@@ -51,7 +51,7 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 // user's name, and denies mounts of other homes.
 func TestNetWithHomesByInitial(t *testing.T) {
 	t.Parallel()
-	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByInitialValues)})
 	configured := config.Default()
 	homesByInitial(configured)
 	for _, user := range []string{"alice", "qiang.guo03"} {
@@ -73,10 +73,10 @@ func TestVerifierWithHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
 	g.reconfigure(t, homesByInitial)
-	require.NoError(t, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
+	require.NoError(t, create(t.Context(), g.carol, "lab", injectedBy(t, g.configured, "alice")))
 	for name, change := range attacksOnHomesByInitial() {
 		t.Run(name, func(t *testing.T) {
-			pod := injectedBy(t, g.serves, "alice")
+			pod := injectedBy(t, g.configured, "alice")
 			change(pod)
 			assert.ErrorContains(t, create(t.Context(), g.carol, "lab", pod),
 				`admission webhook "verified-pods.jupyter-user.io" denied the request: `)
@@ -110,11 +110,11 @@ func TestAttacksOnDirectories(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, create(t.Context(), verified.carol, "lab", injectedBy(t, verified.serves, "alice")))
-	require.NoError(t, create(t.Context(), net.carol, "lab", injectedBy(t, verified.serves, "alice")), "what the webhook makes is admitted")
+	require.NoError(t, create(t.Context(), verified.carol, "lab", injectedBy(t, verified.configured, "alice")))
+	require.NoError(t, create(t.Context(), net.carol, "lab", injectedBy(t, verified.configured, "alice")), "what the webhook makes is admitted")
 	for name, a := range map[string]struct {
-		change func(*corev1.Pod)
-		ofNet  bool
+		change      func(*corev1.Pod)
+		deniedByNet bool
 	}{
 		"a read-only directory to write to": {mount(func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
 		"a directory at another mount path": {mount(func(m *corev1.VolumeMount) { m.MountPath = "/mnt/datasets" }), false},
@@ -138,14 +138,14 @@ func TestAttacksOnDirectories(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pod := injectedBy(t, verified.serves, "alice")
+			pod := injectedBy(t, verified.configured, "alice")
 			a.change(pod)
 			err := create(t.Context(), verified.carol, "lab", pod.DeepCopy())
 			require.Error(t, err, "the Pod was admitted")
 			if name != "a subPath with two dots" { // The API server itself denies this Pod.
 				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
 			}
-			if a.ofNet {
+			if a.deniedByNet {
 				assert.ErrorContains(t, create(t.Context(), net.carol, "lab", pod), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")
 			}
 		})
@@ -154,7 +154,7 @@ func TestAttacksOnDirectories(t *testing.T) {
 
 // homesByFieldValues has the chart values for homes of the directory service below the prefix /hpc. homesByField sets the
 // prefix in a configuration.
-const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
+const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
@@ -196,10 +196,10 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 // the home from the directory service, and denies with 503 if it has changed.
 func TestAttacksOnHomesByField(t *testing.T) {
 	t.Parallel()
-	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByFieldValues)})
 	verified := startVerified(t)
 	verified.reconfigure(t, homesByField)
-	made := injectedBy(t, verified.serves, "alice")
+	made := injectedBy(t, verified.configured, "alice")
 	assert.Equal(t, "home/a/alice", made.Spec.Containers[0].VolumeMounts[0].SubPath)
 	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
 	require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))
@@ -223,7 +223,7 @@ func TestAttacksOnHomesByField(t *testing.T) {
 
 // userDirectoryValues has the chart values for directories whose subPath contains the user's name. directoriesOfUsers sets
 // the same in a configuration.
-const ofUsers = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
+const userDirectoryValues = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
 
 func directoriesOfUsers(c *config.Config) {
@@ -236,20 +236,20 @@ func directoriesOfUsers(c *config.Config) {
 // attacksOnDirectoriesOfUsers returns changes to the mounts of alice's own directories, in the notebook container or the
 // init container.
 func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
-	change := func(c *corev1.Container, is string, to func(*corev1.VolumeMount)) {
+	change := func(c *corev1.Container, subPath string, to func(*corev1.VolumeMount)) {
 		for i := range c.VolumeMounts {
-			if c.VolumeMounts[i].SubPath == is {
+			if c.VolumeMounts[i].SubPath == subPath {
 				to(&c.VolumeMounts[i])
 			}
 		}
 	}
-	notebook := func(is, subPath string) func(*corev1.Pod) {
+	notebook := func(from, subPath string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
-			change(&pod.Spec.Containers[0], is, func(m *corev1.VolumeMount) { m.SubPath = subPath })
+			change(&pod.Spec.Containers[0], from, func(m *corev1.VolumeMount) { m.SubPath = subPath })
 		}
 	}
-	init := func(is string, to func(*corev1.VolumeMount)) func(*corev1.Pod) {
-		return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0], is, to) }
+	init := func(from string, to func(*corev1.VolumeMount)) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0], from, to) }
 	}
 	return map[string]func(*corev1.Pod){
 		"another user's directory":                  notebook("scratch/alice", "scratch/bob"),
@@ -281,10 +281,10 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 // TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier deny each of these attacks.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
-	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, userDirectoryValues)})
 	verified := startVerified(t)
 	verified.reconfigure(t, directoriesOfUsers)
-	made := injectedBy(t, verified.serves, "alice")
+	made := injectedBy(t, verified.configured, "alice")
 	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
 	require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))
 	for name, change := range attacksOnDirectoriesOfUsers() {

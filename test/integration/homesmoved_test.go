@@ -14,13 +14,13 @@ import (
 // pattern is denied.
 func TestNotebooksAfterChangeOfHomePattern(t *testing.T) {
 	t.Parallel()
-	g := startVerifiedBeside(t, shippedPolicies(t)...)
+	g := startVerifiedWith(t, shippedPolicies(t)...)
 	running := createStored(t, g.carol, injected(t, "alice"))
 	before := injected(t, "alice")
-	installPoliciesFor(t.Context(), t, g.ControlPlane, byInitial)
+	installPoliciesFor(t.Context(), t, g.ControlPlane, homesByInitialValues)
 	g.reconfigure(t, homesByInitial)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.NoError(c, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
+		assert.NoError(c, create(t.Context(), g.carol, "lab", injectedBy(t, g.configured, "alice")))
 		assert.ErrorContains(c, create(t.Context(), g.carol, "lab", before.DeepCopy()), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")
 	}, wait, wait/100)
 
@@ -40,6 +40,6 @@ func TestNotebooksAfterChangeOfHomePattern(t *testing.T) {
 	assert.NoError(t, err, "a kubelet writes the status")
 	running, err = pods.Get(t.Context(), running.Name, metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.NoError(t, adds(t, g.carol, running, debugger()))
+	assert.NoError(t, addEphemeral(t, g.carol, running, debugger()))
 	assert.NoError(t, pods.Delete(t.Context(), running.Name, metav1.DeleteOptions{}))
 }

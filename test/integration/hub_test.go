@@ -60,17 +60,17 @@ func TestHubWithHundredUsers(t *testing.T) {
 	c.startKwok(t)
 	h := c.startHub(t, servers)
 
-	watch, before := machine.For(t), c.podsPosted(t)
-	took := make([]time.Duration, hubUsers)
+	watch, before := machine.WatchDuring(t), c.countPodCreations(t)
+	durations := make([]time.Duration, hubUsers)
 	began := time.Now()
-	c.logAllIn(t, h, took)
+	c.logAllIn(t, h, durations)
 	all := time.Since(began)
-	slices.Sort(took)
+	slices.Sort(durations)
 	t.Logf("%d servers in %s, %.1f a second; half of them within %s, the slowest %s", hubUsers, all.Round(time.Millisecond),
-		hubUsers/all.Seconds(), took[hubUsers/2].Round(time.Millisecond), took[hubUsers-1].Round(time.Millisecond))
+		hubUsers/all.Seconds(), durations[hubUsers/2].Round(time.Millisecond), durations[hubUsers-1].Round(time.Millisecond))
 
 	watch.Within(t, all, hubLimit, "a hundred servers")
-	slowest := c.podsPosted(t).assertPostedOnce(t, before)
+	slowest := c.countPodCreations(t).assertCreatedOnce(t, before)
 	t.Logf("the API server responded to each creation within %s", slowest)
 	watch.Within(t, slowest, hubPatience, "the slowest creation of a pod")
 	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "the hub creates each Pod once")
@@ -79,14 +79,14 @@ func TestHubWithHundredUsers(t *testing.T) {
 }
 
 // logAllIn logs in all users, starts their servers, and waits until the hub reports that the servers run.
-func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
+func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, durations []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
-	places := make(chan struct{}, logInsAtOnce)
-	for i := range took {
+	slots := make(chan struct{}, logInsAtOnce)
+	for i := range durations {
 		group.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			session, err := h.LogIn(t.Context(), hubUser(i))
 			if !assert.NoError(t, err) {
 				return
@@ -97,7 +97,7 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 			if assert.NoError(t, err) {
 				assert.True(t, events[len(events)-1].Ready, "%v", events)
 			}
-			took[i] = time.Since(began)
+			durations[i] = time.Since(began)
 		})
 	}
 	group.Wait()

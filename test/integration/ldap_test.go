@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-const directoryOfAlice = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
+const aliceLDIF = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
 uid: alice
@@ -54,17 +54,17 @@ memberUid: alice
 // the Unix name.
 func TestUserOfDirectoryService(t *testing.T) {
 	t.Parallel()
-	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: directoryOfAlice, Database: "access to * by * read"})
+	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: aliceLDIF, Database: "access to * by * read"})
 	c := startUnserved(t, controlplane.Options{})
-	configured := asTheChartRenders(t, directory)
+	configured := chartConfiguration(t, directory)
 	source, err := ldap.Open(t.Context(), configured.Identity.LDAP, nil, nil)
 	require.NoError(t, err)
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	peers, err := server.NewPeers(nil, c.certificate().GetCertificate)
 	require.NoError(t, err)
-	decides := webhook.New(configured, source).WithHubNames(source)
-	_, c.stop = c.listen(t, c.calledAddress(), server.NewHandler(decides, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, peers))
+	hook := webhook.New(configured, source).WithHubNames(source)
+	_, c.stop = c.listen(t, c.calledAddress(), server.NewHandler(hook, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, peers))
 	c.namespace(t, "lab", "restricted")
 
 	runsAsAlice := func(pod *corev1.Pod) {
@@ -78,22 +78,22 @@ func TestUserOfDirectoryService(t *testing.T) {
 	_, pod := c.run(t, "lab", "nb", "--labels=jupyter-user=alice")
 	runsAsAlice(pod)
 
-	hubsPod := func(name, of string) string {
+	hubPod := func(name, of string) string {
 		return "{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", labels: {hub.jupyter.org/username: x, component: " +
 			"singleuser-server}, " +
 			"annotations: {hub.jupyter.org/username: " + of + "}}, spec: {containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook}]}}"
 	}
-	made := c.create(t, "lab", hubsPod("hub", "a.liddell@corp.example"))
+	made := c.create(t, "lab", hubPod("hub", "a.liddell@corp.example"))
 	require.Zero(t, made.ExitCode, made.Stderr)
 	runsAsAlice(decode(t, made.Stdout))
-	denied := c.create(t, "lab", hubsPod("other", "alice"))
+	denied := c.create(t, "lab", hubPod("other", "alice"))
 	assert.NotZero(t, denied.ExitCode, "the hub does not have the Unix name as a user name")
 	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
 // chartConfiguration returns the configuration that the chart renders for the values of directory-services.md, but with the
 // server and the file paths of the test.
-func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
+func chartConfiguration(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
 	require.NoError(t, err)

@@ -42,17 +42,17 @@ func TestValuesAreLiterals(t *testing.T) {
 	}
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 
-	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "another server than the share's is admitted")
-	assertDenied(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
+	assert.NoError(t, create(t.Context(), g.bob, "open", podWithNFS(odd)), "another server than the share's is admitted")
+	assertDenied(t, create(t.Context(), g.bob, "open", podWithNFS(odd+"x")), "share/ShareRoad")
 	assertDenied(t, byBobInOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
 	assert.NoError(t, byBobInOpen(hostPath("/other"))(t, g))
 	g.allow(t, "lab", odd, withPods, mayUse())
-	assertDenied(t, create(t.Context(), g.impersonates(t, odd), "lab", notebookAt(t, "alice", "")), noAccess)
+	assertDenied(t, create(t.Context(), g.impersonate(t, odd), "lab", bareNotebook(t, "alice", "")), noAccess)
 	g.allow(t, "lab", odd+"alice"+odd, withPods)
-	assert.NoError(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "alice", "")))
-	assertDenied(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "bob", "")), noAccess)
+	assert.NoError(t, create(t.Context(), g.impersonate(t, odd+"alice"+odd), "lab", bareNotebook(t, "alice", "")))
+	assertDenied(t, create(t.Context(), g.impersonate(t, odd+"alice"+odd), "lab", bareNotebook(t, "bob", "")), noAccess)
 	for image, taken := range map[string]bool{odd: true, "i" + odd: true, odd + "x": false} {
-		err := create(t.Context(), g.carol, "lab", notebookAt(t, "alice", image))
+		err := create(t.Context(), g.carol, "lab", bareNotebook(t, "alice", image))
 		if taken {
 			assert.NoError(t, err)
 		} else {
@@ -69,14 +69,14 @@ func jsonOf(t *testing.T, values map[string]any) string {
 	return strings.ReplaceAll(string(text), "\u0085", `\u0085`)
 }
 
-func nfs(server string) *corev1.Pod {
-	pod := plain()
+func podWithNFS(server string) *corev1.Pod {
+	pod := plainPod()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: "/"}}}}
 	return pod
 }
 
 // bareNotebook returns a notebook without mounts and volumes. It has an init container only if image is not empty.
-func notebookAt(t *testing.T, user, image string) *corev1.Pod {
+func bareNotebook(t *testing.T, user, image string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, user)
 	first := pod.Spec.InitContainers[0]
@@ -90,7 +90,7 @@ func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 }
 
 // impersonate returns a client that impersonates a user, for names that cannot be in a certificate.
-func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
+func (g *guarded) impersonate(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
 	as := rest.CopyConfig(g.Admin.Config)
 	as.Impersonate = rest.ImpersonationConfig{UserName: name}
@@ -106,7 +106,7 @@ func TestHomePatternIsLiteral(t *testing.T) {
 		"directories": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a", "access": "ReadOnly"}}}}}
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 	for subPath, taken := range map[string]bool{odder + "/alice": true, "a" + odder: true, odder: false, "home/alice": false, odd + "/alice": false} {
-		pod := notebookAt(t, "alice", "")
+		pod := bareNotebook(t, "alice", "")
 		pod.Spec.Volumes = []corev1.Volume{claimVolume("v")}
 		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v", SubPath: subPath}}
 		_, err := g.carol.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

@@ -41,7 +41,7 @@ func TestMeshesAndPolicyEngines(t *testing.T) {
 		t.Run("istio", func(t *testing.T) { rewrittenByIstio(t, e, user) })
 		t.Run("istio before ours", func(t *testing.T) { overlookedByIstio(t, e, user) })
 		for _, label := range []string{"engine", "engine-once"} {
-			t.Run(label, func(t *testing.T) { changedByAnEngine(t, e, user, label) })
+			t.Run(label, func(t *testing.T) { changedByPolicyEngine(t, e, user, label) })
 		}
 	})
 }
@@ -54,17 +54,17 @@ func inMesh(when string) func(*corev1.Pod) {
 // rewrittenByIstio tests a Pod that Istio's injector changes after our webhook: it redirects our HTTP probes to Istio's
 // agent, which the kubelet reaches without mTLS. The agent knows the original probes, and sends them to Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
-	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("true"))))
+	pod := e.assertAdmitted(t, e.createDry(t, "mesh", labelledPod(user, inMesh("true"))))
 	assertOurs(t, pod, user)
 	nb, proxy := containerNamed(t, pod, "nb"), containerNamed(t, pod, "istio-proxy")
-	asked := map[string]corev1.Probe{}
-	require.NoError(t, json.Unmarshal([]byte(proxy.Env[0].Value), &asked))
+	probes := map[string]corev1.Probe{}
+	require.NoError(t, json.Unmarshal([]byte(proxy.Env[0].Value), &probes))
 	for path, probe := range map[string]*corev1.Probe{"/app-health/nb/startupz": nb.StartupProbe,
 		"/app-health/nb/readyz": nb.ReadinessProbe, "/app-health/nb/livez": nb.LivenessProbe} {
 		assert.Equal(t, &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(15020), Scheme: "HTTP"}, probe.HTTPGet)
-		require.Contains(t, asked, path)
-		assert.Equal(t, "/api", asked[path].HTTPGet.Path)
-		assert.Equal(t, "8888", asked[path].HTTPGet.Port.String())
+		require.Contains(t, probes, path)
+		assert.Equal(t, "/api", probes[path].HTTPGet.Path)
+		assert.Equal(t, "8888", probes[path].HTTPGet.Port.String())
 	}
 	assert.Equal(t, int64(1337), *proxy.SecurityContext.RunAsUser)
 	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
@@ -73,7 +73,7 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 // overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before ours, the mesh does not see
 // our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
-	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("before"))))
+	pod := e.assertAdmitted(t, e.createDry(t, "mesh", labelledPod(user, inMesh("before"))))
 	assertOurs(t, pod, user)
 	assert.Equal(t, "{}", containerNamed(t, pod, "istio-proxy").Env[0].Value)
 	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
@@ -81,8 +81,8 @@ func overlookedByIstio(t *testing.T, e *enforced, user string) {
 
 // changedByPolicyEngine tests fields that a policy engine sets after our webhook. The notebook still runs as the user, or
 // the verifier denies the Pod.
-func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
-	pod := e.assertAdmittedWithWarnings(t, e.try(t, "mesh", labelledPod(user, mutated(label, "defaults"))))
+func changedByPolicyEngine(t *testing.T, e *enforced, user, label string) {
+	pod := e.assertAdmittedWithWarnings(t, e.createDry(t, "mesh", labelledPod(user, mutated(label, "defaults"))))
 	assertOurs(t, pod, user)
 	assert.Equal(t, "research", pod.Labels["team"])
 	assert.Equal(t, "true", pod.Annotations["engine.example.com/mutated"])
@@ -91,8 +91,8 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.Spec.SecurityContext.SeccompProfile.Type)
 	assert.False(t, *containerNamed(t, pod, "nb").SecurityContext.AllowPrivilegeEscalation)
 
-	for does, field := range map[string]string{"user": "spec.containers[0].securityContext.runAsUser", "fs-group": "spec.securityContext.fsGroup"} {
-		o := e.try(t, "mesh", labelledPod(user, mutated(label, does)))
+	for change, field := range map[string]string{"user": "spec.containers[0].securityContext.runAsUser", "fs-group": "spec.securityContext.fsGroup"} {
+		o := e.createDry(t, "mesh", labelledPod(user, mutated(label, change)))
 		if label == "engine" {
 			assert.Equal(t, "Drifted", reason(o.err), "the engine is called again after ours, and the verifier denies its change")
 			assertDeniedWith(t, o, field+": this is not what the webhook wrote")
@@ -106,8 +106,8 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 
 // serveOthers serves two webhooks, which change Pods like Istio's injector and like a policy engine.
 func serveOthers(mux *http.ServeMux) {
-	mux.Handle("/istio", changing(injectIstio))
-	mux.Handle("/engine", changing(func(pod *corev1.Pod) {
+	mux.Handle("/istio", mutatingHandler(injectIstio))
+	mux.Handle("/engine", mutatingHandler(func(pod *corev1.Pod) {
 		enforceDefaults(pod, cmp.Or(pod.Labels["engine"], pod.Labels["engine-once"]))
 	}))
 }
@@ -127,7 +127,7 @@ func injectIstio(pod *corev1.Pod) {
 			probe.HTTPGet = &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(15020), Scheme: "HTTP"}
 		}
 	}
-	asked, err := json.Marshal(probers)
+	probes, err := json.Marshal(probers)
 	if err != nil {
 		panic(err)
 	}
@@ -138,14 +138,14 @@ func injectIstio(pod *corev1.Pod) {
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}
 	}
 	proxy := own("istio-proxy")
-	proxy.Env = []corev1.EnvVar{{Name: "ISTIO_KUBE_APP_PROBERS", Value: string(asked)}}
+	proxy.Env = []corev1.EnvVar{{Name: "ISTIO_KUBE_APP_PROBERS", Value: string(probes)}}
 	pod.Spec.Containers = append([]corev1.Container{proxy}, pod.Spec.Containers...)
 	pod.Spec.InitContainers = append([]corev1.Container{own("istio-validation")}, pod.Spec.InitContainers...)
 }
 
 // enforceDefaults changes a Pod like Kyverno and Gatekeeper: it adds a label, an annotation and a container, and sets
 // fields that are not set. With "fs-group" it also sets an fsGroup, with "user" a UID for every container.
-func enforceDefaults(pod *corev1.Pod, does string) {
+func enforceDefaults(pod *corev1.Pod, change string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")
 	if !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "log-shipper" }) {
@@ -154,13 +154,13 @@ func enforceDefaults(pod *corev1.Pod, does string) {
 	if pod.Spec.SecurityContext == nil {
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
 	}
-	whole := pod.Spec.SecurityContext
-	whole.SeccompProfile = cmp.Or(whole.SeccompProfile, &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault})
-	whole.RunAsNonRoot = cmp.Or(whole.RunAsNonRoot, new(true))
-	whole.RunAsUser = cmp.Or(whole.RunAsUser, new(int64(1000)))
-	whole.RunAsGroup = cmp.Or(whole.RunAsGroup, new(int64(3000)))
-	if does == "fs-group" {
-		whole.FSGroup = cmp.Or(whole.FSGroup, new(int64(2000)))
+	context := pod.Spec.SecurityContext
+	context.SeccompProfile = cmp.Or(context.SeccompProfile, &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault})
+	context.RunAsNonRoot = cmp.Or(context.RunAsNonRoot, new(true))
+	context.RunAsUser = cmp.Or(context.RunAsUser, new(int64(1000)))
+	context.RunAsGroup = cmp.Or(context.RunAsGroup, new(int64(3000)))
+	if change == "fs-group" {
+		context.FSGroup = cmp.Or(context.FSGroup, new(int64(2000)))
 	}
 	forEveryContainer(pod, func(c *corev1.Container) {
 		if c.SecurityContext == nil {
@@ -168,7 +168,7 @@ func enforceDefaults(pod *corev1.Pod, does string) {
 		}
 		c.SecurityContext.AllowPrivilegeEscalation = cmp.Or(c.SecurityContext.AllowPrivilegeEscalation, new(false))
 		c.SecurityContext.Capabilities = cmp.Or(c.SecurityContext.Capabilities, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}})
-		if does == "user" {
+		if change == "user" {
 			c.SecurityContext.RunAsUser = new(int64(1000))
 		}
 	})

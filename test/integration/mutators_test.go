@@ -29,29 +29,29 @@ func TestOtherMutators(t *testing.T) {
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
 	e.createEnforcing(t, "beside", podSecurityLabels("enforce=baseline"))
 	e.acceptImages(t, mirrored)
-	policies := mutatingPolicies(t, e)
+	policies := installMutatingPolicies(t, e)
 
 	for label, checks := range mutations() {
-		for does, check := range checks {
-			t.Run(label+"/"+does, func(t *testing.T) {
+		for change, check := range checks {
+			t.Run(label+"/"+change, func(t *testing.T) {
 				skipUnless(t, policies || label != "policy")
 				withEachDiscovery(t, func(t *testing.T, user string) {
-					pod := e.assertAdmittedWithWarnings(t, e.try(t, "beside", labelledPod(user, mutated(label, does))))
+					pod := e.assertAdmittedWithWarnings(t, e.createDry(t, "beside", labelledPod(user, mutated(label, change))))
 					check(t, pod)
 					assertOurs(t, pod, user)
 				})
 			})
 		}
 	}
-	t.Run("the name of a pod", func(t *testing.T) { renamed(t, e) })
-	t.Run("a policy that labels pods", func(t *testing.T) { skipUnless(t, policies); labelledByAPolicy(t, e) })
+	t.Run("the name of a pod", func(t *testing.T) { changedName(t, e) })
+	t.Run("a policy that labels pods", func(t *testing.T) { skipUnless(t, policies); labelledByPolicy(t, e) })
 	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e, policies) })
 	t.Run("a variable for every container, added after ours", func(t *testing.T) { environmentRepeated(t, e) })
 }
 
 // installMutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports
 // false on an API server before 1.36, which does not have them.
-func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
+func installMutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	t.Helper()
 	served, err := e.admin.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
 	require.NoError(t, err)
@@ -62,7 +62,7 @@ func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	require.NoError(t, err)
 	require.NoError(t, e.Apply(t.Context(), string(policies)))
 	ctx := t.Context()
-	marked := plain()
+	marked := plainPod()
 	marked.Labels = map[string]string{"policy": "marked"}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		pod, err := e.admin.CoreV1().Pods("default").Create(ctx, marked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -81,15 +81,15 @@ func skipUnless(t *testing.T, known bool) {
 }
 
 // mutated adds a label. Its key selects the webhook or policy that changes the Pod, its value selects the change.
-func mutated(label, does string) func(*corev1.Pod) {
-	return func(pod *corev1.Pod) { pod.Labels[label] = does }
+func mutated(label, change string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Labels[label] = change }
 }
 
 type podCheck = func(*testing.T, *corev1.Pod)
 
 // mutations returns the changes by label and value, each with a check of the admitted Pod.
 func mutations() map[string]map[string]podCheck {
-	customary := map[string]podCheck{
+	usual := map[string]podCheck{
 		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
 		"tolerations": hasToleration,
 		"environment": notebookHasProxy,
@@ -101,12 +101,12 @@ func mutations() map[string]map[string]podCheck {
 		assert.Equal(t, "istio-proxy", pod.Spec.Containers[0].Name)
 		assert.Empty(t, pod.Spec.Containers[0].VolumeMounts[1:], "its token, and nothing of a home")
 	}
-	customary["mesh"] = mesh
-	afterwards := maps.Clone(customary)
+	usual["mesh"] = mesh
+	afterwards := maps.Clone(usual)
 	delete(afterwards, "environment")
 	delete(afterwards, "mirror")
 	return map[string]map[string]podCheck{
-		"first": customary, "second": customary, "repeating": afterwards,
+		"first": usual, "second": usual, "repeating": afterwards,
 		"policy": {
 			"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
 			"tolerations": hasToleration,
@@ -146,10 +146,10 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 }
 
 // changedName tests that another webhook can change the Pod's name, because our webhook does not use the name.
-func renamed(t *testing.T, e *enforced) {
+func changedName(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "repeating"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {
-			pod := e.assertAdmitted(t, e.try(t, "beside", labelledPod(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
+			pod := e.assertAdmitted(t, e.createDry(t, "beside", labelledPod(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
 				pod.Name, pod.GenerateName = "nb", ""
 			})))
 			assert.Equal(t, "renamed-nb", pod.Name)
@@ -158,26 +158,26 @@ func renamed(t *testing.T, e *enforced) {
 }
 
 // labelledByPolicy tests that if a policy adds the label, the requester still needs the right to the home.
-func labelledByAPolicy(t *testing.T, e *enforced) {
-	owned := func(owner string) *corev1.Pod {
+func labelledByPolicy(t *testing.T, e *enforced) {
+	podOfOwner := func(owner string) *corev1.Pod {
 		return labelledPod("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
 	}
 	for _, user := range userOfDiscovery {
-		pod := e.assertAdmitted(t, e.try(t, "beside", owned(user)))
+		pod := e.assertAdmitted(t, e.createDry(t, "beside", podOfOwner(user)))
 		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
 	}
-	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
+	assertDenied(t, e.createDry(t, "beside", podOfOwner("bob")).err, "access/NoAccess")
 }
 
 // mirror tests that a webhook that replaces our image after every pass is denied, until the policies and the configuration
 // both accept its image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, "beside", labelledPod(user, mutated("repeating", "mirror-elsewhere")))
+		o := e.createDry(t, "beside", labelledPod(user, mutated("repeating", "mirror-elsewhere")))
 		assertDenied(t, o.err, "net/InitForeign")
 		assertDeniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
 
-		o = e.try(t, "beside", labelledPod(user, mutated("repeating", "mirror")))
+		o = e.createDry(t, "beside", labelledPod(user, mutated("repeating", "mirror")))
 		assertDeniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")
 		assert.Equal(t, "Drifted", reason(o.err))
 	})
@@ -186,7 +186,7 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 		t.Run("accepted/"+label, func(t *testing.T) {
 			skipUnless(t, policies || label != "policy")
 			withEachDiscovery(t, func(t *testing.T, user string) {
-				pod := e.assertAdmitted(t, e.try(t, "beside", labelledPod(user, mutated(label, "mirror"))))
+				pod := e.assertAdmitted(t, e.createDry(t, "beside", labelledPod(user, mutated(label, "mirror"))))
 				assert.Equal(t, mirrored, pod.Spec.InitContainers[0].Image)
 				notebookMirrored(t, pod)
 			})
@@ -197,6 +197,6 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 // environmentRepeated tests that a webhook that adds variables to our init container after every pass is denied.
 func environmentRepeated(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDenied(t, e.try(t, "beside", labelledPod(user, mutated("repeating", "environment"))).err, "net/InitForeign")
+		assertDenied(t, e.createDry(t, "beside", labelledPod(user, mutated("repeating", "environment"))).err, "net/InitForeign")
 	})
 }

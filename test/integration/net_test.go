@@ -16,7 +16,7 @@ import (
 
 // admitEverything admits every request. It is the server of an attacker who can change the address in the webhook
 // configurations.
-func admitsEverything(w http.ResponseWriter, r *http.Request) {
+func admitEverything(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -33,7 +33,7 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 func TestNetWithoutWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
-	c.listen(t, c.calledAddress(), http.HandlerFunc(admitsEverything))
+	c.listen(t, c.calledAddress(), http.HandlerFunc(admitEverything))
 	g := &guarded{ControlPlane: c.ControlPlane}
 	require.NoError(t, c.Namespace(t.Context(), "lab", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
 	g.allow(t, "lab", "carol", withPods, mayUse("alice"))
@@ -41,14 +41,14 @@ func TestNetWithoutWebhook(t *testing.T) {
 	g.carol, g.hub = g.clientOf(t, "carol"), g.clientOf(t, "hub")
 
 	require.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "alice")), "what the webhook makes is admitted")
-	tried := 0
+	count := 0
 	for name, a := range attacks() {
 		if strings.HasPrefix(a.rule, "net/") {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
-			tried++
+			count++
 		}
 	}
-	assert.Greater(t, tried, 20)
+	assert.Greater(t, count, 20)
 	assert.ErrorContains(t, attacks()["the init container with another image"].do(t, g), "If the image of the first, evil, is right, the admin must add it")
 	for name, user := range map[string]string{"no user": "", "the directory of the homes": ".", "the parent directory": "..", "another user": "x/../bob",
 		"two lines": "alice\n", "a leading slash": "/alice", "a trailing slash": "alice/", "a path": "bob/alice"} {

@@ -18,20 +18,20 @@ import (
 
 // podCreations has the numbers of the API server's responses to creations of Pods: by status code, and by the time within
 // which they came.
-type posted struct {
+type podCreations struct {
 	codes  map[string]int
 	within map[time.Duration]int
 }
 
 // countPodCreations reads the numbers from the API server's metrics.
-func (c *cluster) podsPosted(t *testing.T) posted {
+func (c *cluster) countPodCreations(t *testing.T) podCreations {
 	t.Helper()
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
 	require.NoError(t, err)
-	p := posted{map[string]int{}, map[time.Duration]int{}}
+	p := podCreations{map[string]int{}, map[time.Duration]int{}}
 	of := func(family string, add func(labels map[string]string, series *dto.Metric)) {
 		require.Contains(t, families, family)
 		for _, series := range families[family].GetMetric() {
@@ -59,7 +59,7 @@ func (c *cluster) podsPosted(t *testing.T) posted {
 
 // assertCreatedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was
 // created. It returns the upper bound of the smallest bucket of the API server's metric that has all responses.
-func (p posted) assertPostedOnce(t *testing.T, before posted) time.Duration {
+func (p podCreations) assertCreatedOnce(t *testing.T, before podCreations) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {
 		p.codes[code] -= n

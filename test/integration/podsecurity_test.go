@@ -28,33 +28,33 @@ func TestPodSecurity(t *testing.T) {
 	for level, test := range levels {
 		for _, version := range podSecurityVersions {
 			name := strings.Trim(level+"-"+strings.ReplaceAll(version, ".", "-"), "-")
-			said := map[string]string{podSecurity + "enforce": level}
+			labels := map[string]string{podSecurity + "enforce": level}
 			if version != "" {
-				said[podSecurity+"enforce-version"] = version
+				labels[podSecurity+"enforce-version"] = version
 			}
-			e.createEnforcing(t, name, said)
+			e.createEnforcing(t, name, labels)
 			t.Run(strings.TrimSpace(level+" "+version), func(t *testing.T) { test(t, e, name) })
 		}
 	}
 	e.createEnforcing(t, "warned", podSecurityLabels("enforce=baseline warn=restricted audit=restricted"))
 	e.createEnforcing(t, "only-warned", podSecurityLabels("warn=restricted audit=restricted warn-version=latest"))
-	t.Run("baseline with warnings of restricted", func(t *testing.T) { warned(t, e) })
-	t.Run("no level but warnings of restricted", func(t *testing.T) { onlyWarned(t, e) })
+	t.Run("baseline with warnings of restricted", func(t *testing.T) { baselineWithWarnings(t, e) })
+	t.Run("no level but warnings of restricted", func(t *testing.T) { noLevelWithWarnings(t, e) })
 	t.Run("podSecurity off", func(t *testing.T) { podSecurityTurnedOff(t, e) })
 }
 
 func inRestricted(t *testing.T, e *enforced, namespace string) {
-	pod := e.assertAdmitted(t, e.try(t, namespace, labelledPod("alice")))
+	pod := e.assertAdmitted(t, e.createDry(t, namespace, labelledPod("alice")))
 	assert.Empty(t, pod.Spec.Containers[0].Command)
 	assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
 
-	unknown := e.try(t, namespace, labelledPod("qiang.guo03"))
+	unknown := e.createDry(t, namespace, labelledPod("qiang.guo03"))
 	assertDeniedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
 		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
 	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
 
 	// Pod Security denies the Pod's own sidecar, and its message does not name the injected init container.
-	sidecar := e.try(t, namespace, labelledPod("alice", withProxy))
+	sidecar := e.createDry(t, namespace, labelledPod("alice", withProxy))
 	assertDeniedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
 	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")
 	assert.NotContains(t, sidecar.err.Error(), `"nb"`)
@@ -62,16 +62,16 @@ func inRestricted(t *testing.T, e *enforced, namespace string) {
 
 func inBaseline(t *testing.T, e *enforced, namespace string) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		e.assertAdmitted(t, e.try(t, namespace, labelledPod(user)))
-		e.assertAdmitted(t, e.try(t, namespace, labelledPod(user, withProxy)))
+		e.assertAdmitted(t, e.createDry(t, namespace, labelledPod(user)))
+		e.assertAdmitted(t, e.createDry(t, namespace, labelledPod(user, withProxy)))
 		// The webhook removes the privileges of the notebook container, which Pod Security would deny.
-		mended := e.try(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
+		cleaned := e.createDry(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		}))
-		e.assertAdmittedWithWarnings(t, mended)
-		require.Len(t, mended.warnings, 1)
-		assert.Contains(t, mended.warnings[0], "privileged")
-		assertDeniedWith(t, e.try(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
+		e.assertAdmittedWithWarnings(t, cleaned)
+		require.Len(t, cleaned.warnings, 1)
+		assert.Contains(t, cleaned.warnings[0], "privileged")
+		assertDeniedWith(t, e.createDry(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
 			pod.Spec.Volumes = []corev1.Volume{{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
 		})), "violates PodSecurity", `hostPath volumes (volume "node")`)
 	})
@@ -79,7 +79,7 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 
 func inPrivileged(t *testing.T, e *enforced, namespace string) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, namespace, labelledPod(user))
+		o := e.createDry(t, namespace, labelledPod(user))
 		assertDenied(t, o.err, "node/NamespaceUnguarded")
 		assertDeniedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
 			"the label pod-security.kubernetes.io/enforce: baseline")
@@ -88,9 +88,9 @@ func inPrivileged(t *testing.T, e *enforced, namespace string) {
 
 // baselineWithWarnings tests a namespace that enforces baseline and warns about restricted. Pod Security warns about a
 // notebook with discovery at start, and about a Deployment.
-func warned(t *testing.T, e *enforced) {
-	e.assertAdmitted(t, e.try(t, "warned", labelledPod("alice")))
-	unknown := e.try(t, "warned", labelledPod("qiang.guo03"))
+func baselineWithWarnings(t *testing.T, e *enforced) {
+	e.assertAdmitted(t, e.createDry(t, "warned", labelledPod("alice")))
+	unknown := e.createDry(t, "warned", labelledPod("qiang.guo03"))
 	e.assertAdmittedWithWarnings(t, unknown)
 	assertRootWarned(t, unknown.warnings)
 
@@ -116,8 +116,8 @@ func assertRootWarned(t *testing.T, warnings []string) {
 	assert.NotContains(t, warnings[0], "jupyter-user-init")
 }
 
-func onlyWarned(t *testing.T, e *enforced) {
-	o := e.try(t, "only-warned", labelledPod("alice"))
+func noLevelWithWarnings(t *testing.T, e *enforced) {
+	o := e.createDry(t, "only-warned", labelledPod("alice"))
 	assertDenied(t, o.err, "node/NamespaceUnguarded")
 	assertDeniedWith(t, o, "namespace only-warned has no label with the Pod Security Standard that it enforces, so root")
 	assert.Empty(t, o.warnings)
@@ -134,24 +134,24 @@ func TestPodSecurityDefaultOfCluster(t *testing.T) {
 	e.createEnforcing(t, "silent", nil)
 	e.createEnforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, "silent", labelledPod(user))
+		o := e.createDry(t, "silent", labelledPod(user))
 		require.Error(t, o.err)
 		assert.NotContains(t, o.err.Error(), "privileged")
 	})
-	assertDenied(t, e.try(t, "silent", labelledPod("alice")).err, "node/NamespaceUnguarded")
-	assertDeniedWith(t, e.try(t, "silent", labelledPod("qiang.guo03")), "violates PodSecurity")
-	e.assertAdmitted(t, e.try(t, "labelled", labelledPod("alice")))
+	assertDenied(t, e.createDry(t, "silent", labelledPod("alice")).err, "node/NamespaceUnguarded")
+	assertDeniedWith(t, e.createDry(t, "silent", labelledPod("qiang.guo03")), "violates PodSecurity")
+	e.assertAdmitted(t, e.createDry(t, "labelled", labelledPod("alice")))
 }
 
 // podSecurityTurnedOff tests that with podSecurity off, the policies do not require a level.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {
-		e.assertAdmitted(t, e.try(t, namespace, labelledPod("alice")))
+		e.assertAdmitted(t, e.createDry(t, namespace, labelledPod("alice")))
 	}
-	e.assertAdmitted(t, e.try(t, "privileged", labelledPod("qiang.guo03")))
-	unknown := e.try(t, "only-warned", labelledPod("qiang.guo03"))
+	e.assertAdmitted(t, e.createDry(t, "privileged", labelledPod("qiang.guo03")))
+	unknown := e.createDry(t, "only-warned", labelledPod("qiang.guo03"))
 	e.assertAdmittedWithWarnings(t, unknown)
 	assertRootWarned(t, unknown.warnings)
-	assert.Equal(t, "RestrictedNeedsIdentity", reason(e.try(t, "restricted", labelledPod("qiang.guo03")).err))
+	assert.Equal(t, "RestrictedNeedsIdentity", reason(e.createDry(t, "restricted", labelledPod("qiang.guo03")).err))
 }

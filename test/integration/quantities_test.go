@@ -29,7 +29,7 @@ func resources(requests, limits string) (r corev1.ResourceRequirements) {
 }
 
 // canonicalTexts returns quantities in their canonical form, in which equal quantities have the same text.
-func texts(list corev1.ResourceList) map[string]string {
+func canonicalTexts(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
 	for name, quantity := range list {
 		m[string(name)] = quantity.String()
@@ -38,4 +38,4 @@ func texts(list corev1.ResourceList) map[string]string {
 }
 
 // replacePercent replaces each percent sign in a text by a name.
-func forEach(text, name string) string { return strings.ReplaceAll(text, "%", name) }
+func replacePercent(text, name string) string { return strings.ReplaceAll(text, "%", name) }

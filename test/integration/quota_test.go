@@ -21,7 +21,7 @@ func TestQuotasAndLimits(t *testing.T) {
 	e := startEnforced(t, controlplane.Options{})
 	for name, test := range map[string]func(*testing.T, *enforced){
 		"a quota includes the injected resources":              quotaCounts,
-		"a quota and a container without resources":            quotaAsksOthers,
+		"a quota and a container without resources":            quotaWithoutResources,
 		"a quota and the resources of a whole pod":             quotaOfWholePods,
 		"a quota and a LimitRange that sets only the CPU":      quotaAndLimitRange,
 		"a LimitRange's defaults":                              limitRangeDefaults,
@@ -30,7 +30,7 @@ func TestQuotasAndLimits(t *testing.T) {
 		"a LimitRange's maximum of a whole pod":                limitRangeOfPods,
 		"a LimitRange's greatest ratio":                        limitRangeRatio,
 		"a LimitRange's greatest ratio that the defaults meet": limitRangeRatioMet,
-		"a LimitRange's ratio of one":                          limitRangeRatioOfOne,
+		"a LimitRange's ratio of one":                          limitRangeEqualRequests,
 		"a pod of the class Guaranteed stays one":              guaranteedStays,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
@@ -38,7 +38,7 @@ func TestQuotasAndLimits(t *testing.T) {
 }
 
 // fullQuota limits the number of Pods, and the CPU, memory and ephemeral storage of requests and limits.
-var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
+var fullQuota = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
 // createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits
@@ -59,7 +59,7 @@ func (e *enforced) createQuota(t *testing.T, namespace string, hard corev1.Resou
 	require.NoError(t, err)
 	ctx := t.Context()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.ErrorContains(c, create(ctx, e.admin, namespace, plain()), "must specify")
+		assert.ErrorContains(c, create(ctx, e.admin, namespace, plainPod()), "must specify")
 	}, wait, wait/1000)
 }
 
@@ -104,7 +104,7 @@ func (e *enforced) used(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	quota, err := e.admin.CoreV1().ResourceQuotas(namespace).Get(t.Context(), "quota", metav1.GetOptions{})
 	require.NoError(t, err)
-	return texts(quota.Status.Used)
+	return canonicalTexts(quota.Status.Used)
 }
 
 // withResources sets the resources of the notebook container.
@@ -116,7 +116,7 @@ func withResources(requests, limits string) func(*corev1.Pod) {
 // notebook container and the init container. The quota includes an init container only as far as it needs more than all
 // containers together.
 func quotaCounts(t *testing.T, e *enforced) {
-	e.createQuota(t, "counts", everyCompute)
+	e.createQuota(t, "counts", fullQuota)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
 		pod := e.assertAdmitted(t, e.createStored(t, "counts", labelledPod(user)))
 		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
@@ -133,26 +133,26 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
 	}, e.used(t, "counts"))
 
-	assertDeniedWith(t, e.try(t, "counts", labelledPod("alice", withResources("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
+	assertDeniedWith(t, e.createDry(t, "counts", labelledPod("alice", withResources("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
 // quotaWithoutResources tests containers to which the webhook adds no resources or only a part: a sidecar, a notebook
 // container with requests, and a hub's Pod. The quota denies the Pod, as without the webhook, and the message names the
 // container.
-func quotaAsksOthers(t *testing.T, e *enforced) {
-	e.createQuota(t, "asks", everyCompute)
+func quotaWithoutResources(t *testing.T, e *enforced) {
+	e.createQuota(t, "asks", fullQuota)
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		const all = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
-		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, withProxy)), forEach(all, "proxy"))
-		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, withResources("cpu=1 memory=1Gi", ""))),
+		const message = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
+		assertDeniedWith(t, e.createDry(t, "asks", labelledPod(user, withProxy)), replacePercent(message, "proxy"))
+		assertDeniedWith(t, e.createDry(t, "asks", labelledPod(user, withResources("cpu=1 memory=1Gi", ""))),
 			"must specify limits.cpu for: nb; limits.memory for: nb")
 		hub := func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "user", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": user}
 		}
-		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, hub)), forEach(all, "nb"))
-		made := e.try(t, "asks", labelledPod(user, hub, withResources("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
+		assertDeniedWith(t, e.createDry(t, "asks", labelledPod(user, hub)), replacePercent(message, "nb"))
+		made := e.createDry(t, "asks", labelledPod(user, hub, withResources("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
 		assert.NoError(t, made.err)
 	})
 }
@@ -162,12 +162,12 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
 	e.createEnforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
-	known := e.try(t, "whole-known", labelledPod("alice", whole))
+	known := e.createDry(t, "whole-known", labelledPod("alice", whole))
 	require.NoError(t, known.err)
 	skipUnless(t, known.pod.Spec.Resources != nil)
-	e.createQuota(t, "whole-pods", everyCompute)
+	e.createQuota(t, "whole-pods", fullQuota)
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.assertAdmitted(t, e.try(t, "whole-pods", labelledPod(user, whole)))
+		pod := e.assertAdmitted(t, e.createDry(t, "whole-pods", labelledPod(user, whole)))
 		assert.Empty(t, pod.Spec.Containers[0].Resources)
 	})
 }
@@ -175,10 +175,10 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 // quotaAndLimitRange tests a LimitRange that sets only the CPU, before the webhook runs. The webhook adds the memory, so
 // that the Pod has both, as the quota requires.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
-	e.createQuota(t, "less", everyCompute)
+	e.createQuota(t, "less", fullQuota)
 	e.createLimits(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.assertAdmitted(t, e.try(t, "less", labelledPod(user)))
+		pod := e.assertAdmitted(t, e.createDry(t, "less", labelledPod(user)))
 		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=1 memory=4Gi"), pod.Spec.Containers[0].Resources)
 	})
 }
@@ -205,20 +205,20 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDeniedWith(t, e.try(t, "minimum", labelledPod(user)), "minimum cpu usage per Container is 50m, but request is 10m",
+		assertDeniedWith(t, e.createDry(t, "minimum", labelledPod(user)), "minimum cpu usage per Container is 50m, but request is 10m",
 			"minimum memory usage per Container is 64Mi, but request is 16Mi")
 	})
 	e.configure(t, initResources("cpu=50m memory=64Mi", "cpu=100m memory=64Mi"))
-	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "minimum", labelledPod(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "minimum", labelledPod(user))) })
 }
 
 // limitRangeMaximum tests a LimitRange with a maximum, which LimitRanger also gives to containers without resources.
 func limitRangeMaximum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.assertAdmitted(t, e.try(t, "maximum", labelledPod(user)))
+		pod := e.assertAdmitted(t, e.createDry(t, "maximum", labelledPod(user)))
 		assert.Equal(t, resources("cpu=1 memory=3Gi", "cpu=1 memory=3Gi"), pod.Spec.Containers[0].Resources)
-		assertDeniedWith(t, e.try(t, "maximum", labelledPod(user, withResources("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
+		assertDeniedWith(t, e.createDry(t, "maximum", labelledPod(user, withResources("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
 			"maximum memory usage per Container is 3Gi, but limit is 4Gi")
 	})
 }
@@ -227,29 +227,29 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 // notebook container, which are larger.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
-	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "pods", labelledPod(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "pods", labelledPod(user))) })
 }
 
 func limitRangeRatio(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDeniedWith(t, e.try(t, "ratio", labelledPod(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
+		assertDeniedWith(t, e.createDry(t, "ratio", labelledPod(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
 	})
 	e.configure(t, initResources("cpu=25m memory=16Mi", "cpu=100m memory=32Mi"))
-	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "ratio", labelledPod(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "ratio", labelledPod(user))) })
 }
 
 func limitRangeRatioMet(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio-met", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=10 memory=2")})
-	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "ratio-met", labelledPod(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "ratio-met", labelledPod(user))) })
 }
 
 // limitRangeEqualRequests tests a LimitRange with a greatest ratio of one, which requires Pods of the class Guaranteed.
-func limitRangeRatioOfOne(t *testing.T, e *enforced) {
+func limitRangeEqualRequests(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDeniedWith(t, e.try(t, "ratio-of-one", labelledPod(user)), "cpu max limit to request ratio per Container is 1")
-		e.assertAdmitted(t, e.try(t, "ratio-of-one", labelledPod(user, withResources("", "cpu=1 memory=1Gi"))))
+		assertDeniedWith(t, e.createDry(t, "ratio-of-one", labelledPod(user)), "cpu max limit to request ratio per Container is 1")
+		e.assertAdmitted(t, e.createDry(t, "ratio-of-one", labelledPod(user, withResources("", "cpu=1 memory=1Gi"))))
 	})
 	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })
 	withEachDiscovery(t, func(t *testing.T, user string) {

@@ -50,7 +50,7 @@ func TestRightsOfExamples(t *testing.T) {
 }
 
 // rights returns those rights to homes and shares that a user has, of a list of namespaces, verbs and names.
-func (g *guarded) rights(t *testing.T, who string) (found []string) {
+func (g *guarded) rights(t *testing.T, requester string) (found []string) {
 	t.Helper()
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
 	for _, namespace := range []string{"lab", "jhub", "reports", "backup", "jupyter-user-homes", "jupyter-user-system"} {
@@ -58,7 +58,7 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
 				resource, name, _ := strings.Cut(of, " ")
 				reviewed, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
-					Spec: authorizationv1.SubjectAccessReviewSpec{User: who, ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Spec: authorizationv1.SubjectAccessReviewSpec{User: requester, ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: resource, Name: name}},
 				}, metav1.CreateOptions{})
 				require.NoError(t, err)
@@ -131,11 +131,11 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 			if peer.IPBlock == nil || !netip.MustParsePrefix(peer.IPBlock.CIDR).Contains(address) {
 				continue
 			}
-			left := false
+			excepted := false
 			for _, except := range peer.IPBlock.Except {
-				left = left || netip.MustParsePrefix(except).Contains(address)
+				excepted = excepted || netip.MustParsePrefix(except).Contains(address)
 			}
-			if !left {
+			if !excepted {
 				return true
 			}
 		}
@@ -168,7 +168,7 @@ func TestPodsOfExamples(t *testing.T) {
 			require.NoError(t, err)
 		}
 		g.allow(t, of.namespace, of.who, withPods)
-		pod := plain()
+		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 		if of.user != "" {
 			pod = injected(t, of.user)

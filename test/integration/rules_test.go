@@ -20,7 +20,7 @@ import (
 )
 
 // policiesOf returns the policies in manifests, by name.
-func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
+func policiesOf(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
 	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
 	for _, manifest := range manifests {
@@ -45,7 +45,7 @@ func reasonOf(v admissionv1.Validation) string {
 // TestSettingsOfPolicies tests that each policy fails closed, excludes no namespace and takes no parameters. Each message
 // begins with its reason.
 func TestSettingsOfPolicies(t *testing.T) {
-	for name, policy := range rules(t, shippedPolicies(t)) {
+	for name, policy := range policiesOf(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
 		everything := &metav1.LabelSelector{}
 		assert.Equal(t, everything, policy.Spec.MatchConstraints.NamespaceSelector, name)
@@ -68,25 +68,25 @@ func TestSettingsOfPolicies(t *testing.T) {
 // The API server checks the selectors of the other policies before it runs any CEL, so at most one policy runs for a Pod
 // that is no notebook.
 func TestPoliciesWithoutObjectSelector(t *testing.T) {
-	policies := rules(t, shippedPolicies(t))
-	everywhere := map[string][]string{}
+	policies := policiesOf(t, shippedPolicies(t))
+	withoutSelector := map[string][]string{}
 	for name, selectors := range selectorsOfBindings(t) {
 		for _, rule := range policies[name].Spec.MatchConstraints.ResourceRules {
 			for _, operation := range rule.Operations {
 				for _, resource := range rule.Resources {
 					if slices.Contains(selectors, "") {
 						key := string(operation) + " " + resource
-						everywhere[key] = append(everywhere[key], name)
+						withoutSelector[key] = append(withoutSelector[key], name)
 					}
 				}
 			}
 		}
 	}
-	for what, names := range everywhere {
+	for what, names := range withoutSelector {
 		assert.Len(t, names, 1, what)
 	}
-	assert.Equal(t, []string{"share"}, everywhere["CREATE pods"])
-	assert.Empty(t, everywhere["UPDATE pods/status"], "no policy runs for a kubelet's status update of a Pod that is no notebook")
+	assert.Equal(t, []string{"share"}, withoutSelector["CREATE pods"])
+	assert.Empty(t, withoutSelector["UPDATE pods/status"], "no policy runs for a kubelet's status update of a Pod that is no notebook")
 	for _, name := range []string{"access", "net", "node", "afterwards"} {
 		assert.Equal(t, []string{"hub.jupyter.org/username,!jupyter-user", "jupyter-user"}, selectorsOfBindings(t)[name], name)
 	}
@@ -138,21 +138,21 @@ func TestBindingsDeny(t *testing.T) {
 			assert.Empty(t, binding.Spec.MatchResources.ExcludeResourceRules, name)
 		}
 	}
-	for name := range rules(t, shippedPolicies(t)) {
+	for name := range policiesOf(t, shippedPolicies(t)) {
 		assert.True(t, bound[name], "%s is bound", name)
 	}
 }
 
 // attackedValues has the chart values under which attacks are tried.
-const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
+const attackedValues = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
 // TestAttacksAreDenied tries each attack with all rules in effect. The attack's own rule denies it.
 func TestAttacksAreDenied(t *testing.T) {
 	t.Parallel()
-	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attacked)})
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attackedValues)})
 	g.giveRights(t)
 	for name, a := range attacks() {
-		if !a.ofVerifier() {
+		if !a.byVerifier() {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
@@ -177,10 +177,10 @@ func TestAttacksAreDenied(t *testing.T) {
 // is needed, and each attack tests its rule.
 func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
-	manifests := renderedPolicies(t.Context(), t, attacked)
+	manifests := renderedPolicies(t.Context(), t, attackedValues)
 	g := startGuardedBy(t, controlplane.Options{Policies: manifests})
 	g.giveRights(t)
-	for name, policy := range rules(t, manifests) {
+	for name, policy := range policiesOf(t, manifests) {
 		for i, validation := range policy.Spec.Validations {
 			rule := name + "/" + reasonOf(validation)
 			against := attacksOn(rule)
@@ -246,24 +246,24 @@ func TestPoliciesAdmitOtherPods(t *testing.T) {
 		})))
 	}
 	assert.NoError(t, create(t.Context(), g.carol, "strict", injected(t, "alice")))
-	assert.NoError(t, create(t.Context(), g.bob, "lab", plain()))
-	assert.NoError(t, create(t.Context(), g.bob, "open", plain()))
-	named := plain()
+	assert.NoError(t, create(t.Context(), g.bob, "lab", plainPod()))
+	assert.NoError(t, create(t.Context(), g.bob, "open", plainPod()))
+	named := plainPod()
 	for _, name := range []string{share, scratch, "share"} {
 		named.Spec.Volumes = append(named.Spec.Volumes, corev1.Volume{Name: name})
 	}
 	assert.NoError(t, create(t.Context(), g.bob, "lab", named), "names of volumes decide nothing")
-	worker := plain()
-	ourKeys(worker, "dask-worker")
+	worker := plainPod()
+	addHubKeys(worker, "dask-worker")
 	kept := createStored(t, g.bob, worker)
 	kept.Labels["component"], kept.Labels["app"], kept.Annotations["a"] = "dask-scheduler", "x", "b"
 	kept.Spec.Containers[0].Image = "newer"
 	_, err := g.bob.CoreV1().Pods("lab").Update(t.Context(), kept, metav1.UpdateOptions{})
 	assert.NoError(t, err, "a hub's Pod that is no user's server is not claimed")
-	opted := plain()
-	opted.Labels = map[string]string{"jupyter-user": "alice"}
-	opted.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
-	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
+	optedOut := plainPod()
+	optedOut.Labels = map[string]string{"jupyter-user": "alice"}
+	optedOut.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
+	assert.NoError(t, create(t.Context(), g.bob, "open", optedOut), "opted out")
 }
 
 // TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no reason that does not
@@ -277,13 +277,13 @@ func TestReasonsAreExplained(t *testing.T) {
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {
 		explained[name[1]] = true
 	}
-	spelled := map[string]bool{}
-	for _, policy := range rules(t, shippedPolicies(t)) {
+	rendered := map[string]bool{}
+	for _, policy := range policiesOf(t, shippedPolicies(t)) {
 		for _, v := range policy.Spec.Validations {
-			spelled[reasonOf(v)] = true
+			rendered[reasonOf(v)] = true
 		}
 	}
-	assert.Equal(t, spelled, explained)
+	assert.Equal(t, rendered, explained)
 }
 
 // TestOldestEmulatedVersion installs the policies on an API server that emulates an older version. An API server accepts

@@ -15,10 +15,10 @@ import (
 
 // secondWebhook returns another webhook. The Pod's label "second", "first" or "repeating" selects its change. Like most
 // webhooks, it decodes the Pod, changes it, and returns the difference.
-func secondWebhook() http.Handler { return changing(meddle) }
+func secondWebhook() http.Handler { return mutatingHandler(changePod) }
 
 // mutatingHandler returns a webhook that changes a Pod with a function.
-func changing(change func(*corev1.Pod)) http.Handler {
+func mutatingHandler(change func(*corev1.Pod)) http.Handler {
 	return &admission.Webhook{Handler: admission.HandlerFunc(func(_ context.Context, req admission.Request) admission.Response {
 		pod := &corev1.Pod{}
 		if err := json.Unmarshal(req.Object.Raw, pod); err != nil {
@@ -37,10 +37,10 @@ func exec(command ...string) corev1.ProbeHandler {
 	return corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: command}}
 }
 
-func meddle(pod *corev1.Pod) {
-	switch does := cmp.Or(pod.Labels["first"], pod.Labels["second"], pod.Labels["repeating"]); does {
+func changePod(pod *corev1.Pod) {
+	switch change := cmp.Or(pod.Labels["first"], pod.Labels["second"], pod.Labels["repeating"]); change {
 	case "tolerations", "environment", "rename-pod", "mirror", "mirror-elsewhere":
-		meddleOnce(pod, does)
+		changeIdempotently(pod, change)
 	case "sidecar":
 		if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "proxy" }) {
 			return
@@ -103,8 +103,8 @@ func meddle(pod *corev1.Pod) {
 }
 
 // changeIdempotently makes a change that a second call does not repeat.
-func meddleOnce(pod *corev1.Pod, does string) {
-	switch does {
+func changeIdempotently(pod *corev1.Pod, change string) {
+	switch change {
 	case "tolerations":
 		gpu := corev1.Toleration{Key: "gpu", Operator: "Exists", Effect: "NoSchedule"}
 		if !slices.Contains(pod.Spec.Tolerations, gpu) {
@@ -124,7 +124,7 @@ func meddleOnce(pod *corev1.Pod, does string) {
 			}
 		})
 	case "mirror", "mirror-elsewhere":
-		registry := map[string]string{"mirror": "mirror.example/", "mirror-elsewhere": "elsewhere.example/"}[does]
+		registry := map[string]string{"mirror": "mirror.example/", "mirror-elsewhere": "elsewhere.example/"}[change]
 		forEveryContainer(pod, func(c *corev1.Container) { c.Image = registry + strings.TrimPrefix(c.Image, registry) })
 	}
 }

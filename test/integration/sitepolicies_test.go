@@ -14,11 +14,11 @@ import (
 
 // A sitePolicy has the expected message of a site's own policy (testdata/demands.yaml) about a notebook of each discovery.
 // The message is empty if the policy admits the notebook.
-type demand struct{ atAdmission, atStart string }
+type sitePolicy struct{ atAdmission, atStart string }
 
 // sitePolicies has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at
 // start cannot meet, and policies that depend on the image.
-var demands = map[string]demand{
+var sitePolicies = map[string]sitePolicy{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
 	"labels":                            {},
@@ -47,24 +47,24 @@ func TestPoliciesOfSites(t *testing.T) {
 	policies, err := os.ReadFile("testdata/demands.yaml")
 	require.NoError(t, err)
 	require.NoError(t, e.Apply(t.Context(), string(policies)))
-	for name := range demands {
+	for name := range sitePolicies {
 		labels := podSecurityLabels("enforce=baseline")
 		labels["demands"] = name
 		e.createEnforcing(t, name, labels)
 	}
-	const ours = "registry.example/jupyter-user-webhook:v0.2.0"
-	e.acceptImages(t, ours)
+	const ownImage = "registry.example/jupyter-user-webhook:v0.2.0"
+	e.acceptImages(t, ownImage)
 
 	t.Run("the init image of another registry", func(t *testing.T) { foreignRegistry(t, e) })
-	e.configure(t, func(c *config.Config) { c.Init.Image = ours })
-	for name, demand := range demands {
+	e.configure(t, func(c *config.Config) { c.Init.Image = ownImage })
+	for name, demand := range sitePolicies {
 		t.Run(name, func(t *testing.T) {
 			withEachDiscovery(t, func(t *testing.T, user string) {
-				says := demand.atStart
+				message := demand.atStart
 				if user == "alice" {
-					says = demand.atAdmission
+					message = demand.atAdmission
 				}
-				assertDemand(t, e, name, says, labelledPod(user, asDemanded))
+				assertSitePolicy(t, e, name, message, labelledPod(user, withRequiredFields))
 			})
 		})
 	}
@@ -72,28 +72,28 @@ func TestPoliciesOfSites(t *testing.T) {
 }
 
 // withRequiredFields sets the labels and the image that the policies require from the author of a Pod.
-func asDemanded(pod *corev1.Pod) {
+func withRequiredFields(pod *corev1.Pod) {
 	for key, value := range map[string]string{"team": "a", "example.com/cost-centre": "1", "app.kubernetes.io/name": "notebook"} {
 		pod.Labels[key] = value
 	}
 	pod.Spec.Containers[0].Image = "registry.example/jupyter/minimal-notebook:2026-11-02"
 }
 
-func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod) {
+func assertSitePolicy(t *testing.T, e *enforced, name, message string, pod *corev1.Pod) {
 	t.Helper()
-	o := e.try(t, name, pod)
-	if says == "" {
+	o := e.createDry(t, name, pod)
+	if message == "" {
 		e.assertAdmitted(t, o)
 		return
 	}
-	assertDeniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
+	assertDeniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+message)
 }
 
 // foreignRegistry tests that a policy that limits registries denies notebooks while the webhook's own image comes from
 // another registry.
 func foreignRegistry(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDemand(t, e, "one-registry", "images come from registry.example", labelledPod(user, asDemanded))
+		assertSitePolicy(t, e, "one-registry", "images come from registry.example", labelledPod(user, withRequiredFields))
 	})
 }
 
@@ -101,7 +101,7 @@ func foreignRegistry(t *testing.T, e *enforced) {
 // because only the author of a Pod knows whether the image works with it.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.assertAdmitted(t, e.try(t, "read-only-root", labelledPod(user, asDemanded, func(pod *corev1.Pod) {
+		pod := e.assertAdmitted(t, e.createDry(t, "read-only-root", labelledPod(user, withRequiredFields, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true)}
 		})))
 		assert.True(t, *pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem)

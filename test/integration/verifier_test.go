@@ -22,8 +22,8 @@ func TestVerifierDeniesLaterChanges(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "later-changes", "baseline")
-	createChanged := func(t *testing.T, does string) controlplane.Result {
-		return c.kubectl(t, "run", "nb", "-n", "later-changes", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,repeating="+does)
+	createChanged := func(t *testing.T, change string) controlplane.Result {
+		return c.kubectl(t, "run", "nb", "-n", "later-changes", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,repeating="+change)
 	}
 	fields := map[string]string{
 		"exec-probe":    "spec.containers[0].readinessProbe.exec.command",
@@ -89,8 +89,8 @@ func TestRolloutOfConfiguration(t *testing.T) {
 	c.namespace(t, "rollout", "baseline")
 	before, after := config.Default(), config.Default()
 	after.Notebook.Probes.Startup.PeriodSeconds++
-	run := func(t *testing.T, made int) controlplane.Result {
-		front.set(func() { front.made = made })
+	run := func(t *testing.T, mutating int) controlplane.Result {
+		front.set(func() { front.mutating = mutating })
 		return c.kubectl(t, "run", "nb", "-n", "rollout", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice", "--dry-run=server", "-o", "yaml")
 	}
 
@@ -110,13 +110,13 @@ func TestRolloutOfConfiguration(t *testing.T) {
 			require.Zero(t, result.ExitCode, result.Stderr)
 			assert.Contains(t, result.Stdout, "jupyter-user.io/config: "+by.Generation()+"\n")
 		}
-		helped := 0
+		asked := 0
 		for _, a := range c.decisions(t, "rollout") {
 			if a.Peer != "" {
-				helped++
+				asked++
 			}
 		}
-		assert.Equal(t, 2, helped, "each replica asked the other one once")
+		assert.Equal(t, 2, asked, "each replica asked the other one once")
 	})
 	t.Run("replicas that do not know of each other", func(t *testing.T) {
 		front.set(func() { front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)} })
@@ -134,7 +134,7 @@ func TestRolloutOfConfiguration(t *testing.T) {
 type crossed struct {
 	mu       sync.Mutex
 	replicas [2]http.Handler
-	made     int
+	mutating int
 }
 
 func (x *crossed) set(change func()) {
@@ -149,14 +149,14 @@ func (x *crossed) replica(i int) http.Handler {
 	return x.replicas[i]
 }
 
-func (x *crossed) maker() int {
+func (x *crossed) mutatingIndex() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.made
+	return x.mutating
 }
 
 func (x *crossed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	by := x.maker()
+	by := x.mutatingIndex()
 	if r.URL.Path == server.VerifyPath {
 		by = 1 - by
 	}

@@ -31,7 +31,7 @@ func TestWarnMode(t *testing.T) {
 		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
 	}))
 
-	for name, day := range firstDay {
+	for name, day := range warnedPods {
 		t.Run(name, func(t *testing.T) {
 			// The stored Pod has the API server's defaults, as without the webhook.
 			made := c.create(t, "before", day.pod)
@@ -43,10 +43,10 @@ func TestWarnMode(t *testing.T) {
 			for key := range stored.Annotations {
 				assert.False(t, strings.HasPrefix(key, "jupyter-user.io/"), key)
 			}
-			for _, said := range day.says {
-				assert.Contains(t, made.Stderr, "Warning: "+said)
+			for _, warning := range day.warnings {
+				assert.Contains(t, made.Stderr, "Warning: "+warning)
 			}
-			if len(day.says) == 0 {
+			if len(day.warnings) == 0 {
 				assert.Empty(t, made.Stderr, "there is no warning about a Pod that is no notebook")
 			}
 		})
@@ -56,13 +56,13 @@ func TestWarnMode(t *testing.T) {
 
 	c.stop()
 	c.serveInMode(t, config.ModeEnforce)
-	for name := range firstDay {
+	for name := range warnedPods {
 		changed := c.kubectl(t, "annotate", "pod", "-n", "before", name, "note=goes on")
 		assert.Zero(t, changed.ExitCode, changed.Stderr)
 		gone := c.kubectl(t, "delete", "pod", "-n", "before", name, "--wait=false")
 		assert.Zero(t, gone.ExitCode, gone.Stderr)
 	}
-	denied := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
+	denied := c.create(t, "before", strings.Replace(warnedPods["labelled"].pod, "name: labelled", "name: next-day", 1))
 	assert.NotZero(t, denied.ExitCode)
 	assert.Contains(t, denied.Stderr, "denied request: ")
 	// Two policies deny the Pod, and the API server returns the message of one.
@@ -70,10 +70,10 @@ func TestWarnMode(t *testing.T) {
 }
 
 // warnedPods has Pods as they exist before the webhook is installed, by name, with the expected warnings.
-var firstDay = map[string]struct {
-	pod     string
-	volumes int
-	says    []string
+var warnedPods = map[string]struct {
+	pod      string
+	volumes  int
+	warnings []string
 }{
 	"labelled": {"{apiVersion: v1, kind: Pod, metadata: {name: labelled, labels: {jupyter-user: qiang.guo03}}, " +
 		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}", 0,
@@ -117,7 +117,7 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 func (c *cluster) admitsWhileDown(t *testing.T) {
 	c.stop()
 	labelled := func(name string) controlplane.Result {
-		return c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: "+name, 1))
+		return c.create(t, "before", strings.Replace(warnedPods["labelled"].pod, "name: labelled", "name: "+name, 1))
 	}
 	denied := labelled("while-it-fails")
 	assert.NotZero(t, denied.ExitCode)
@@ -149,24 +149,24 @@ func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	told, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
+	exposed, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
 	require.NoError(t, err)
 	queries, err := monitoring.Queries(t.Context())
 	require.NoError(t, err)
-	asked := 0
+	used := 0
 	for _, query := range queries {
 		for _, series := range query.Series {
 			if !strings.HasPrefix(series.Name, "apiserver_") {
 				continue
 			}
-			asked++
-			assert.True(t, hasSeries(t, series, told[series.Name]), "%s uses a metric that the API server does not expose: %s", query.Where, query.Expr)
+			used++
+			assert.True(t, hasSeries(t, series, exposed[series.Name]), "%s uses a metric that the API server does not expose: %s", query.Where, query.Expr)
 			for _, label := range query.Labels {
-				assert.Contains(t, labelsOf(told[series.Name]), label, "%s: %s", query.Where, query.Expr)
+				assert.Contains(t, labelsOf(exposed[series.Name]), label, "%s: %s", query.Where, query.Expr)
 			}
 		}
 	}
-	assert.Positive(t, asked)
+	assert.Positive(t, used)
 }
 
 // hasSeries reports whether a series of the family has all labels of the selector and matches it.

@@ -57,23 +57,23 @@ func TestWebhookAndPolicies(t *testing.T) {
 	t.Run("another webhook removes the label after us", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")
 	})
-	t.Run("server-side apply", func(t *testing.T) { applied(t, bob) })
-	t.Run("the webhook is down", func(t *testing.T) { lookAlikeWhileDown(t, c, bob) })
+	t.Run("server-side apply", func(t *testing.T) { serverSideApply(t, bob) })
+	t.Run("the webhook is down", func(t *testing.T) { podWhileDown(t, c, bob) })
 }
 
-func applied(t *testing.T, bob *controlplane.User) {
+func serverSideApply(t *testing.T, bob *controlplane.User) {
 	t.Helper()
 	command := bob.Command(t.Context(), "apply", "--server-side", "-n", "whole", "-f", "-")
 	command.Stdin = strings.NewReader("{apiVersion: v1, kind: Pod, metadata: {name: ssa, labels: {jupyter-user: alice}}, " +
 		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}")
-	said, err := command.CombinedOutput()
+	output, err := command.CombinedOutput()
 	require.Error(t, err)
-	assert.Contains(t, string(said), "NoAccess: ")
+	assert.Contains(t, string(output), "NoAccess: ")
 }
 
 // podWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
 // webhook. The policies deny a Pod without the label that was written by hand to avoid the webhook.
-func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
+func podWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)
 	require.NoError(t, err)

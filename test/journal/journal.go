@@ -32,7 +32,7 @@ func (j *Journal) String() string {
 }
 
 // Clear empties the log.
-func (j *Journal) Forget() {
+func (j *Journal) Clear() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.text.Reset()

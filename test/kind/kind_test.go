@@ -29,12 +29,12 @@ func TestUp(t *testing.T) {
 	require.NoError(t, err)
 
 	programs := t.TempDir()
-	asked := filepath.Join(t.TempDir(), "asked")
+	record := filepath.Join(t.TempDir(), "asked")
 	kubectl := plane.Admin.Command(t.Context())
 	for name, script := range map[string]string{
-		"docker":  `echo "docker $1 $2" >>` + asked,
-		"kind":    `echo "kind $1 $2" >>` + asked + `; if [ "$2" = clusters ] && grep -q "kind create" ` + asked + `; then echo jupyter-user; fi`,
-		"kubectl": `case " $* " in *" rollout "*) echo "$@" >>` + asked + `;; *) exec ` + kubectl.Path + ` "$@";; esac`,
+		"docker":  `echo "docker $1 $2" >>` + record,
+		"kind":    `echo "kind $1 $2" >>` + record + `; if [ "$2" = clusters ] && grep -q "kind create" ` + record + `; then echo jupyter-user; fi`,
+		"kubectl": `case " $* " in *" rollout "*) echo "$@" >>` + record + `;; *) exec ` + kubectl.Path + ` "$@";; esac`,
 		"helm":    `exec ` + helm[tools.Helm] + ` "$@"`,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
@@ -42,17 +42,17 @@ func TestUp(t *testing.T) {
 	up := func() (string, error) {
 		command := exec.CommandContext(t.Context(), "./up")
 		command.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "KUBECONFIG="+contextOfKind(t, plane), "HOME="+t.TempDir())
-		said, err := command.CombinedOutput()
-		return string(said), err
+		output, err := command.CombinedOutput()
+		return string(output), err
 	}
 
-	said, err := up()
-	require.NoError(t, err, said)
-	assert.Contains(t, said, "kubectl run nb -n notebooks --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=qiang.guo03")
-	said, err = up()
-	require.NoError(t, err, "the second run: %s", said)
+	output, err := up()
+	require.NoError(t, err, output)
+	assert.Contains(t, output, "kubectl run nb -n notebooks --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=qiang.guo03")
+	output, err = up()
+	require.NoError(t, err, "the second run: %s", output)
 
-	noted, err := os.ReadFile(asked)
+	noted, err := os.ReadFile(record)
 	require.NoError(t, err)
 	assert.Equal(t, 1, strings.Count(string(noted), "kind create cluster"), "the second run uses the cluster of the first")
 	for _, want := range []string{"docker info", "docker build --tag", "kind load docker-image", "docker exec jupyter-user-control-plane",
@@ -101,9 +101,9 @@ func TestUpWithoutProgram(t *testing.T) {
 			}
 			command := exec.CommandContext(t.Context(), "/bin/bash", "./up")
 			command.Env = []string{"PATH=" + programs}
-			said, err := command.CombinedOutput()
+			output, err := command.CombinedOutput()
 			require.Error(t, err)
-			assert.Contains(t, string(said), "make kind needs "+missing+", which is not in PATH")
+			assert.Contains(t, string(output), "make kind needs "+missing+", which is not in PATH")
 		})
 	}
 }

@@ -20,10 +20,10 @@ import (
 )
 
 // meets reports for each discovery whether its Pods meet a policy.
-type discoveries struct{ atAdmission, atStart bool }
+type meets struct{ atAdmission, atStart bool }
 
 // policies has, for each policy in testdata, the discoveries whose Pods meet it.
-var policies = map[string]discoveries{
+var policies = map[string]meets{
 	"baseline":                {true, true},
 	"restricted":              {true, false},
 	"no-capabilities":         {true, false},
@@ -68,7 +68,7 @@ func admitted(t *testing.T) map[string]*corev1.Pod {
 		if !d.Claimed || len(d.Denials) > 0 {
 			continue
 		}
-		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || onTheNode(submitted) {
+		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || hasHostPath(submitted) {
 			continue
 		}
 		raw, err := pod.Apply(c.JSON, d.Operations)
@@ -90,7 +90,7 @@ func decode(t *testing.T, raw []byte) *corev1.Pod {
 	return pod
 }
 
-func onTheNode(pod *corev1.Pod) bool {
+func hasHostPath(pod *corev1.Pod) bool {
 	for _, v := range pod.Spec.Volumes {
 		if v.HostPath != nil {
 			return true

@@ -47,7 +47,7 @@ func Start() *Watch {
 }
 
 // WatchDuring starts a Watch and stops it at the end of the test.
-func For(t testing.TB) *Watch {
+func WatchDuring(t testing.TB) *Watch {
 	t.Helper()
 	w := Start()
 	t.Cleanup(w.Stop)
@@ -97,7 +97,7 @@ func work() time.Duration {
 
 // Measure measures the machine for a second. It returns the factor by which the slowest piece of work took longer than
 // usual, at least 1.
-func Now() float64 {
+func Measure() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing
 	w.Stop()
@@ -108,7 +108,7 @@ func Now() float64 {
 func (w *Watch) Slowest() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	return times(w.slowest)
+	return slowness(w.slowest)
 }
 
 // Mean returns the factor by which the pieces of work until now took longer than usual on average, at least 1.
@@ -118,10 +118,10 @@ func (w *Watch) Mean() float64 {
 	if w.count == 0 {
 		return 1
 	}
-	return times(w.together / time.Duration(w.count))
+	return slowness(w.together / time.Duration(w.count))
 }
 
-func times(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
+func slowness(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
 
 // Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the
 // multiplied limit, it logs a line; over it, it fails the test.

@@ -31,8 +31,8 @@ type Recording struct {
 	alert Alert
 	names []string
 	// every is the time between two samples. began is the time of the first sample.
-	every time.Duration
-	began time.Time
+	interval time.Duration
+	began    time.Time
 
 	mu sync.Mutex
 	// series has the samples by series and by the number of the sample.
@@ -44,7 +44,7 @@ type Recording struct {
 var ourMetric = regexp.MustCompile(`\bjupyter_user_\w+`)
 
 // NewRecording returns an empty recording for an alert of rules.yaml.
-func NewRecording(alert string, every time.Duration, began time.Time) (*Recording, error) {
+func NewRecording(alert string, interval time.Duration, began time.Time) (*Recording, error) {
 	rules, err := ReadRules()
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func NewRecording(alert string, every time.Duration, began time.Time) (*Recordin
 	for _, rule := range rules.Alerts() {
 		if rule.Alert == alert {
 			return &Recording{
-				alert: rule, names: ourMetric.FindAllString(rule.Expr, -1), every: every, began: began, series: map[string]map[int]float64{},
+				alert: rule, names: ourMetric.FindAllString(rule.Expr, -1), interval: interval, began: began, series: map[string]map[int]float64{},
 			}, nil
 		}
 	}
@@ -84,7 +84,7 @@ func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error 
 
 // number returns the number of the sample at a time.
 func (r *Recording) number(at time.Time) int {
-	return int(math.Round(at.Sub(r.began).Seconds() / r.every.Seconds()))
+	return int(math.Round(at.Sub(r.began).Seconds() / r.interval.Seconds()))
 }
 
 func selector(name, instance string, metric *dto.Metric) string {
@@ -102,7 +102,7 @@ func selector(name, instance string, metric *dto.Metric) string {
 // samples by stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations
 // and numbers of events, because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool
 // gets the recording unchanged.
-func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
+func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
 	if err != nil {
 		return err
@@ -121,8 +121,8 @@ func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, 
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if said, err := exec.CommandContext(ctx, built[tools.Promtool], "test", "rules", file).CombinedOutput(); err != nil {
-		return errors.Join(err, fmt.Errorf("%s\n%s", said, text))
+	if output, err := exec.CommandContext(ctx, built[tools.Promtool], "test", "rules", file).CombinedOutput(); err != nil {
+		return errors.Join(err, fmt.Errorf("%s\n%s", output, text))
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, 
 func (r *Recording) test(rules string, stretch int, firing []time.Time, silent func(time.Time) bool) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	step := model.Duration(r.every * time.Duration(stretch))
+	step := model.Duration(r.interval * time.Duration(stretch))
 	var text strings.Builder
 	fmt.Fprintf(&text, "rule_files: [%q]\nevaluation_interval: %s\ntests:\n  - interval: %s\n    input_series:\n", rules, step, step)
 	for _, series := range slices.Sorted(maps.Keys(r.series)) {
@@ -140,14 +140,14 @@ func (r *Recording) test(rules string, stretch int, firing []time.Time, silent f
 	text.WriteString("    promql_expr_test:\n")
 	check := func(number int, samples string) {
 		fmt.Fprintf(&text, "      - {expr: 'ALERTS{alertname=%q,alertstate=\"firing\"}', eval_time: %s, exp_samples: [%s]}\n",
-			r.alert.Alert, model.Duration(r.every*time.Duration(stretch*number)), samples)
+			r.alert.Alert, model.Duration(r.interval*time.Duration(stretch*number)), samples)
 	}
 	for _, at := range firing {
 		check(r.number(at), fmt.Sprintf("{labels: 'ALERTS{alertname=%q,alertstate=\"firing\",severity=%q}', value: 1}",
 			r.alert.Alert, r.alert.Labels["severity"]))
 	}
 	for number := range r.last + 1 {
-		if silent(r.began.Add(time.Duration(number) * r.every)) {
+		if silent(r.began.Add(time.Duration(number) * r.interval)) {
 			check(number, "")
 		}
 	}

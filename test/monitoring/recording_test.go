@@ -38,8 +38,8 @@ jupyter_user_share_last_failure_timestamp_seconds %d
 `, response, failure))))
 	}
 	quiet := func(when time.Time) bool { return !when.After(at(10)) || !when.Before(at(40)) }
-	assert.NoError(t, r.Judge(t.Context(), stretch, []time.Time{at(38)}, quiet))
-	assert.ErrorContains(t, r.Judge(t.Context(), stretch, []time.Time{at(50)}, quiet), "FAILED", "not after the outage")
-	assert.ErrorContains(t, r.Judge(t.Context(), stretch, nil, func(time.Time) bool { return true }), "FAILED", "the alert fires during the outage")
-	assert.ErrorContains(t, r.Judge(t.Context(), 1, []time.Time{at(38)}, quiet), "FAILED", "half a minute alone is too short for the alert")
+	assert.NoError(t, r.CheckAlert(t.Context(), stretch, []time.Time{at(38)}, quiet))
+	assert.ErrorContains(t, r.CheckAlert(t.Context(), stretch, []time.Time{at(50)}, quiet), "FAILED", "not after the outage")
+	assert.ErrorContains(t, r.CheckAlert(t.Context(), stretch, nil, func(time.Time) bool { return true }), "FAILED", "the alert fires during the outage")
+	assert.ErrorContains(t, r.CheckAlert(t.Context(), 1, []time.Time{at(38)}, quiet), "FAILED", "half a minute alone is too short for the alert")
 }

@@ -29,9 +29,9 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
 	require.NoError(t, err)
-	said, err := exec.Command(built[tools.Promtool], "check", "rules", "--lint=all", "--lint-fatal", "../../deploy/monitoring/rules.yaml").
+	output, err := exec.Command(built[tools.Promtool], "check", "rules", "--lint=all", "--lint-fatal", "../../deploy/monitoring/rules.yaml").
 		CombinedOutput()
-	require.NoError(t, err, "%s", said)
+	require.NoError(t, err, "%s", output)
 	files, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(t, err)
 	var expected []string
@@ -44,9 +44,9 @@ func TestAlerts(t *testing.T) {
 		assert.Positive(t, fires, "%s never fires", file)
 		assert.Positive(t, silent, "%s always fires", file)
 	}
-	said, err = exec.Command(built[tools.Promtool], append([]string{"test", "rules"}, files...)...).CombinedOutput()
-	assert.NoError(t, err, "%s", said)
-	assert.Equal(t, len(files), strings.Count(string(said), "SUCCESS"))
+	output, err = exec.Command(built[tools.Promtool], append([]string{"test", "rules"}, files...)...).CombinedOutput()
+	assert.NoError(t, err, "%s", output)
+	assert.Equal(t, len(files), strings.Count(string(output), "SUCCESS"))
 }
 
 // cases returns the number of tests in a file that expect the alert to fire, and the number of those that expect it not to

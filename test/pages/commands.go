@@ -47,7 +47,7 @@ var (
 	quoted = regexp.MustCompile("`([^`]+)`")
 	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
 	// command and no command line.
-	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
+	commandLine = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
 	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)
@@ -109,7 +109,7 @@ func CommandsOf(page, text string) (found []Command) {
 	}
 	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
 		line := strings.ReplaceAll(strings.Join(strings.Fields(match[1]), " "), `\|`, "|")
-		if typed.MatchString(line) {
+		if commandLine.MatchString(line) {
 			found = append(found, Command{page, line})
 		}
 	}
@@ -132,13 +132,13 @@ func complete(lines string) bool {
 
 // A Section is a section of commands.txt or messages.txt: a test with the commands that it runs, a file with the messages
 // that it has, or the reason why no test has the lines.
-type Holder struct {
+type Section struct {
 	Name  string
 	Lines []string
 }
 
 // Sections returns the sections of commands.txt or of messages.txt.
-func Holders(t testing.TB, list string) (found []Holder) {
+func Sections(t testing.TB, list string) (found []Section) {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
@@ -153,7 +153,7 @@ func Holders(t testing.TB, list string) (found []Holder) {
 			last := &found[len(found)-1]
 			last.Lines = append(last.Lines, entry)
 		default:
-			found = append(found, Holder{Name: line})
+			found = append(found, Section{Name: line})
 		}
 	}
 	return found
@@ -169,14 +169,14 @@ func (c Command) Matches(entry string) bool {
 }
 
 // CommandsIn returns the commands in the section of a test, in the order of commands.txt.
-func HeldBy(t testing.TB, test string) (found []Command) {
+func CommandsIn(t testing.TB, test string) (found []Command) {
 	t.Helper()
 	all := Commands(t)
-	for _, holder := range Holders(t, "commands.txt") {
-		if strings.Fields(holder.Name)[0] != test {
+	for _, section := range Sections(t, "commands.txt") {
+		if strings.Fields(section.Name)[0] != test {
 			continue
 		}
-		for _, entry := range holder.Lines {
+		for _, entry := range section.Lines {
 			before := len(found)
 			for _, c := range all {
 				if c.Matches(entry) {

@@ -36,7 +36,7 @@ func Messages(t testing.TB) map[string][]string {
 func messagesOf(text string) (found []string) {
 	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
 		line := strings.Join(strings.Fields(match[1]), " ")
-		if strings.Contains(line, " ") && !typed.MatchString(line) && !configured.MatchString(line) {
+		if strings.Contains(line, " ") && !commandLine.MatchString(line) && !configured.MatchString(line) {
 			found = append(found, line)
 		}
 	}

@@ -35,7 +35,7 @@ func NewShell(t testing.TB, environment []string, programs map[string]string, ot
 }
 
 // Run runs a command and returns its output and exit status.
-func (s *Shell) Run(t testing.TB, text string) (said string, status int) {
+func (s *Shell) Run(t testing.TB, text string) (output string, status int) {
 	t.Helper()
 	shell := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", text)
 	shell.Dir, shell.Env = s.Folder, s.environment
@@ -49,6 +49,6 @@ func (s *Shell) Run(t testing.TB, text string) (said string, status int) {
 // Must runs a command and fails the test if the command fails.
 func (s *Shell) Must(t testing.TB, text string) {
 	t.Helper()
-	said, status := s.Run(t, text)
-	require.Zero(t, status, "%s: %s", text, said)
+	output, status := s.Run(t, text)
+	require.Zero(t, status, "%s: %s", text, output)
 }

@@ -107,8 +107,8 @@ func template(from, until time.Time, names []string) (*x509.Certificate, error) 
 	return certificate, nil
 }
 
-func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Certificate, by crypto.PrivateKey) (Pair, error) {
-	der, err := x509.CreateCertificate(rand.Reader, template, authority, key.Public(), by)
+func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Certificate, signer crypto.PrivateKey) (Pair, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, key.Public(), signer)
 	if err != nil {
 		return Pair{}, err
 	}

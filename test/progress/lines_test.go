@@ -19,10 +19,10 @@ func TestLines(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
-	said := &Tail{}
+	tail := &Tail{}
 	for i := range tailLines + 5 {
-		said.Add(string(rune('a' + i)))
+		tail.Add(string(rune('a' + i)))
 	}
-	assert.Len(t, said.lines, tailLines)
-	assert.Equal(t, "f", said.lines[0])
+	assert.Len(t, tail.lines, tailLines)
+	assert.Equal(t, "f", tail.lines[0])
 }

@@ -108,11 +108,11 @@ func (m *Meter) End(word string) {
 }
 
 func (m *Meter) drawUntilStopped() {
-	every := repeatEvery
+	interval := repeatEvery
 	if m.terminal {
-		every = redrawEvery
+		interval = redrawEvery
 	}
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {

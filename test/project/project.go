@@ -48,9 +48,9 @@ func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	}
 	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", path)
 	command.Dir = filepath.Join(folder, requiredIn)
-	said, err := command.Output() // The output names the error of a failed download too.
+	output, err := command.Output() // The output names the error of a failed download too.
 	var downloaded struct{ Dir, Error string }
-	if err := errors.Join(err, json.Unmarshal(said, &downloaded)); err != nil {
+	if err := errors.Join(err, json.Unmarshal(output, &downloaded)); err != nil {
 		return "", fmt.Errorf("find the module %s: %w: %s", path, err, downloaded.Error)
 	}
 	return downloaded.Dir, nil

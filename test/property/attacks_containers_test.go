@@ -20,7 +20,7 @@ func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	return corev1.Container{SecurityContext: s}
 }
 
-func attacksBeside() map[string]attack {
+func attacksByOtherContainers() map[string]attack {
 	all := map[string]attack{}
 	for _, kind := range []string{"init", "regular", "ephemeral"} {
 		for name, c := range map[string]corev1.Container{
@@ -64,14 +64,14 @@ func attacksInAnotherHome() map[string]attack {
 		"a link in the home on the share": "/data/hpc/home/alice/link/new",
 	} {
 		all["a mount at "+name] = attack{"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: path})}
-		all["a message at "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.TerminationMessagePath = path })}
-		all["to start in "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.WorkingDir = path })}
+		all["a message at "+name] = attack{"MountNested", changeNotebook(func(c *corev1.Container) { c.TerminationMessagePath = path })}
+		all["to start in "+name] = attack{"MountNested", changeNotebook(func(c *corev1.Container) { c.WorkingDir = path })}
 	}
-	all["a mount in another volume, which can be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+	all["a mount in another volume, which can be a link"] = attack{"MountNested", changeNotebook(func(c *corev1.Container) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"},
 			corev1.VolumeMount{Name: "mine", MountPath: "/e/link/new"})
 	})}
-	all["to start in another volume, which can be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+	all["to start in another volume, which can be a link"] = attack{"MountNested", changeNotebook(func(c *corev1.Container) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
 		c.WorkingDir = "/e/link/new"
 	})}
@@ -83,10 +83,10 @@ func attacksInAnotherHome() map[string]attack {
 func TestChangesThatAreAllowedWithDirectories(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
-	whole := config.Default()
-	whole.Share.ExposeEveryHome = config.ExposeToTheUser
-	discovery := golden.Case{Config: whole, Identity: &id}.Fixed()
-	made := admit(t, discovery, []byte(bare))
+	exposing := config.Default()
+	exposing.Share.ExposeEveryHome = config.ExposeToTheUser
+	condition := golden.Case{Config: exposing, Identity: &id}.Fixed()
+	admitted := admit(t, condition, []byte(bare))
 	for name, change := range map[string]func(*corev1.Pod){
 		"a sidecar that runs as the user":         addContainer("regular", asUser(func(*corev1.SecurityContext) {})),
 		"an init container that runs as the user": addContainer("init", asUser(func(*corev1.SecurityContext) {})),
@@ -102,20 +102,20 @@ func TestChangesThatAreAllowedWithDirectories(t *testing.T) {
 			s.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
 		})),
 		"a mount beside the share": addMount(corev1.VolumeMount{Name: "mine", MountPath: "/e"}),
-		"to start in the home":     notebooks(func(c *corev1.Container) { c.WorkingDir = "/home/alice/" }),
-		"to start in the home on the share": notebooks(func(c *corev1.Container) {
+		"to start in the home":     changeNotebook(func(c *corev1.Container) { c.WorkingDir = "/home/alice/" }),
+		"to start in the home on the share": changeNotebook(func(c *corev1.Container) {
 			c.WorkingDir = "/data/hpc/home/alice"
 		}),
-		"to start elsewhere": notebooks(func(c *corev1.Container) { c.WorkingDir = "/opt/app" }),
-		"to start in a volume": notebooks(func(c *corev1.Container) {
+		"to start elsewhere": changeNotebook(func(c *corev1.Container) { c.WorkingDir = "/opt/app" }),
+		"to start in a volume": changeNotebook(func(c *corev1.Container) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
 			c.WorkingDir = "/e"
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			raw := changed(t, made, change)
-			assert.Empty(t, discovery.Verify(raw).Denials)
-			assert.Empty(t, discovery.Decide(raw).Denials)
+			raw := changed(t, admitted, change)
+			assert.Empty(t, condition.Verify(raw).Denials)
+			assert.Empty(t, condition.Decide(raw).Denials)
 		})
 	}
 }
@@ -127,10 +127,10 @@ func TestSidecarDenialInBothReviews(t *testing.T) {
 	id := identity.New(5003, 6003, nil)
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
-	discovery := golden.Case{Config: more, Identity: &id}.Fixed()
+	condition := golden.Case{Config: more, Identity: &id}.Fixed()
 	side := addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
-	early := discovery.Decide(changed(t, []byte(bare), side))
-	late := discovery.Verify(changed(t, admit(t, discovery, []byte(bare)), side))
+	early := condition.Decide(changed(t, []byte(bare), side))
+	late := condition.Verify(changed(t, admit(t, condition, []byte(bare)), side))
 	require.Len(t, early.Denials, 1)
 	assert.Equal(t, early.Denials, late.Denials)
 	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)

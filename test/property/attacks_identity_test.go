@@ -53,7 +53,7 @@ func attacksOnInit() map[string]attack {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/kubernetes.io/x/.."})
 		},
 	} {
-		all["the init container with "+name] = attack{"Drifted", inits(change)}
+		all["the init container with "+name] = attack{"Drifted", changeInit(change)}
 	}
 	return all
 }
@@ -76,7 +76,7 @@ func attacksOnIdentity() map[string]attack {
 		"privilege escalation": func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil },
 		"the real /proc":       func(s *corev1.SecurityContext) { s.ProcMount = new(corev1.UnmaskedProcMount) },
 	} {
-		all["the notebook with "+name] = attack{"Drifted", notebooks(func(c *corev1.Container) { change(c.SecurityContext) })}
+		all["the notebook with "+name] = attack{"Drifted", changeNotebook(func(c *corev1.Container) { change(c.SecurityContext) })}
 	}
 	return all
 }
@@ -111,16 +111,16 @@ func attacksOnGroups() map[string]attack {
 func attacksAtStart() map[string]attack {
 	return map[string]attack{
 		"groups smuggled in": {"GroupForeign", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} }},
-		"more than two capabilities": {"Drifted", notebooks(func(c *corev1.Container) {
+		"more than two capabilities": {"Drifted", changeNotebook(func(c *corev1.Container) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"SETUID", "SETGID", "DAC_OVERRIDE"}
 		})},
-		"another command, as root":     {"Drifted", notebooks(func(c *corev1.Container) { c.Command = []string{"sh", "-c", "id"} })},
-		"our program for another user": {"Drifted", notebooks(func(c *corev1.Container) { c.Command[2] = "--user=bob" })},
-		"our program from elsewhere":   {"Drifted", notebooks(func(c *corev1.Container) { c.Command[0] = "/home/alice/jupyter-user-init" })},
-		"a probe that runs as root": {"Drifted", notebooks(func(c *corev1.Container) {
+		"another command, as root":     {"Drifted", changeNotebook(func(c *corev1.Container) { c.Command = []string{"sh", "-c", "id"} })},
+		"our program for another user": {"Drifted", changeNotebook(func(c *corev1.Container) { c.Command[2] = "--user=bob" })},
+		"our program from elsewhere":   {"Drifted", changeNotebook(func(c *corev1.Container) { c.Command[0] = "/home/alice/jupyter-user-init" })},
+		"a probe that runs as root": {"Drifted", changeNotebook(func(c *corev1.Container) {
 			c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"sh"}}}}
 		})},
-		"the init container as another user": {"Drifted", inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"the init container as another user": {"Drifted", changeInit(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
 		"something over /proc":               {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/proc"})},
 		"something over /proc/":              {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/x/../proc/"})},
 		"something in /proc":                 {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/proc/self"})},
@@ -128,7 +128,7 @@ func attacksAtStart() map[string]attack {
 		"something over /dev/fd":             {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/dev/fd"})},
 		"something over /dev/stdin":          {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/dev/stdin"})},
 		"something over all":                 {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/"})},
-		"a message over /dev/stdout": {"MountNested", notebooks(func(c *corev1.Container) {
+		"a message over /dev/stdout": {"MountNested", changeNotebook(func(c *corev1.Container) {
 			c.TerminationMessagePath = "/dev/stdout"
 		})},
 	}

@@ -32,27 +32,27 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 	atStart := golden.Case{Config: config.Default()}.Fixed()
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
-	whole := config.Default()
-	whole.Share.ExposeEveryHome = config.ExposeToTheUser
+	exposing := config.Default()
+	exposing.Share.ExposeEveryHome = config.ExposeToTheUser
 	keeps := config.Default()
 	keeps.Share.FSGroup = config.FSGroupKeep
 	for name, c := range map[string]struct {
-		discovery golden.Case
+		condition golden.Case
 		attacks   map[string]attack
 	}{
 		"fsGroup Keep":           {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
 		"fsGroup Keep, at start": {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
-		"at admission":           {atAdmission, attacksOnPieces()},
+		"at admission":           {atAdmission, attacksOnFields()},
 		"at start":               {atStart, attacksAtStart()},
-		"with directories":       {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
-		"with every home":        {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
-		"in another user's home": {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
+		"with directories":       {golden.Case{Config: more, Identity: &id}.Fixed(), attacksByOtherContainers()},
+		"with every home":        {golden.Case{Config: exposing, Identity: &id}.Fixed(), attacksByOtherContainers()},
+		"in another user's home": {golden.Case{Config: exposing, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
-		made := admit(t, c.discovery, []byte(bare))
-		require.Empty(t, c.discovery.Verify(made).Denials)
+		made := admit(t, c.condition, []byte(bare))
+		require.Empty(t, c.condition.Verify(made).Denials)
 		for does, a := range c.attacks {
 			t.Run(name+"/"+does, func(t *testing.T) {
-				d := c.discovery.Verify(changed(t, made, a.change))
+				d := c.condition.Verify(changed(t, made, a.change))
 				require.NotEmpty(t, d.Denials)
 				var reasons []string
 				for _, r := range d.Denials {
@@ -64,17 +64,17 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 	}
 }
 
-func attacksOnPieces() map[string]attack {
+func attacksOnFields() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
-		attacksOnWhole(), attacksOnVolumes(), attacksOnMounts(), attacksOnOthersMounts(), attacksOnInit(), attacksOnIdentity(), attacksOnGroups(),
+		attacksOnPod(), attacksOnVolumes(), attacksOnMounts(), attacksOnMountsOfOthers(), attacksOnInit(), attacksOnIdentity(), attacksOnGroups(),
 	} {
 		maps.Copy(all, some)
 	}
 	return all
 }
 
-func attacksOnWhole() map[string]attack {
+func attacksOnPod() map[string]attack {
 	return map[string]attack{
 		"the annotation without the label": {"NotInjected", func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") }},
 		"the label without the annotation": {"NotInjected", func(pod *corev1.Pod) { pod.Annotations = nil }},
@@ -118,11 +118,11 @@ func renameUser(pod *corev1.Pod, name string) {
 	init.Args[1], init.Args[4] = "--user="+name, "--home=/home/"+name
 }
 
-func notebooks(change func(*corev1.Container)) func(*corev1.Pod) {
+func changeNotebook(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.Containers[0]) }
 }
 
-func inits(change func(*corev1.Container)) func(*corev1.Pod) {
+func changeInit(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) }
 }
 
@@ -152,16 +152,16 @@ func TestConfiguredVolumeNames(t *testing.T) {
 	named := config.Default()
 	named.Share.VolumeName, named.Scratch.VolumeName = "share", "scratch"
 	id := identity.New(5003, 6003, nil)
-	for _, discovery := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
-		discovery = discovery.Fixed()
-		made := admit(t, discovery, []byte(bare))
-		require.Empty(t, discovery.Verify(made).Denials)
+	for _, condition := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
+		condition = condition.Fixed()
+		made := admit(t, condition, []byte(bare))
+		require.Empty(t, condition.Verify(made).Denials)
 		pod := &corev1.Pod{}
 		require.NoError(t, json.Unmarshal(made, pod))
 		assert.Equal(t, "share", pod.Spec.Volumes[0].Name)
-		assert.NotEmpty(t, discovery.Verify(changed(t, made, addMount(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
+		assert.NotEmpty(t, condition.Verify(changed(t, made, addMount(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
 		other := plainWith(metav1.ObjectMeta{})
-		assert.Empty(t, discovery.Verify(changed(t, made, func(pod *corev1.Pod) {
+		assert.Empty(t, condition.Verify(changed(t, made, func(pod *corev1.Pod) {
 			volumes := pod.Spec.Volumes
 			other(pod)
 			pod.Spec.Volumes = volumes

@@ -39,7 +39,7 @@ func attacksOnVolumes() map[string]attack {
 
 // addMount adds a mount to the notebook container.
 func addMount(m corev1.VolumeMount) func(*corev1.Pod) {
-	return notebooks(func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) })
+	return changeNotebook(func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) })
 }
 
 func attacksOnMounts() map[string]attack {
@@ -49,18 +49,18 @@ func attacksOnMounts() map[string]attack {
 		"the homes' directory":                 {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
 		"another user's home by a longer path": {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
 		"the share by subPathExpr":             {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
-		"the home by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
+		"the home by subPathExpr": {"MountForeign", changeNotebook(func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/$(NB_USER)"
 		})},
 		"the scratch volume writable in the notebook": {"MountForeign", addMount(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
-		"the scratch volume made writable":            {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[2].ReadOnly = false })},
-		"the scratch volume by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
+		"the scratch volume made writable":            {"MountForeign", changeNotebook(func(c *corev1.Container) { c.VolumeMounts[2].ReadOnly = false })},
+		"the scratch volume by subPathExpr": {"MountForeign", changeNotebook(func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
-		"the home with mount propagation": {"MountForeign", notebooks(func(c *corev1.Container) {
+		"the home with mount propagation": {"MountForeign", changeNotebook(func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
-		"the home at another path": {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" })},
+		"the home at another path": {"MountForeign", changeNotebook(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" })},
 		"a mount over our program": {"MountTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})(pod)
@@ -69,8 +69,8 @@ func attacksOnMounts() map[string]attack {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})(pod)
 		}},
-		"no home": {"Drifted", notebooks(func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[1:] })},
-		"no scratch volume in the notebook": {"Drifted", notebooks(func(c *corev1.Container) {
+		"no home": {"Drifted", changeNotebook(func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[1:] })},
+		"no scratch volume in the notebook": {"Drifted", changeNotebook(func(c *corev1.Container) {
 			c.VolumeMounts = slices.DeleteFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/config" })
 		})},
 		"another container is the notebook": {"MountForeign", func(pod *corev1.Pod) {
@@ -83,13 +83,13 @@ func attacksOnMounts() map[string]attack {
 	}
 }
 
-func attacksOnOthersMounts() map[string]attack {
+func attacksOnMountsOfOthers() map[string]attack {
 	fileKey := func(volume string) []corev1.EnvVar {
 		return []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{
 			FileKeyRef: &corev1.FileKeySelector{VolumeName: volume, Path: "passwd", Key: "a"}}}}
 	}
 	all := map[string]attack{
-		"the notebook reads a variable out of the scratch volume": {"EnvForeign", notebooks(func(c *corev1.Container) {
+		"the notebook reads a variable out of the scratch volume": {"EnvForeign", changeNotebook(func(c *corev1.Container) {
 			c.Env = append(c.Env, fileKey(scratch)...)
 		})},
 	}

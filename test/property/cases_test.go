@@ -14,9 +14,9 @@ import (
 )
 
 // admit returns the Pod as the webhook admits it.
-func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
+func admit(t *testing.T, condition golden.Case, document []byte) []byte {
 	t.Helper()
-	d := discovery.Decide(document)
+	d := condition.Decide(document)
 	require.Empty(t, d.Denials)
 	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
 	proxy := corev1.Container{Name: "proxy", Image: "proxy"}
-	leftAlone := map[string]func(*corev1.Pod){
+	keptChanges := map[string]func(*corev1.Pod){
 		"added a sidecar":        func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, proxy) },
 		"put a sidecar in front": func(p *corev1.Pod) { p.Spec.Containers = append([]corev1.Container{proxy}, p.Spec.Containers...) },
 		"renamed the pod":        func(p *corev1.Pod) { p.Name = "other" },
@@ -62,7 +62,7 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 			p.Spec.InitContainers[0].Resources.Limits = corev1.ResourceList{"cpu": *newQuantity()}
 		},
 	}
-	putRight := map[string]func(*corev1.Pod){
+	correctedChanges := map[string]func(*corev1.Pod){
 		"changed our init container's image":   func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" },
 		"changed our init container's command": func(p *corev1.Pod) { p.Spec.InitContainers[0].Command = []string{"sh"} },
 		"moved our init container": func(p *corev1.Pod) {
@@ -70,21 +70,21 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 		},
 		"gave the notebook privileges": func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = new(true) },
 	}
-	for _, discovery := range discoveries() {
-		once := admit(t, discovery, []byte(bare))
-		for does, change := range leftAlone {
-			t.Run(discovery.Name+"/"+does, func(t *testing.T) {
+	for _, condition := range conditions() {
+		once := admit(t, condition, []byte(bare))
+		for does, change := range keptChanges {
+			t.Run(condition.Name+"/"+does, func(t *testing.T) {
 				changed := changed(t, once, change)
-				assert.Equal(t, string(changed), string(admit(t, discovery, changed)), "byte-identical")
+				assert.Equal(t, string(changed), string(admit(t, condition, changed)), "byte-identical")
 			})
 		}
-		for does, change := range putRight {
-			t.Run(discovery.Name+"/"+does, func(t *testing.T) {
-				again := admit(t, discovery, changed(t, once, change))
+		for does, change := range correctedChanges {
+			t.Run(condition.Name+"/"+does, func(t *testing.T) {
+				again := admit(t, condition, changed(t, once, change))
 				pod := &corev1.Pod{}
 				require.NoError(t, json.Unmarshal(again, pod))
-				checkWhole(t, discovery, pod)
-				assert.Empty(t, discovery.Decide(again).Operations)
+				checkInjected(t, condition, pod)
+				assert.Empty(t, condition.Decide(again).Operations)
 			})
 		}
 	}
@@ -105,27 +105,27 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 // must keep them, also where the injected init container moves other containers.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
-	for _, discovery := range discoveries() {
+	for _, condition := range conditions() {
 		pod := newGenerator(1, 0).anyPod()
 		pod.Spec.SecurityContext.SupplementalGroups = nil
 		pod.Annotations = nil
 		var document any
 		require.NoError(t, json.Unmarshal(marshal(t, pod), &document))
-		planted := addUnknownFields(document)
-		require.Greater(t, planted, 200, "objects")
+		added := addUnknownFields(document)
+		require.Greater(t, added, 200, "objects")
 		raw, err := json.Marshal(document)
 		require.NoError(t, err)
-		require.True(t, testProperties(t, discovery, raw), "admitted, and lossless")
+		require.True(t, testProperties(t, condition, raw), "admitted, and lossless")
 	}
 }
 
 // addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and objects
 // that are ours.
-func addUnknownFields(value any) (planted int) {
+func addUnknownFields(value any) (added int) {
 	switch v := value.(type) {
 	case []any:
 		for _, element := range v {
-			planted += addUnknownFields(element)
+			added += addUnknownFields(element)
 		}
 	case map[string]any:
 		for key, member := range v {
@@ -135,11 +135,11 @@ func addUnknownFields(value any) (planted int) {
 			case "capabilities", "seccompProfile":
 				// The whole object is ours.
 			default:
-				planted += addUnknownFields(member)
+				added += addUnknownFields(member)
 			}
 		}
 		v["fromTheFuture"] = json.Number("12345678901234567890.10")
-		planted++
+		added++
 	}
-	return planted
+	return added
 }

@@ -49,10 +49,10 @@ func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 		labels["jupyter-user"] = "alice"
 		metadata["labels"] = labels
 		raw := []byte(encode(t, pod))
-		for _, discovery := range discoveries() {
-			t.Run(discovery.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
-				if testLevel(t, levels, discovery, raw, withoutOurs) {
-					testProperties(t, discovery, raw)
+		for _, condition := range conditions() {
+			t.Run(condition.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
+				if testLevel(t, levels, condition, raw, withoutOurs) {
+					testProperties(t, condition, raw)
 					admitted[levels.OfPod(decoded(t, raw)).Meets]++
 				}
 			})

@@ -14,13 +14,13 @@ import (
 
 // podWithHomeIn is a notebook of alice. A sidecar and an init container get the home by annotation; another sidecar and
 // another init container do not.
-const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"},
+const podWithHomeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"},
 	"annotations":{"jupyter-user.io/home-in":"side,clone"}},
-	"spec":{"initContainers":[{"name":"other-init","image":"x","securityContext":` + likeTheUser + `},{"name":"clone","image":"x"}],
-	"containers":[{"name":"nb","image":"notebook"},{"name":"other","image":"x","securityContext":` + likeTheUser + `},
+	"spec":{"initContainers":[{"name":"other-init","image":"x","securityContext":` + securityOfUser + `},{"name":"clone","image":"x"}],
+	"containers":[{"name":"nb","image":"notebook"},{"name":"other","image":"x","securityContext":` + securityOfUser + `},
 	{"name":"side","image":"x","securityContext":{"runAsUser":0,"privileged":true}}]}}`
 
-const likeTheUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
+const securityOfUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
 
 // TestAttacksOnHomeInOtherContainers tests that a container that gets the home by annotation must run as the user, and has
 // nothing else of the share. Other containers have nothing of the share. All this is tested with the home alone and with
@@ -34,7 +34,7 @@ func TestAttacksOnHomeInOtherContainers(t *testing.T) {
 		"with the home alone": golden.Case{Config: config.Default(), Identity: &id}.Fixed(),
 		"with directories":    golden.Case{Config: more, Identity: &id}.Fixed(),
 	} {
-		made := admit(t, c, []byte(homeIn))
+		made := admit(t, c, []byte(podWithHomeIn))
 		require.Empty(t, c.Verify(made).Denials)
 		require.Empty(t, c.Decide(made).Operations, "a second pass changes nothing")
 		for does, a := range attacksOnHomeIn() {
@@ -78,7 +78,7 @@ func attacksOnHomeIn() map[string]attack {
 		"a sidecar":         func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.Containers[2] },
 		"an init container": func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.InitContainers[2] },
 	} {
-		for does, a := range attacksOnOneWithTheHome() {
+		for does, a := range attacksOnHomeInContainer() {
 			all[which+" with "+does] = attack{a.reason, func(pod *corev1.Pod) { a.change(of(pod)) }}
 		}
 	}
@@ -86,7 +86,7 @@ func attacksOnHomeIn() map[string]attack {
 }
 
 // attacksOnHomeInContainer returns attacks on a container that gets the home by annotation.
-func attacksOnOneWithTheHome() map[string]struct {
+func attacksOnHomeInContainer() map[string]struct {
 	reason string
 	change func(*corev1.Container)
 } {

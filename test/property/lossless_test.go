@@ -15,7 +15,7 @@ import (
 
 // replaceable matches the paths of values that the webhook may replace or remove. The expression does not use the planner's
 // table.
-var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
+var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
 	`spec/volumes/\d+/emptyDir/(sizeLimit|medium)`,
@@ -37,7 +37,7 @@ func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)
 	for place, value := range then {
-		if now[place] != value && !ours.MatchString(place) {
+		if now[place] != value && !replaceable.MatchString(place) {
 			// The webhook may fill empty lists and maps.
 			if (value == "{}" || value == "[]" || value == "null") && now[place] == "" {
 				continue
@@ -85,7 +85,7 @@ func (w walker) walk(place string) error {
 		})
 	case jsontext.KindBeginArray:
 		if place == "/spec/initContainers" || strings.HasPrefix(place, "/spec/containers/") && strings.HasSuffix(place, "/env") {
-			return w.named(place)
+			return w.walkNamed(place)
 		}
 		return w.each(place, "[]", func(i int) error { return w.walk(place + "/" + itoa(i)) })
 	default:
@@ -113,7 +113,7 @@ func (w walker) each(place, empty string, member func(i int) error) error {
 	return err
 }
 
-func (w walker) named(place string) error {
+func (w walker) walkNamed(place string) error {
 	var seen []string
 	return w.each(place, "[]", func(int) error {
 		element, err := w.ReadValue()
@@ -128,8 +128,8 @@ func (w walker) named(place string) error {
 		}
 		key := e.Name
 		identity := slices.Contains([]string{"HOME", "NB_USER", "NB_UID", "NB_GID"}, e.Name)
-		if turn := count(seen, func(s string) bool { return s == e.Name }); turn > 0 && !identity {
-			key += "#" + itoa(turn)
+		if repeated := count(seen, func(s string) bool { return s == e.Name }); repeated > 0 && !identity {
+			key += "#" + itoa(repeated)
 		}
 		seen = append(seen, e.Name)
 		return walker{jsontext.NewDecoder(bytes.NewReader(element)), w.found}.walk(place + "/" + key)

@@ -25,7 +25,7 @@ var escapes = []string{
 }
 
 // validName matches valid user names. It is written from the documentation, and does not use the webhook's code.
-var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
+var validName = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
 // TestHostileNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name
 // is the name of one directory, and every injected path, command and value has exactly this name. For all other names the
@@ -41,8 +41,8 @@ func TestHostileNames(t *testing.T) {
 			for range 1 + random.Intn(4) {
 				text.WriteString(escapes[random.Intn(len(escapes))])
 			}
-			for _, discovery := range discoveries() {
-				if testName(t, discovery, text.String(), byLabel) {
+			for _, condition := range conditions() {
+				if testName(t, condition, text.String(), byLabel) {
 					admitted++
 				}
 			}
@@ -53,20 +53,20 @@ func TestHostileNames(t *testing.T) {
 }
 
 // testName tests the decision about a Pod with this name, and reports whether the Pod was admitted.
-func testName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
+func testName(t *testing.T, condition golden.Case, name string, byLabel bool) bool {
 	t.Helper()
-	raw := podOf(t, name, byLabel)
-	d := discovery.Decide(raw)
+	raw := podWithName(t, name, byLabel)
+	d := condition.Decide(raw)
 	if len(d.Denials) > 0 {
 		assert.Empty(t, d.Operations, "%q", name)
 		return false
 	}
-	require.Regexp(t, harmless, name)
+	require.Regexp(t, validName, name)
 	after, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
 	require.NoError(t, json.Unmarshal(after, pod))
-	checkWhole(t, discovery, pod)
+	checkInjected(t, condition, pod)
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		for _, m := range c.VolumeMounts {
 			assert.Equal(t, path.Clean(m.MountPath), m.MountPath)
@@ -75,12 +75,12 @@ func testName(t *testing.T, discovery golden.Case, name string, byLabel bool) bo
 	}
 	// Except for the name, the operations are the same as those for a name that occurs nowhere else.
 	const unique = "zzyzx"
-	theirs := encode(t, discovery.Decide(podOf(t, unique, byLabel)).Operations)
-	assert.Equal(t, strings.ReplaceAll(theirs, unique, name), encode(t, d.Operations))
+	operations := encode(t, condition.Decide(podWithName(t, unique, byLabel)).Operations)
+	assert.Equal(t, strings.ReplaceAll(operations, unique, name), encode(t, d.Operations))
 	return true
 }
 
-func podOf(t *testing.T, name string, byLabel bool) []byte {
+func podWithName(t *testing.T, name string, byLabel bool) []byte {
 	t.Helper()
 	metadata := map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": name}}
 	if !byLabel {

@@ -42,7 +42,7 @@ func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	const each = 3000
 	levels := newLevels(t)
 	admitted := map[api.Level]int{}
-	for _, c := range discoveries() {
+	for _, c := range conditions() {
 		for seed := range int64(each) {
 			pod := newGenerator(seed, 0.7).craftedPod()
 			raw := marshal(t, pod)
@@ -77,15 +77,15 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 	was, is := levels.OfPod(before), levels.OfPod(after)
 
 	kept := was.Meets
-	if !known(c) && kept == api.LevelRestricted {
+	if !atAdmission(c) && kept == api.LevelRestricted {
 		// With discovery at start the container starts as root, which restricted does not allow.
 		kept = api.LevelBaseline
 	}
 	assert.GreaterOrEqual(t, api.CompareLevels(is.Meets, kept), 0, "the submitted Pod meets %s, the admitted Pod %s: %q", was.Meets, is.Meets, is.Misses)
-	if known(c) && levels.OfPod(rest(before, d.Plan.Notebook)).Meets == api.LevelRestricted {
+	if atAdmission(c) && levels.OfPod(rest(before, d.Plan.Notebook)).Meets == api.LevelRestricted {
 		assert.Equal(t, api.LevelRestricted, is.Meets, "the rest of the Pod meets restricted: %q", is.Misses)
 	}
-	if !known(c) {
+	if !atAdmission(c) {
 		assert.NotEqual(t, api.LevelRestricted, is.Meets, "the container starts as root")
 	}
 	return true

@@ -20,7 +20,7 @@ import (
 )
 
 // conditions returns the conditions under which random Pods are tested: both discoveries.
-var discoveries = sync.OnceValue(func() []golden.Case {
+var conditions = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
 		golden.Case{Name: "at start", Config: config.Default()}.Fixed(),
@@ -41,7 +41,7 @@ func TestRandomPods(t *testing.T) {
 	t.Parallel()
 	const each = 5000
 	admitted := 0
-	for _, c := range discoveries() {
+	for _, c := range conditions() {
 		for seed := range int64(each) {
 			g := newGenerator(seed, 0.7)
 			pod := g.craftedPod()
@@ -65,7 +65,7 @@ func TestRandomPods(t *testing.T) {
 // TestEveryFieldOfThePodType tests Pods in which all fields of the Pod type are set, except a few that the webhook denies.
 func TestEveryFieldOfThePodType(t *testing.T) {
 	t.Parallel()
-	for _, c := range discoveries() {
+	for _, c := range conditions() {
 		for seed := range int64(20) {
 			pod := newGenerator(seed, 0).anyPod()
 			pod.Spec.SecurityContext.SupplementalGroups = nil
@@ -106,7 +106,7 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	// API server. encoding/json would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
-		checkWhole(t, c, pod)
+		checkInjected(t, c, pod)
 	}
 	return true
 }
@@ -120,7 +120,7 @@ func TestFieldNamesAreCaseSensitive(t *testing.T) {
 	t.Parallel()
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},
 		"spec": {"securityContext": {"fsgroup": 100}, "containers": [{"name": "notebook", "image": "quay.io/jupyter/base-notebook"}]}}`
-	for _, c := range discoveries() {
+	for _, c := range conditions() {
 		assert.True(t, testProperties(t, c, []byte(pod)), c.Name)
 	}
 }
@@ -133,14 +133,14 @@ func FuzzPods(f *testing.F) {
 		f.Add(c.JSON, c.Identity != nil)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, known bool) {
-		discovery := discoveries()[0]
+		condition := conditions()[0]
 		if known {
-			discovery = discoveries()[1]
+			condition = conditions()[1]
 		}
 		if json.Valid(raw) {
-			testProperties(t, discovery, raw)
+			testProperties(t, condition, raw)
 		} else {
-			assert.NotEmpty(t, discovery.Decide(raw).Denials)
+			assert.NotEmpty(t, condition.Decide(raw).Denials)
 		}
 	})
 }

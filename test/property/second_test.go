@@ -52,30 +52,30 @@ func TestRandomPodsWithSecondWebhook(t *testing.T) {
 		each = 5000
 	}
 	settled := 0
-	for _, discovery := range discoveries() {
+	for _, condition := range conditions() {
 		for seed := range int64(each) {
 			raw := marshal(t, newGenerator(seed, 0.7).craftedPod())
-			if len(discovery.Decide(raw).Denials) > 0 {
+			if len(condition.Decide(raw).Denials) > 0 {
 				continue
 			}
 			second := otherChanges[seed%int64(len(otherChanges))]
 			before := changed(t, raw, second)
-			if len(discovery.Decide(before).Denials) > 0 {
+			if len(condition.Decide(before).Denials) > 0 {
 				continue // The Pod with the other webhook's change is denied anyway.
 			}
 			for order, pod := range map[string][]byte{
-				"ours first":  changed(t, admit(t, discovery, raw), second),
-				"ours second": admit(t, discovery, before),
+				"ours first":  changed(t, admit(t, condition, raw), second),
+				"ours second": admit(t, condition, before),
 			} {
-				again := admit(t, discovery, pod)
-				assert.Equal(t, string(again), string(admit(t, discovery, again)), "%s: the second patch is empty", order)
+				again := admit(t, condition, pod)
+				assert.Equal(t, string(again), string(admit(t, condition, again)), "%s: the second patch is empty", order)
 				theirs := changed(t, again, second)
-				assert.Empty(t, discovery.Decide(theirs).Operations, "%s: the other webhook has changed nothing of ours", order)
+				assert.Empty(t, condition.Decide(theirs).Operations, "%s: the other webhook has changed nothing of ours", order)
 				assert.Equal(t, string(theirs), string(changed(t, theirs, func(*corev1.Pod) {})), "%s: the other webhook's change is still there", order)
 				settled++
 			}
 			if t.Failed() {
-				t.Fatalf("%s, seed %d:\n%s", discovery.Name, seed, raw)
+				t.Fatalf("%s, seed %d:\n%s", condition.Name, seed, raw)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 // checkInjected tests that an admitted Pod has the init container, the mounts, the groups and the notebook container that the
 // webhook injects. It reads the typed Pod and does not use the planner.
-func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
+func checkInjected(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
 	name := pod.Annotations["jupyter-user.io/user"]
 	assert.NotEmpty(t, name)
@@ -61,8 +61,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 			}
 		}
 	}
-	of := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace
-	home := of(string(c.Config.Share.Home))
+	expand := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace
+	home := expand(string(c.Config.Share.Home))
 	allowed := []string{
 		"hpc-shared-volume " + path.Dir(home) + " /data/hpc/" + path.Dir(home) + " ro",
 		"uid-gid-config  /config rw",
@@ -75,9 +75,9 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	}
 	modes := map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}
 	for _, d := range c.Config.Share.Directories {
-		allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+of(d.SubPath)+" "+of(d.MountPath)+modes[d.Access])
+		allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+expand(d.SubPath)+" "+expand(d.MountPath)+modes[d.Access])
 		if strings.HasSuffix(d.SubPath, "/{user}") {
-			parent := path.Dir(of(d.SubPath))
+			parent := path.Dir(expand(d.SubPath))
 			allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+parent+
 				" /directories/"+cmp.Or(d.ClaimName, "hpc-shared-pvc")+"/"+parent+" ro")
 		}
@@ -92,14 +92,14 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 // the init container, and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
-	starting := pod.Spec.InitContainers[:1:1]
+	containers := pod.Spec.InitContainers[:1:1]
 	if pod.Annotations["jupyter-user.io/discovery"] == "AtStart" {
 		notebook := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool {
 			return c.Name == pod.Annotations["jupyter-user.io/container"]
 		})
-		starting = append(starting, pod.Spec.Containers[notebook])
+		containers = append(containers, pod.Spec.Containers[notebook])
 	}
-	for _, container := range starting {
+	for _, container := range containers {
 		for _, inner := range container.VolumeMounts {
 			assert.NotRegexp(t, "^/(proc|dev/fd)/", path.Clean(inner.MountPath))
 			for _, outer := range container.VolumeMounts {
@@ -115,10 +115,10 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	require.NotNil(t, pod.Spec.SecurityContext)
 	if gid := pod.Spec.SecurityContext.FSGroup; gid != nil {
 		assert.Equal(t, config.FSGroupKeep, c.Config.Share.FSGroup)
-		assert.True(t, known(c) && (*gid == c.Identity.GID || slices.Contains(c.Identity.Groups, *gid)), "fsGroup must be a group of the user")
+		assert.True(t, atAdmission(c) && (*gid == c.Identity.GID || slices.Contains(c.Identity.Groups, *gid)), "fsGroup must be a group of the user")
 	}
 	assert.Equal(t, corev1.SupplementalGroupsPolicyStrict, *pod.Spec.SecurityContext.SupplementalGroupsPolicy)
-	if !known(c) {
+	if !atAdmission(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
 		floor := identity.Floor{MinGID: c.Config.Identity.MinGID, DeniedGIDs: c.Config.Identity.DeniedGIDs}
@@ -145,7 +145,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	assert.False(t, *security.AllowPrivilegeEscalation)
 	assert.False(t, security.Privileged != nil && *security.Privileged)
 	assert.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
-	if known(c) {
+	if atAdmission(c) {
 		assert.Equal(t, c.Identity.UID, *security.RunAsUser)
 		assert.Equal(t, c.Identity.GID, *security.RunAsGroup)
 		assert.True(t, *security.RunAsNonRoot)
@@ -160,7 +160,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 }
 
 // atAdmission reports whether discovery is at admission.
-func known(c golden.Case) bool {
+func atAdmission(c golden.Case) bool {
 	return c.Identity != nil && c.Config.Identity.Discovery != config.DiscoveryAtStart
 }
 

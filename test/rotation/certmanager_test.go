@@ -26,7 +26,7 @@ const caName = "jupyter-user-webhook-ca"
 
 // certManager is a cluster in which cert-manager runs, with a client for cert-manager's objects.
 type certManager struct {
-	*world
+	*cluster
 	api client.Client
 }
 
@@ -36,7 +36,7 @@ func newCertManager(t *testing.T) *certManager {
 	require.NoError(t, err)
 	module, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")
 	require.NoError(t, err)
-	c := &certManager{world: newWorld(t, filepath.Join(module, "deploy", "crds"), "certificates.source=certManager")}
+	c := &certManager{cluster: newCluster(t, filepath.Join(module, "deploy", "crds"), "certificates.source=certManager")}
 	scheme := runtime.NewScheme()
 	require.NoError(t, certmanagerv1.AddToScheme(scheme))
 	c.api, err = client.New(c.Admin.Config, client.Options{Scheme: scheme})
@@ -58,13 +58,13 @@ func (c *certManager) check(t *testing.T) string {
 	require.NoError(t, err)
 	findings, err := check.Run(t.Context(), look, check.Options{Only: []string{"certificate"}})
 	require.NoError(t, err)
-	said := ""
+	text := ""
 	for _, f := range findings {
 		if f.Check == "certificate" {
-			said += string(f.Status) + ": " + f.Message + "\n"
+			text += string(f.Status) + ": " + f.Message + "\n"
 		}
 	}
-	return said
+	return text
 }
 
 // renew requests a new certificate, like cmctl renew.
@@ -73,10 +73,10 @@ func (c *certManager) renew(t *testing.T, name string) {
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
 		certificate := &certmanagerv1.Certificate{}
 		require.NoError(collect, c.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, certificate))
-		others := slices.DeleteFunc(certificate.Status.Conditions, func(has certmanagerv1.CertificateCondition) bool {
+		conditions := slices.DeleteFunc(certificate.Status.Conditions, func(has certmanagerv1.CertificateCondition) bool {
 			return has.Type == certmanagerv1.CertificateConditionIssuing
 		})
-		certificate.Status.Conditions = append(others, certmanagerv1.CertificateCondition{
+		certificate.Status.Conditions = append(conditions, certmanagerv1.CertificateCondition{
 			Type: certmanagerv1.CertificateConditionIssuing, Status: cmmeta.ConditionTrue, Reason: "ManuallyTriggered",
 			Message: "Certificate re-issuance manually triggered", ObservedGeneration: certificate.Generation,
 			LastTransitionTime: new(metav1.Now()),
@@ -107,7 +107,7 @@ func TestCertManagerRotation(t *testing.T) {
 	began := time.Now()
 	c := newCertManager(t)
 	issuing := time.Now()
-	c.awaitSettled(t, one)
+	c.awaitSettled(t, exactlyOne)
 	t.Logf("cert-manager started, and from nothing to a certificate in both replicas: %.1f s of %.1f s", time.Since(issuing).Seconds(),
 		time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := c.admit(); return err == nil }, patience, pollEvery)
@@ -150,7 +150,7 @@ func TestCertManagerRotation(t *testing.T) {
 	})
 	during("the old authority is not trusted any more", func(t *testing.T) {
 		c.trustOnly(t, c.secret(t, caName).Data["tls.crt"])
-		c.awaitSettled(t, one)
+		c.awaitSettled(t, exactlyOne)
 	})
 }
 

@@ -25,7 +25,7 @@ import (
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	authority := pki.Make(t, time.Hour)
-	w := newWorld(t, "", "certificates.source=secret", "certificates.caBundle="+string(authority.Cert))
+	w := newCluster(t, "", "certificates.source=secret", "certificates.caBundle="+string(authority.Cert))
 	serving, err := authority.Issue(time.Hour, serviceDNS)
 	require.NoError(t, err)
 	_, err = w.client.CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{
@@ -69,20 +69,20 @@ func TestClientCertificates(t *testing.T) {
 
 // tryOtherCertificates sends requests without a client certificate, and with certificates that the webhook must not accept.
 // Every request must fail.
-func tryOtherCertificates(t *testing.T, w *world, trusted pki.Pair) {
+func tryOtherCertificates(t *testing.T, w *cluster, trusted pki.Pair) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(trusted.Cert)
-	lookAlike := pki.Make(t, time.Hour)
-	named, err := lookAlike.Issue(time.Hour, "kube-apiserver")
+	otherAuthority := pki.Make(t, time.Hour)
+	named, err := otherAuthority.Issue(time.Hour, "kube-apiserver")
 	require.NoError(t, err)
-	ofOurs, err := w.authority.Issue(time.Hour, "kubelet")
+	otherName, err := w.authority.Issue(time.Hour, "kubelet")
 	require.NoError(t, err)
-	for what, presents := range map[string][]tls.Certificate{
-		"no certificate": nil, "the name, by another authority": {*named.TLS(t)}, "another name": {*ofOurs.TLS(t)},
+	for what, certificates := range map[string][]tls.Certificate{
+		"no certificate": nil, "the name, by another authority": {*named.TLS(t)}, "another name": {*otherName.TLS(t)},
 	} {
 		client := &http.Client{Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: serviceDNS, Certificates: presents},
+			TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: serviceDNS, Certificates: certificates},
 		}}
 		for _, path := range []string{"/mutate", "/verify", "/"} {
 			_, err := client.Post("https://"+w.service.replicas[0].reviews+path, "application/json", strings.NewReader("{}"))

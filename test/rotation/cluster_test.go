@@ -40,7 +40,7 @@ const (
 const patience = machine.Patience
 
 // A cluster is an API server with the objects of the chart. The API server calls a Service with two replicas.
-type world struct {
+type cluster struct {
 	*controlplane.ControlPlane
 	client  kubernetes.Interface
 	service *service
@@ -55,9 +55,9 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "jupyter-user-webhook")
-	said, err := exec.Command("go", "build", "-o", path, "../../cmd/jupyter-user-webhook").CombinedOutput()
+	output, err := exec.Command("go", "build", "-o", path, "../../cmd/jupyter-user-webhook").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, said)
+		return "", fmt.Errorf("%w: %s", err, output)
 	}
 	return path, nil
 })
@@ -72,9 +72,9 @@ func TestMain(m *testing.M) {
 
 // newCluster starts an API server and installs the chart with some values. If kinds is not empty, it is a folder of
 // CustomResourceDefinitions to install before.
-func newWorld(t *testing.T, kinds string, values ...string) *world {
+func newCluster(t *testing.T, kinds string, values ...string) *cluster {
 	t.Helper()
-	w := &world{service: newService(t), authority: pki.Make(t, time.Hour)}
+	w := &cluster{service: newService(t), authority: pki.Make(t, time.Hour)}
 	var err error
 	w.apiServer, err = w.authority.Issue(time.Hour, "kube-apiserver")
 	require.NoError(t, err)
@@ -122,10 +122,10 @@ func rendered(t *testing.T, values ...string) string {
 
 // admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client certificate
 // to webhooks. It returns the path of the first file.
-func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
+func admissionConfiguration(t *testing.T, certificate pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()
-	present.Write(t, dir)
+	certificate.Write(t, dir)
 	here := strings.NewReplacer("/etc/kubernetes/pki/webhooks.crt", dir+"/tls.crt", "/etc/kubernetes/pki/webhooks.key", dir+"/tls.key",
 		"/etc/kubernetes/", dir+"/")
 	for _, block := range pages.YAML(t) {
@@ -139,11 +139,11 @@ func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 }
 
 // run starts a program, which runs until the test ends or kill is called. It returns the program's log.
-func run(t *testing.T, name string, arguments ...string) (said *journal.Journal, kill func()) {
+func run(t *testing.T, name string, arguments ...string) (log *journal.Journal, kill func()) {
 	t.Helper()
-	said = &journal.Journal{}
+	log = &journal.Journal{}
 	command := exec.Command(name, arguments...)
-	command.Stderr = said
+	command.Stderr = log
 	require.NoError(t, command.Start())
 	kill = sync.OnceFunc(func() {
 		_ = command.Process.Kill()
@@ -152,15 +152,15 @@ func run(t *testing.T, name string, arguments ...string) (said *journal.Journal,
 	t.Cleanup(func() {
 		kill()
 		if t.Failed() {
-			last := said.String()
+			last := log.String()
 			t.Logf("the end of the log of %s:\n%s", filepath.Base(name), last[max(0, len(last)-8<<10):])
 		}
 	})
-	return said, kill
+	return log, kill
 }
 
 // secret returns a Secret of the webhook's namespace, or an empty Secret if there is none.
-func (w *world) secret(t *testing.T, name string) *corev1.Secret {
+func (w *cluster) secret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	found, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -169,14 +169,14 @@ func (w *world) secret(t *testing.T, name string) *corev1.Secret {
 	return found
 }
 
-func (w *world) remove(t *testing.T, secret string) {
+func (w *cluster) remove(t *testing.T, secret string) {
 	t.Helper()
 	require.NoError(t, w.client.CoreV1().Secrets(namespace).Delete(t.Context(), secret, metav1.DeleteOptions{}))
 }
 
 // bundles returns the caBundle of each webhook of our MutatingWebhookConfiguration and ValidatingWebhookConfiguration, or
 // nil if one of the two objects cannot be read.
-func (w *world) bundles(t *testing.T) (found []string) {
+func (w *cluster) bundles(t *testing.T) (found []string) {
 	t.Helper()
 	api := w.client.AdmissionregistrationV1()
 	mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
@@ -200,12 +200,12 @@ func (w *world) bundles(t *testing.T) (found []string) {
 	return found
 }
 
-func one(n int) bool { return n == 1 }
+func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
 // trusts reports whether every caBundle trusts the certificate of every replica, and has an accepted number of CAs.
-func (w *world) trusts(t *testing.T, authorities func(int) bool) bool {
+func (w *cluster) trusts(t *testing.T, authorities func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)
 	for _, bundle := range bundles {
@@ -227,7 +227,7 @@ func (w *world) trusts(t *testing.T, authorities func(int) bool) bool {
 }
 
 // served reports whether every replica serves the Secret's certificate.
-func (w *world) served(t *testing.T) bool {
+func (w *cluster) served(t *testing.T) bool {
 	t.Helper()
 	block, _ := pem.Decode(w.secret(t, mountedName).Data["tls.crt"])
 	if block == nil {

@@ -26,7 +26,7 @@ const (
 	burstEvery = 400 * time.Millisecond
 )
 
-func (w *world) startLoad(t *testing.T) *load {
+func (w *cluster) startLoad(t *testing.T) *load {
 	t.Helper()
 	l := &load{failed: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,7 +56,7 @@ func (w *world) startLoad(t *testing.T) *load {
 }
 
 // admit creates one labelled Pod, in a dry run, and returns the time that the creation took.
-func (w *world) admit() (time.Duration, error) {
+func (w *cluster) admit() (time.Duration, error) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "notebook", Image: "x"}}},

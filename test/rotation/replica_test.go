@@ -39,7 +39,7 @@ type replica struct {
 var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
 
 // startReplicas starts two replicas. They are not ready while there is no Secret.
-func (w *world) startReplicas(t *testing.T, more ...string) {
+func (w *cluster) startReplicas(t *testing.T, more ...string) {
 	t.Helper()
 	path, err := program()
 	require.NoError(t, err)
@@ -50,8 +50,8 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 		go w.writeSecretFiles(t, t.Context(), r.mount, delay)
 		r.log, _ = run(t, path, arguments...)
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, machine.Patience, pollEvery, r.log.String())
-		said := r.log.Lines(t, "serving")[0]
-		r.reviews, r.http = said["reviews"].(string), said["http"].(string)
+		fields := r.log.Lines(t, "serving")[0]
+		r.reviews, r.http = fields["reviews"].(string), fields["http"].(string)
 		go r.probe(t.Context())
 		started = append(started, r)
 	}
@@ -84,7 +84,7 @@ func (r *replica) servedCertificate() *x509.Certificate {
 
 // writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each
 // change of the Secret with a delay. Without the Secret, the directory is empty.
-func (w *world) writeSecretFiles(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
+func (w *cluster) writeSecretFiles(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
 	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
 		data := map[string][]byte{}

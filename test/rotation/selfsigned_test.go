@@ -19,7 +19,7 @@ const authorityName = "jupyter-user-webhook-self-signed"
 
 // rotateAccount returns a client with the rights that the chart gives to the ServiceAccount of rotate-certificates, and a
 // function that runs rotate-certificates as this ServiceAccount.
-func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
+func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
@@ -36,14 +36,14 @@ func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jour
 
 // awaitSettled waits until every replica serves the Secret's certificate, and every caBundle trusts this certificate and
 // has an accepted number of CAs.
-func (w *world) awaitSettled(t *testing.T, authorities func(int) bool) {
+func (w *cluster) awaitSettled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
 }
 
 func TestSelfSignedRotation(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "", "certificates.source=selfSigned")
+	w := newCluster(t, "", "certificates.source=selfSigned")
 	w.startReplicas(t)
 	for _, r := range w.service.replicas {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
@@ -52,7 +52,7 @@ func TestSelfSignedRotation(t *testing.T) {
 	account, start := w.rotateAccount(t)
 	began := time.Now()
 	log, kill := start()
-	w.awaitSettled(t, one)
+	w.awaitSettled(t, exactlyOne)
 	t.Logf("from nothing to a certificate in both replicas: %.1f s", time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
 
@@ -64,7 +64,7 @@ func TestSelfSignedRotation(t *testing.T) {
 		delete(own.Data, "tls.crt")
 		_, err := w.client.CoreV1().Secrets(namespace).Update(t.Context(), own, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		w.awaitReplaced(t, before, one)
+		w.awaitReplaced(t, before, exactlyOne)
 		assert.Equal(t, authority, w.bundles(t), "the CA is the same")
 	})
 	rotate := func(t *testing.T, remove ...string) {
@@ -73,7 +73,7 @@ func TestSelfSignedRotation(t *testing.T) {
 			w.remove(t, name)
 		}
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
-		w.awaitReplaced(t, before, one)
+		w.awaitReplaced(t, before, exactlyOne)
 		for i, bundle := range w.bundles(t) {
 			assert.NotContains(t, bundle, authority[i], "the old CA is not trusted any more")
 		}
@@ -92,21 +92,21 @@ func TestSelfSignedRotation(t *testing.T) {
 		kill()
 		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "the new certificate is not served before its CA is trusted")
 		log, _ = start()
-		w.awaitReplaced(t, before, one)
+		w.awaitReplaced(t, before, exactlyOne)
 	})
 	t.Run("forbidden requests", func(t *testing.T) { testRights(t, account) })
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
 }
 
 // changed reports whether the caBundle of the first webhook differs from the one before.
-func (w *world) changed(t *testing.T, before []string) bool {
+func (w *cluster) changed(t *testing.T, before []string) bool {
 	t.Helper()
 	now := w.bundles(t)
 	return len(now) == len(before) && now[0] != before[0]
 }
 
 // awaitReplaced waits until the Secret has another certificate than before, and then until awaitSettled returns.
-func (w *world) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
+func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		now := w.secret(t, mountedName)
@@ -122,31 +122,31 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 	_, err := secrets.Get(ctx, mountedName, metav1.GetOptions{})
 	require.NoError(t, err)
 	for what, err := range map[string]error{
-		"reads another Secret": second(secrets.Get(ctx, "other", metav1.GetOptions{})),
-		"lists Secrets":        second(secrets.List(ctx, metav1.ListOptions{})),
-		"makes a Secret of another name": second(secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
+		"reads another Secret": errorOf(secrets.Get(ctx, "other", metav1.GetOptions{})),
+		"lists Secrets":        errorOf(secrets.List(ctx, metav1.ListOptions{})),
+		"makes a Secret of another name": errorOf(secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
 			metav1.CreateOptions{})),
 		"deletes its own":                     secrets.Delete(ctx, authorityName, metav1.DeleteOptions{}),
-		"reads a Secret of another namespace": second(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
-		"reads another MutatingWebhookConfiguration": second(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
+		"reads a Secret of another namespace": errorOf(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
+		"reads another MutatingWebhookConfiguration": errorOf(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
 			metav1.GetOptions{})),
 		"deletes our ValidatingWebhookConfiguration": account.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(ctx, "jupyter-user-webhook",
 			metav1.DeleteOptions{}),
-		"creates Pods": second(account.CoreV1().Pods("lab").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}},
+		"creates Pods": errorOf(account.CoreV1().Pods("lab").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}},
 			metav1.CreateOptions{})),
 	} {
 		assert.True(t, apierrors.IsForbidden(err), "%s: %v", what, err)
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+func errorOf[T any](_ T, err error) error { return err }
 
 // TestFirstCertificate tests that rotate-certificates writes the first certificate without waiting for the overlap. No CA
 // is trusted yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so
 // the Secret must come early.
 func TestFirstCertificate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "", "certificates.source=selfSigned")
+	w := newCluster(t, "", "certificates.source=selfSigned")
 	path, err := program()
 	require.NoError(t, err)
 	run(t, path, "rotate-certificates", "--kubeconfig="+w.Admin.Kubeconfig, "--namespace="+namespace, "--every=1h", "--overlap=1h")
@@ -154,5 +154,5 @@ func TestFirstCertificate(t *testing.T) {
 		_, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), mountedName, metav1.GetOptions{})
 		return err == nil
 	}, patience, pollEvery)
-	assert.True(t, w.trusts(t, one))
+	assert.True(t, w.trusts(t, exactlyOne))
 }

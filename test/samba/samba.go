@@ -62,8 +62,8 @@ func Start(t testing.TB) *Controller {
 		t.Skip("skipped: only root can run Samba's domain controller, which needs ports below 1024 and a mount namespace")
 	}
 	c := &Controller{root: debian.Unpacked(t, "samba", packages), folder: t.TempDir()}
-	if said, err := c.command(t.Context(), "true").CombinedOutput(); err != nil {
-		t.Skipf("skipped: Samba's files cannot be mounted over /usr on this machine: %s", said)
+	if output, err := c.command(t.Context(), "true").CombinedOutput(); err != nil {
+		t.Skipf("skipped: Samba's files cannot be mounted over /usr on this machine: %s", output)
 	}
 	c.certificate(t)
 	options := []string{
@@ -79,8 +79,8 @@ func Start(t testing.TB) *Controller {
 	for _, option := range options {
 		arguments = append(arguments, "--option="+option)
 	}
-	said, err := c.command(t.Context(), "samba-tool", arguments...).CombinedOutput()
-	require.NoError(t, err, "samba-tool domain provision: %s", said)
+	output, err := c.command(t.Context(), "samba-tool", arguments...).CombinedOutput()
+	require.NoError(t, err, "samba-tool domain provision: %s", output)
 	t.Cleanup(c.Kill)
 	c.Run(t)
 	return c
@@ -168,6 +168,6 @@ func (c *Controller) Connect(t testing.TB) *ldap.Conn {
 // Tool runs samba-tool on the domain.
 func (c *Controller) Tool(t testing.TB, arguments ...string) {
 	t.Helper()
-	said, err := c.command(t.Context(), "samba-tool", append(arguments, "--configfile="+c.path("etc/smb.conf"))...).CombinedOutput()
-	require.NoError(t, err, "samba-tool %s: %s", strings.Join(arguments, " "), bytes.TrimSpace(said))
+	output, err := c.command(t.Context(), "samba-tool", append(arguments, "--configfile="+c.path("etc/smb.conf"))...).CombinedOutput()
+	require.NoError(t, err, "samba-tool %s: %s", strings.Join(arguments, " "), bytes.TrimSpace(output))
 }

@@ -60,7 +60,7 @@ func TestBillOfMaterials(t *testing.T) {
 func bills(t *testing.T) string {
 	t.Helper()
 	dist := t.TempDir()
-	said, err := exec.Command("make", "-C", "../..", "--no-print-directory", "sbom", "DIST="+dist).CombinedOutput()
-	require.NoError(t, err, "%s", said)
+	output, err := exec.Command("make", "-C", "../..", "--no-print-directory", "sbom", "DIST="+dist).CombinedOutput()
+	require.NoError(t, err, "%s", output)
 	return dist
 }

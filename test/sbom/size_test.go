@@ -25,8 +25,8 @@ func TestSizeAndStart(t *testing.T) {
 	least := time.Hour
 	for range 5 {
 		inject := exec.Command(program, "inject", "-f", "../../test/golden/testdata/bare-at-start.yaml")
-		said, err := inject.CombinedOutput()
-		require.NoError(t, err, "%s", said)
+		output, err := inject.CombinedOutput()
+		require.NoError(t, err, "%s", output)
 		least = min(least, inject.ProcessState.UserTime()+inject.ProcessState.SystemTime())
 	}
 	assert.Less(t, least, 100*time.Millisecond, "processor time of inject, from start to end")

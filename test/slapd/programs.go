@@ -29,7 +29,7 @@ func forTest(t testing.TB) programs {
 // Fetch unpacks the programs into the cache, for tests that run later without a network. It does nothing on a machine that
 // is not Debian 12, where those tests are skipped.
 func Fetch(ctx context.Context) error {
-	if !debian.Here() {
+	if !debian.IsBookworm() {
 		return nil
 	}
 	_, err := debian.Unpack(ctx, "slapd", packages)

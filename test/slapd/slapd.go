@@ -95,8 +95,8 @@ func Start(t testing.TB, o Options) *Server {
 	require.NoError(t, os.Mkdir(s.path("database"), 0o700))
 	s.write(t, "content.ldif", "dn: "+Suffix+"\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: Example\n\n"+o.LDIF)
 	add := s.programs.command(t.Context(), "usr/sbin/slapadd", "-q", "-f", s.path("slapd.conf"), "-l", s.path("content.ldif"))
-	said, err := add.CombinedOutput()
-	require.NoError(t, err, "slapadd: %s", said)
+	output, err := add.CombinedOutput()
+	require.NoError(t, err, "slapadd: %s", output)
 	t.Cleanup(func() { s.Kill() })
 	s.Run(t)
 	return s
@@ -203,7 +203,7 @@ func (s *Server) Kill() {
 }
 
 // Hang suspends the server. The kernel still accepts connections, but no request gets a response until resume is called.
-func (s *Server) Hang(t testing.TB) (goOn func()) {
+func (s *Server) Hang(t testing.TB) (resume func()) {
 	t.Helper()
 	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
 	return func() { _ = s.process.Process.Signal(syscall.SIGCONT) }
@@ -226,8 +226,8 @@ func (s *Server) Modify(t testing.TB, ldif string) {
 	t.Helper()
 	modify := s.Client(t, "ldapmodify", "-x", "-H", s.LDAP, "-D", AdminDN, "-w", AdminPassword)
 	modify.Stdin = strings.NewReader(ldif)
-	said, err := modify.CombinedOutput()
-	require.NoError(t, err, "ldapmodify: %s", said)
+	output, err := modify.CombinedOutput()
+	require.NoError(t, err, "ldapmodify: %s", output)
 }
 
 // Client returns a command that runs one of OpenLDAP's clients. The client trusts the server's CA.

@@ -61,9 +61,9 @@ func TestBuildOnceWithVersion(t *testing.T) {
 	path, err := b.build(t.Context(), fake)
 	require.NoError(t, err)
 	assert.Contains(t, progress.String(), "fake  built in ")
-	said, err := exec.Command(path).CombinedOutput()
+	output, err := exec.Command(path).CombinedOutput()
 	require.NoError(t, err)
-	assert.Equal(t, "v1.2.3\n", string(said), "the version that go.mod requires")
+	assert.Equal(t, "v1.2.3\n", string(output), "the version that go.mod requires")
 	assert.Len(t, cached(t, b), 2, "the tool and its lock")
 
 	progress.Reset()

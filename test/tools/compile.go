@@ -32,7 +32,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	}
 	arguments = append([]string{"build", "-v"}, append(arguments, "-o", filepath.Join(folder, string(tool)), r.mainPackage)...)
 	m.Expect(len(packages))
-	said := &progress.Tail{}
+	tail := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
 	// An interrupted go command leaves its temporary files. They are in the folder of the build, which is removed
 	// afterwards.
@@ -44,7 +44,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	command.Env = append(command.Env, "GOTMPDIR="+temporary)
 	output := &progress.Lines{Each: func(line string) {
 		if !packages[line] {
-			said.Add(line)
+			tail.Add(line)
 			return
 		}
 		m.Compiled()
@@ -53,7 +53,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 			m.Say("linking")
 		}
 	}}
-	if err := run(ctx, r, command, output, said); err != nil {
+	if err := run(ctx, r, command, output, tail); err != nil {
 		return err
 	}
 	m.End("built")
@@ -63,7 +63,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 // packages returns the packages of a tool. The go command downloads missing modules for that.
 func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (map[string]bool, error) {
 	var listed bytes.Buffer
-	said := &progress.Tail{}
+	tail := &progress.Tail{}
 	command := b.goCommand(ctx, r, "list", "-deps", r.mainPackage)
 	command.Stdout = &listed
 	output := &progress.Lines{Each: func(line string) {
@@ -71,9 +71,9 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 			m.Downloaded()
 			return
 		}
-		said.Add(line)
+		tail.Add(line)
 	}}
-	if err := run(ctx, r, command, output, said); err != nil {
+	if err := run(ctx, r, command, output, tail); err != nil {
 		return nil, err
 	}
 	packages := map[string]bool{}
@@ -84,15 +84,15 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 }
 
 // run runs a go command. If it fails, the error contains its output.
-func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, said *progress.Tail) error {
+func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, tail *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()
 	if err == nil {
 		return nil
 	}
-	if err := goCommandError(ctx, err); said.String() == "" || ctx.Err() != nil {
+	if err := goCommandError(ctx, err); tail.String() == "" || ctx.Err() != nil {
 		return err
 	}
 	return fmt.Errorf("%w from `go %s %s` in %s, which said:\n%s", err, command.Args[1], r.mainPackage,
-		path.Join("test/tools", r.folder), said)
+		path.Join("test/tools", r.folder), tail)
 }

@@ -34,14 +34,14 @@ type envtest struct {
 
 // installed returns the patch releases of a minor release that setup-envtest has installed on this machine, newest first.
 func (e envtest) installed(ctx context.Context, minor string) ([]string, error) {
-	said, err := e.run(ctx, "", "list", "--installed-only", strings.TrimPrefix(minor, "v"))
-	return releases(said, "(installed)"), err
+	output, err := e.run(ctx, "", "list", "--installed-only", strings.TrimPrefix(minor, "v"))
+	return releases(output, "(installed)"), err
 }
 
 // available returns the patch releases of a minor release in the index, newest first. setup-envtest writes only into folder.
 func (e envtest) available(ctx context.Context, folder, minor string) ([]string, error) {
-	said, err := e.run(ctx, folder, e.remote("list", folder, minor)...)
-	return releases(said, "(available)"), err
+	output, err := e.run(ctx, folder, e.remote("list", folder, minor)...)
+	return releases(output, "(available)"), err
 }
 
 // fetch downloads a release into folder, and returns the folder of its programs.
@@ -92,8 +92,8 @@ func (e envtest) run(ctx context.Context, folder string, arguments ...string) (s
 	defer stall(nil)
 	command := exec.CommandContext(ctx, e.program, arguments...)
 	command.WaitDelay = endingTime
-	var out, said bytes.Buffer
-	command.Stdout, command.Stderr = &out, &said
+	var out, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &out, &stderr
 	if folder != "" {
 		command.Env = append(command.Environ(), "TMPDIR="+folder)
 		go e.watch(ctx, folder, stall)
@@ -102,7 +102,7 @@ func (e envtest) run(ctx context.Context, folder string, arguments ...string) (s
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", fmt.Errorf("setup-envtest failed: %w: %s", err, summary(said.String()))
+		return "", fmt.Errorf("setup-envtest failed: %w: %s", err, summary(stderr.String()))
 	}
 	return strings.TrimSpace(out.String()), nil
 }

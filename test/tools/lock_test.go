@@ -66,16 +66,16 @@ func TestConcurrentBuilds(t *testing.T) {
 
 	var paths [2]string
 	var errs [2]error
-	var both sync.WaitGroup
-	both.Go(func() { paths[0], errs[0] = first.build(t.Context(), fake) })
-	both.Go(func() { paths[1], errs[1] = second.build(t.Context(), fake) })
-	both.Wait()
+	var builds sync.WaitGroup
+	builds.Go(func() { paths[0], errs[0] = first.build(t.Context(), fake) })
+	builds.Go(func() { paths[1], errs[1] = second.build(t.Context(), fake) })
+	builds.Wait()
 
 	require.NoError(t, errs[0])
 	require.NoError(t, errs[1])
 	assert.Equal(t, paths[0], paths[1])
-	said := output[0].String() + output[1].String()
-	assert.Equal(t, 1, strings.Count(said, "fake  built in "), said)
+	all := output[0].String() + output[1].String()
+	assert.Equal(t, 1, strings.Count(all, "fake  built in "), all)
 }
 
 func TestCancelledBuild(t *testing.T) {

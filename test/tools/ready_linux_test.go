@@ -89,9 +89,9 @@ func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	for _, tool := range ControlPlaneTools() {
 		b.recipes[tool] = recipe{folder: "fake", mainPackage: "example.test/fake", module: "k8s.io/kubernetes"}
 	}
-	told := &bytes.Buffer{}
-	b.progress, b.patience = told, stallPatience
-	return b, told
+	log := &bytes.Buffer{}
+	b.progress, b.patience = log, stallPatience
+	return b, log
 }
 
 // assertPlane runs each program of the control plane. Each program prints its origin.
@@ -100,34 +100,34 @@ func assertPlane(t *testing.T, b *builder, from string) {
 	paths, err := b.controlPlane(t.Context())
 	require.NoError(t, err)
 	for _, tool := range ControlPlaneTools() {
-		said, err := exec.Command(paths[tool]).CombinedOutput()
+		output, err := exec.Command(paths[tool]).CombinedOutput()
 		require.NoError(t, err, tool)
-		assert.Equal(t, from+"\n", string(said), tool)
+		assert.Equal(t, from+"\n", string(output), tool)
 	}
 }
 
 func TestDownloadOnce(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
-	b, told := newPlane(t)
+	b, log := newPlane(t)
 	assertPlane(t, b, "downloaded")
-	assert.Contains(t, told.String(), "control-plane  looking for binaries of Kubernetes v1.37.2, which takes "+
+	assert.Contains(t, log.String(), "control-plane  looking for binaries of Kubernetes v1.37.2, which takes "+
 		"seconds; OFFLINE=1 builds them without looking\n")
-	assert.Contains(t, told.String(), "control-plane  downloaded and verified in ")
-	told.Reset()
-	asked := x.requests.Load()
+	assert.Contains(t, log.String(), "control-plane  downloaded and verified in ")
+	log.Reset()
+	requests := x.requests.Load()
 	assertPlane(t, b, "downloaded")
-	assert.Empty(t, told.String(), "the second time")
-	assert.Equal(t, asked, x.requests.Load(), "the second time sends no request")
+	assert.Empty(t, log.String(), "the second time")
+	assert.Equal(t, requests, x.requests.Load(), "the second time sends no request")
 }
 
 func TestDownloadOfOtherPatchRelease(t *testing.T) {
 	serveIndex(t, "v1.37.0")
-	b, told := newPlane(t)
+	b, log := newPlane(t)
 	for range 2 {
 		assertPlane(t, b, "downloaded")
-		assert.Contains(t, told.String(), "control-plane  the downloaded etcd, kube-apiserver and kubectl are of "+
+		assert.Contains(t, log.String(), "control-plane  the downloaded etcd, kube-apiserver and kubectl are of "+
 			"Kubernetes v1.37.0, because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
-		told.Reset()
+		log.Reset()
 	}
 }
 
@@ -169,15 +169,15 @@ func TestBuildAfterFailedDownload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := serveIndex(t, cmp.Or(test.release, "v1.37.2"))
-			b, told := newPlane(t)
+			b, log := newPlane(t)
 			b.patience = cmp.Or(test.patience, stallPatience)
 			if test.fault != nil {
 				test.fault(t, x)
 			}
 			assertPlane(t, b, "built")
-			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, "+
+			assert.Contains(t, log.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, "+
 				"which takes about seven minutes on two cores: ")
-			assert.Contains(t, told.String(), test.reason)
+			assert.Contains(t, log.String(), test.reason)
 			assert.NotContains(t, strings.Join(cached(t, b), " "), "partial", "the incomplete download is removed")
 		})
 	}
@@ -191,27 +191,27 @@ func TestDownloadPatience(t *testing.T) {
 
 func TestOfflineBuild(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
-	b, told := newPlane(t)
+	b, log := newPlane(t)
 	t.Setenv(offlineVariable, "1")
 	assertPlane(t, b, "built")
-	assert.Contains(t, told.String(), ": OFFLINE is set\n")
+	assert.Contains(t, log.String(), ": OFFLINE is set\n")
 	assert.Zero(t, x.requests.Load())
 	// From now on, the built programs are used, although the index has binaries.
 	t.Setenv(offlineVariable, "")
-	told.Reset()
+	log.Reset()
 	assertPlane(t, b, "built")
-	assert.Empty(t, told.String())
+	assert.Empty(t, log.String())
 	assert.Zero(t, x.requests.Load())
 }
 
 func TestInstalledBinaries(t *testing.T) {
-	for release, said := range map[string]string{
+	for release, suffix := range map[string]string{
 		"1.37.2": "\n",
 		"1.37.0": ", because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n",
 	} {
 		t.Run(release, func(t *testing.T) {
 			x := serveIndex(t, "v1.37.2")
-			b, told := newPlane(t)
+			b, log := newPlane(t)
 			folder := filepath.Join(os.Getenv("XDG_DATA_HOME"), "kubebuilder-envtest", "k8s",
 				release+"-"+runtime.GOOS+"-"+runtime.GOARCH)
 			require.NoError(t, os.MkdirAll(folder, 0o755))
@@ -220,7 +220,7 @@ func TestInstalledBinaries(t *testing.T) {
 			}
 			assertPlane(t, b, "installed")
 			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of "+
-				"Kubernetes v"+release+" in "+folder+said, told.String())
+				"Kubernetes v"+release+" in "+folder+suffix, log.String())
 			assert.Zero(t, x.requests.Load())
 		})
 	}

@@ -44,7 +44,7 @@ func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 			file := header + part.before + strings.Repeat(part.repeated, space/len(part.repeated)) + part.after
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			watch := machine.For(t)
+			watch := machine.WatchDuring(t)
 			start := time.Now()
 
 			_, err := config.Parse([]byte(file))

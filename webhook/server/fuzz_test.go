@@ -39,6 +39,6 @@ func FuzzReview(f *testing.F) {
 			assert.NotEmpty(t, r.Response.Status.Message)
 			assert.Empty(t, r.Response.Patch)
 		}
-		e.log.Forget()
+		e.log.Clear()
 	})
 }

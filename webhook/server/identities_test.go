@@ -120,7 +120,7 @@ func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}))
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	began := time.Now()
 	_, r := e.post(t, "/mutate", review(notebook))
 	watch.Within(t, time.Since(began), 3*time.Second, "a response, before KubeSpawner's client gives up")

@@ -150,7 +150,7 @@ func TestMalformed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
-			watch := machine.For(t)
+			watch := machine.WatchDuring(t)
 			began := time.Now()
 			status, r := e.post(t, "/mutate", c.body)
 			watch.Within(t, time.Since(began), 3*time.Second, "a response, before KubeSpawner's client gives up")

@@ -27,7 +27,7 @@ func (e *edge) injected(t *testing.T, pod string) string {
 	require.NoError(t, err)
 	admitted, err := patch.Apply([]byte(pod))
 	require.NoError(t, err)
-	e.log.Forget()
+	e.log.Clear()
 	return string(admitted)
 }
 

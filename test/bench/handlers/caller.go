@@ -11,7 +11,7 @@ import (
 type Caller struct {
 	handler http.Handler
 	bodies  [][]byte
-	turn    int
+	next    int
 	request *http.Request
 	body    bytes.Reader
 	header  http.Header
@@ -31,8 +31,8 @@ func NewCaller(handler http.Handler, bodies [][]byte) *Caller {
 
 // Call sends the next body.
 func (c *Caller) Call() {
-	c.body.Reset(c.bodies[c.turn%len(c.bodies)])
-	c.turn++
+	c.body.Reset(c.bodies[c.next%len(c.bodies)])
+	c.next++
 	c.Response.Reset()
 	c.Status = http.StatusOK
 	c.handler.ServeHTTP(c, c.request)

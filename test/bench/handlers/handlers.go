@@ -72,12 +72,12 @@ func New(name string) (http.Handler, error) {
 }
 
 // Webhook returns the handler of this project's webhook, with its metrics, and with a log that is formatted and discarded.
-func Webhook(who webhook.Identities) (http.Handler, error) {
+func Webhook(source webhook.Identities) (http.Handler, error) {
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
-	return server.NewHandler(webhook.New(config.Default(), who), slog.New(discardLog), metrics, nil), nil
+	return server.NewHandler(webhook.New(config.Default(), source), slog.New(discardLog), metrics, nil), nil
 }
 
 // serveFastest is the fastest possible handler. It reads the review, finds the review's uid, and allows the Pod without

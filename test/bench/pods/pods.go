@@ -34,12 +34,12 @@ func Small(user string) *corev1.Pod {
 			},
 			Annotations: map[string]string{"prometheus.io/scrape": "true", "team.example.com/cost-centre": "4711",
 				"example.com/notes": strings.Repeat("A notebook for the course on inference of the winter term. ", 6)},
-			ManagedFields: managed(notebook(user)),
+			ManagedFields: managedFields(notebook(user)),
 		},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{notebook(user)}, RestartPolicy: corev1.RestartPolicyOnFailure, DNSPolicy: corev1.DNSClusterFirst,
 			ServiceAccountName: "default", DeprecatedServiceAccount: "default", SecurityContext: &corev1.PodSecurityContext{},
-			Affinity: preferred(), SchedulerName: "default-scheduler", Priority: new(int32(0)), EnableServiceLinks: new(true),
+			Affinity: hubAffinity(), SchedulerName: "default-scheduler", Priority: new(int32(0)), EnableServiceLinks: new(true),
 			TerminationGracePeriodSeconds: new(int64(30)), PreemptionPolicy: new(corev1.PreemptLowerPriority),
 			Tolerations: []corev1.Toleration{
 				{Key: "hub.jupyter.org/dedicated", Operator: corev1.TolerationOpEqual, Value: "user", Effect: corev1.TaintEffectNoSchedule},
@@ -49,7 +49,7 @@ func Small(user string) *corev1.Pod {
 			Volumes: []corev1.Volume{
 				{Name: "datasets", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 					LocalObjectReference: corev1.LocalObjectReference{Name: "datasets"}, DefaultMode: new(int32(420))}}},
-				token(),
+				tokenVolume(),
 			},
 		},
 		Status: corev1.PodStatus{QOSClass: corev1.PodQOSBurstable},
@@ -84,7 +84,7 @@ func notebook(user string) corev1.Container {
 }
 
 // hubAffinity returns the affinity with which hubs keep their users' Pods together.
-func preferred() *corev1.Affinity {
+func hubAffinity() *corev1.Affinity {
 	return &corev1.Affinity{
 		NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
 			Weight: 100, Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{
@@ -113,7 +113,7 @@ func env(n int) (variables []corev1.EnvVar) {
 	return variables
 }
 
-func token() corev1.Volume {
+func tokenVolume() corev1.Volume {
 	return corev1.Volume{Name: "kube-api-access-x2x4z", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 		DefaultMode: new(int32(420)), Sources: []corev1.VolumeProjection{
 			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{ExpirationSeconds: new(int64(3607)), Path: "token"}},
@@ -125,7 +125,7 @@ func token() corev1.Volume {
 }
 
 // managedFields returns managed fields with one entry for each environment variable of a container.
-func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
+func managedFields(c corev1.Container) []metav1.ManagedFieldsEntry {
 	var variables strings.Builder
 	for _, v := range c.Env {
 		fmt.Fprintf(&variables, `,"k:{\"name\":\"%s\"}":{".":{},"f:name":{},"f:value":{}}`, v.Name)
@@ -141,7 +141,7 @@ func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 // Large returns a notebook with sidecars, of about 60 KB. It has kubectl's last-applied annotation, with the spec of Small
 // as its value.
 func Large(user string) *corev1.Pod {
-	pod := Grown(user, 6, 12)
+	pod := WithContainers(user, 6, 12)
 	for i := range pod.Spec.Containers[1:] {
 		pod.Spec.Containers[1+i].Env = env(95)
 	}
@@ -162,7 +162,7 @@ func ManyVariables(user string) *corev1.Pod {
 
 // WithContainers returns a notebook in a Pod with a number of containers and at least this number of volumes. The
 // containers include the notebook container, and each mounts a volume.
-func Grown(user string, containers, volumes int) *corev1.Pod {
+func WithContainers(user string, containers, volumes int) *corev1.Pod {
 	pod := Small(user)
 	for i := len(pod.Spec.Volumes); i < volumes; i++ {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprintf("volume-%d", i),

@@ -24,8 +24,8 @@ import (
 // cluster is a real API server. podCount is the number of Pods whose creation was requested.
 type cluster struct {
 	*controlplane.ControlPlane
-	client kubernetes.Interface
-	made   int
+	client   kubernetes.Interface
+	podCount int
 }
 
 func startPlane(ctx context.Context) (*cluster, error) {

@@ -114,13 +114,13 @@ func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespace
 }
 
 func (c *cluster) create(ctx context.Context, namespace string, dryRun bool) (*corev1.Pod, error) {
-	c.made++
+	c.podCount++
 	pod := pods.Small(user)
 	if namespace == nothing || namespace == ordinary || namespace == onePolicy {
 		// The policies deny a labelled Pod that no webhook has changed.
 		pod = pods.Unlabelled(pod)
 	}
-	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.made), Labels: pod.Labels, Annotations: pod.Annotations}
+	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.podCount), Labels: pod.Labels, Annotations: pod.Annotations}
 	// The ServiceAccount plugin adds the volume and the mount of the token.
 	pod.Spec.Volumes = pod.Spec.Volumes[:1]
 	pod.Spec.Containers[0].VolumeMounts = pod.Spec.Containers[0].VolumeMounts[:1]

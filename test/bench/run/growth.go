@@ -24,7 +24,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 	}
 	for _, n := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
 		for line, pod := range map[string][]byte{
-			"containers": pods.JSON(pods.Grown("alice", n, 2)), "volumes": pods.JSON(pods.Grown("alice", 1, max(n, 2))),
+			"containers": pods.JSON(pods.WithContainers("alice", n, 2)), "volumes": pods.JSON(pods.WithContainers("alice", 1, max(n, 2))),
 		} {
 			if line == "volumes" && n < 2 {
 				continue // Every Pod has two volumes.

@@ -15,8 +15,8 @@ import (
 // measureInProcess calls the handlers in process, in rounds, and counts the allocations of a review.
 func measureInProcess(_ context.Context, how effort, r *report) error {
 	const part = "in process"
-	for _, called := range []string{"6 KB", "60 KB"} {
-		size := strings.ReplaceAll(called, " ", "")
+	for _, sizeName := range []string{"6 KB", "60 KB"} {
+		size := strings.ReplaceAll(sizeName, " ", "")
 		all := turns{}
 		callers := map[string]*handlers.Caller{}
 		names := handlers.Names()
@@ -38,9 +38,9 @@ func measureInProcess(_ context.Context, how effort, r *report) error {
 			}
 		}
 		r.add(
-			row{Part: part, Measure: "p50 ÷ empty, " + called, Value: all.ratio(handlers.Ours, handlers.Empty, p50)},
-			row{Part: part, Measure: usualWay + "p50 ÷ ours, " + called, Value: all.ratio(handlers.Usual, handlers.Ours, p50)},
-			row{Part: part, Measure: "p50 of ours, " + called, Value: 1000 * all.median(handlers.Ours, p50), Unit: "µs"},
+			row{Part: part, Measure: "p50 ÷ empty, " + sizeName, Value: all.ratio(handlers.Ours, handlers.Empty, p50)},
+			row{Part: part, Measure: usualPrefix + "p50 ÷ ours, " + sizeName, Value: all.ratio(handlers.Usual, handlers.Ours, p50)},
+			row{Part: part, Measure: "p50 of ours, " + sizeName, Value: 1000 * all.median(handlers.Ours, p50), Unit: "µs"},
 		)
 	}
 	return countAllocations(r)

@@ -95,7 +95,7 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 			namespace, name string
 			gate, stretch   float64
 		}{{onePolicy, "with one empty policy", 0, 0}, {ordinary, "with everything installed", 1.05, 1.02}} {
-			ratio, err := c.paired(ctx, how, server, request.do, with.namespace)
+			ratio, err := c.processorTimeRatio(ctx, how, server, request.do, with.namespace)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", request.name, with.name, err)
 			}
@@ -108,7 +108,7 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 
 // processorTimeRatio returns the median ratio between the API server's processor time for a batch of requests in a
 // namespace and the time for the same batch in the namespace without webhooks and policies.
-func (c *cluster) paired(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
+func (c *cluster) processorTimeRatio(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64
 	for round := range how.pairs/batch + 1 {
@@ -146,8 +146,8 @@ func (c *cluster) updateStatus() func(context.Context, string) error {
 				return err
 			}
 		}
-		c.made++
-		pod.Status.Message = strconv.Itoa(c.made)
+		c.podCount++
+		pod.Status.Message = strconv.Itoa(c.podCount)
 		pods[namespace], err = c.client.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 		return err
 	}

@@ -130,10 +130,10 @@ func bodiesOf(size string) (bodies [][]byte) {
 }
 
 // loopbackHTTP1 is the part of the table with which other projects' webhooks are compared.
-const h1 = "loopback HTTP/1.1"
+const loopbackHTTP1 = "loopback HTTP/1.1"
 
 // usualPrefix begins the names of the measures of the handler usual.
-const usualWay = "the usual way, "
+const usualPrefix = "the usual way, "
 
 func measureLoopback(ctx context.Context, how effort, r *report) error {
 	const h2 = "loopback HTTP/2"
@@ -145,19 +145,19 @@ func measureLoopback(ctx context.Context, how effort, r *report) error {
 	if err == nil {
 		small, large, many := found["6KB"], found["60KB"], found["1500env"]
 		r.add(
-			row{Part: h1, Measure: "p50 ÷ empty, 6 KB", Value: small.ratio(handlers.Ours, handlers.Empty, p50), Gate: 1, Stretch: .8},
-			row{Part: h1, Measure: "p50 ÷ empty, 60 KB", Value: large.ratio(handlers.Ours, handlers.Empty, p50), Gate: .75, Stretch: .5},
-			row{Part: h1, Measure: "p50 ÷ floor, 6 KB", Value: small.ratio(handlers.Ours, handlers.Floor, p50), Gate: 2.3, Stretch: 1.7},
-			row{Part: h1, Measure: "CPU ÷ empty, 6 KB", Value: small.ratio(handlers.Ours, handlers.Empty, cpuOf), Gate: 1, Stretch: .65},
-			row{Part: h1, Measure: "CPU ÷ empty, 60 KB", Value: large.ratio(handlers.Ours, handlers.Empty, cpuOf), Gate: 1, Stretch: .65},
-			row{Part: h1, Measure: "1,500 variables ÷ 6 KB", Value: many.median(handlers.Ours, p50) / small.median(handlers.Ours, p50), Gate: 12, Stretch: 8},
-			row{Part: h1, Measure: usualWay + "p50 ÷ ours, 6 KB", Value: small.ratio(handlers.Usual, handlers.Ours, p50)},
-			row{Part: h1, Measure: usualWay + "p50 ÷ ours, 60 KB", Value: large.ratio(handlers.Usual, handlers.Ours, p50)},
-			row{Part: h1, Measure: usualWay + "p50 ÷ empty, 6 KB", Value: small.ratio(handlers.Usual, handlers.Empty, p50)},
-			row{Part: h1, Measure: usualWay + "p50 ÷ empty, 60 KB", Value: large.ratio(handlers.Usual, handlers.Empty, p50)},
-			row{Part: h1, Measure: usualWay + "CPU ÷ empty, 6 KB", Value: small.ratio(handlers.Usual, handlers.Empty, cpuOf)},
-			row{Part: h1, Measure: "p50 of ours, 6 KB", Value: small.median(handlers.Ours, p50), Unit: "ms"},
-			row{Part: h1, Measure: "p50 of ours, 60 KB", Value: large.median(handlers.Ours, p50), Unit: "ms"},
+			row{Part: loopbackHTTP1, Measure: "p50 ÷ empty, 6 KB", Value: small.ratio(handlers.Ours, handlers.Empty, p50), Gate: 1, Stretch: .8},
+			row{Part: loopbackHTTP1, Measure: "p50 ÷ empty, 60 KB", Value: large.ratio(handlers.Ours, handlers.Empty, p50), Gate: .75, Stretch: .5},
+			row{Part: loopbackHTTP1, Measure: "p50 ÷ floor, 6 KB", Value: small.ratio(handlers.Ours, handlers.Floor, p50), Gate: 2.3, Stretch: 1.7},
+			row{Part: loopbackHTTP1, Measure: "CPU ÷ empty, 6 KB", Value: small.ratio(handlers.Ours, handlers.Empty, cpuOf), Gate: 1, Stretch: .65},
+			row{Part: loopbackHTTP1, Measure: "CPU ÷ empty, 60 KB", Value: large.ratio(handlers.Ours, handlers.Empty, cpuOf), Gate: 1, Stretch: .65},
+			row{Part: loopbackHTTP1, Measure: "1,500 variables ÷ 6 KB", Value: many.median(handlers.Ours, p50) / small.median(handlers.Ours, p50), Gate: 12, Stretch: 8},
+			row{Part: loopbackHTTP1, Measure: usualPrefix + "p50 ÷ ours, 6 KB", Value: small.ratio(handlers.Usual, handlers.Ours, p50)},
+			row{Part: loopbackHTTP1, Measure: usualPrefix + "p50 ÷ ours, 60 KB", Value: large.ratio(handlers.Usual, handlers.Ours, p50)},
+			row{Part: loopbackHTTP1, Measure: usualPrefix + "p50 ÷ empty, 6 KB", Value: small.ratio(handlers.Usual, handlers.Empty, p50)},
+			row{Part: loopbackHTTP1, Measure: usualPrefix + "p50 ÷ empty, 60 KB", Value: large.ratio(handlers.Usual, handlers.Empty, p50)},
+			row{Part: loopbackHTTP1, Measure: usualPrefix + "CPU ÷ empty, 6 KB", Value: small.ratio(handlers.Usual, handlers.Empty, cpuOf)},
+			row{Part: loopbackHTTP1, Measure: "p50 of ours, 6 KB", Value: small.median(handlers.Ours, p50), Unit: "ms"},
+			row{Part: loopbackHTTP1, Measure: "p50 of ours, 60 KB", Value: large.median(handlers.Ours, p50), Unit: "ms"},
 		)
 	}
 	for _, callers := range []int{1, 2, 4, 8, 16, 32, 64} {
@@ -167,7 +167,7 @@ func measureLoopback(ctx context.Context, how effort, r *report) error {
 		err = all.byCallers(ctx, how, callers, r)
 	}
 	if err == nil {
-		err = all.memory(ctx, r)
+		err = all.memoryAndStart(ctx, r)
 	}
 	if err := errors.Join(err, stop()); err != nil {
 		return err
@@ -186,11 +186,11 @@ func measureLoopback(ctx context.Context, how effort, r *report) error {
 func (f fleet) bySize(ctx context.Context, how effort) (map[string]turns, error) {
 	found := map[string]turns{}
 	for size := range pods.Sizes() {
-		few := how
+		reduced := how
 		if size == "1500env" {
-			few.requests = how.requests / 5
+			reduced.requests = how.requests / 5
 		}
-		t, err := f.rounds(ctx, few, 1, bodiesOf(size))
+		t, err := f.rounds(ctx, reduced, 1, bodiesOf(size))
 		if err != nil {
 			return nil, err
 		}
@@ -208,7 +208,7 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	for _, name := range handlers.Names() {
 		r.plot("callers", name, float64(callers), t.median(name, rate))
 	}
-	w := row{Part: h1, Measure: fmt.Sprintf("requests/s with %d callers ÷ empty", callers),
+	w := row{Part: loopbackHTTP1, Measure: fmt.Sprintf("requests/s with %d callers ÷ empty", callers),
 		Value: t.ratio(handlers.Ours, handlers.Empty, rate), AtLeast: true}
 	switch callers {
 	case 16:
@@ -222,16 +222,16 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 
 // memoryAndStart reports the peak resident memory of ours and empty after all measurements, and the time that each takes to
 // start.
-func (f fleet) memory(ctx context.Context, r *report) error {
-	of := map[string]usage{}
+func (f fleet) memoryAndStart(ctx context.Context, r *report) error {
+	usages := map[string]usage{}
 	for name, s := range f {
 		u, err := s.usage(ctx)
 		if err != nil {
 			return err
 		}
-		of[name] = u
+		usages[name] = u
 	}
-	ours, empty := float64(of[handlers.Ours].Resident), float64(of[handlers.Empty].Resident)
+	ours, empty := float64(usages[handlers.Ours].Resident), float64(usages[handlers.Empty].Resident)
 	started := map[string][]float64{}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {

@@ -99,7 +99,7 @@ func (r *report) markdown() string {
 			}
 		}
 	}
-	r.besidePeers(&b)
+	r.writePeers(&b)
 	return b.String()
 }
 
@@ -115,16 +115,16 @@ var peers = []struct {
 	{"the usual way, in that run", 3.3, 5.7, 3.9},
 }
 
-func (r *report) besidePeers(b *strings.Builder) {
+func (r *report) writePeers(b *strings.Builder) {
 	value := func(measure string) float64 {
-		i := slices.IndexFunc(r.Rows, func(w row) bool { return w.Part == h1 && w.Measure == measure })
+		i := slices.IndexFunc(r.Rows, func(w row) bool { return w.Part == loopbackHTTP1 && w.Measure == measure })
 		if i < 0 {
 			return math.NaN() // not measured in this run
 		}
 		return r.Rows[i].Value
 	}
 	b.WriteString("\n| handler | p50 ÷ empty, 6 KB | p50 ÷ empty, 60 KB | CPU ÷ empty, 6 KB |\n|---|---|---|---|\n")
-	for _, ours := range []struct{ name, prefix string }{{"**this webhook**", ""}, {"the usual way, in this run", usualWay}} {
+	for _, ours := range []struct{ name, prefix string }{{"**this webhook**", ""}, {"the usual way, in this run", usualPrefix}} {
 		fmt.Fprintf(b, "| %s | %.2g | %.2g | %.2g |\n", ours.name, value(ours.prefix+"p50 ÷ empty, 6 KB"),
 			value(ours.prefix+"p50 ÷ empty, 60 KB"), value(ours.prefix+"CPU ÷ empty, 6 KB"))
 	}

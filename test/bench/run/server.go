@@ -57,7 +57,7 @@ func serve(args []string) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
-	mux.HandleFunc("GET /usage", tellUsage)
+	mux.HandleFunc("GET /usage", serveUsage)
 	fmt.Println(listener.Addr())
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -77,18 +77,18 @@ func serve(args []string) error {
 	return nil
 }
 
-func tellUsage(w http.ResponseWriter, _ *http.Request) {
+func serveUsage(w http.ResponseWriter, _ *http.Request) {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: mostResident()})
+	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: peakResident()})
 }
 
 // peakResident returns the peak resident memory of this process in bytes. getrusage would include the memory of the parent
 // process at the start.
-func mostResident() int64 {
+func peakResident() int64 {
 	for line := range strings.Lines(read("/proc/self/status")) {
 		if words := strings.Fields(line); len(words) > 1 && words[0] == "VmHWM:" {
 			size, _ := strconv.ParseInt(words[1], 10, 64)
@@ -128,13 +128,13 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 		return nil, err
 	}
 	s := &serverProcess{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
-	said := make([]byte, 64)
-	n, err := output.Read(said)
+	line := make([]byte, 64)
+	n, err := output.Read(line)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
 	// The client uses a host name, as with a Service.
-	s.address = strings.TrimSpace(string(said[:n]))
+	s.address = strings.TrimSpace(string(line[:n]))
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())

@@ -105,7 +105,7 @@ func (r *recorder) assertAlert(t *testing.T, gone, back, known time.Time) {
 	r.end()
 	t.Logf("%d of %d readings of metrics were too slow", r.missed, r.read)
 	stretch := int((alertNeeds + outage() - 1) / outage())
-	require.NoError(t, r.Judge(t.Context(), stretch, []time.Time{back.Add(-scrapeEvery)}, func(at time.Time) bool {
+	require.NoError(t, r.CheckAlert(t.Context(), stretch, []time.Time{back.Add(-scrapeEvery)}, func(at time.Time) bool {
 		return !at.After(gone) || at.After(known.Add(scrapeEvery))
 	}))
 }

@@ -156,7 +156,7 @@ func asking(t *testing.T) question {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(world.carol.Config)
 	require.NoError(t, err)
-	return question{t, client, machine.For(t)}
+	return question{t, client, machine.WatchDuring(t)}
 }
 
 // try creates a Pod of a user. It returns the error if the Pod is denied, and asserts the time limit of the response.

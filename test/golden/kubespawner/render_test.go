@@ -46,8 +46,8 @@ func render(t *testing.T, version string, release hub.Release) map[string]string
 	programs, err := hub.Build(t.Context(), os.Stderr, release)
 	require.NoError(t, err)
 	folder := t.TempDir()
-	said, err := exec.CommandContext(t.Context(), programs.Python, "-B", "render.py", version, folder).CombinedOutput()
-	require.NoError(t, err, string(said))
+	output, err := exec.CommandContext(t.Context(), programs.Python, "-B", "render.py", version, folder).CombinedOutput()
+	require.NoError(t, err, string(output))
 	return read(t, folder, version)
 }
 

@@ -177,7 +177,7 @@ func TestTheServerHangs(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	fresh := time.Now().Add(1100 * time.Millisecond)
 	require.Eventually(t, func() bool { return time.Now().After(fresh) }, soon, 10*time.Millisecond, "what is remembered is not fresh any more")
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	const callers = 24
 	var group sync.WaitGroup
 	for caller := range callers {

@@ -84,7 +84,7 @@ func hang(t *testing.T) {
 	}, machine.Patience, time.Millisecond)
 	threads, goroutines := threadsOf(t), runtime.NumGoroutine()
 
-	watch := machine.For(t)
+	watch := machine.WatchDuring(t)
 	letGo := root.hangs()
 	hung := load.run(t, silence)
 	t.Logf("while it hangs: %+v, threads %d, before %d, goroutines %d, before %d", hung, threadsOf(t), threads, runtime.NumGoroutine(),
