@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asRoot skips a test that needs root to change owners.
 func asRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -20,7 +19,7 @@ func asRoot(t *testing.T) {
 	}
 }
 
-// home makes a home that only its owner can access.
+// home makes a home of mode 0700.
 func home(t *testing.T, homes, name string, uid, gid int) string {
 	t.Helper()
 	dir := filepath.Join(homes, name)
@@ -29,13 +28,13 @@ func home(t *testing.T, homes, name string, uid, gid int) string {
 	return dir
 }
 
-// arguments returns the init container's command line, as the webhook writes it.
+// arguments returns a command line of discover, with further flags.
 func arguments(homes, scratch, user string, more ...string) []string {
 	return append([]string{"discover", "--user=" + user, "--homes=" + homes, "--scratch=" + scratch, "--home=/home/" + user,
 		"--min-uid=1000", "--min-gid=1000"}, more...)
 }
 
-func TestDiscoverWritesTheOwner(t *testing.T) {
+func TestDiscoverWritesFiles(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "qiang.guo03", 5003, 6003)
@@ -60,8 +59,9 @@ func TestDiscoverWritesTheOwner(t *testing.T) {
 	assert.Len(t, entries, 6, "nothing half-written is left")
 }
 
-// TestDiscoverWritesJupytersSettings: each generation of Jupyter reads its own file, and has its own name for the server.
-func TestDiscoverWritesJupytersSettings(t *testing.T) {
+// TestDiscoverWritesJupyterSettings tests the files with Jupyter's settings. Each generation of Jupyter reads its own file, and
+// has its own names for the server (ServerApp, NotebookApp, LabApp). A umask is in a third file.
+func TestDiscoverWritesJupyterSettings(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
@@ -74,7 +74,7 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 		"NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
 		file(t, scratch, "jupyter_notebook_config.json"))
 
-	require.NoError(t, run(arguments(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
+	require.NoError(t, run(arguments(homes, scratch, "alice", `--jupyter-config={}`)), "the hub sets the address of its servers")
 	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
 
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter_config.py"), "no umask is configured")
@@ -87,7 +87,7 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
 }
 
-func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
+func TestDiscoverReplacesFiles(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	dir := home(t, homes, "alice", 5001, 6001)
@@ -97,18 +97,19 @@ func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
 	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_UID=5009\n")
 }
 
-func TestDiscoverWithAKnownIdentity(t *testing.T) {
+func TestDiscoverWithIdentity(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
-	// The GID comes from passwd, and may differ from the directory's.
+	// The GID of passwd can differ from the GID of the home.
 	require.NoError(t, run(arguments(homes, scratch, "alice", "--uid=5001", "--gid=6100", "--groups=7001,7002")))
 	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_GID=6100\n")
 	assert.Contains(t, file(t, scratch, "group"), "gid7001:x:7001:alice\ngid7002:x:7002:alice\n")
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "no process needs to change its user")
 }
 
-// TestDiscoverDenies tests every home that no notebook may have. Then nothing is written, neither here nor on the share.
+// TestDiscoverDenies tests homes that are denied. Nothing is written then, neither to the scratch volume nor to the directory of
+// the homes.
 func TestDiscoverDenies(t *testing.T) {
 	asRoot(t)
 	for name, c := range map[string]struct {
@@ -136,7 +137,7 @@ func TestDiscoverDenies(t *testing.T) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5009, 0))
 			}},
-		"below a directory of its own user": {user: "bob", want: "belongs to UID 5001: its owner could",
+		"below a directory of the same user": {user: "bob", want: "belongs to UID 5001: its owner could",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5001, 6001))
@@ -150,7 +151,7 @@ func TestDiscoverDenies(t *testing.T) {
 		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, who owns a home if its " +
 			"file system is not mounted, or if the directory was created and not given to its user: mount the file system, or chown the home",
 			make: owned(0, 6001)},
-		"owned by nobody of 32 bits": {user: "bob", want: "UID 4294967294 is nobody", make: owned(4294967294, 6001)},
+		"owned by the 32-bit nobody": {user: "bob", want: "UID 4294967294 is nobody", make: owned(4294967294, 6001)},
 		"owned by nobody, admitted as 5001": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map",
 			make: owned(65534, 6001), extra: []string{"--uid=5001", "--gid=6001"}},
 		"owned by root, admitted as 5001": {user: "bob", want: "UID 0 is root", make: owned(0, 6001),
@@ -160,7 +161,7 @@ func TestDiscoverDenies(t *testing.T) {
 		"of root's group": {user: "bob", want: "GID 0 is below 1000", make: owned(5001, 0)},
 		"of a denied group": {user: "bob", want: "GID 6001 is denied here", make: owned(5001, 6001),
 			extra: []string{"--denied-gids=6001"}},
-		"admitted as 500, which it is": {user: "bob", want: "UID 500 is below 1000", make: owned(500, 6001),
+		"owned by 500, admitted as 500": {user: "bob", want: "UID 500 is below 1000", make: owned(500, 6001),
 			extra: []string{"--uid=500", "--gid=6001"}},
 		"admitted with root's group": {user: "bob", want: "GID 0 is below 1000", make: owned(5001, 6001),
 			extra: []string{"--uid=5001", "--gid=0"}},
@@ -185,8 +186,9 @@ func owned(uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, homes string) { home(t, homes, "bob", uid, gid) }
 }
 
-// TestDiscoverWhereOthersMayNotPass: with root_squash, the kernel denies access to a closed directory to every UID.
-func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
+// TestDiscoverInClosedDirectory tests homes in a directory that only root can enter. The init container is not root, and with
+// root_squash the server maps root to nobody.
+func TestDiscoverInClosedDirectory(t *testing.T) {
 	asRoot(t)
 	shared, scratch := t.TempDir(), t.TempDir()
 	homes := filepath.Join(shared, "home")
@@ -202,8 +204,8 @@ func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
 	assert.Empty(t, names(t, scratch))
 }
 
-// TestDiscoverTriesTheHomeAsTheUser: a home that is closed to its owner gives an error before anything starts in it.
-func TestDiscoverTriesTheHomeAsTheUser(t *testing.T) {
+// TestDiscoverEntersHomeAsUser tests that a home that its owner cannot read gives an error in the init container.
+func TestDiscoverEntersHomeAsUser(t *testing.T) {
 	asRoot(t)
 	shared := t.TempDir()
 	require.NoError(t, os.Chmod(shared, 0o755))
@@ -227,7 +229,7 @@ func TestDiscoverTriesTheHomeAsTheUser(t *testing.T) {
 		"for chmod u+rwx on it, or how the server maps that UID")
 }
 
-func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
+func TestDiscoverWithMissingScratchVolume(t *testing.T) {
 	asRoot(t)
 	homes := t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
@@ -236,8 +238,8 @@ func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 	assert.NotContains(t, err.Error(), "\n", "one sentence")
 }
 
-// TestDiscoverWritesUIDAndGIDLast: if anything fails, there is no uid-gid.env, and no partial file.
-func TestDiscoverWritesUIDAndGIDLast(t *testing.T) {
+// TestDiscoverWritesEnvFileLast tests that uid-gid.env and temporary files are missing after a failed write of one file.
+func TestDiscoverWritesEnvFileLast(t *testing.T) {
 	asRoot(t)
 	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json", "jupyter-user-init", "uid-gid.env"} {
 		t.Run(name, func(t *testing.T) {
@@ -251,7 +253,7 @@ func TestDiscoverWritesUIDAndGIDLast(t *testing.T) {
 	}
 }
 
-func TestDiscoverOnAFullScratchVolume(t *testing.T) {
+func TestDiscoverOnFullScratchVolume(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
@@ -271,11 +273,11 @@ func assertWhole(t *testing.T, scratch string) {
 		assert.NotRegexp(t, `^\.`, name, "a temporary file")
 		info, err := os.Lstat(filepath.Join(scratch, name))
 		require.NoError(t, err)
-		assert.False(t, name == "uid-gid.env" && info.Mode().IsRegular(), "it says that all the others are there")
+		assert.False(t, name == "uid-gid.env" && info.Mode().IsRegular(), "uid-gid.env must be the last file")
 	}
 }
 
-func TestCommandLinesOfOthersAreDenied(t *testing.T) {
+func TestInvalidCommandLines(t *testing.T) {
 	for _, args := range [][]string{
 		nil, {"help"}, {"discover"}, {"discover", "--user=../alice"}, {"exec"}, {"exec", "--user=a", "--", "sh"},
 		arguments("/h", "/s", "a/../b"), arguments("/h", "/s", "."), append(arguments("/h", "/s", "a"), "--", "sh"),

@@ -18,16 +18,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// initContainer is the user of the init container.
+// initContainer is the UID, and the GID, of the init container.
 const initContainer = 65532
 
-// TestLastWords: kubectl describe shows why the container ended, and not the error of a hook or a probe.
-func TestLastWords(t *testing.T) {
+// TestTerminationLog tests that the error of the container's command is in the termination log, which kubectl describe shows. The
+// error of a hook or a probe must not be there.
+func TestTerminationLog(t *testing.T) {
 	asRoot(t)
 	discovers := arguments("/no/homes", "/no/scratch", "alice")
 	execs := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
-	// It is longer than any of our messages.
-	before := "the last words of an earlier container" + strings.Repeat(".", 1000)
+	// The old text is longer than our messages, so that a rest of it would be seen.
+	before := "the message of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
 		args   []string
 		first  bool
@@ -53,25 +54,26 @@ func TestLastWords(t *testing.T) {
 			if c.first {
 				cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
 			}
-			said, err := cmd.CombinedOutput()
+			output, err := cmd.CombinedOutput()
 			require.Error(t, err)
-			assert.Contains(t, string(said), "jupyter-user-init: ")
+			assert.Contains(t, string(output), "jupyter-user-init: ")
 			want := before
 			if c.leaves {
-				want = string(said)
+				want = string(output)
 			}
 			assert.Equal(t, want, file(t, filepath.Dir(log), "termination-log"))
 		})
 	}
 }
 
-func TestLastWordsWithoutALog(t *testing.T) {
-	reportError(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
-	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet makes this file")
+func TestReportErrorWithoutTerminationLog(t *testing.T) {
+	reportError(errors.New("an error"), filepath.Join(t.TempDir(), "missing"))
+	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet creates this file")
 }
 
-// TestProcessesOfTheSameUserCannotInspectIt: if a process is not dumpable, its files in /proc/PID belong to root.
-func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
+// TestProcessIsNotDumpable tests that other processes of the same UID cannot trace the program: if a process is not dumpable, its
+// files in /proc/PID belong to root.
+func TestProcessIsNotDumpable(t *testing.T) {
 	asRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
 		"discover": func(homes, scratch string) []string { return arguments(homes, scratch, "alice") },
@@ -83,12 +85,12 @@ func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
 			homes, scratch := open(t), open(t)
 			home(t, homes, "alice", 5001, 6001)
 			require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-			cmd, said := blocked(t, args(homes, scratch))
+			cmd, output := blocked(t, args(homes, scratch))
 			assert.Eventually(t, func() bool {
 				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
 				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
 			}, machine.Patience, time.Millisecond, "a process of the same user can inspect and trace it")
-			_, err := io.CopyN(io.Discard, said, pipeSize)
+			_, err := io.CopyN(io.Discard, output, pipeSize)
 			require.NoError(t, err)
 			_ = cmd.Wait()
 		})
@@ -98,7 +100,8 @@ func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
 // pipeSize is the capacity of a pipe on Linux.
 const pipeSize = 1 << 16
 
-// blocked runs the program as the init container's user, with an output that blocks: the program writes its output last.
+// blocked starts the program with the init container's UID and a full pipe as output, so that the program waits when it writes
+// its output, at the end.
 func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	out, in, err := os.Pipe()
@@ -115,8 +118,8 @@ func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	return cmd, out
 }
 
-// TestDiscoverAsTheInitContainerDoes runs with the UID of the init container, which may read less than root.
-func TestDiscoverAsTheInitContainerDoes(t *testing.T) {
+// TestDiscoverAsInitContainer runs discover with the UID of the init container, which may read less than root.
+func TestDiscoverAsInitContainer(t *testing.T) {
 	asRoot(t)
 	homes, scratch := open(t), open(t)
 	home(t, homes, "alice", 5001, 6001)
@@ -124,11 +127,11 @@ func TestDiscoverAsTheInitContainerDoes(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice")...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
-	said, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(said))
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
 	self, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
 	copied, err := os.ReadFile(filepath.Join(scratch, "jupyter-user-init"))
 	require.NoError(t, err)
-	assert.True(t, string(self) == string(copied), "the program is copied whole")
+	assert.True(t, string(self) == string(copied), "the copy of the program must be complete")
 }

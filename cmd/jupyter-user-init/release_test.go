@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAWebhookOfALaterRelease: an unknown command line gives an error in one sentence, and nothing is done. The unknown part
-// may be what makes the Pod safe.
-func TestAWebhookOfALaterRelease(t *testing.T) {
+// TestUnknownCommandLine tests the command line of a webhook of a later release: the program returns an error and does nothing,
+// because the unknown part may be what makes the Pod safe.
+func TestUnknownCommandLine(t *testing.T) {
 	const whatToDo = ". The webhook that wrote it is of another release than this image, or it was written by hand: ask the admin to " +
 		"make init.image the image of the webhook itself"
 	t.Run("discover", func(t *testing.T) {
@@ -24,16 +24,16 @@ func TestAWebhookOfALaterRelease(t *testing.T) {
 			assert.EqualError(t, err, `jupyter-user-init dev does not know this command line: discover does not take "`+later+`"`+whatToDo)
 			left, err := os.ReadDir(scratch)
 			require.NoError(t, err)
-			assert.Empty(t, left, "nothing is begun")
+			assert.Empty(t, left, "no file may be written")
 		}
 	})
 	t.Run("exec", func(t *testing.T) {
 		p := newPod(t)
 		mark := filepath.Join(t.TempDir(), "started")
-		said, err := p.exec(t, []string{path}, []string{"--later=1"}, "touch", mark)
+		output, err := p.exec(t, []string{path}, []string{"--later=1"}, "touch", mark)
 		assert.Error(t, err)
 		assert.Equal(t, `jupyter-user-init: jupyter-user-init dev does not know this command line: exec does not take "--later=1"`+whatToDo+
-			"\n", said)
+			"\n", output)
 		assert.NoFileExists(t, mark, "the command has not run")
 	})
 	t.Run("an unknown command", func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestAWebhookOfALaterRelease(t *testing.T) {
 func TestVersion(t *testing.T) {
 	program := exec.Command("/proc/self/exe", "version")
 	program.Env = []string{"BE_THE_PROGRAM=1"}
-	said, err := program.CombinedOutput()
+	output, err := program.CombinedOutput()
 	require.NoError(t, err)
-	assert.Equal(t, "dev\n", string(said))
+	assert.Equal(t, "dev\n", string(output))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checksDirectory runs the init container for bob (5001) with one further directory of his.
+// checksDirectory runs discover for bob (UID 5001) with one further directory of the user.
 func checksDirectory(t *testing.T, dir string) (scratch string, err error) {
 	t.Helper()
 	homes, scratch := t.TempDir(), t.TempDir()
@@ -21,7 +21,7 @@ func checksDirectory(t *testing.T, dir string) (scratch string, err error) {
 	return scratch, run(arguments(homes, scratch, "bob", "--directories="+string(list), "--uid=5001", "--gid=6001"))
 }
 
-func TestDiscoverTakesADirectoryOfTheUser(t *testing.T) {
+func TestDiscoverAcceptsUserDirectory(t *testing.T) {
 	asRoot(t)
 	parent := t.TempDir()
 	scratch, err := checksDirectory(t, home(t, parent, "bob", 5001, 6001))
@@ -29,8 +29,9 @@ func TestDiscoverTakesADirectoryOfTheUser(t *testing.T) {
 	assert.FileExists(t, filepath.Join(scratch, "uid-gid.env"))
 }
 
-// TestDiscoverDeniesADirectoryThatIsNotTheUsers: each has one sentence with the remedy, and no file is written.
-func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
+// TestDiscoverDeniesUserDirectory tests directories that are denied, each with one sentence that names the remedy. No file is
+// written.
+func TestDiscoverDeniesUserDirectory(t *testing.T) {
 	asRoot(t)
 	for name, c := range map[string]struct {
 		make func(t *testing.T, parent string)
@@ -46,7 +47,7 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 		"nobody's": {func(t *testing.T, parent string) { home(t, parent, "bob", 65534, 65534) }, "PARENT/bob must belong to bob (UID 5001), and " +
 			"its owner is unknown: UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes. Ask the " +
 			"admin to look at the ID mapping of NFS on the node and on the server"},
-		"a symbolic link to one's own": {func(t *testing.T, parent string) {
+		"a symbolic link to the user's directory": {func(t *testing.T, parent string) {
 			require.NoError(t, os.Symlink(home(t, parent, "real", 5001, 6001), filepath.Join(parent, "bob")))
 		}, "PARENT/bob is a symbolic link, which could lead to another user's directory: ask the admin to put the directory itself there"},
 		"a file": {func(t *testing.T, parent string) {
@@ -57,7 +58,7 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 			require.NoError(t, os.Chown(parent, 5009, 0))
 		}, "PARENT, which contains the directory of bob, belongs to UID 5009: its owner could replace a directory with another directory. " +
 			"Ask the admin to chown that directory to root"},
-		"in a directory of one's own": {func(t *testing.T, parent string) {
+		"in a directory of the same user": {func(t *testing.T, parent string) {
 			home(t, parent, "bob", 5001, 6001)
 			require.NoError(t, os.Chown(parent, 5001, 0))
 		}, "PARENT, which contains the directory of bob, belongs to UID 5001: its owner could replace a directory with another directory. " +
@@ -76,8 +77,9 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 	}
 }
 
-// TestDirectoriesNeedAnIdentity: with discovery at start a Pod has no directories, so none can be checked.
-func TestDirectoriesNeedAnIdentity(t *testing.T) {
+// TestDirectoriesNeedIdentity tests that --directories without --uid is an error: with discovery at start a Pod has no
+// directories.
+func TestDirectoriesNeedIdentity(t *testing.T) {
 	err := run(arguments("/h", "/s", "bob", `--directories=["/d/bob"]`))
 	assert.ErrorContains(t, err, "--directories needs --uid")
 }

@@ -154,7 +154,7 @@ result is unknown.`,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&q.As, "as", "", "name of the requester in the API server; by default all with access are listed")
+	f.StringVar(&q.Requester, "as", "", "name of the requester in the API server; by default all with access are listed")
 	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of the requester; repeatable")
 	f.StringVar(&q.User, "user", "", "the user, who owns the home")
 	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: the one that kubectl uses)")
@@ -167,7 +167,7 @@ func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) e
 	switch {
 	case !is:
 		return fmt.Errorf("-o %q is none of table, json", l.output)
-	case q.As == "" && len(q.Groups) > 0:
+	case q.Requester == "" && len(q.Groups) > 0:
 		return errors.New("--as-group needs --as too")
 	}
 	ctx, cancel, cluster, err := l.connect(ctx)

@@ -56,9 +56,9 @@ memberUid: alice
 
 `
 
-// TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they are written there, except for the
+// TestDirectoryServicePageSteps runs the first six steps of the page about directory services as they are written there, except for the
 // server's address and the paths. Tests in test/e2e run the other steps.
-func TestTheStepsOnTheLaptop(t *testing.T) {
+func TestDirectoryServicePageSteps(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	home := t.TempDir()
 	for name, content := range map[string]string{
@@ -74,8 +74,8 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 		script.Dir = home
 		// The packages' ldapsearch needs the libraries of the same packages, as the test's server does.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
-		said, _ := script.CombinedOutput()
-		return string(said)
+		output, _ := script.CombinedOutput()
+		return string(output)
 	}
 	assert.Contains(t, shell(1), "dn: uid=alice,ou=people,dc=example,dc=org\nuid: alice\nuidNumber: 5003\ngidNumber: 6003\n")
 	assert.Equal(t, "1\n", shell(2))
@@ -87,24 +87,24 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	command := strings.Fields(steps[6].Shell)
 	require.Equal(t, []string{"jupyter-user-webhook", "check", "ldap", "--config=laptop.yaml", "--user=alice"}, command)
 	t.Chdir(home)
-	var said bytes.Buffer
-	assert.Zero(t, run(t.Context(), command[1:], nil, &said, &said))
-	assert.Contains(t, said.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
-	assert.Contains(t, said.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
+	var output bytes.Buffer
+	assert.Zero(t, run(t.Context(), command[1:], nil, &output, &output))
+	assert.Contains(t, output.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
+	assert.Contains(t, output.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
 
 	for prefix, says := range map[string]string{
 		"/":    "the home of alice is home/alice on the share",
 		"/hpc": `the home field of alice, "/home/alice", must be below /hpc`,
 	} {
 		require.NoError(t, os.WriteFile("homes.yaml", []byte(here(steps[6].YAML)+"share: {homePrefix: "+prefix+"}\n"), 0o600))
-		said.Reset()
-		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &said, &said)
-		assert.Contains(t, said.String(), says)
+		output.Reset()
+		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &output, &output)
+		assert.Contains(t, output.String(), says)
 	}
 }
 
-// TestCheckLDAPSaysWhatIsWrong: each fault gives one sentence, which names the key to correct.
-func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
+// TestCheckLDAPFaults: each fault gives one sentence, which names the key to correct.
+func TestCheckLDAPFaults(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	const bind = `{method: Simple, dn: "` + webhookDN + `", passwordFile: PASSWORD}`
 	for name, c := range map[string]struct{ url, ca, bind, users, groups, user, says string }{
@@ -148,16 +148,16 @@ func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 			if c.user == "-" {
 				arguments[4] = "table"
 			}
-			var said bytes.Buffer
-			status := run(t.Context(), arguments, nil, &said, &said)
-			assert.Contains(t, said.String(), c.says)
-			assert.Equal(t, c.user == "-", status == 0, "%s", said.String())
+			var output bytes.Buffer
+			status := run(t.Context(), arguments, nil, &output, &output)
+			assert.Contains(t, output.String(), c.says)
+			assert.Equal(t, c.user == "-", status == 0, "%s", output.String())
 		})
 	}
 }
 
-// TestCheckLDAPWarnsWhoMayWrite: Active Directory reports the rights of the bound account, so the check can warn.
-func TestCheckLDAPWarnsWhoMayWrite(t *testing.T) {
+// TestCheckLDAPWriteRights: Active Directory reports the rights of the bound account, so the check can warn.
+func TestCheckLDAPWriteRights(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user
 cn: alice
@@ -172,7 +172,7 @@ allowedAttributesEffective: description
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n    urls: ["+
 		server.LDAPS+"]\n    caFile: "+server.CAFile+"\n    preset: ad\n    users: {baseDN: \"dc=example,dc=org\"}\n"), 0o600))
-	var said bytes.Buffer
-	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &said, &said))
-	assert.Contains(t, said.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
+	var output bytes.Buffer
+	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &output, &output))
+	assert.Contains(t, output.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
 }

@@ -27,7 +27,7 @@ data:
      ---
 `
 
-func TestOthersPassThroughToTheByte(t *testing.T) {
+func TestOtherDocumentsAreUnchanged(t *testing.T) {
 	for name, in := range map[string]string{
 		"several kinds":           others,
 		"nothing":                 "",
@@ -60,8 +60,8 @@ func TestOthersPassThroughToTheByte(t *testing.T) {
 	}
 }
 
-// TestOthersBesideAPod: only the Pod is written again.
-func TestOthersBesideAPod(t *testing.T) {
+// TestDocumentsNextToPod: only the Pod is written again.
+func TestDocumentsNextToPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	for name, c := range map[string][2]string{
 		"the pod in between":      {others + "---\n" + alice + "---\n" + others, others + "---\n" + admitted + "---\n" + others},
@@ -77,7 +77,7 @@ func TestOthersBesideAPod(t *testing.T) {
 	}
 }
 
-func TestContentBehindADocumentIsNotLost(t *testing.T) {
+func TestContentAfterDocument(t *testing.T) {
 	for _, behind := range []string{"...\n" + others, "...\napiVersion: v1\n", " a: b\nc: d\n", "]\n"} {
 		got := command(t, "---\n  a: b\n"+behind, "inject", "-f", "-")
 		assert.Equal(t, 2, got.status)
@@ -142,7 +142,7 @@ func TestLists(t *testing.T) {
 	assert.Contains(t, denied.errs, "pod/bare is denied (NameReserved)")
 }
 
-func TestAStreamOfJSON(t *testing.T) {
+func TestJSONStream(t *testing.T) {
 	config := `{"apiVersion":"v1","kind":"ConfigMap","data":{"a":"<&>"}}`
 	stream := aliceAsJSON + "\n" + config + " " + aliceAsJSON
 	one := command(t, aliceAsJSON, "inject", "-f", "-")
@@ -174,8 +174,8 @@ func sorted(t *testing.T, text string) string {
 	return reference
 }
 
-// TestNumbersSurvive: numbers that Go or YAML would round, in unknown fields, keep their digits.
-func TestNumbersSurvive(t *testing.T) {
+// TestNumbersKeepDigits: numbers that Go or YAML would round, in unknown fields, keep their digits.
+func TestNumbersKeepDigits(t *testing.T) {
 	numbers := []string{
 		"12345678901234567890", "-12345678901234567890", "123456789012345678901234567890", "2.50", "1e3", "1E400", "-0", "0.1000",
 		"9007199254740993", "1.0",
@@ -195,8 +195,8 @@ func TestNumbersSurvive(t *testing.T) {
 	assert.Contains(t, inYAML.out, "  later: 12345678901234567890\n")
 }
 
-// TestNothingIsEscapedForHTML: <, > and & are frequent in commands.
-func TestNothingIsEscapedForHTML(t *testing.T) {
+// TestNoHTMLEscapes: <, > and & are frequent in commands.
+func TestNoHTMLEscapes(t *testing.T) {
 	const script = `a < b && c > d \u003c \\u003c`
 	inYAML := alice + "    command: [sh, -c, 'a < b && c > d \\u003c \\\\u003c']\n    stdin: false\n"
 	inJSON := strings.Replace(aliceAsJSON, `"name":"nb"}]`, `"name":"nb","command":["sh","-c","a < b && c > d \\u003c \\\\u003c"]}]`, 1)
@@ -225,9 +225,9 @@ func TestNothingIsEscapedForHTML(t *testing.T) {
 	}
 }
 
-// TestEscapesOfOtherLanguages: JSON from other programs has surrogate pairs, escaped slashes and raw control characters of
+// TestJSONEscapes: JSON from other programs has surrogate pairs, escaped slashes and raw control characters of
 // Unicode. The YAML reader must accept them.
-func TestEscapesOfOtherLanguages(t *testing.T) {
+func TestJSONEscapes(t *testing.T) {
 	pod := strings.Replace(aliceAsJSON, `"labels"`, `"annotations":{"note":"\ud83d\ude00 \/ \u0000 \u001b \u0085 \u2028 \ufeff `+"\u007f\u0085"+`"},"labels"`, 1)
 	got := command(t, pod, "inject", "-f", "-")
 	require.Zero(t, got.status, got.errs)

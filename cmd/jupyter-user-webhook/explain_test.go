@@ -63,8 +63,8 @@ func knownBeside(c golden.Case) (flags []string) {
 	return flags
 }
 
-// TestExplainOfWhatIsDenied: for a denied Pod --explain writes the denial and nothing else, as without --explain.
-func TestExplainOfWhatIsDenied(t *testing.T) {
+// TestExplainDenied: for a denied Pod --explain writes the denial and nothing else, as without --explain.
+func TestExplainDenied(t *testing.T) {
 	denied := alice + "---\n" + strings.Replace(alice, ": alice", ": root", 1)
 	plain := command(t, denied, "inject", "-f", "-")
 	assert.Equal(t, 1, plain.status)
@@ -77,7 +77,7 @@ func TestExplainOfWhatIsDenied(t *testing.T) {
 	assert.Equal(t, plain, command(t, groups, "inject", "-f", "-", "--explain"))
 }
 
-func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
+func TestExplainExcludesOutput(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--explain", "-o", "diff")
 	assert.Equal(t, 2, got.status)
 	assert.Empty(t, got.out)
@@ -88,7 +88,7 @@ func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
 	assert.Contains(t, help.out, "--explain and -o together are an error.")
 }
 
-func TestExplainOfSeveralDocuments(t *testing.T) {
+func TestExplainSeveralDocuments(t *testing.T) {
 	nobodys := strings.Replace(alice, "jupyter-user", "app", 1)
 	got := command(t, alice+"---\nkind: Service\n---\n"+nobodys, "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
@@ -103,8 +103,8 @@ func TestExplainOfSeveralDocuments(t *testing.T) {
 	assert.Equal(t, outcome{out: "The input has no Pod.\n"}, command(t, "kind: Deployment\n", "inject", "-f", "-", "--explain"))
 }
 
-// TestExplainOfWhatWasInjectedAlready: the Pod's own fields are still kept, and nothing is changed.
-func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
+// TestExplainOfInjectedPod: the Pod's own fields are still kept, and nothing is changed.
+func TestExplainOfInjectedPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	got := command(t, admitted, "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
@@ -112,15 +112,15 @@ func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
 	assert.Regexp(t, "probes +kept +the pod's +notebook.{startupProbe, readinessProbe, livenessProbe}\n", got.out)
 }
 
-// TestExplainOfAPodThatIsNoneToAnAPIServer: the webhook reads only the fields that it needs; an API server reads all of them.
-func TestExplainOfAPodThatIsNoneToAnAPIServer(t *testing.T) {
+// TestExplainOfInvalidPod: the webhook reads only the fields that it needs; an API server reads all of them.
+func TestExplainOfInvalidPod(t *testing.T) {
 	got := command(t, alice+"  priority: high\n", "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
 	assert.Regexp(t, "as admitted +none: an API server could not read this Pod: .*priority", got.out)
 }
 
-// TestExplainCannotSteerTheTerminal: the reader of an explanation may not be the author of the Pod.
-func TestExplainCannotSteerTheTerminal(t *testing.T) {
+// TestExplainEscapesControlCharacters: the reader of an explanation may not be the author of the Pod.
+func TestExplainEscapesControlCharacters(t *testing.T) {
 	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
 	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +
 		"  volumes: [{name: " + evil + ", hostPath: {path: /}}, {name: " + evil + ", emptyDir: {}}]\n"

@@ -52,7 +52,7 @@ func ownerOf(t *testing.T, path string) string {
 	return fmt.Sprintf("%s %d:%d", info.Mode(), stat.Uid, stat.Gid)
 }
 
-func TestHomesOfAPasswdFile(t *testing.T) {
+func TestHomesFromPasswd(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	accounts := "root:x:0:0:::\nalice:x:5001:6001:::\nsvc:x:33:33:::\nbob:x:5002:6002:::\nodd\n"
@@ -84,8 +84,8 @@ func TestHomesOfAPasswdFile(t *testing.T) {
 	assert.Contains(t, out, "\n0 made, 2 there, 2 skipped, 0 failed\n")
 }
 
-// TestHomesOfOneUser: an admin makes the home of a single user.
-func TestHomesOfOneUser(t *testing.T) {
+// TestHomesWithUserFlag: an admin makes the home of a single user.
+func TestHomesWithUserFlag(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
@@ -95,8 +95,8 @@ func TestHomesOfOneUser(t *testing.T) {
 		"0 failed\n", out)
 }
 
-// TestAPasswdFileThatEndsHalfWay: the users before the cut get homes, and the exit status reports that the file was incomplete.
-func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
+// TestHomesFromIncompletePasswd: the users before the cut get homes, and the exit status reports that the file was incomplete.
+func TestHomesFromIncompletePasswd(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	code, out, _ := runHomes(t, share, kindLines, "--passwd="+written(t, "passwd", "alice:x:5001:6001:::\nbob:x:50"))
@@ -106,7 +106,7 @@ func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(share, "home/bob"))
 }
 
-func TestHomesThatFail(t *testing.T) {
+func TestHomesFailures(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
@@ -126,8 +126,8 @@ func TestHomesThatFail(t *testing.T) {
 	assert.Contains(t, out, "failed: no user is listed: ")
 }
 
-// TestHomesThatCannotBegin: there is one sentence, and exit status 2.
-func TestHomesThatCannotBegin(t *testing.T) {
+// TestHomesInvalidOptions: there is one sentence, and exit status 2.
+func TestHomesInvalidOptions(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\n")
@@ -156,9 +156,9 @@ func TestHomesThatCannotBegin(t *testing.T) {
 	}
 }
 
-// TestHomesOfADirectoryService: the service stops listing at a limit. The listed users get homes, and the exit status reports the
+// TestHomesFromDirectoryService: the service stops listing at a limit. The listed users get homes, and the exit status reports the
 // limit.
-func TestHomesOfADirectoryService(t *testing.T) {
+func TestHomesFromDirectoryService(t *testing.T) {
 	t.Parallel()
 	var users strings.Builder
 	for i := range 700 {
@@ -194,8 +194,8 @@ func TestHomesOfADirectoryService(t *testing.T) {
 	assert.Equal(t, "drwx------ 5003:6003", ownerOf(t, filepath.Join(share, "home/alice")))
 }
 
-// TestNoHomesWhereTheDirectoryServiceSaysWhere: a home made by the pattern would not be the user's home.
-func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
+// TestHomesWithHomePrefix: a home made by the pattern would not be the user's home.
+func TestHomesWithHomePrefix(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	code, _, errs := runHomes(t, share, kindLines+"share: {homePrefix: /hpc}\nidentity: {ldap: {urls: ['ldaps://ldap.example.org'], users: "+
@@ -230,9 +230,9 @@ func TestHomesOnFurtherClaims(t *testing.T) {
 	assert.Equal(t, "drwx------ 5001:6001", ownerOf(t, filepath.Join(archive, "users/alice")))
 }
 
-// TestWhatThePageOfHomesShows writes what deploy/docs/homes.md shows of a run. UPDATE_GOLDEN=1 writes it again, and test/docs
+// TestHomesPageOutput writes what deploy/docs/homes.md shows of a run. UPDATE_GOLDEN=1 writes it again, and test/docs
 // writes the page.
-func TestWhatThePageOfHomesShows(t *testing.T) {
+func TestHomesPageOutput(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5003:6003:::\nsvc:x:33:33:::\n")

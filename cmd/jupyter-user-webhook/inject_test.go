@@ -53,7 +53,7 @@ func annotations(t *testing.T, text string) map[string]any {
 	return read(t, text)["metadata"].(map[string]any)["annotations"].(map[string]any)
 }
 
-func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
+func TestInjectInputs(t *testing.T) {
 	fromFile := command(t, "", "inject", "-f", file(t, "pod.yaml", alice))
 	assert.Zero(t, fromFile.status)
 	assert.Empty(t, fromFile.errs)
@@ -66,8 +66,8 @@ func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
 	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "injected twice is injected once")
 }
 
-// TestInjectWithAHomeOfTheDirectoryService: the home field needs an identity, and share.homePrefix in the configuration.
-func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
+// TestInjectWithHomeField: the home field needs an identity, and share.homePrefix in the configuration.
+func TestInjectWithHomeField(t *testing.T) {
 	const header = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	config := "--config=" + file(t, "config.yaml", header+"share: {homePrefix: /hpc}\n"+
 		"identity: {ldap: {urls: [ldaps://ldap.example.org], users: {baseDN: 'dc=example'}}}\n")
@@ -84,8 +84,8 @@ func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
 	assert.Contains(t, command(t, alice, "inject", "-f", "-", "--identity=5001:6001", "--home=/hpc/home/a/alice").errs, says)
 }
 
-// TestEveryOutputIsTheSamePod: the outputs differ only in their format.
-func TestEveryOutputIsTheSamePod(t *testing.T) {
+// TestInjectOutputsAgree: the outputs differ only in their format.
+func TestInjectOutputsAgree(t *testing.T) {
 	for name, input := range map[string]string{"YAML": alice, "JSON": aliceAsJSON} {
 		t.Run(name, func(t *testing.T) {
 			asYAML := command(t, input, "inject", "-f", "-", "-o", "yaml")
@@ -106,7 +106,7 @@ func TestEveryOutputIsTheSamePod(t *testing.T) {
 	}
 }
 
-func TestTheDiffSaysWhatIsNew(t *testing.T) {
+func TestInjectDiff(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "-o", "diff")
 	assert.Zero(t, got.status)
 	assert.True(t, strings.HasPrefix(got.out, "--- pod/nb as submitted\n+++ pod/nb as admitted\n@@ -1,"), got.out)
@@ -119,7 +119,7 @@ func TestTheDiffSaysWhatIsNew(t *testing.T) {
 	assert.Equal(t, outcome{}, unchanged)
 }
 
-func TestIdentity(t *testing.T) {
+func TestInjectIdentity(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--identity", "5001:6001:7001,7002")
 	assert.Zero(t, got.status, got.errs)
 	assert.Equal(t, "AtAdmission", annotations(t, got.out)["jupyter-user.io/discovery"])
@@ -138,7 +138,7 @@ func TestIdentity(t *testing.T) {
 	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
 }
 
-func TestRestricted(t *testing.T) {
+func TestInjectRestricted(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--restricted")
 	assert.Equal(t, 1, got.status)
 	assert.Empty(t, got.out)
@@ -155,7 +155,7 @@ func TestRestricted(t *testing.T) {
 	assert.Zero(t, got.status, got.errs)
 }
 
-func TestConfig(t *testing.T) {
+func TestInjectConfig(t *testing.T) {
 	const head = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	good := file(t, "config.yaml", head+"share:\n  claimName: our-share\n")
 	got := command(t, alice, "inject", "-f", "-", "--config", good)
@@ -182,8 +182,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestDenied: there is nothing on standard output, and standard error has the sentence that a cluster would give.
-func TestDenied(t *testing.T) {
+// TestInjectDenied: there is nothing on standard output, and standard error has the sentence that a cluster would give.
+func TestInjectDenied(t *testing.T) {
 	two := `apiVersion: v1
 kind: Pod
 metadata:
@@ -216,8 +216,8 @@ spec: {containers: [{name: nb}]}
 	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): there are 2 problems:\n- metadata.labels"), got.errs)
 }
 
-// TestOneDeniedOfSeveral: a pipe into kubectl gets all Pods or none, and every denial is reported.
-func TestOneDeniedOfSeveral(t *testing.T) {
+// TestInjectDeniedPodAmongOthers: a pipe into kubectl gets all Pods or none, and every denial is reported.
+func TestInjectDeniedPodAmongOthers(t *testing.T) {
 	denied := func(name string) string {
 		return strings.NewReplacer("name: nb\n  labels", "name: "+name+"\n  labels", ": alice", ": root").Replace(alice)
 	}
@@ -229,14 +229,14 @@ func TestOneDeniedOfSeveral(t *testing.T) {
 	assert.Contains(t, got.errs, "pod/second is denied (NameReserved): ")
 }
 
-func TestWarningsAreOnStandardError(t *testing.T) {
+func TestInjectWarnings(t *testing.T) {
 	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]\n", "inject", "-f", "-")
 	assert.Zero(t, got.status)
 	assert.Regexp(t, `\AWarning: fsGroup 100 is removed.* own: .*\n\z`, got.errs)
 	assert.NotContains(t, got.out, "Warning")
 }
 
-func TestWhatCannotBeRead(t *testing.T) {
+func TestInjectUnreadableInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		in   string
 		args []string
@@ -260,8 +260,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestAPodCannotSteerTheTerminal: the reader of the output may not be the author of the Pod.
-func TestAPodCannotSteerTheTerminal(t *testing.T) {
+// TestInjectEscapesControlCharacters: the reader of the output may not be the author of the Pod.
+func TestInjectEscapesControlCharacters(t *testing.T) {
 	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
 	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {
 		for _, output := range []string{"yaml", "json", "patch", "diff"} {

@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 	assert.Empty(t, got.errs)
 }
 
-func TestSlips(t *testing.T) {
+func TestInvalidCommandLines(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		says string
@@ -78,8 +78,8 @@ func TestSlips(t *testing.T) {
 	}
 }
 
-// TestNoCluster: a cluster that cannot be reached gives exit status 2.
-func TestNoCluster(t *testing.T) {
+// TestUnreachableCluster: a cluster that cannot be reached gives exit status 2.
+func TestUnreachableCluster(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, []byte(`{apiVersion: v1, kind: Config, current-context: c,
   clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], contexts: [{name: c, context: {cluster: c}}]}`), 0o600))

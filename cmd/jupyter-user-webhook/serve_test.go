@@ -39,8 +39,8 @@ func (p *process) untilServing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.String(), `"msg":"serving"`) && strings.HasSuffix(p.String(), "\n")
 	}, machine.Patience, 5*time.Millisecond, p.String())
-	said := p.Lines(t, "serving")[0]
-	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
+	line := p.Lines(t, "serving")[0]
+	p.reviews, p.http = "https://"+line["reviews"].(string), "http://"+line["http"].(string)
 	require.Eventually(t, func() bool {
 		response, err := p.client.Get(p.http + "/readyz")
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
@@ -130,21 +130,21 @@ func TestServe(t *testing.T) {
 	assert.Len(t, p.Lines(t, "draining"), 1)
 }
 
-// TestWarn: a process in Warn mode says so once at its start and in its metrics, and changes nothing.
-func TestWarn(t *testing.T) {
+// TestServeWarnMode: a process in Warn mode says so once at its start and in its metrics, and changes nothing.
+func TestServeWarnMode(t *testing.T) {
 	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: Warn\n"))
-	said := p.admit(t)
-	assert.Contains(t, said, `"allowed":true`)
-	assert.Contains(t, said, "would become a notebook of alice (AtStart): the webhook is in mode Warn")
-	assert.NotContains(t, said, `"patch"`)
+	response := p.admit(t)
+	assert.Contains(t, response, `"allowed":true`)
+	assert.Contains(t, response, "would become a notebook of alice (AtStart): the webhook is in mode Warn")
+	assert.NotContains(t, response, `"patch"`)
 	_, body := p.get(t, p.http+"/metrics")
 	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Warn"} 1\n`, body)
 	assert.Zero(t, stop())
 	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing is denied, so a labelled Pod does not run as its user yet"), 1)
 }
 
-// TestTheConfigurationIsLoggedOnce: the log has the configuration once, in the notation of the configuration file.
-func TestTheConfigurationIsLoggedOnce(t *testing.T) {
+// TestServeLogsConfigurationOnce: the log has the configuration once, in the notation of the configuration file.
+func TestServeLogsConfigurationOnce(t *testing.T) {
 	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare:\n  claimName: our-share\n"+
 		"notebook:\n  resources:\n    limits:\n      memory: 3.5Gi\n")
 	p, stop := serve(t, "--config="+config)
@@ -167,7 +167,7 @@ func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	assert.Equal(t, lines[0]["generation"], admitted["jupyter-user.io/config"], "the Pod's annotation and the log have the same generation")
 }
 
-func TestTwoServersInOneProcess(t *testing.T) {
+func TestServeTwiceInOneProcess(t *testing.T) {
 	first, stopFirst := serve(t)
 	second, stopSecond := serve(t)
 	first.admit(t)
@@ -177,7 +177,7 @@ func TestTwoServersInOneProcess(t *testing.T) {
 	assert.Zero(t, stopSecond())
 }
 
-func TestANewCertificateIsServed(t *testing.T) {
+func TestServeNewCertificate(t *testing.T) {
 	p, stop := serve(t)
 	assert.InDelta(t, time.Now().Add(time.Hour).Unix(), p.certificateExpiry(t), 60)
 	next := pki.Make(t, 2*time.Hour)
@@ -201,7 +201,7 @@ func (p *process) certificateExpiry(t *testing.T) (seconds float64) {
 	return seconds
 }
 
-func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
+func TestServeExpiredCertificate(t *testing.T) {
 	p, stop := serve(t)
 	pki.Make(t, -time.Minute).Write(t, p.certs)
 	require.Eventually(t, func() bool {
@@ -215,8 +215,8 @@ func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeWaitsForItsCertificate: without its Secret the process does not end, and is not ready.
-func TestServeWaitsForItsCertificate(t *testing.T) {
+// TestServeWaitsForCertificate: without its Secret the process does not end, and is not ready.
+func TestServeWaitsForCertificate(t *testing.T) {
 	p := prepare(t)
 	require.NoError(t, os.RemoveAll(p.certs))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -255,7 +255,7 @@ func TestServeOnlyAPIServers(t *testing.T) {
 	assert.Zero(t, stop(), p.String())
 }
 
-func TestServeSaysWhatIsWrong(t *testing.T) {
+func TestServeFaults(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close() //nolint:errcheck // it is nobody's
@@ -301,9 +301,9 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestAProcessEndsWell runs the program itself. After SIGTERM or Ctrl-C it is not ready, serves for the time of --drain, and ends
+// TestServeDrains runs the program itself. After SIGTERM or Ctrl-C it is not ready, serves for the time of --drain, and ends
 // with status 0.
-func TestAProcessEndsWell(t *testing.T) {
+func TestServeDrains(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()

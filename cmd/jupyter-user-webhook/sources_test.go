@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestServeKnowsUsers: the identity comes from the owner of the home, from passwd and group, or from both. The Pod is alice's.
-func TestServeKnowsUsers(t *testing.T) {
+// TestServeIdentities: the identity comes from the owner of the home, from passwd and group, or from both. The Pod is alice's.
+func TestServeIdentities(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a home to its owner, and the directory above it to nobody")
 	}
@@ -43,11 +43,11 @@ func TestServeKnowsUsers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, stop := serve(t, c.args...)
-			said := p.admit(t)
+			response := p.admit(t)
 			if c.identity == "" {
-				assert.NotContains(t, said, `"identity"`)
+				assert.NotContains(t, response, `"identity"`)
 			} else {
-				assert.Contains(t, said, c.identity)
+				assert.Contains(t, response, c.identity)
 			}
 			assert.Zero(t, stop())
 		})
@@ -73,8 +73,8 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeDeniesAHomeInUsersDirectories: the owner of the directory above a home could replace the home.
-func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
+// TestServeDeniesHomeInUserDirectory: the owner of the directory above a home could replace the home.
+func TestServeDeniesHomeInUserDirectory(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
 	}
@@ -106,13 +106,13 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 		"":                  "the home field of alice in the directory service is empty",
 	} {
 		p, stop := serve(t, configured, "--passwd="+file(t, "passwd", "alice:x:5001:6001::"+field+":/bin/bash\n"))
-		said := p.admit(t)
-		if patch := regexp.MustCompile(`"patch":"([^"]*)"`).FindStringSubmatch(said); patch != nil {
+		response := p.admit(t)
+		if patch := regexp.MustCompile(`"patch":"([^"]*)"`).FindStringSubmatch(response); patch != nil {
 			operations, err := base64.StdEncoding.DecodeString(patch[1])
 			require.NoError(t, err)
-			said = string(operations)
+			response = string(operations)
 		}
-		assert.Contains(t, said, want)
+		assert.Contains(t, response, want)
 		assert.Zero(t, stop())
 	}
 	c := config.Default()
@@ -122,8 +122,8 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 		"give --passwd")
 }
 
-// TestTwoPlacesThatSayWhereHomesAre: two sources of the home's path are an error at start.
-func TestTwoPlacesThatSayWhereHomesAre(t *testing.T) {
+// TestShareFlagWithHomePrefix: two sources of the home's path are an error at start.
+func TestShareFlagWithHomePrefix(t *testing.T) {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
 	_, err := sourceOptions{share: t.TempDir()}.open(t.Context(), c, nil, nil)

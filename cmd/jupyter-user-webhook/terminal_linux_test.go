@@ -29,8 +29,8 @@ func terminal(t *testing.T) (screen, program *os.File) {
 	return screen, program
 }
 
-// TestColoursAreForTerminals: a diff is coloured on a terminal, unless the environment says otherwise.
-func TestColoursAreForTerminals(t *testing.T) {
+// TestDiffColours: a diff is coloured on a terminal, unless the environment says otherwise.
+func TestDiffColours(t *testing.T) {
 	for name, c := range map[string]struct {
 		output, noColor, term string
 		coloured              bool

@@ -18,8 +18,8 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			said := fmt.Sprintf("%s %s %s/%s %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision())
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(said))
+			text := fmt.Sprintf("%s %s %s/%s %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(text))
 			return err
 		},
 	}

@@ -11,9 +11,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestANamespaceOfAProgram: a namespace with the share for a backup or for creating homes has no notebooks, so it needs neither
+// TestNamespaceOfProgram: a namespace with the share for a backup or for creating homes has no notebooks, so it needs neither
 // the claims of directories nor a level of Pod Security. With a right to a home it has notebooks.
-func TestANamespaceOfAProgram(t *testing.T) {
+func TestNamespaceOfProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
 		s := clusterWithBinding("backup", subject("ServiceAccount", "backup", "backup"), rules...)
 		s.config = config.Default()

@@ -59,7 +59,7 @@ func installedAs(t *testing.T, what string, change func(name string, object map[
 		dryRun: func(context.Context, *unstructured.Unstructured) error { return nil }}
 }
 
-func TestWhatIsRenderedIsAsWanted(t *testing.T) {
+func TestCompareRenderedObjects(t *testing.T) {
 	for what, kind := range installedKinds {
 		s := installedAs(t, what, func(_ string, object map[string]any) {
 			for _, webhook := range objects(object["webhooks"]) {
@@ -80,7 +80,7 @@ func TestWhatIsRenderedIsAsWanted(t *testing.T) {
 	}
 }
 
-func TestWhatIsMissing(t *testing.T) {
+func TestCompareMissingObjects(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	s.installed[policies].Items = s.installed[policies].Items[:0]
 	found := s.compare(t.Context(), policies)
@@ -89,8 +89,8 @@ func TestWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
-// TestWhatIsLeftBehind: a policy of an earlier release may deny what the installed release allows.
-func TestWhatIsLeftBehind(t *testing.T) {
+// TestCompareLeftoverObject: a policy of an earlier release may deny what the installed release allows.
+func TestCompareLeftoverObject(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	for _, name := range []string{"injected.jupyter-user.io", "others.example.com"} {
 		var other unstructured.Unstructured
@@ -100,9 +100,9 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	assertOneFinding(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn: a field that the API server fills in is not reported as a change by hand. A caller without
+// TestCompareServerDefaults: a field that the API server fills in is not reported as a change by hand. A caller without
 // the right to a dry run gets a hint.
-func TestWhatAnAPIServerFillsIn(t *testing.T) {
+func TestCompareServerDefaults(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))
 	}
@@ -125,8 +125,8 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	assert.Contains(t, found[0].Message, "it hangs")
 }
 
-// TestByHandOrByAnotherRelease: the annotation distinguishes the two.
-func TestByHandOrByAnotherRelease(t *testing.T) {
+// TestCompareRenderedAnnotation: the annotation distinguishes the two.
+func TestCompareRenderedAnnotation(t *testing.T) {
 	changed := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Ignore", "spec", "failurePolicy"))
 	}
@@ -139,9 +139,9 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
-// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message shows the part that begins at
+// TestDifferencesOfLongTexts: an expression may be longer than a line, so the message shows the part that begins at
 // the first difference.
-func TestExpressionsShowWhereTheyPart(t *testing.T) {
+func TestDifferencesOfLongTexts(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))
 }
@@ -183,8 +183,8 @@ func TestReadRelease(t *testing.T) {
 	}
 }
 
-// TestNothingWeakensUnseen: changes by an attacker, each to one object.
-func TestNothingWeakensUnseen(t *testing.T) {
+// TestCompareFindsChanges: changes by an attacker, each to one object.
+func TestCompareFindsChanges(t *testing.T) {
 	for name, of := range map[string]struct {
 		what, object string
 		path         []string
@@ -234,8 +234,8 @@ func TestNothingWeakensUnseen(t *testing.T) {
 	}
 }
 
-// TestWebhookEntries: one removed, one added, and one directed elsewhere.
-func TestWebhookEntries(t *testing.T) {
+// TestCompareWebhookEntries: one removed, one added, and one directed elsewhere.
+func TestCompareWebhookEntries(t *testing.T) {
 	for says, change := range map[string]func([]any) []any{
 		"webhooks has 3 elements, not 4": func(w []any) []any { return w[:3] },
 		"webhooks has 5 elements, not 4": func(w []any) []any { return append(w, w[0]) },

@@ -19,14 +19,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestDenials uses the API server's texts, as seen in test/integration.
-func TestDenials(t *testing.T) {
+// TestJudgeDenial uses the API server's texts, as seen in test/integration.
+func TestJudgeDenial(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
 	}
 	for name, of := range map[string]struct {
 		code   int32
-		said   string
+		message string
 		status Status
 	}{
 		"the webhook does not respond":    {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
@@ -44,10 +44,10 @@ func TestDenials(t *testing.T) {
 		"a quota":                         {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.said}}
+			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.message}}
 			f := judgeDenial("namespace lab", err)
 			assert.Equal(t, of.status, f.Status, f.Message)
-			assert.Contains(t, f.Message, of.said)
+			assert.Contains(t, f.Message, of.message)
 		})
 	}
 	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
@@ -67,7 +67,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	return pod
 }
 
-func TestWhole(t *testing.T) {
+func TestJudgeAdmitted(t *testing.T) {
 	for name, of := range map[string]struct {
 		source webhook.Identities
 		change func(*corev1.Pod)
@@ -95,7 +95,7 @@ func TestWhole(t *testing.T) {
 	}
 }
 
-func TestWhereItIsTried(t *testing.T) {
+func TestDryRunNamespace(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
 	assertOneFinding(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
@@ -112,8 +112,8 @@ func TestWhereItIsTried(t *testing.T) {
 	assert.Equal(t, "a", in, "the option's namespace, as the caller may have no rights elsewhere")
 }
 
-// TestNameThatIsNone: the denial of an invalid name proves nothing.
-func TestNameThatIsNone(t *testing.T) {
+// TestInvalidName: the denial of an invalid name proves nothing.
+func TestInvalidName(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closedCluster(t)
 		s.config, s.User = config.Default(), name
@@ -121,11 +121,11 @@ func TestNameThatIsNone(t *testing.T) {
 	}
 }
 
-// TestWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
-func TestWarnMode(t *testing.T) {
+// TestJudgeWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
+func TestJudgeWarnMode(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
-	denies := func(said string) error {
-		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: said}}
+	denies := func(message string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: message}}
 	}
 	for name, of := range map[string]struct {
 		mode     config.Mode
@@ -165,8 +165,8 @@ func TestWarnMode(t *testing.T) {
 	}
 }
 
-// TestWarningsAreThoseOfTheWebhook: the check recognizes the webhook's real warnings.
-func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
-	said := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
-	assert.Equal(t, said, warnModeWarnings(append(said, denial.WouldWarn("x"))))
+// TestWarnModeWarnings: the check recognizes the webhook's real warnings.
+func TestWarnModeWarnings(t *testing.T) {
+	warnings := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
+	assert.Equal(t, warnings, warnModeWarnings(append(warnings, denial.WouldWarn("x"))))
 }

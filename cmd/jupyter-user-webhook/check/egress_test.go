@@ -141,7 +141,7 @@ func TestEgress(t *testing.T) {
 	assert.Equal(t, Unknown, found[0].Status)
 }
 
-func TestVolumes(t *testing.T) {
+func TestShareVolumes(t *testing.T) {
 	for name, of := range map[string]struct {
 		change func(*state)
 		status Status
@@ -210,8 +210,8 @@ func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
 	s.volumes.Items = append(s.volumes.Items, volume)
 }
 
-// TestFurtherClaimsAreLookedFor: each namespace with notebooks needs the further claims.
-func TestFurtherClaimsAreLookedFor(t *testing.T) {
+// TestMissingFurtherClaim: each namespace with notebooks needs the further claims.
+func TestMissingFurtherClaim(t *testing.T) {
 	s := closedCluster(t)
 	addFurtherClaim(s, corev1.PersistentVolume{})
 	for i := range s.claims.Items {

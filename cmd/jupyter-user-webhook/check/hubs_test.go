@@ -7,8 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestHubPodsThatAreNotSelected: a hub's servers with a component label of their own are named, and Pods that opt out are not.
-func TestHubPodsThatAreNotSelected(t *testing.T) {
+// TestUnclaimedHubPods: a hub's servers with a component label of their own are named, and Pods that opt out are not.
+func TestUnclaimedHubPods(t *testing.T) {
 	pod := func(name, component, inject string) metav1.PartialObjectMetadata {
 		annotations := map[string]string{"hub.jupyter.org/username": "alice"}
 		if inject != "" {

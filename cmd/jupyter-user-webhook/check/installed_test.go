@@ -191,8 +191,8 @@ func TestVersions(t *testing.T) {
 	assertOneFinding(t, versions(t.Context(), s), OK, "")
 }
 
-// TestNamespaceThatIsNotThere: there is exactly one finding, and it names the namespace.
-func TestNamespaceThatIsNotThere(t *testing.T) {
+// TestMissingNamespace: there is exactly one finding, and it names the namespace.
+func TestMissingNamespace(t *testing.T) {
 	s := closedCluster(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline
 	about := func(found []Finding) (n int) {

@@ -77,18 +77,18 @@ func TestRBAC(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			found := rbac(t.Context(), clusterWithBinding(of.namespace, of.who, of.rule))
 			assert.Equal(t, of.status, byStatus(found)[0].Status, "%+v", found)
-			said := ""
+			text := ""
 			for _, f := range found {
 				if f.Status == of.status {
-					said += f.Where + ": " + f.Message + "\n"
+					text += f.Where + ": " + f.Message + "\n"
 				}
 			}
-			assert.Contains(t, said, of.says)
+			assert.Contains(t, text, of.says)
 		})
 	}
 }
 
-func TestHubThatRuns(t *testing.T) {
+func TestHubWithRunAs(t *testing.T) {
 	found := rbac(t.Context(), clusterWithBinding("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
 	assert.Equal(t, Failed, byStatus(found)[0].Status)
 	assert.Contains(t, byStatus(found)[0].Message, "gives run-as to ServiceAccount lab/hub, which may use every home")
@@ -97,8 +97,8 @@ func TestHubThatRuns(t *testing.T) {
 	assert.Len(t, found, 2)
 }
 
-// TestEverythingBesideNotebooks: a rule with every right includes run-as. Anyone who can create Pods in that namespace gets it.
-func TestEverythingBesideNotebooks(t *testing.T) {
+// TestRuleWithEveryRight: a rule with every right includes run-as. Anyone who can create Pods in that namespace gets it.
+func TestRuleWithEveryRight(t *testing.T) {
 	for name, of := range map[string]struct {
 		namespace string
 		who       rbacv1.Subject
@@ -199,13 +199,13 @@ func TestRolesByName(t *testing.T) {
 	assert.Equal(t, "Role r", s.grants()[0].role)
 }
 
-func TestUsers(t *testing.T) {
+func TestRequesters(t *testing.T) {
 	s := &state{parameters: map[string]string{"controllers": "argo other"}}
-	for name, counts := range map[string]bool{
+	for name, applies := range map[string]bool{
 		"carol": true, "system:serviceaccount:jhub:hub": true, "system:serviceaccount:kube-system:job-controller": false,
 		"system:node:n1": false, "system:kube-controller-manager": false, "system:kube-scheduler": false, "argo": false, "arg": true,
 	} {
-		assert.Equal(t, counts, s.countsAsRequester(name), name)
+		assert.Equal(t, applies, s.rightsApply(name), name)
 	}
 	assert.Equal(t, []string{"g", "system:serviceaccounts", "system:serviceaccounts:jhub", "system:authenticated"},
 		groupsOf("system:serviceaccount:jhub:hub", []string{"g"}))
@@ -215,9 +215,9 @@ func TestUsers(t *testing.T) {
 
 func TestOwnHomes(t *testing.T) {
 	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
-	assert.True(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
-	assert.False(t, s.isOwnHome(AccessQuery{As: "alice", User: "alice"}))
-	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:@corp.example"}))
+	assert.True(t, s.isOwnHome(AccessQuery{Requester: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "alice", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "oidc:@corp.example"}))
 	s.parameters["ownHomes"] = "No"
-	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "oidc:alice@corp.example", User: "alice"}))
 }

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestNoHome: some accounts get no home.
-func TestNoHome(t *testing.T) {
+// TestAccountsWithoutHome: some accounts get no home.
+func TestAccountsWithoutHome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		account homes.Account

@@ -79,18 +79,18 @@ func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	require.NoError(t, err)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	said := &strings.Builder{}
+	output := &strings.Builder{}
 	c := exec.Command(self)
-	c.Env, c.Stdout, c.Stderr = append(os.Environ(), orderVariable+"="+string(text)), said, said
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), orderVariable+"="+string(text)), output, output
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return c, said
+	return c, output
 }
 
 const byInitial = "home/{initial}/{user}"
 
-// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the
+// TestKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the
 // next run gives the same result as a run that was not killed.
-func TestAKillAtEveryStep(t *testing.T) {
+func TestKillAtEveryStep(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
 		for _, noReplace := range []syscall.Errno{0, syscall.EINVAL} {
@@ -99,8 +99,8 @@ func TestAKillAtEveryStep(t *testing.T) {
 			f := &faulty{folder: s.root, noReplace: noReplace}
 			f.set(func(string, string) syscall.Errno { steps.Add(1); return 0 })
 			o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
-			c, said := o.process(t)
-			require.NoError(t, c.Run(), said)
+			c, output := o.process(t)
+			require.NoError(t, c.Run(), output)
 			whole := tree(t, s.root)
 			require.Equal(t, filled, tree(t, s.path("home/a/alice")))
 			require.Greater(t, steps.Load(), int64(20))
@@ -119,7 +119,7 @@ func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, 
 	s := newSite(t)
 	f := &faulty{folder: s.root, noReplace: noReplace}
 	o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
-	c, said := o.process(t)
+	c, output := o.process(t)
 	started := make(chan struct{})
 	var steps atomic.Int64
 	f.set(func(string, string) syscall.Errno {
@@ -132,24 +132,24 @@ func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, 
 	})
 	require.NoError(t, c.Start())
 	close(started)
-	require.Error(t, c.Wait(), said)
-	require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal(), "step %d: %s", step, said)
+	require.Error(t, c.Wait(), output)
+	require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal(), "step %d: %s", step, output)
 	if _, err := os.Lstat(s.path("home/a/alice")); err == nil {
 		assert.Equal(t, filled, tree(t, s.path("home/a/alice")), "step %d", step)
 	}
 	f.set(nil)
-	again, said := o.process(t)
-	require.NoError(t, again.Run(), "step %d: %s", step, said)
-	assert.Equal(t, whole, tree(t, s.root), "step %d: %s", step, said)
-	if strings.Contains(said.String(), "removed: home") {
+	again, output := o.process(t)
+	require.NoError(t, again.Run(), "step %d: %s", step, output)
+	assert.Equal(t, whole, tree(t, s.root), "step %d: %s", step, output)
+	if strings.Contains(output.String(), "removed: home") {
 		return 1
 	}
 	return 0
 }
 
-// TestTwoRunsAtOnce: on one node, the second run waits. On two nodes the runs do not see each other's lock; no home is damaged,
+// TestConcurrentRuns: on one node, the second run waits. On two nodes the runs do not see each other's lock; no home is damaged,
 // and the next run finds nothing to do.
-func TestTwoRunsAtOnce(t *testing.T) {
+func TestConcurrentRuns(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			nodes     int
@@ -165,19 +165,19 @@ func TestTwoRunsAtOnce(t *testing.T) {
 				var both sync.WaitGroup
 				for _, o := range []childTask{o, other} {
 					both.Go(func() {
-						process, said := o.process(t)
+						process, output := o.process(t)
 						err := process.Run()
 						if c.nodes == 1 {
-							assert.NoError(t, err, said)
+							assert.NoError(t, err, output)
 						}
-						t.Logf("%v, %s", err, said.String()[max(0, said.Len()-200):])
+						t.Logf("%v, %s", err, output.String()[max(0, output.Len()-200):])
 					})
 				}
 				both.Wait()
-				process, said := o.process(t)
-				require.NoError(t, process.Run(), said)
+				process, output := o.process(t)
+				require.NoError(t, process.Run(), output)
 				if c.nodes == 1 {
-					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", said.String())
+					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", output.String())
 				}
 				assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 				assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
@@ -190,8 +190,8 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheServerMapsRootToNobody: whichever change the server denies, there is one sentence, and nothing is left behind.
-func TestTheServerMapsRootToNobody(t *testing.T) {
+// TestServerDeniesChanges: whichever change the server denies, there is one sentence, and nothing is left behind.
+func TestServerDeniesChanges(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			what  string
@@ -215,10 +215,10 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 					return 0
 				})
 				before := tree(t, s.root)
-				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
+				process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
 				require.Error(t, process.Run())
-				lines := strings.Split(strings.TrimSpace(said.String()), "\n")
-				require.Len(t, lines, 2, said)
+				lines := strings.Split(strings.TrimSpace(output.String()), "\n")
+				require.Len(t, lines, 2, output)
 				assert.Equal(t, "{Made:0 There:0 Skipped:0 Failed:0}", lines[0])
 				assert.Contains(t, lines[1], "error: make home/alice: "+c.want)
 				assert.Equal(t, before, tree(t, s.root))
@@ -227,8 +227,8 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 	})
 }
 
-// TestAQuotaIsOfOneUser: one user is over quota, and the next user's home is made.
-func TestAQuotaIsOfOneUser(t *testing.T) {
+// TestQuotaErrorSkipsOneUser: one user is over quota, and the next user's home is made.
+func TestQuotaErrorSkipsOneUser(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}
@@ -240,17 +240,17 @@ func TestAQuotaIsOfOneUser(t *testing.T) {
 			}
 			return 0
 		})
-		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
+		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
 		require.Error(t, process.Run())
-		assert.Contains(t, said.String(), "failed: home/alice: ")
-		assert.Contains(t, said.String(), "disk quota exceeded")
-		assert.Contains(t, said.String(), "made: home/user1, for 5002:6002")
+		assert.Contains(t, output.String(), "failed: home/alice: ")
+		assert.Contains(t, output.String(), "disk quota exceeded")
+		assert.Contains(t, output.String(), "made: home/user1, for 5002:6002")
 		assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 	})
 }
 
-// TestAProcessThatMayNotGiveAway is about a process that is not root, or is root without the right to change owners.
-func TestAProcessThatMayNotGiveAway(t *testing.T) {
+// TestProcessWithoutChown is about a process that is not root, or is root without the right to change owners.
+func TestProcessWithoutChown(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*exec.Cmd){
 		"no root": func(c *exec.Cmd) { c.SysProcAttr.Credential = &syscall.Credential{Uid: 65532, Gid: 65532} },
@@ -264,12 +264,12 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 			s := newSite(t)
 			opened(t, s.root)
 			before := tree(t, s.root)
-			process, said := childTask{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
+			process, output := childTask{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
 			process.Path = openCopy(t, process.Path)
 			change(process)
 			require.Error(t, process.Run())
-			assert.Equal(t, 1, strings.Count(said.String(), "error: "), said)
-			assert.Contains(t, said.String(), "error: make home/alice: the share does not let this process (UID ")
+			assert.Equal(t, 1, strings.Count(output.String(), "error: "), output)
+			assert.Contains(t, output.String(), "error: make home/alice: the share does not let this process (UID ")
 			assert.Equal(t, before, tree(t, s.root))
 		})
 	}
@@ -287,12 +287,12 @@ func TestRootWithTwoCapabilities(t *testing.T) {
 	require.NoError(t, os.WriteFile(s.path(left+"/closed/file"), nil, 0o400))
 	s.link(t, s.path("home"), left+"/link")
 	opened(t, s.root)
-	process, said := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
+	process, output := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
 	process.Args = append([]string{"setpriv", "--bounding-set=-all,+chown,+dac_override", "--inh-caps=-all,+chown,+dac_override",
 		openCopy(t, process.Path)}, process.Args[1:]...)
 	process.Path = "/usr/bin/setpriv"
-	require.NoError(t, process.Run(), said)
-	assert.Contains(t, said.String(), "removed: "+left)
+	require.NoError(t, process.Run(), output)
+	assert.Contains(t, output.String(), "removed: "+left)
 	assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
 	assert.Len(t, tree(t, s.path("home/a")), 1+len(filled))
 }
@@ -324,9 +324,9 @@ func openSkeleton(t *testing.T) string {
 	return dir
 }
 
-// TestADirectoryThatComesMeanwhile: another node makes the directory during the run. It is never replaced. If it is the user's,
+// TestDirectoryCreatedMeanwhile: another node makes the directory during the run. It is never replaced. If it is the user's,
 // the run reports no failure.
-func TestADirectoryThatComesMeanwhile(t *testing.T) {
+func TestDirectoryCreatedMeanwhile(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			noReplace syscall.Errno
@@ -352,10 +352,10 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 					}
 					return 0
 				})
-				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
+				process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
 				err := process.Run()
-				assert.Equal(t, c.uid != 5001, err != nil, said)
-				assert.Contains(t, said.String(), c.want)
+				assert.Equal(t, c.uid != 5001, err != nil, output)
+				assert.Contains(t, output.String(), c.want)
 				assert.Equal(t, []string{
 					"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", fmt.Sprintf("drwx------ %d:%d home/alice", c.uid, c.uid),
 				}, tree(t, s.root))
@@ -364,15 +364,15 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestServerMapsTheUserToAnotherUser: if the server maps the user's UID, the new home belongs to another user and is removed.
-func TestServerMapsTheUserToAnotherUser(t *testing.T) {
+// TestServerMapsUserToNobody: if the server maps the user's UID, the new home belongs to another user and is removed.
+func TestServerMapsUserToNobody(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}
 		f.squash = 65534
-		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
+		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
 		require.Error(t, process.Run())
-		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
+		assert.Contains(t, output.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
 		assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
 	})
 }

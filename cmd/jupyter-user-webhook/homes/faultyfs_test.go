@@ -177,7 +177,7 @@ func inItsOwnMounts(t *testing.T, test func(*testing.T)) {
 	program := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
 	program.Env = append(os.Environ(), inside+"="+t.Name())
 	program.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	said, err := program.CombinedOutput()
-	t.Logf("%s", said)
+	output, err := program.CombinedOutput()
+	t.Logf("%s", output)
 	require.NoError(t, err)
 }

@@ -128,8 +128,8 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Empty(t, s.lines)
 }
 
-// TestADirectoryWithSetgidGivesNothing: a new home does not get the group of a setgid directory.
-func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
+// TestParentWithSetgid: a new home does not get the group of a setgid directory.
+func TestParentWithSetgid(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	require.NoError(t, os.Chown(s.path("home"), 0, 7777))
@@ -170,8 +170,8 @@ func TestProgress(t *testing.T) {
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 
-// TestARunIsEnded: a run ends between two users, for example on the signal that ends a Pod.
-func TestARunIsEnded(t *testing.T) {
+// TestCancelledRun: a run ends between two users, for example on the signal that ends a Pod.
+func TestCancelledRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -181,8 +181,8 @@ func TestARunIsEnded(t *testing.T) {
 	assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), "bob")
 }
 
-// TestDirectoriesOfUsersAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
-func TestDirectoriesOfUsersAreMade(t *testing.T) {
+// TestUserDirectoriesAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
+func TestUserDirectoriesAreMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.mkdir(t, "scratch", 0, 0o755)

@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// TestOnlyTheInitialIsMade: of the directories above a home, only that for the initial is made. All users with that initial share
+// TestOnlyInitialIsMade: of the directories above a home, only that for the initial is made. All users with that initial share
 // it.
-func TestOnlyTheInitialIsMade(t *testing.T) {
+func TestOnlyInitialIsMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.o.Config.Share.Home, s.o.Mode = "home/{initial}/{user}", 0o750
@@ -36,8 +36,8 @@ func TestOnlyTheInitialIsMade(t *testing.T) {
 		"failed: home/a/deep/alice: home/a/deep is missing on the share: make it, as root and with mode 0755"}, s.lines)
 }
 
-// TestPlacesThatAreNotRoots: no home is made where a user other than root could replace it, and no link is followed.
-func TestPlacesThatAreNotRoots(t *testing.T) {
+// TestUnsafePaths: no home is made where a user other than root could replace it, and no link is followed.
+func TestUnsafePaths(t *testing.T) {
 	t.Parallel()
 	const pattern = "home/{initial}/{user}"
 	for name, c := range map[string]struct {
@@ -101,8 +101,8 @@ func (s *site) file(t *testing.T, at string) {
 	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
 }
 
-// TestTheRootOfTheShare: a run does not begin with a wrong root of the share.
-func TestTheRootOfTheShare(t *testing.T) {
+// TestInvalidShareRoot: a run does not begin with a wrong root of the share.
+func TestInvalidShareRoot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	require.NoError(t, os.Chmod(s.root, 0o777))
@@ -114,8 +114,8 @@ func TestTheRootOfTheShare(t *testing.T) {
 	require.ErrorContains(t, err, "open the root of the share: ")
 }
 
-// TestNoInitialForASkippedAccount: the directory for an initial is made with its first home, and not for a skipped account.
-func TestNoInitialForASkippedAccount(t *testing.T) {
+// TestSkippedAccountMakesNoInitial: the directory for an initial is made with its first home, and not for a skipped account.
+func TestSkippedAccountMakesNoInitial(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.o.Config.Share.Home = "home/{initial}/{user}"

@@ -45,8 +45,8 @@ var filled = []string{
 	"-rwxr-xr-x 5001:6001 work/run = content of work/run",
 }
 
-// TestAHomeBeginsWithTheSkeleton: links stay links, the user owns everything, and no file has setuid or setgid.
-func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
+// TestHomeFromSkeleton: links stay links, the user owns everything, and no file has setuid or setgid.
+func TestHomeFromSkeleton(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	shadow, err := os.Stat("/etc/shadow")
@@ -61,8 +61,8 @@ func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
 	assert.Equal(t, shadow.Sys().(*syscall.Stat_t).Uid, after.Sys().(*syscall.Stat_t).Uid, "the target of a link is not changed")
 }
 
-// TestTheFilesOfAConfigMap: the files are behind links, by which Kubernetes replaces all of them at once.
-func TestTheFilesOfAConfigMap(t *testing.T) {
+// TestSkeletonFromConfigMap: the files are behind links, by which Kubernetes replaces all of them at once.
+func TestSkeletonFromConfigMap(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	dir := t.TempDir()
@@ -78,8 +78,8 @@ func TestTheFilesOfAConfigMap(t *testing.T) {
 	assert.Equal(t, []string{"drwx------ 5001:6001 .", "-rw-r--r-- 5001:6001 .bashrc = x"}, tree(t, s.path("home/alice")))
 }
 
-// TestWhatNoHomeBeginsWith: an unsupported file is an error before any home is made.
-func TestWhatNoHomeBeginsWith(t *testing.T) {
+// TestInvalidSkeletons: an unsupported file is an error before any home is made.
+func TestInvalidSkeletons(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a device")

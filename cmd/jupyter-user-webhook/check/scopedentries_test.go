@@ -83,7 +83,7 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 // findings that are OK.
 func modeFindings(t *testing.T, s *state) (bad []Finding, well []string) {
 	t.Helper()
-	for _, f := range modeAndNamespaces(t.Context(), s) {
+	for _, f := range modeAndScope(t.Context(), s) {
 		if f.Status == OK {
 			well = append(well, f.Message)
 		} else {
@@ -93,14 +93,14 @@ func modeFindings(t *testing.T, s *state) (bad []Finding, well []string) {
 	return bad, well
 }
 
-func TestEnforceEverywhereIsFine(t *testing.T) {
+func TestModeEnforceEverywhere(t *testing.T) {
 	bad, well := modeFindings(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
 	assert.Contains(t, well, "Enforce: Pods become notebooks, or are denied")
 }
 
-// TestModeWarnIsOneWarning: one warning says that nothing is enforced, and there is no other.
-func TestModeWarnIsOneWarning(t *testing.T) {
+// TestModeWarn: one warning says that nothing is enforced, and there is no other.
+func TestModeWarn(t *testing.T) {
 	bad, _ := modeFindings(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status)
@@ -108,7 +108,7 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 		"warnings are as you want them: apply the chart rendered with your values and mode=Enforce", bad[0].Message)
 }
 
-func TestOnlyNamespacesAreNamed(t *testing.T) {
+func TestOnlyNamespaces(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab", "jhub"}}, nil)
 	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 1)
@@ -116,8 +116,8 @@ func TestOnlyNamespacesAreNamed(t *testing.T) {
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
 }
 
-// TestNamespaceLeftOutWithTheShare: anyone who can create Pods there can access all homes.
-func TestNamespaceLeftOutWithTheShare(t *testing.T) {
+// TestLeftOutNamespaceWithShare: anyone who can create Pods there can access all homes.
+func TestLeftOutNamespaceWithShare(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab"}}, nil)
 	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hpc-shared-pvc"}})
@@ -135,8 +135,8 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestWhatDoesNotAgree: each object that differs from the others gives one sentence.
-func TestWhatDoesNotAgree(t *testing.T) {
+// TestEntriesThatDiffer: each object that differs from the others gives one sentence.
+func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
 		all    values
@@ -181,8 +181,8 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}
 }
 
-// TestNarrowedAlike: all objects agree on a narrower scope. That does not prove that the scope is intended.
-func TestNarrowedAlike(t *testing.T) {
+// TestScopeNarrowedEverywhere: all objects agree on a narrower scope. That does not prove that the scope is intended.
+func TestScopeNarrowedEverywhere(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
 	bad, _ := modeFindings(t, s)
@@ -195,13 +195,13 @@ func TestNarrowedAlike(t *testing.T) {
 	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "the other checks look at that namespace")
 }
 
-// TestNothingIsInstalled: if nothing is installed, the check does not report the mode Enforce.
-func TestNothingIsInstalled(t *testing.T) {
-	assertOneFinding(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
+// TestModeWithoutInstallation: if nothing is installed, the check does not report the mode Enforce.
+func TestModeWithoutInstallation(t *testing.T) {
+	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfigurationSaysOtherwise: each kind gives one sentence, however many of its objects only warn.
-func TestConfigurationSaysOtherwise(t *testing.T) {
+// TestConfiguredModeDiffers: each kind gives one sentence, however many of its objects only warn.
+func TestConfiguredModeDiffers(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
 	bad, _ := modeFindings(t, s)
@@ -210,14 +210,14 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
 	assert.Contains(t, bad[2].Where, " and 10 more")
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
-	for _, f := range s.otherModeOrNamespaces(bindings) {
+	for _, f := range s.entriesThatDiffer(bindings) {
 		assert.Equal(t, Unknown, f.Status)
 		assert.Contains(t, f.Message, "it is unknown whether that is intended: it may not be read")
 	}
 }
 
-// TestAdviceKeepsTheValuesOfTheInstallation: an installation with its own values must not be told to restore the defaults.
-func TestAdviceKeepsTheValuesOfTheInstallation(t *testing.T) {
+// TestInstallAgain: an installation with its own values must not be told to restore the defaults.
+func TestInstallAgain(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)
 	evil["meta.helm.sh/release-name"] = "x; rm -rf /"
