@@ -30,7 +30,7 @@ func become(e handoff.Exec) error {
 	}
 	// Hooks and probes skip this test, because they would write to the home each time.
 	if os.Getpid() == 1 || e.Image != nil {
-		if why := triedUnwritable(e.Home, owner); why != "" {
+		if why := tryWriting(e.Home, owner); why != "" {
 			reportError(notice(why), "")
 		}
 	}
@@ -179,7 +179,7 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
 		// The directories that the image or the Pod has set follow ours.
-		dirs := strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":")
+		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
 	}
@@ -197,8 +197,8 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	return append(kept, ours...)
 }
 
-// last returns the value of a variable's last entry, which is the entry that a shell uses.
-func last(env []string, name string) (value string) {
+// lastValue returns the value of a variable's last entry, which is the entry that a shell uses.
+func lastValue(env []string, name string) (value string) {
 	for _, v := range env {
 		if text, ok := strings.CutPrefix(v, name+"="); ok {
 			value = text

@@ -31,15 +31,15 @@ type pod struct {
 
 func newPod(t *testing.T) pod {
 	t.Helper()
-	asRoot(t)
-	homes, scratch := open(t), open(t)
-	p := pod{home: home(t, homes, "alice", 5001, 6001), scratch: scratch}
-	require.NoError(t, run(arguments(homes, scratch, "alice")))
+	skipUnlessRoot(t)
+	homes, scratch := openDir(t), openDir(t)
+	p := pod{home: makeHome(t, homes, "alice", 5001, 6001), scratch: scratch}
+	require.NoError(t, run(discoverArgs(homes, scratch, "alice")))
 	return p
 }
 
-// open returns a temporary directory that every UID can enter.
-func open(t *testing.T) string {
+// openDir returns a temporary directory that every UID can enter.
+func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
@@ -62,11 +62,11 @@ func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (s
 	return out.String(), err
 }
 
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func TestExecSetsIdentity(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
+	out, err := p.exec(t, []string{searchPath, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
 		`grep -E '^(Uid|Gid|Groups|CapEff|CapPrm)' /proc/self/status; pwd; env`)
 	require.NoError(t, err, out)
 	fields := strings.Fields(out)
@@ -82,7 +82,7 @@ func TestExecSetsIdentity(t *testing.T) {
 
 func TestExecWorkingDir(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, []string{"--working-dir=/usr"}, "pwd")
+	out, err := p.exec(t, []string{searchPath}, []string{"--working-dir=/usr"}, "pwd")
 	require.NoError(t, err, out)
 	assert.Equal(t, "/usr\n", out)
 }
@@ -98,7 +98,7 @@ func TestExecDenies(t *testing.T) {
 		"a home that was replaced": {want: "is another directory than the one that the init container found",
 			change: func(t *testing.T, p pod) {
 				require.NoError(t, os.Rename(p.home, p.home+".old"))
-				home(t, filepath.Dir(p.home), "alice", 5001, 6001)
+				makeHome(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
 		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
 			"the home was mounted meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the " +
@@ -116,7 +116,7 @@ func TestExecDenies(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(p.scratch, "uid-gid.env")))
 		}},
 		"uid-gid.env of another user": {want: "is about bob", change: func(t *testing.T, p pod) {
-			env := strings.Replace(file(t, p.scratch, "uid-gid.env"), "alice", "bob", 1)
+			env := strings.Replace(readFile(t, p.scratch, "uid-gid.env"), "alice", "bob", 1)
 			require.NoError(t, os.WriteFile(filepath.Join(p.scratch, "uid-gid.env"), []byte(env), 0o644))
 		}},
 		"a home that its owner cannot enter": {want: "may not enter", change: func(t *testing.T, p pod) {
@@ -133,7 +133,7 @@ func TestExecDenies(t *testing.T) {
 			if c.change != nil {
 				c.change(t, p)
 			}
-			out, err := p.exec(t, []string{path}, c.flags, "echo", "it ran")
+			out, err := p.exec(t, []string{searchPath}, c.flags, "echo", "it ran")
 			require.Error(t, err)
 			assert.Contains(t, out, "jupyter-user-init: ")
 			assert.Contains(t, out, c.want)
@@ -145,14 +145,14 @@ func TestExecDenies(t *testing.T) {
 
 func TestExecWithoutCommand(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, nil)
+	out, err := p.exec(t, []string{searchPath}, nil)
 	require.Error(t, err)
 	assert.Equal(t, "jupyter-user-init: there is nothing to run behind the --\n", out)
 }
 
 func TestExecOfMissingProgram(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, nil, "no-such-program")
+	out, err := p.exec(t, []string{searchPath}, nil, "no-such-program")
 	require.Error(t, err)
 	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this "+
 		"name, so correct the pod's command\n", out)
@@ -164,15 +164,15 @@ const nothingToRun = "jupyter-user-init: this image belongs to no known family (
 // TestImageStart starts images of each family. Their programs are scripts that print their own name and arguments.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
-	stacksBefore := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
+	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
 	hubs := []string{"tini", "jupyter"}
 	foundation := []string{"tini", "start.sh", "jupyter"}
 	repo2docker := []string{"tini", "repo2docker-entrypoint", "jupyter"}
-	lateIn2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
+	stacksOf2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
 	skipped := "jupyter-user-init: if this image has its own entrypoint, that entrypoint has not run: the image is " +
 		"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the " +
 		"admin to add the image to notebook.starts\n"
-	today := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
+	stacksMentioningStart := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
 	for name, c := range map[string]struct {
 		image []string
 		flags []string
@@ -181,12 +181,12 @@ func TestImageStart(t *testing.T) {
 	}{
 		"docker-stacks":                                             {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
 		"docker-stacks with arguments":                              {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
-		"docker-stacks before 2024":                                 {image: stacksBefore, want: "tini -g -- start-notebook.sh"},
-		"docker-stacks before 2024 with arguments":                  {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"docker-stacks with start.sh in a comment of start-notebook.py": {image: today, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with start.sh in front":                      {image: today, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"docker-stacks of late 2023":                                {image: lateIn2023, want: "tini -g -- start-notebook.py"},
-		"docker-stacks of late 2023 with arguments": {image: lateIn2023, args: []string{"start.sh", "jupyter", "lab"},
+		"docker-stacks before 2024":                                 {image: stacksBefore2024, want: "tini -g -- start-notebook.sh"},
+		"docker-stacks before 2024 with arguments":                  {image: stacksBefore2024, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks with start.sh in a comment of start-notebook.py": {image: stacksMentioningStart, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with start.sh in front":                      {image: stacksMentioningStart, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks of late 2023":                                {image: stacksOf2023, want: "tini -g -- start-notebook.py"},
+		"docker-stacks of late 2023 with arguments": {image: stacksOf2023, args: []string{"start.sh", "jupyter", "lab"},
 			want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks' foundation":                {image: foundation, want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks' foundation with arguments": {image: foundation, args: []string{"jupyter", "lab", "--port=9"}, want: "tini -g -- start.sh jupyter lab --port=9"},
@@ -212,7 +212,7 @@ func TestImageStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
-			bin := open(t)
+			bin := openDir(t)
 			for _, program := range c.image {
 				program, wraps, _ := strings.Cut(program, " wraps ")
 				script := "#!/bin/sh\n# " + wraps + "\necho \"" + program + " $*\"\n"
@@ -230,7 +230,7 @@ func TestImageStart(t *testing.T) {
 func TestExecStartedAsOtherUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
-	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.Env = []string{searchPath, "BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5009, Gid: 6009}}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
@@ -239,23 +239,23 @@ func TestExecStartedAsOtherUser(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 }
 
-// TestExecStartedAsUser tests that a process that already has the user's UID is denied: it may have further groups, and has no
-// right to drop them.
+// TestExecStartedAsUser tests that a process that already has the user's UID is denied: it may have further groups, and has
+// no right to drop them.
 func TestExecStartedAsUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
-	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.Env = []string{searchPath, "BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5001, Gid: 6001, Groups: []uint32{27}}}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, string(out))
 	assert.Contains(t, string(out), "cannot become 5001:6001")
 }
 
-// TestExecReplacesIdentityVariables tests that each identity variable has one entry. Of two entries a program uses the first and
-// a shell the last, so the test reads the raw environment.
+// TestExecReplacesIdentityVariables tests that each identity variable has one entry. Of two entries a program uses the
+// first and a shell the last, so the test reads the raw environment.
 func TestExecReplacesIdentityVariables(t *testing.T) {
 	p := newPod(t)
-	env := []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
+	env := []string{searchPath, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
 	out, err := p.exec(t, env, nil, "cat", "/proc/self/environ")
 	require.NoError(t, err, out)
 	var found []string
@@ -267,8 +267,8 @@ func TestExecReplacesIdentityVariables(t *testing.T) {
 	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
 }
 
-// TestExecPrependsJupyterConfigPath tests JUPYTER_CONFIG_PATH: the scratch volume is first, and the directories of the image or
-// the Pod follow.
+// TestExecPrependsJupyterConfigPath tests JUPYTER_CONFIG_PATH: the scratch volume is first, and the directories of the
+// image or the Pod follow.
 func TestExecPrependsJupyterConfigPath(t *testing.T) {
 	p := newPod(t)
 	for had, want := range map[string]string{
@@ -277,7 +277,7 @@ func TestExecPrependsJupyterConfigPath(t *testing.T) {
 		"JUPYTER_CONFIG_PATH=/jupyter":  p.scratch + ":/jupyter",
 		"JUPYTER_CONFIG_PATH=/a:/b c/d": p.scratch + ":/a:/b c/d",
 	} {
-		env := []string{path}
+		env := []string{searchPath}
 		if had != "" {
 			env = append(env, had)
 		}
@@ -285,7 +285,7 @@ func TestExecPrependsJupyterConfigPath(t *testing.T) {
 		require.NoError(t, err, output)
 		assert.Equal(t, want+"\n", output, had)
 	}
-	output, err := p.exec(t, []string{path, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+	output, err := p.exec(t, []string{searchPath, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
 	require.NoError(t, err, output)
 	assert.Equal(t, "/jupyter\n", output, "without settings of ours")
 }
@@ -293,7 +293,7 @@ func TestExecPrependsJupyterConfigPath(t *testing.T) {
 // TestExecOfUnusableProgram tests the error for a command that is no executable program. The error is one line that names the
 // cause, and the remedy if it is known.
 func TestExecOfUnusableProgram(t *testing.T) {
-	bin := open(t)
+	bin := openDir(t)
 	for name, content := range map[string]string{"unexecutable": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(content), 0o755))
 	}

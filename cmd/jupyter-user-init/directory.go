@@ -15,11 +15,12 @@ var (
 	errSymlink     = errors.New("is a symbolic link")
 )
 
-// directory returns the status of a directory, as stat(2) does. The error is errSymlink for a symbolic link, and errNoDirectory
-// for another file.
+// directory returns the status of a directory, as stat(2) does. The error is errSymlink for a symbolic link, and
+// errNoDirectory for another file.
 //
-// directory opens the path before stat: with NFS v4 and autofs, a home can be a file system of its own that the kernel mounts
-// only when the home is opened, and until then stat returns the directory below the mount. O_PATH needs no permission on the home.
+// directory opens the path before stat: with NFS v4 and autofs, a home can be a file system of its own that the kernel
+// mounts only when the home is opened, and until then stat returns the directory below the mount. O_PATH needs no
+// permission on the home.
 func directory(path string) (*syscall.Stat_t, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

@@ -25,7 +25,7 @@ func mountTmpfs(t *testing.T, at, options string) {
 // when that directory is opened, and not on stat. NFS v4 does the same for a home that is a file system of its own.
 func automount(t *testing.T) (folder string) {
 	t.Helper()
-	asRoot(t)
+	skipUnlessRoot(t)
 	folder = t.TempDir()
 	if err := syscall.Mount("debugfs", folder, "debugfs", 0, ""); err != nil {
 		t.Skip("no automount without the right to mount debugfs:", err)

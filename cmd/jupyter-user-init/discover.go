@@ -38,14 +38,14 @@ func discover(d handoff.Discover) error {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
-	if why := seenUnwritable(filepath.Join(d.Homes, d.User), owner); why != "" {
+	if why := checkWritable(filepath.Join(d.Homes, d.User), owner); why != "" {
 		return notice(why)
 	}
 	return nil
 }
 
-// find returns the owner of the home, and checks the owner of the directory above. It does not list the homes, does not follow
-// a symbolic link at the home, and needs no permission on the home.
+// find returns the owner of the home, and checks the owner of the directory above. It does not list the homes, does not
+// follow a symbolic link at the home, and needs no permission on the home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -75,8 +75,8 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent returns an error if a user, or nobody, owns the directory that contains the home or another directory of the user:
-// its owner could replace the home. The error names the contained directory by the words in what.
+// checkParent returns an error if a user, or nobody, owns the directory that contains the home or another directory of the
+// user: its owner could replace the home. The error names the contained directory by the words in what.
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -94,9 +94,9 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		"Ask the admin to chown that directory to root", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
-// check returns the identity of the notebook: the identity that the Pod was admitted with, or else that of the owner. The UID of
-// the owner must be the admitted one, and the identity must not be below the floor (minUID, minGID) or denied. Root and nobody
-// are denied first: as owners they show a fault of the share, not a changed owner.
+// check returns the identity of the notebook: the identity that the Pod was admitted with, or else that of the owner. The
+// UID of the owner must be the admitted one, and the identity must not be below the floor (minUID, minGID) or denied. Root
+// and nobody are denied first: as owners they show a fault of the share, not a changed owner.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
 	if err := identity.CheckOwner(owner.UID); err != nil {
@@ -120,8 +120,9 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter checks that the user may read and enter the home, if this process already runs as the user (discovery at admission). So
-// a home that is closed to its owner, or whose owner the server maps to another UID, gives an error before Jupyter starts.
+// enter checks that the user may read and enter the home, if this process already runs as the user (discovery at
+// admission). So a home that is closed to its owner, or whose owner the server maps to another UID, gives an error before
+// Jupyter starts.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil

@@ -29,8 +29,8 @@ type family struct {
 var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
 	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
-// families are tried in this order, and the first match is used. The sources are jupyter/docker-stacks, the Zero to JupyterHub
-// chart, repo2docker and jupyter-server/enterprise_gateway.
+// families are tried in this order, and the first match is used. The sources are jupyter/docker-stacks, the Zero to
+// JupyterHub chart, repo2docker and jupyter-server/enterprise_gateway.
 var families = []family{
 	// Enterprise Gateway's kernels: docker-stacks with another command.
 	{
@@ -89,8 +89,8 @@ func hasProgram(program string) bool {
 	return err == nil
 }
 
-// callsStartScript reports whether the text of a program contains /start.sh. Comments of docker-stacks name start.sh without a
-// path.
+// callsStartScript reports whether the text of a program contains /start.sh. Comments of docker-stacks name start.sh
+// without a path.
 func callsStartScript(program string) bool {
 	path, err := exec.LookPath(program)
 	if err != nil {

@@ -18,32 +18,32 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// initContainer is the UID, and the GID, of the init container.
-const initContainer = 65532
+// initUID is the UID, and the GID, of the init container.
+const initUID = 65532
 
-// TestTerminationLog tests that the error of the container's command is in the termination log, which kubectl describe shows. The
-// error of a hook or a probe must not be there.
+// TestTerminationLog tests that the error of the container's command is in the termination log, which kubectl describe
+// shows. The error of a hook or a probe must not be there.
 func TestTerminationLog(t *testing.T) {
-	asRoot(t)
-	discovers := arguments("/no/homes", "/no/scratch", "alice")
-	execs := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
+	skipUnlessRoot(t)
+	discoverLine := discoverArgs("/no/homes", "/no/scratch", "alice")
+	execLine := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
 	// The old text is longer than our messages, so that a rest of it would be seen.
 	before := "the message of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
 		args   []string
-		first  bool
-		leaves bool
+		isPID1 bool
+		isWritten bool
 	}{
-		"discover":                                 {args: discovers, first: true, leaves: true},
-		"discover under shareProcessNamespace":     {args: discovers, leaves: true},
-		"exec":                                     {args: append(execs, "--", "sh"), first: true, leaves: true},
-		"exec as a hook or a probe":                {args: append(execs, "--", "sh")},
-		"the image under shareProcessNamespace":    {args: append(execs, "--image-start", "--"), leaves: true},
-		"a hook with an argument like one of ours": {args: append(execs, "--", "echo", "--image-start")},
-		"an unknown command line":                  {args: []string{"exec", "--nonsense"}, first: true, leaves: true},
+		"discover":                                 {args: discoverLine, isPID1: true, isWritten: true},
+		"discover under shareProcessNamespace":     {args: discoverLine, isWritten: true},
+		"exec":                                     {args: append(execLine, "--", "sh"), isPID1: true, isWritten: true},
+		"exec as a hook or a probe":                {args: append(execLine, "--", "sh")},
+		"the image under shareProcessNamespace":    {args: append(execLine, "--image-start", "--"), isWritten: true},
+		"a hook with an argument like one of ours": {args: append(execLine, "--", "echo", "--image-start")},
+		"an unknown command line":                  {args: []string{"exec", "--nonsense"}, isPID1: true, isWritten: true},
 		"a probe with an unknown command line":     {args: []string{"exec", "--nonsense"}},
-		"no command line":                          {first: true, leaves: true},
-		"a discover with an unknown flag":          {args: []string{"discover", "--nonsense"}, leaves: true},
+		"no command line":                          {isPID1: true, isWritten: true},
+		"a discover with an unknown flag":          {args: []string{"discover", "--nonsense"}, isWritten: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "termination-log")
@@ -51,17 +51,17 @@ func TestTerminationLog(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe", c.args...)
 			cmd.Env = []string{"BE_THE_PROGRAM=1", logVariable + "=" + log}
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
-			if c.first {
+			if c.isPID1 {
 				cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
 			}
 			output, err := cmd.CombinedOutput()
 			require.Error(t, err)
 			assert.Contains(t, string(output), "jupyter-user-init: ")
 			want := before
-			if c.leaves {
+			if c.isWritten {
 				want = string(output)
 			}
-			assert.Equal(t, want, file(t, filepath.Dir(log), "termination-log"))
+			assert.Equal(t, want, readFile(t, filepath.Dir(log), "termination-log"))
 		})
 	}
 }
@@ -71,21 +71,21 @@ func TestReportErrorWithoutTerminationLog(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet creates this file")
 }
 
-// TestProcessIsNotDumpable tests that other processes of the same UID cannot trace the program: if a process is not dumpable, its
-// files in /proc/PID belong to root.
+// TestProcessIsNotDumpable tests that other processes of the same UID cannot trace the program: if a process is not
+// dumpable, its files in /proc/PID belong to root.
 func TestProcessIsNotDumpable(t *testing.T) {
-	asRoot(t)
+	skipUnlessRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
-		"discover": func(homes, scratch string) []string { return arguments(homes, scratch, "alice") },
+		"discover": func(homes, scratch string) []string { return discoverArgs(homes, scratch, "alice") },
 		"exec": func(_, scratch string) []string {
 			return []string{"exec", "--user=alice", "--home=/no/home", "--scratch=" + scratch, "--", "sh"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			homes, scratch := open(t), open(t)
-			home(t, homes, "alice", 5001, 6001)
-			require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-			cmd, output := blocked(t, args(homes, scratch))
+			homes, scratch := openDir(t), openDir(t)
+			makeHome(t, homes, "alice", 5001, 6001)
+			require.NoError(t, os.Chown(scratch, initUID, initUID))
+			cmd, output := startBlocked(t, args(homes, scratch))
 			assert.Eventually(t, func() bool {
 				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
 				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
@@ -100,9 +100,9 @@ func TestProcessIsNotDumpable(t *testing.T) {
 // pipeSize is the capacity of a pipe on Linux.
 const pipeSize = 1 << 16
 
-// blocked starts the program with the init container's UID and a full pipe as output, so that the program waits when it writes
-// its output, at the end.
-func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
+// startBlocked starts the program with the init container's UID and a full pipe as output, so that the program waits when it
+// writes its output, at the end.
+func startBlocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
@@ -112,7 +112,7 @@ func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
 	cmd.Stdout, cmd.Stderr = in, in
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initUID, Gid: initUID}}
 	require.NoError(t, cmd.Start())
 	require.NoError(t, in.Close())
 	return cmd, out
@@ -120,13 +120,13 @@ func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 
 // TestDiscoverAsInitContainer runs discover with the UID of the init container, which may read less than root.
 func TestDiscoverAsInitContainer(t *testing.T) {
-	asRoot(t)
-	homes, scratch := open(t), open(t)
-	home(t, homes, "alice", 5001, 6001)
-	require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice")...)
+	skipUnlessRoot(t)
+	homes, scratch := openDir(t), openDir(t)
+	makeHome(t, homes, "alice", 5001, 6001)
+	require.NoError(t, os.Chown(scratch, initUID, initUID))
+	cmd := exec.Command("/proc/self/exe", discoverArgs(homes, scratch, "alice")...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initUID, Gid: initUID}}
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(output))
 	self, err := os.ReadFile("/proc/self/exe")

@@ -49,9 +49,9 @@ func homeClosed(home, user string, uid int64) string {
 		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
 }
 
-// seenUnwritable returns the message that the owner cannot write to the home, or "" if no reason is visible. It does not write,
-// because the init container's mount of the homes is read-only. So it cannot notice a quota.
-func seenUnwritable(home string, owner handoff.Owner) string {
+// checkWritable returns the message that the owner cannot write to the home, or "" if no reason is visible. It does not
+// write, because the init container's mount of the homes is read-only. So it cannot notice a quota.
+func checkWritable(home string, owner handoff.Owner) string {
 	stat, err := directory(home)
 	if err != nil {
 		return ""
@@ -73,8 +73,8 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 	return stat.Mode&writeAndSearch == writeAndSearch
 }
 
-// noSpace returns the message that the file system of the home has no free blocks or no free inodes, or "". Some file systems do
-// not limit blocks or inodes, and report 0 for their total.
+// noSpace returns the message that the file system of the home has no free blocks or no free inodes, or "". Some file
+// systems do not limit blocks or inodes, and report 0 for their total.
 func noSpace(home string) string {
 	var free syscall.Statfs_t
 	if err := syscall.Statfs(home, &free); err != nil {
@@ -89,8 +89,8 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the last field after
-// the - has the options of the file system:
+// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the last field
+// after the - has the options of the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func isReadOnly(device uint64) bool {
@@ -111,14 +111,14 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable writes a file to the home as the user, and returns the message if that fails, or "". A quota is not visible in
-// another way.
-func triedUnwritable(home string, owner handoff.Owner) string {
-	return whyUnwritable(home, owner, writeAndRemove(home))
+// tryWriting writes a file to the home as the user, and returns the message if that fails, or "". A quota is not
+// visible in another way.
+func tryWriting(home string, owner handoff.Owner) string {
+	return unwritableMessage(home, owner, writeAndRemove(home))
 }
 
-// writeAndRemove writes a small file, waits until it is on the server, and removes it. The error for a quota can come as late as
-// the Sync.
+// writeAndRemove writes a small file, waits until it is on the server, and removes it. The error for a quota can come as
+// late as the Sync.
 func writeAndRemove(dir string) error {
 	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
 	if err != nil {
@@ -128,7 +128,7 @@ func writeAndRemove(dir string) error {
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }
 
-func whyUnwritable(home string, owner handoff.Owner, err error) string {
+func unwritableMessage(home string, owner handoff.Owner, err error) string {
 	switch {
 	case err == nil:
 		return ""

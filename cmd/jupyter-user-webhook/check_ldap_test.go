@@ -19,11 +19,11 @@ import (
 const (
 	webhookDN = "uid=webhook,ou=services,dc=example,dc=org"
 	peopleDN  = "ou=people,dc=example,dc=org"
-	// onlyRead lets all accounts read, and lets none write.
+	// onlyRead gives every account the right to read, and no right to write.
 	onlyRead = "access to attrs=userPassword by * auth\naccess to * by * read"
 )
 
-// site is the directory of the page about directory services: alice, her groups, and the webhook's account.
+// site has the entries of the page about directory services: alice, her groups, and the webhook's account.
 var site = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
@@ -56,8 +56,8 @@ memberUid: alice
 
 `
 
-// TestDirectoryServicePageSteps runs the first six steps of the page about directory services as they are written there, except for the
-// server's address and the paths. Tests in test/e2e run the other steps.
+// TestDirectoryServicePageSteps runs the first six steps of deploy/docs/directory-services.md as they are written there,
+// except for the server's address, the password and the paths.
 func TestDirectoryServicePageSteps(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	home := t.TempDir()
@@ -72,7 +72,7 @@ func TestDirectoryServicePageSteps(t *testing.T) {
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
-		// The packages' ldapsearch needs the libraries of the same packages, as the test's server does.
+		// ldapsearch needs the environment that finds the libraries of its package.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
 		output, _ := script.CombinedOutput()
 		return string(output)
@@ -103,7 +103,7 @@ func TestDirectoryServicePageSteps(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPFaults: each fault gives one sentence, which names the key to correct.
+// TestCheckLDAPFaults tests the findings about faults of the configuration, the server and the user.
 func TestCheckLDAPFaults(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	const bind = `{method: Simple, dn: "` + webhookDN + `", passwordFile: PASSWORD}`
@@ -123,7 +123,7 @@ func TestCheckLDAPFaults(t *testing.T) {
 		"no name attribute": {users: `{baseDN: "` + peopleDN + `", name: displayName}`, says: "has no displayName, or the webhook cannot read it"},
 		"no such user":      {user: "bob", says: "bob has no account below"},
 		"another case":      {user: "ALICE", says: "names are lower case here"},
-		"no user is asked":  {user: "-", says: "2 ok"},
+		"no --user":  {user: "-", says: "2 ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -156,7 +156,8 @@ func TestCheckLDAPFaults(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPWriteRights: Active Directory reports the rights of the bound account, so the check can warn.
+// TestCheckLDAPWriteRights tests the warning about an attribute that the bound account can write, as Active Directory
+// reports.
 func TestCheckLDAPWriteRights(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user

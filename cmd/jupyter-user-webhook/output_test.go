@@ -16,7 +16,8 @@ func TestPaint(t *testing.T) {
 		paint("--- a\n+++ b\n@@ -1 +1 @@\n same\n-old\n+new\n"))
 }
 
-// TestToYAMLRoundTrip writes texts that some versions of YAML read as another type, and reads them as kubectl does.
+// TestToYAMLRoundTrip writes texts that some versions of YAML read as another type, and reads them with the library of
+// kubectl.
 func TestToYAMLRoundTrip(t *testing.T) {
 	texts := []string{
 		"", " ", "yes", "No", "on", "OFF", "y", "n", "true", "False", "null", "~", "Null", "012", "0o14", "0x1F", "0b1", "1_000", "1:30", "190:20:30",

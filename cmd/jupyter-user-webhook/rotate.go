@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// rotateOptions are the options of rotate-certificates, which makes and renews the certificate if there is no cert-manager.
+// rotateOptions are the options of rotate-certificates.
 type rotateOptions struct {
 	kubeconfig     string
 	namespace      string

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and commit are set by the linker: -X main.version=v0.2.0.
+// version and commit are set by the linker, as in -X main.version=v0.2.0.
 var version, commit = "dev", ""
 
 func versionCommand() *cobra.Command {
@@ -25,7 +25,7 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// revision returns the commit that the binary was built from, if the linker or the go command has set it.
+// revision returns the commit that the binary was built from, or "" if neither the linker nor the go command has set it.
 func revision() string {
 	if commit != "" {
 		return commit

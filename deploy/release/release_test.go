@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// packed returns the files of a release whose programs are short texts.
+// packed packs a release whose programs are short texts, and returns its files.
 func packed(t *testing.T) (release, map[string][]byte) {
 	t.Helper()
 	r := release{version: "v9.8.7", revision: "abc", deploy: "..", dist: t.TempDir()}
@@ -79,7 +79,8 @@ func TestPackIsReproducible(t *testing.T) {
 	assert.Equal(t, len(first)-1, strings.Count(string(first["SHA256SUMS"]), "\n"))
 }
 
-// TestImageAgreesWithDockerfile follows the archive from its index to the programs, by their digests.
+// TestImageAgreesWithDockerfile reads the archive from its index to the programs, and compares user, command and labels
+// with the Dockerfile.
 func TestImageAgreesWithDockerfile(t *testing.T) {
 	_, files := packed(t)
 	dockerfile, err := os.ReadFile("../../Dockerfile")
@@ -129,7 +130,7 @@ func blob(t *testing.T, layout map[string][]byte, d descriptor) []byte {
 	return content
 }
 
-// TestHelmRendersPackage: the packed chart is the chart that install.yaml is rendered from.
+// TestHelmRendersPackage tests that Helm renders install.yaml from the packed chart.
 func TestHelmRendersPackage(t *testing.T) {
 	r, files := packed(t)
 	h, err := helm.New(t.Context(), os.Stderr, t.TempDir())
@@ -143,7 +144,7 @@ func TestHelmRendersPackage(t *testing.T) {
 	assert.Equal(t, string(files["install.yaml"]), rendered)
 }
 
-// TestBuildahReadsImage: other tools must be able to read the archive.
+// TestBuildahReadsImage tests that buildah reads the archive.
 func TestBuildahReadsImage(t *testing.T) {
 	if _, err := exec.LookPath("buildah"); err != nil || os.Getenv("E2E") == "" {
 		t.Skip("runs buildah as root: set E2E=1, or run make e2e")

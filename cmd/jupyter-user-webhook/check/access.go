@@ -44,8 +44,8 @@ type Right struct {
 	Through string `json:"through"`
 }
 
-// Access evaluates a query by the rules of the chart's policies 61-policy-access.yaml and 63-policy-node.yaml, and by the right to
-// create Pods.
+// Access evaluates a query by the rules of the chart's policies 61-policy-access.yaml and 63-policy-node.yaml, and by the
+// right to create Pods.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	inputs := []string{configMaps, namespaces}
 	if q.Requester == "" {
@@ -107,8 +107,9 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// isUnguarded reports whether the policies deny notebooks in a namespace because it enforces neither baseline nor restricted, so
-// that a Pod could be root on the notebook's node. They do not require a level if the value podSecurity is off.
+// isUnguarded reports whether the policies deny notebooks in a namespace because it enforces neither baseline nor
+// restricted, so that a Pod could be root on the notebook's node. They do not require a level if the value podSecurity is
+// off.
 func (s *state) isUnguarded(namespace string) bool {
 	return !protectsNode(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
@@ -215,7 +216,8 @@ func (s *state) isOwnHome(q AccessQuery) bool {
 		q.Requester == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
 
-// usersWithAccess adds the subjects with access by RBAC or by ownHomes to the report. Rights by other authorizers are not visible.
+// usersWithAccess adds the subjects with access by RBAC or by ownHomes to the report. Rights by other authorizers are not
+// visible.
 func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	for _, what := range rbacObjects {
 		if err := s.missing[what]; err != nil {

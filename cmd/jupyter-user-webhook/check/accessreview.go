@@ -14,8 +14,8 @@ func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes 
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. A controller creates their
-// Pods, which may have any ServiceAccount of the namespace.
+// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. A controller creates
+// their Pods, which may have any ServiceAccount of the namespace.
 func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {

@@ -7,7 +7,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rightsAroundPolicies are rights to Kubernetes' own resources with which a subject can be another user in spite of the policies.
+// rightsAroundPolicies are rights to Kubernetes' own resources with which a subject can be another user in spite of the
+// policies.
 var rightsAroundPolicies = []struct {
 	group, resource string
 	verbs           []string
@@ -22,8 +23,9 @@ var rightsAroundPolicies = []struct {
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
-// aroundPolicies returns a warning for each of rightsAroundPolicies that subjects have in namespaces with notebooks. It omits rules
-// that give every right, because judgeGrant reports their subjects, and the ServiceAccounts of kube-system, which are controllers.
+// aroundPolicies returns a warning for each of rightsAroundPolicies that subjects have in namespaces with notebooks. It
+// omits rules that give every right, because judgeGrant reports their subjects, and the ServiceAccounts of kube-system,
+// which are controllers.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil

@@ -18,13 +18,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is how long before the expiry the check warns. cert-manager and the self-signed Deployment renew a certificate a
-// month before.
+// expiresSoon is how long before the expiry the check warns. cert-manager and the self-signed Deployment renew a
+// certificate a month before.
 const expiresSoon = 7 * 24 * time.Hour
 
-// certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is valid for
-// the Service's name: otherwise the API server does not trust the webhook. It warns of a certificate that expires soon or will
-// not be renewed.
+// certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is
+// valid for the Service's name: otherwise the API server does not trust the webhook. It warns of a certificate that expires
+// soon or will not be renewed.
 func certificate(_ context.Context, s *state) []Finding {
 	problems := s.whyNotIssued()
 	if s.certificate.Name == "" && problems != "" {
@@ -95,7 +95,8 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 	return names
 }
 
-// untrusted returns the reason why the API server does not trust a certificate by a caBundle in base64; empty if it trusts it.
+// untrusted returns the reason why the API server does not trust a certificate by a caBundle in base64; empty if it trusts
+// it.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts no server: see the log of the " +

@@ -1,9 +1,9 @@
 // Package check checks in a live cluster whether the webhook's promise holds: what is installed, what was changed since,
 // and what the cluster must provide and does not.
 //
-// The objects are read once, at the beginning, and the checks judge them. So one function reports the objects that could not be
-// read, and a check without input does not look like a check without findings. Nothing is written: Pods and changed objects are
-// sent in a dry run, and the API server does not store access reviews.
+// The objects are read once, at the beginning, and the checks judge them. So one function reports the objects that could
+// not be read, and a check without input does not look like a check without findings. Nothing is written: Pods and changed
+// objects are sent in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -184,8 +184,8 @@ const maxPrinted = 1200
 // Plain returns a text for display, as plain does.
 func Plain(s string) string { return plain(s) }
 
-// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII: others could control a terminal, break a line or
-// look like another character.
+// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII: others could control a terminal, break a
+// line or look like another character.
 func plain(s string) string {
 	s = denial.Cut(s, maxPrinted)
 	if strings.HasSuffix(s, "…") {

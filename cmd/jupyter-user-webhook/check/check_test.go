@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestCheckNamesAreStable: admins' scripts contain these words.
+// TestCheckNamesAreStable tests the names of checks and statuses, which scripts of admins contain.
 func TestCheckNamesAreStable(t *testing.T) {
 	var names []string
 	for _, c := range checkTypes {
@@ -23,8 +23,8 @@ func TestCheckNamesAreStable(t *testing.T) {
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
-// TestEveryInputIsRead: the function read must read every input that a check names. Otherwise the check would run without
-// that input, and would not be reported as unknown.
+// TestEveryInputIsRead tests that each input that a check names is read. Otherwise the check would run without the input,
+// and would not report it as unknown.
 func TestEveryInputIsRead(t *testing.T) {
 	reads := (&state{}).reads(t.Context())
 	for _, c := range checkTypes {
@@ -45,7 +45,7 @@ func TestJudge(t *testing.T) {
 	assert.EqualError(t, err, "nothing failed, but the result of 1 is unknown")
 }
 
-// TestUnreadableInput: missing input gives one finding for each thing that is missing, and never ok.
+// TestUnreadableInput tests that each error of an input gives one finding, which is unknown.
 func TestUnreadableInput(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New(`User "x" cannot list nodes`))
 	s := &state{missing: map[string]error{nodes: forbidden, volumes: errors.New("it\nhangs"), parameters: forbidden}}
@@ -86,7 +86,8 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "rights": [], "message": "no"}`, out.String())
 }
 
-// TestPlainEscapes: an attacker can choose names in a cluster.
+// TestPlainEscapes tests that control characters and characters outside ASCII are escaped: an attacker can choose names in a
+// cluster.
 func TestPlainEscapes(t *testing.T) {
 	for evil, shown := range map[string]string{
 		"plain 'text' \"here\"": "plain 'text' \"here\"",

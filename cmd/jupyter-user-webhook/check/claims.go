@@ -20,8 +20,8 @@ const (
 // protectsNode reports whether a level of Pod Security keeps the Pods of a namespace from being root on their node.
 func protectsNode(level string) bool { return level == baseline || level == restricted }
 
-// claims checks that the share's claim and the claims of directories exist in the namespaces that need them, are bound, and are
-// ReadWriteMany.
+// claims checks that the share's claim and the claims of directories exist in the namespaces that need them, are bound, and
+// are ReadWriteMany.
 func claims(_ context.Context, s *state) (found []Finding) {
 	served := s.servedNamespaces()
 	if len(served) == 0 {
@@ -46,8 +46,8 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// missingClaims returns a finding for each claim that a namespace needs and lacks. Only a namespace with notebooks needs the claims
-// of directories.
+// missingClaims returns a finding for each claim that a namespace needs and lacks. Only a namespace with notebooks needs
+// the claims of directories.
 func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
@@ -78,8 +78,8 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 	return found
 }
 
-// podSecurity checks the level of each namespace with notebooks. Root on a notebook's node can be any user, so the policies deny
-// notebooks in a namespace whose level does not keep Pods from being root there.
+// podSecurity checks the level of each namespace with notebooks. Root on a notebook's node can be any user, so the policies
+// deny notebooks in a namespace whose level does not keep Pods from being root there.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
 	served := slices.DeleteFunc(s.existingServed(), s.programsAlone())
 	for _, namespace := range served {
@@ -102,8 +102,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to homes, and
-// those of the options. It omits namespaces that onlyNamespaces leaves out, which the check mode reports.
+// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to
+// homes, and those of the options. It omits namespaces that onlyNamespaces leaves out, which the check mode reports.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -118,10 +118,10 @@ func (s *state) servedNamespaces() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or the
-// program that makes homes. A ServiceAccount of such a namespace has run-as on the share there, and no binding of the namespace
-// grants homes, nor does a ClusterRoleBinding grant run-as on homes to its ServiceAccounts. A rule that gives every right grants
-// homes too. The options must not name the namespace.
+// programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or
+// the program that makes homes. A ServiceAccount of such a namespace has run-as on the share there, and no binding of the
+// namespace grants homes, nor does a ClusterRoleBinding grant run-as on homes to its ServiceAccounts. A rule that gives
+// every right grants homes too. The options must not name the namespace.
 func (s *state) programsAlone() func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {

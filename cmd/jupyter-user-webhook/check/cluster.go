@@ -98,8 +98,8 @@ func collectWarnings(ctx context.Context) (context.Context, *warningList) {
 
 type warningsKey struct{}
 
-// warningCollector adds the warnings of a call to the list in the context of the call. It drops the warnings of a call without a
-// list: only the warnings about the Pod of the dry run are needed.
+// warningCollector adds the warnings of a call to the list in the context of the call. It drops the warnings of a call
+// without a list: only the warnings about the Pod of the dry run are needed.
 type warningCollector struct{}
 
 func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {

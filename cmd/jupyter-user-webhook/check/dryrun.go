@@ -21,9 +21,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// dryRun is the check dry-run: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the API server
-// calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the mutating webhook, or by
-// a policy for a lack of rights or of Pod Security, shows too that the webhook responds.
+// dryRun is the check dry-run: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
+// API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
+// mutating webhook, or by a policy for a lack of rights or of Pod Security, shows too that the webhook responds.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {
@@ -58,8 +58,8 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	return []Finding{s.judgeAdmitted(ctx, where, pod)}
 }
 
-// dryRunNamespace returns a namespace from the options, or else a namespace with the share. It prefers a namespace that enforces Pod
-// Security.
+// dryRunNamespace returns a namespace from the options, or else a namespace with the share. It prefers a namespace that
+// enforces Pod Security.
 func (s *state) dryRunNamespace() (string, bool) {
 	unserved := func(name string) bool {
 		_, exists := s.namespace(name)
@@ -119,8 +119,8 @@ func judgeDenial(where string, err error) Finding {
 // verifierName is the webhook entry that verifies the final Pod.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry shows that the webhook was called. A denial by the
-// verifying entry means that the injected Pod was changed.
+// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry shows that the webhook was called. A denial
+// by the verifying entry means that the injected Pod was changed.
 func judgeOwnDenial(where, message string, code int32) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook responds, but cannot decide now: %s", message)

@@ -10,8 +10,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// egress checks that NetworkPolicies keep Pods from the share's NFS server, which trusts every client. Whether the network plugin
-// enforces the NetworkPolicies is not visible.
+// egress checks that NetworkPolicies keep Pods from the share's NFS server, which trusts every client. Whether the network
+// plugin enforces the NetworkPolicies is not visible.
 func egress(ctx context.Context, s *state) (found []Finding) {
 	servers, unclear := s.servers(ctx)
 	found = append(found, unclear...)
@@ -45,12 +45,14 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods there.
+// isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods
+// there.
 func isSystemNamespace(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing ones.
+// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing
+// ones.
 func (s *state) openEgress(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
@@ -84,8 +86,8 @@ func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
 }
 
-// servers returns the addresses of the share's servers, and findings about servers that are in the cluster or have no address that
-// can be found.
+// servers returns the addresses of the share's servers, and findings about servers that are in the cluster or have no
+// address that can be found.
 func (s *state) servers(ctx context.Context) (addresses []string, unclear []Finding) {
 	for _, volume := range s.sharePVs() {
 		server := exportOf(volume).server

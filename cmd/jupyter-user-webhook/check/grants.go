@@ -44,8 +44,8 @@ func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Con
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.collectGrants(rights) }
 
-// collectGrants returns the grants of all RBAC bindings. The function rights returns the grants in the rules of a role, without
-// binding and subject.
+// collectGrants returns the grants of all RBAC bindings. The function rights returns the grants in the rules of a role,
+// without binding and subject.
 func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
@@ -129,7 +129,8 @@ func serviceAccountOf(subject rbacv1.Subject) (namespace, name string, is bool) 
 	return strings.Cut(rest, ":")
 }
 
-// accountGroup reports whether a subject is a group of ServiceAccounts, and returns their namespace; empty for all namespaces.
+// accountGroup reports whether a subject is a group of ServiceAccounts, and returns their namespace; empty for all
+// namespaces.
 func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	if subject.Kind != rbacv1.GroupKind {
 		return "", false
@@ -140,8 +141,8 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
-// isEveryone reports whether a subject is a group of ServiceAccounts, the group of authenticated or of anonymous requesters, or the
-// anonymous requester.
+// isEveryone reports whether a subject is a group of ServiceAccounts, the group of authenticated or of anonymous
+// requesters, or the anonymous requester.
 func isEveryone(subject rbacv1.Subject) bool {
 	if _, is := accountGroup(subject); is {
 		return true
@@ -157,8 +158,9 @@ func subjectText(subject rbacv1.Subject) string {
 	return subject.Kind + " " + subject.Name
 }
 
-// runsIn returns the namespace whose Pods could have the subject of a run-as as their ServiceAccount; empty for every namespace. If
-// applies is false, the right has no effect: the subject is no ServiceAccount, or is in another namespace than the binding.
+// runsIn returns the namespace whose Pods could have the subject of a run-as as their ServiceAccount; empty for every
+// namespace. If applies is false, the right has no effect: the subject is no ServiceAccount, or is in another namespace
+// than the binding.
 func (g grant) runsIn() (namespace string, applies bool) {
 	if of, _, is := serviceAccountOf(g.subject); is {
 		return of, g.namespace == "" || g.namespace == of
@@ -173,9 +175,9 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	return of, g.namespace == "" || g.namespace == of
 }
 
-// runsBesideNotebooks reports whether a right without resourceNames belongs to the ServiceAccounts of a namespace with notebooks:
-// anyone who can create Pods there has a run-as of such a ServiceAccount. It omits kube-system and the webhook's namespace, where
-// only admins should create Pods.
+// runsBesideNotebooks reports whether a right without resourceNames belongs to the ServiceAccounts of a namespace with
+// notebooks: anyone who can create Pods there has a run-as of such a ServiceAccount. It omits kube-system and the webhook's
+// namespace, where only admins should create Pods.
 func (g grant) runsBesideNotebooks(notebooks []string) bool {
 	namespace, applies := g.runsIn()
 	return applies && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&

@@ -7,8 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndScope checks that the webhook entries and the bindings have the mode and the namespaces of the installation: a binding that
-// only warns, or an entry for fewer namespaces, is a gap. It warns of mode Warn and of onlyNamespaces, which may be intended.
+// modeAndScope checks that the webhook entries and the bindings have the mode and the namespaces of the installation: a
+// binding that only warns, or an entry for fewer namespaces, is a gap. It warns of mode Warn and of onlyNamespaces, which
+// may be intended.
 func modeAndScope(_ context.Context, s *state) (found []Finding) {
 	for _, what := range scopedKinds {
 		found = append(found, s.entriesThatDiffer(what)...)

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// entriesThatDiffer returns findings about the entries of one kind of object whose mode differs from the webhook's configuration, or
-// whose namespaces differ from onlyNamespaces.
+// entriesThatDiffer returns findings about the entries of one kind of object whose mode differs from the webhook's
+// configuration, or whose namespaces differ from onlyNamespaces.
 func (s *state) entriesThatDiffer(what string) (found []Finding) {
 	only := s.wantedScope()
 	var otherMode []scopedEntry
@@ -37,8 +37,8 @@ func (s *state) entriesThatDiffer(what string) (found []Finding) {
 	return found
 }
 
-// wrongModeFinding returns the finding about entries in another mode than the webhook's configuration. The finding is Unknown if the
-// configuration could not be read.
+// wrongModeFinding returns the finding about entries in another mode than the webhook's configuration. The finding is
+// Unknown if the configuration could not be read.
 func (s *state) wrongModeFinding(what string, entries []scopedEntry) Finding {
 	where, objects := describeEntries(what, entries)
 	does := "if the webhook does not respond, Pods are admitted unchanged"

@@ -10,8 +10,8 @@ import (
 
 const nfsPort = 2049
 
-// admits reports whether a policy lets its Pods reach NFS at an address. NetworkPolicies are additive: a policy cannot deny what
-// another policy allows.
+// admits reports whether a policy lets its Pods reach NFS at an address. NetworkPolicies are additive: a policy cannot deny
+// what another policy allows.
 func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	for _, rule := range policy.Spec.Egress {
 		if admitsPort(rule.Ports) && admitsPeer(rule.To, server) {
@@ -21,8 +21,8 @@ func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	return false
 }
 
-// admitsPort reports whether the ports of a rule include NFS. A rule without ports is for all ports. A named port is a port of the
-// destination Pod, and a server outside the cluster has no named port.
+// admitsPort reports whether the ports of a rule include NFS. A rule without ports is for all ports. A named port is a port
+// of the destination Pod, and a server outside the cluster has no named port.
 func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	for _, port := range ports {
 		if port.Protocol != nil && *port.Protocol == corev1.ProtocolSCTP {
@@ -45,8 +45,8 @@ func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	return len(ports) == 0
 }
 
-// admitsPeer reports whether the peers of a rule include an address. A rule without peers is for all addresses. A peer that selects
-// Pods does not include a server outside the cluster.
+// admitsPeer reports whether the peers of a rule include an address. A rule without peers is for all addresses. A peer that
+// selects Pods does not include a server outside the cluster.
 func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool {
 	for _, peer := range peers {
 		if peer.IPBlock != nil && blockHas(*peer.IPBlock, server) {

@@ -9,8 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who can create
-// Pods in a namespace gets is a failure. It also reports rights that are aggregated, and rights that bypass the policies.
+// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who can
+// create Pods in a namespace gets is a failure. It also reports rights that are aggregated, and rights that bypass the
+// policies.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.servedNamespaces()
 	seen := map[string]bool{}
@@ -93,8 +94,8 @@ func (g grant) describeHomes() string {
 	return "the homes of " + firstFew(g.names)
 }
 
-// hubsWithRunAs returns a finding for each ServiceAccount that has use on every home and also run-as on homes: then any Pod with that
-// ServiceAccount can be a user, not only the Pods that the hub creates.
+// hubsWithRunAs returns a finding for each ServiceAccount that has use on every home and also run-as on homes: then any Pod
+// with that ServiceAccount can be a user, not only the Pods that the hub creates.
 func hubsWithRunAs(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {
@@ -115,8 +116,8 @@ func hubsWithRunAs(grants []grant) (found []Finding) {
 	return found
 }
 
-// aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another role, such as
-// edit: the subjects of the other role then have these rights too.
+// aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another role,
+// such as edit: the subjects of the other role then have these rights too.
 func (s *state) aggregated() (found []Finding) {
 	for _, role := range s.clusterRoles.Items {
 		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })

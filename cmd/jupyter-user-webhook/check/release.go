@@ -10,8 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAgain returns the advice that restores the shipped objects, with the given values changed. An installation by Helm has its
-// own values, so the advice is a command of Helm. deploy/install.yaml would restore the defaults: Enforce mode, in every namespace.
+// installAgain returns the advice that restores the shipped objects, with the given values changed. An installation by Helm
+// has its own values, so the advice is a command of Helm. deploy/install.yaml would restore the defaults: Enforce mode, in
+// every namespace.
 func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)

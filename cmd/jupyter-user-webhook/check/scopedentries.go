@@ -13,9 +13,9 @@ import (
 // scopedKinds are the kinds of objects with a mode and a scope of namespaces.
 var scopedKinds = []string{mutatingWebhooks, validatingWebhooks, bindings}
 
-// scopedEntry is an object, or a part of an object, with a mode and a scope of namespaces: an entry of a MutatingWebhookConfiguration
-// or a ValidatingWebhookConfiguration, or the binding of a policy. It must have the mode of the webhook's configuration and the
-// namespaces of the chart's value onlyNamespaces.
+// scopedEntry is an object, or a part of an object, with a mode and a scope of namespaces: an entry of a
+// MutatingWebhookConfiguration or a ValidatingWebhookConfiguration, or the binding of a policy. It must have the mode of
+// the webhook's configuration and the namespaces of the chart's value onlyNamespaces.
 type scopedEntry struct {
 	// object is the name of the object, and name that of the entry.
 	object, name string

@@ -15,13 +15,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// values are an installation's values, written into each place as the chart does.
+// values are the values mode (Warn or Enforce) and onlyNamespaces of an installation.
 type values struct {
 	warn bool
 	only []any
 }
 
-// installedBy returns a cluster in which all objects have the chart's values, except for the places in others.
+// installedBy returns a cluster whose webhook entries and bindings have the given values, except for the entries that
+// others names.
 func installedBy(t *testing.T, of values, others map[string]values) *state {
 	t.Helper()
 	s := &state{Options: Options{Manifest: rendered(t)}, config: config.Default(), installed: map[string]*unstructured.UnstructuredList{},
@@ -79,27 +80,26 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
 }
 
-// modeFindings returns the findings of the check mode: bad are the findings that are not OK, and well are the texts of the
-// findings that are OK.
-func modeFindings(t *testing.T, s *state) (bad []Finding, well []string) {
+// modeFindings returns the findings of the check mode that are not OK, and the messages of those that are OK.
+func modeFindings(t *testing.T, s *state) (bad []Finding, passed []string) {
 	t.Helper()
 	for _, f := range modeAndScope(t.Context(), s) {
 		if f.Status == OK {
-			well = append(well, f.Message)
+			passed = append(passed, f.Message)
 		} else {
 			bad = append(bad, f)
 		}
 	}
-	return bad, well
+	return bad, passed
 }
 
 func TestModeEnforceEverywhere(t *testing.T) {
-	bad, well := modeFindings(t, installedBy(t, values{}, nil))
+	bad, passed := modeFindings(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
-	assert.Contains(t, well, "Enforce: Pods become notebooks, or are denied")
+	assert.Contains(t, passed, "Enforce: Pods become notebooks, or are denied")
 }
 
-// TestModeWarn: one warning says that nothing is enforced, and there is no other.
+// TestModeWarn tests that an installation in mode Warn gives one warning.
 func TestModeWarn(t *testing.T) {
 	bad, _ := modeFindings(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
@@ -116,7 +116,7 @@ func TestOnlyNamespaces(t *testing.T) {
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
 }
 
-// TestLeftOutNamespaceWithShare: anyone who can create Pods there can access all homes.
+// TestLeftOutNamespaceWithShare tests a namespace with the share that is not in onlyNamespaces.
 func TestLeftOutNamespaceWithShare(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab"}}, nil)
 	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
@@ -135,7 +135,7 @@ func TestLeftOutNamespaceWithShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestEntriesThatDiffer: each object that differs from the others gives one sentence.
+// TestEntriesThatDiffer tests that an entry with another mode or other namespaces than the installation gives one finding.
 func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
@@ -149,9 +149,9 @@ func TestEntriesThatDiffer(t *testing.T) {
 			"Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce", ""},
 		"a binding that denies": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"Pods are denied instead of warned about, and the webhook's configuration says mode: Warn", Warning},
-		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
+		"an entry with failurePolicy Ignore": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
 			"if the webhook does not respond, Pods are admitted unchanged, and the webhook's configuration says mode: Enforce", ""},
-		"a verifier that may not fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
+		"a verifier with failurePolicy Fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
 			"if the webhook does not respond, Pods are denied, and the webhook's configuration says mode: Warn", Warning},
 		"a binding of one namespace": {values{}, map[string]values{"claims.jupyter-user.io": lab}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
 			"in effect in namespace lab alone, and the installation is for every namespace", ""},
@@ -181,7 +181,7 @@ func TestEntriesThatDiffer(t *testing.T) {
 	}
 }
 
-// TestScopeNarrowedEverywhere: all objects agree on a narrower scope. That does not prove that the scope is intended.
+// TestScopeNarrowedEverywhere tests entries that all have the same namespaces, which are not those of onlyNamespaces.
 func TestScopeNarrowedEverywhere(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
@@ -192,15 +192,15 @@ func TestScopeNarrowedEverywhere(t *testing.T) {
 		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
 	}
 	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
-	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "the other checks look at that namespace")
+	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "a namespace for the other checks")
 }
 
-// TestModeWithoutInstallation: if nothing is installed, the check does not report the mode Enforce.
+// TestModeWithoutInstallation tests that the check does not report the mode Enforce if nothing is installed.
 func TestModeWithoutInstallation(t *testing.T) {
 	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfiguredModeDiffers: each kind gives one sentence, however many of its objects only warn.
+// TestConfiguredModeDiffers tests that the entries of a kind give one finding together.
 func TestConfiguredModeDiffers(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
@@ -216,7 +216,7 @@ func TestConfiguredModeDiffers(t *testing.T) {
 	}
 }
 
-// TestInstallAgain: an installation with its own values must not be told to restore the defaults.
+// TestInstallAgain tests that the advice for an installation with its own values does not restore the defaults.
 func TestInstallAgain(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)

@@ -203,8 +203,8 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// listOptions returns the options of a list call. Some inputs are needed from the webhook's namespace only: limiting the call to it
-// needs fewer rights.
+// listOptions returns the options of a list call. Some inputs are needed from the webhook's namespace only: limiting the
+// call to it needs fewer rights.
 func listOptions(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:

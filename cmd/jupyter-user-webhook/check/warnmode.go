@@ -17,8 +17,8 @@ const (
 	wouldBeDenied = "would be denied: "
 )
 
-// warnModeWarnings returns the warnings with decisions of the webhook in Warn mode. It omits other warnings, such as those of the
-// policies, which are expected because nothing was injected.
+// warnModeWarnings returns the warnings with decisions of the webhook in Warn mode. It omits other warnings, such as those
+// of the policies, which are expected because nothing was injected.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)

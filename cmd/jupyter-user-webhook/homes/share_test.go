@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLockThatIsNeverReleased: any process that can open the root of the share on this node can hold the lock, and must not
-// prevent homes.
+// TestLockThatIsNeverReleased tests that a run goes on without the lock after lockPatience.
 func TestLockThatIsNeverReleased(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the root of a share belongs to root")
