@@ -179,13 +179,13 @@ func TestImageStart(t *testing.T) {
 		args  []string
 		want  string
 	}{
-		"docker-stacks":                                             {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with arguments":                              {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
-		"docker-stacks before 2024":                                 {image: stacksBefore2024, want: "tini -g -- start-notebook.sh"},
-		"docker-stacks before 2024 with arguments":                  {image: stacksBefore2024, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks":                                                 {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with arguments":                                  {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
+		"docker-stacks before 2024":                                     {image: stacksBefore2024, want: "tini -g -- start-notebook.sh"},
+		"docker-stacks before 2024 with arguments":                      {image: stacksBefore2024, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks with start.sh in a comment of start-notebook.py": {image: stacksMentioningStart, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with start.sh in front":                      {image: stacksMentioningStart, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"docker-stacks of late 2023":                                {image: stacksOf2023, want: "tini -g -- start-notebook.py"},
+		"docker-stacks with start.sh in front":                          {image: stacksMentioningStart, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks of late 2023":                                    {image: stacksOf2023, want: "tini -g -- start-notebook.py"},
 		"docker-stacks of late 2023 with arguments": {image: stacksOf2023, args: []string{"start.sh", "jupyter", "lab"},
 			want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks' foundation":                {image: foundation, want: "tini -g -- start.sh jupyter lab"},
@@ -301,12 +301,12 @@ func TestExecOfUnusableProgram(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(bin, "hidden"), 0o700))
 	const denied = " cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it"
 	for name, want := range map[string]string{
-		"":                  `the command is empty: its first word has to be a program, so correct the pod's command`,
-		bin:                 bin + " cannot be run: it is a directory, so correct the pod's command",
-		bin + "/unexecutable":     bin + "/unexecutable" + denied,
-		bin + "/hidden/x":   bin + "/hidden/x" + denied,
-		bin + "/missing":    bin + "/missing is not in this image, so correct the pod's command",
-		bin + "/text/below": bin + "/text/below cannot be run: not a directory, so correct the pod's command",
+		"":                    `the command is empty: its first word has to be a program, so correct the pod's command`,
+		bin:                   bin + " cannot be run: it is a directory, so correct the pod's command",
+		bin + "/unexecutable": bin + "/unexecutable" + denied,
+		bin + "/hidden/x":     bin + "/hidden/x" + denied,
+		bin + "/missing":      bin + "/missing is not in this image, so correct the pod's command",
+		bin + "/text/below":   bin + "/text/below cannot be run: not a directory, so correct the pod's command",
 		bin + "/text": bin + "/text cannot be run: exec format error (it is for another kind of machine, or a script without " +
 			"a #! line)",
 		bin + "/orphan": bin + "/orphan cannot be run: what it needs to run, such as the interpreter in its #! line, is not " +

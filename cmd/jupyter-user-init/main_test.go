@@ -30,8 +30,8 @@ func TestTerminationLog(t *testing.T) {
 	// The old text is longer than our messages, so that a rest of it would be seen.
 	before := "the message of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
-		args   []string
-		isPID1 bool
+		args      []string
+		isPID1    bool
 		isWritten bool
 	}{
 		"discover":                                 {args: discoverLine, isPID1: true, isWritten: true},

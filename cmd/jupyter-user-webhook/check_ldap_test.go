@@ -123,7 +123,7 @@ func TestCheckLDAPFaults(t *testing.T) {
 		"no name attribute": {users: `{baseDN: "` + peopleDN + `", name: displayName}`, says: "has no displayName, or the webhook cannot read it"},
 		"no such user":      {user: "bob", says: "bob has no account below"},
 		"another case":      {user: "ALICE", says: "names are lower case here"},
-		"no --user":  {user: "-", says: "2 ok"},
+		"no --user":         {user: "-", says: "2 ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()

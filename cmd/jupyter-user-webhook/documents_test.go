@@ -41,17 +41,17 @@ func TestOtherDocumentsAreUnchanged(t *testing.T) {
 		"a pod of another group":  strings.Replace(alice, "apiVersion: v1", "apiVersion: example.com/v1", 1),
 		"a Deployment with the label": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels: {jupyter-user: alice}\n" +
 			"spec: {template: {metadata: {labels: {jupyter-user: alice}}}}\n",
-		"KIND in upper case":     "apiVersion: v1\nkind: ConfigMap\nKIND: Pod\nmetadata: {labels: {jupyter-user: alice}}\n",
-		"a kind that is a number": "apiVersion: v1\nkind: 5\n",
-		"a list":                  "- a\n- b\n",
-		"text":                    "--- |\n  text\n",
-		"content at a separator":  "--- {a: b}\n--- [c]\n",
-		"an empty List":           "apiVersion: v1\nkind: List\nitems: []\n",
-		"a List without items":    "apiVersion: v1\nkind: List\n",
-		"a List whose items are no list":       "apiVersion: v1\nkind: List\nitems: {a: b}\n",
-		"a List of others":        "apiVersion: v1\nkind: List\nitems: # of others\n- {apiVersion: v1, kind: Secret}\n- null\n- text\n- 5\n",
-		"long lines":              "a: " + strings.Repeat("x ", 1<<20) + "\n",
-		"numbers of YAML":     "a: 0x1F\nb: 1_000\nc: 2.50\nd: 12345678901234567890123\ne: 1e3\n",
+		"KIND in upper case":             "apiVersion: v1\nkind: ConfigMap\nKIND: Pod\nmetadata: {labels: {jupyter-user: alice}}\n",
+		"a kind that is a number":        "apiVersion: v1\nkind: 5\n",
+		"a list":                         "- a\n- b\n",
+		"text":                           "--- |\n  text\n",
+		"content at a separator":         "--- {a: b}\n--- [c]\n",
+		"an empty List":                  "apiVersion: v1\nkind: List\nitems: []\n",
+		"a List without items":           "apiVersion: v1\nkind: List\n",
+		"a List whose items are no list": "apiVersion: v1\nkind: List\nitems: {a: b}\n",
+		"a List of others":               "apiVersion: v1\nkind: List\nitems: # of others\n- {apiVersion: v1, kind: Secret}\n- null\n- text\n- 5\n",
+		"long lines":                     "a: " + strings.Repeat("x ", 1<<20) + "\n",
+		"numbers of YAML":                "a: 0x1F\nb: 1_000\nc: 2.50\nd: 12345678901234567890123\ne: 1e3\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, in, "inject", "-f", "-")

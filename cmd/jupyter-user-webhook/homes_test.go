@@ -137,15 +137,15 @@ func TestHomesInvalidOptions(t *testing.T) {
 		flags         []string
 		want          string
 	}{
-		"no source of users":  {kindLines, nil, "Error: there is no source of users: configure identity.ldap, or give --passwd\n"},
-		"an empty flag":                  {kindLines, []string{"--passwd="}, "Error: --passwd has an empty value"},
-		"no such file":                   {kindLines, []string{"--passwd=/nowhere"}, "Error: --passwd: open /nowhere: no such file or directory\n"},
-		"an invalid mode":            {kindLines, []string{passwd, "--mode=rwx"}, `Error: --mode "rwx" is not from 0700 to 0777 in octal`},
+		"no source of users":                 {kindLines, nil, "Error: there is no source of users: configure identity.ldap, or give --passwd\n"},
+		"an empty flag":                      {kindLines, []string{"--passwd="}, "Error: --passwd has an empty value"},
+		"no such file":                       {kindLines, []string{"--passwd=/nowhere"}, "Error: --passwd: open /nowhere: no such file or directory\n"},
+		"an invalid mode":                    {kindLines, []string{passwd, "--mode=rwx"}, `Error: --mode "rwx" is not from 0700 to 0777 in octal`},
 		"a mode without rights for the user": {kindLines, []string{passwd, "--mode=0077"}, `Error: --mode "0077" is not from 0700 to 0777 in octal`},
-		"a mode with setuid":             {kindLines, []string{passwd, "--mode=4755"}, `Error: --mode "4755" is not from 0700 to 0777 in octal`},
-		"no skeleton":                    {kindLines, []string{passwd, "--skeleton=/nowhere"}, "Error: --skeleton /nowhere: open /nowhere: "},
-		"an invalid configuration":    {kindLines + "shared: {}\n", []string{passwd}, "Error: the configuration "},
-		"an argument":                    {kindLines, []string{passwd, "alice"}, `Error: unknown command "alice"`},
+		"a mode with setuid":                 {kindLines, []string{passwd, "--mode=4755"}, `Error: --mode "4755" is not from 0700 to 0777 in octal`},
+		"no skeleton":                        {kindLines, []string{passwd, "--skeleton=/nowhere"}, "Error: --skeleton /nowhere: open /nowhere: "},
+		"an invalid configuration":           {kindLines + "shared: {}\n", []string{passwd}, "Error: the configuration "},
+		"an argument":                        {kindLines, []string{passwd, "alice"}, `Error: unknown command "alice"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, stderr := runHomes(t, share, c.configuration, c.flags...)

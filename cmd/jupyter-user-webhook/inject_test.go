@@ -163,13 +163,13 @@ func TestInjectConfig(t *testing.T) {
 	assert.Contains(t, got.out, "claimName: our-share\n")
 
 	for name, c := range map[string]struct{ path, says string }{
-		"missing":           {filepath.Join(t.TempDir(), "none.yaml"), "read the configuration: open "},
-		"a directory":       {t.TempDir(), "is a directory"},
-		"an unknown key":    {file(t, "c.yaml", head+"shares: {}\n"), "shares"},
-		"an invalid value":  {file(t, "c.yaml", head+"user:\n  maxLength: 33\n"), "user.maxLength"},
-		"of another kind":   {file(t, "c.yaml", alice), "jupyter-user.io/v1alpha1"},
-		"no YAML":           {file(t, "c.yaml", "{"), "c.yaml"},
-		"empty":             {file(t, "c.yaml", ""), "c.yaml"},
+		"missing":               {filepath.Join(t.TempDir(), "none.yaml"), "read the configuration: open "},
+		"a directory":           {t.TempDir(), "is a directory"},
+		"an unknown key":        {file(t, "c.yaml", head+"shares: {}\n"), "shares"},
+		"an invalid value":      {file(t, "c.yaml", head+"user:\n  maxLength: 33\n"), "user.maxLength"},
+		"of another kind":       {file(t, "c.yaml", alice), "jupyter-user.io/v1alpha1"},
+		"no YAML":               {file(t, "c.yaml", "{"), "c.yaml"},
+		"empty":                 {file(t, "c.yaml", ""), "c.yaml"},
 		"a file of several MiB": {file(t, "c.yaml", head+strings.Repeat("# x\n", 1<<20)), "c.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // outcome is the exit status and the output of a command.
 type outcome struct {
-	status    int
+	status      int
 	out, stderr string
 }
 
@@ -46,28 +46,28 @@ func TestInvalidCommandLines(t *testing.T) {
 		args []string
 		says string
 	}{
-		"an unknown command":         {[]string{"injekt"}, `Error: unknown command "injekt"`},
-		"an unknown flag":            {[]string{"inject", "--frobnicate"}, "Error: unknown flag: --frobnicate"},
-		"no file":                    {[]string{"inject"}, `Error: required flag(s) "filename" not set`},
-		"an argument too many":       {[]string{"inject", "-f", "-", "pod.yaml"}, `Error: unknown command "pod.yaml"`},
-		"an argument to serve":       {[]string{"serve", "now"}, `Error: unknown command "now"`},
-		"an argument to version":     {[]string{"version", "-v"}, "Error: unknown shorthand flag"},
-		"an argument to rotate":      {[]string{"rotate-certificates", "now"}, `Error: unknown command "now"`},
-		"no time between checks":      {[]string{"rotate-certificates", "--every=0s"}, "Error: --every 0s and --overlap 10m0s: "},
-		"no overlap":                 {[]string{"rotate-certificates", "--overlap=1s"}, "Error: --every 10s and --overlap 1s: "},
-		"no kubeconfig to rotate in":       {[]string{"rotate-certificates", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
-		"an argument to check":       {[]string{"check", "now"}, `Error: unknown command "now"`},
-		"an invalid output":     {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
-		"no kubeconfig":              {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
-		"access without a user":             {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
-		"groups without a requester": {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
-		"access of an empty name":    {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as has an empty value"},
-		"access to an empty user":    {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user has an empty value"},
-		"access by no group":         {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group has an empty value"},
-		"access in an empty namespace":             {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace has an empty value"},
-		"a check of an empty user":   {[]string{"check", "--user", ""}, "Error: --user has an empty value"},
-		"a check of an empty namespace":         {[]string{"check", "-n", "lab", "-n", ""}, "Error: --namespace has an empty value"},
-		"an invalid drain":    {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
+		"an unknown command":            {[]string{"injekt"}, `Error: unknown command "injekt"`},
+		"an unknown flag":               {[]string{"inject", "--frobnicate"}, "Error: unknown flag: --frobnicate"},
+		"no file":                       {[]string{"inject"}, `Error: required flag(s) "filename" not set`},
+		"an argument too many":          {[]string{"inject", "-f", "-", "pod.yaml"}, `Error: unknown command "pod.yaml"`},
+		"an argument to serve":          {[]string{"serve", "now"}, `Error: unknown command "now"`},
+		"an argument to version":        {[]string{"version", "-v"}, "Error: unknown shorthand flag"},
+		"an argument to rotate":         {[]string{"rotate-certificates", "now"}, `Error: unknown command "now"`},
+		"no time between checks":        {[]string{"rotate-certificates", "--every=0s"}, "Error: --every 0s and --overlap 10m0s: "},
+		"no overlap":                    {[]string{"rotate-certificates", "--overlap=1s"}, "Error: --every 10s and --overlap 1s: "},
+		"no kubeconfig to rotate in":    {[]string{"rotate-certificates", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
+		"an argument to check":          {[]string{"check", "now"}, `Error: unknown command "now"`},
+		"an invalid output":             {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
+		"no kubeconfig":                 {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
+		"access without a user":         {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
+		"groups without a requester":    {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
+		"access of an empty name":       {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as has an empty value"},
+		"access to an empty user":       {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user has an empty value"},
+		"access by no group":            {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group has an empty value"},
+		"access in an empty namespace":  {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace has an empty value"},
+		"a check of an empty user":      {[]string{"check", "--user", ""}, "Error: --user has an empty value"},
+		"a check of an empty namespace": {[]string{"check", "-n", "lab", "-n", ""}, "Error: --namespace has an empty value"},
+		"an invalid drain":              {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", c.args...)

@@ -34,11 +34,11 @@ func TestServeIdentities(t *testing.T) {
 		args     []string
 		identity string
 	}{
-		"no source":              {nil, ""},
-		"by the home":          {[]string{"--share=" + share}, fmt.Sprintf("%d:%d", uid, gid)},
-		"by passwd":            {[]string{"--passwd=" + agrees}, fmt.Sprintf("%d:7001", uid)},
-		"by passwd and group":  {[]string{"--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
-		"by the home and passwd":              {[]string{"--share=" + share, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
+		"no source":                {nil, ""},
+		"by the home":              {[]string{"--share=" + share}, fmt.Sprintf("%d:%d", uid, gid)},
+		"by passwd":                {[]string{"--passwd=" + agrees}, fmt.Sprintf("%d:7001", uid)},
+		"by passwd and group":      {[]string{"--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
+		"by the home and passwd":   {[]string{"--share=" + share, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
 		"by sources that disagree": {[]string{"--share=" + share, "--passwd=" + differs}, "IdentityDisputed"},
 	} {
 		t.Run(name, func(t *testing.T) {

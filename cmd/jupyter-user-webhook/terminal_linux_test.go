@@ -35,12 +35,12 @@ func TestDiffColours(t *testing.T) {
 		output, noColor, term string
 		coloured              bool
 	}{
-		"a diff on a terminal":        {"diff", "", "xterm-256color", true},
-		"NO_COLOR=1":                    {"diff", "1", "xterm-256color", false},
-		"a terminal without colours":  {"diff", "", "dumb", false},
-		"a pod on a terminal":         {"yaml", "", "xterm-256color", false},
-		"a patch on a terminal":       {"patch", "", "xterm-256color", false},
-		"NO_COLOR=0": {"diff", "0", "xterm-256color", false},
+		"a diff on a terminal":       {"diff", "", "xterm-256color", true},
+		"NO_COLOR=1":                 {"diff", "1", "xterm-256color", false},
+		"a terminal without colours": {"diff", "", "dumb", false},
+		"a pod on a terminal":        {"yaml", "", "xterm-256color", false},
+		"a patch on a terminal":      {"patch", "", "xterm-256color", false},
+		"NO_COLOR=0":                 {"diff", "0", "xterm-256color", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("NO_COLOR", c.noColor)

@@ -17,7 +17,7 @@ import (
 type AccessQuery struct {
 	// Requester is the name in the API server; if it is empty, all subjects with access are listed.
 	Requester string
-	Groups []string
+	Groups    []string
 	// User is the user of the Pod, and Namespace the Pod's namespace.
 	User, Namespace string
 }

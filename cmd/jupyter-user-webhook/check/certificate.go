@@ -72,7 +72,7 @@ func (s *state) whyNotIssued() string {
 	return strings.Join(certs.Issued{Issuers: s.issuers.Items, Certificates: s.issued.Items}.Problems(), "; ")
 }
 
-// entries returns the entries of our installed webhook configurations of one kind.
+// entries returns the webhook entries of our installed objects of one kind.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
 		if isOurs(configuration) {

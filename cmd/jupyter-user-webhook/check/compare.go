@@ -26,8 +26,8 @@ func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }
 
-// webhooksAsWanted compares the installed webhook configurations with the wanted objects: they decide which Pods reach the
-// webhook.
+// webhooksAsWanted compares the installed MutatingWebhookConfiguration and ValidatingWebhookConfiguration with the wanted
+// objects: they decide which Pods reach the webhook.
 func webhooksAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
 }

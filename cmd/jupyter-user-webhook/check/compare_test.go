@@ -193,11 +193,11 @@ func TestCompareFindsChanges(t *testing.T) {
 		to           any
 		says         string
 	}{
-		"fails open":              {policies, "access.jupyter-user.io", []string{"spec", "failurePolicy"}, "Ignore", `spec.failurePolicy is "Ignore", not "Fail"`},
-		"no validation":                 {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{}, "spec.validations has 0 elements, not 3"},
-		"a field of the future":   {policies, "access.jupyter-user.io", []string{"spec", "sparesAdmins"}, true, "spec.sparesAdmins was added"},
-		"a policy with a namespaceSelector":    {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "namespaceSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"a":"b"}`},
-		"a rule that is excluded": {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "excludeResourceRules"}, []any{map[string]any{"resources": []any{"pods"}}}, "excludeResourceRules was added"},
+		"fails open":                        {policies, "access.jupyter-user.io", []string{"spec", "failurePolicy"}, "Ignore", `spec.failurePolicy is "Ignore", not "Fail"`},
+		"no validation":                     {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{}, "spec.validations has 0 elements, not 3"},
+		"a field of the future":             {policies, "access.jupyter-user.io", []string{"spec", "sparesAdmins"}, true, "spec.sparesAdmins was added"},
+		"a policy with a namespaceSelector": {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "namespaceSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"a":"b"}`},
+		"a rule that is excluded":           {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "excludeResourceRules"}, []any{map[string]any{"resources": []any{"pods"}}}, "excludeResourceRules was added"},
 		"a binding that excludes a namespace": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []any{"lab"}}}}},
 			`spec.matchResources was added: {"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["lab"]}]}}`},
@@ -209,16 +209,16 @@ func TestCompareFindsChanges(t *testing.T) {
 			"spec.matchResources was added: "},
 		"another validation": {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{map[string]any{"expression": "true"},
 			map[string]any{"expression": "true"}, map[string]any{"expression": "true"}}, `spec.validations[0].expression is "true", not "!(request.namespace in `},
-		"one API version only":         {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", `matchPolicy is "Exact", not "Equivalent"`},
-		"a binding of another policy":     {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", `spec.policyName is "other", not "access.jupyter-user.io"`},
-		"a binding that audits":    {bindings, "access.jupyter-user.io", []string{"spec", "validationActions"}, []any{"Audit"}, `spec.validationActions[0] is "Audit", not "Deny"`},
-		"a binding with a namespaceSelector":       {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
-		"a paramKind":               {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
-		"a binding with a paramRef":  {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
-		"a binding with another objectSelector":  {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchResources.objectSelector.matchLabels was added: {"a":"b"}`},
-		"no webhook entries":               {mutatingWebhooks, "00-jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
-		"an empty spec":     {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
-		"a binding with an objectSelector": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"one API version only":                  {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", `matchPolicy is "Exact", not "Equivalent"`},
+		"a binding of another policy":           {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", `spec.policyName is "other", not "access.jupyter-user.io"`},
+		"a binding that audits":                 {bindings, "access.jupyter-user.io", []string{"spec", "validationActions"}, []any{"Audit"}, `spec.validationActions[0] is "Audit", not "Deny"`},
+		"a binding with a namespaceSelector":    {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"a paramKind":                           {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
+		"a binding with a paramRef":             {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
+		"a binding with another objectSelector": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchResources.objectSelector.matchLabels was added: {"a":"b"}`},
+		"no webhook entries":                    {mutatingWebhooks, "00-jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
+		"an empty spec":                         {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
+		"a binding with an objectSelector":      {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, of.what, func(name string, object map[string]any) {

@@ -25,9 +25,9 @@ func TestJudgeDenial(t *testing.T) {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
 	}
 	for name, of := range map[string]struct {
-		code   int32
+		code    int32
 		message string
-		status Status
+		status  Status
 	}{
 		"the webhook does not respond":    {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
 		"another webhook is down":         {500, `Internal error occurred: failed calling webhook "x.example": failed to call webhook`, Unknown},
@@ -76,7 +76,7 @@ func TestJudgeAdmitted(t *testing.T) {
 	}{
 		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
 		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
-		"not injected":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
+		"not injected": {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
 			"spec.initContainers[0].image: look for another webhook that changes them"},
 		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
@@ -140,10 +140,10 @@ func TestJudgeWarnMode(t *testing.T) {
 		"the policies warn about the Pod without injection": {config.ModeWarn, false, []string{become,
 			"Validation failed for ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io': " +
 				"NotInjected: x"}, nil, OK, become},
-		"the webhook would deny":                {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
+		"the webhook would deny":       {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
 		"the verifier would deny":      {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce denies"},
 		"the webhook does not respond": {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
-		"another warning":                  {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
+		"another warning":              {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
 		"the webhook injects": {config.ModeWarn, true, nil, nil, Failed, "the webhook still injects Pods, and " +
 			"the ConfigMap says mode: Warn: kubectl -n"},
 		"a policy denies": {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},

@@ -68,17 +68,17 @@ func TestCertificate(t *testing.T) {
 		status      Status
 		says        string
 	}{
-		"good":                    {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
-		"about to expire":         {soon, caPEM, Warning, "expires on 2030-01-16"},
-		"expired":                 {past, caPEM, Failed, "has expired"},
-		"for another name":        {other, caPEM, Failed, "valid for other.svc"},
-		"of another CA":           {strange, caPEM, Failed, "unknown authority"},
-		"of an intermediate CA":       {append(chained, betweenPEM...), caPEM, OK, ""},
-		"of a missing intermediate CA":  {chained, caPEM, Failed, "unknown authority"},
-		"two CAs, as in rotation": {good, append(strange, caPEM...), OK, ""},
-		"no bundle":               {good, nil, Failed, "have an empty caBundle"},
-		"an unreadable bundle":     {good, []byte("x"), Failed, "have a caBundle without a certificate"},
-		"no certificate":          {[]byte("x"), caPEM, Failed, "has no certificate in tls.crt that can be read: there is none"},
+		"good":                         {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
+		"about to expire":              {soon, caPEM, Warning, "expires on 2030-01-16"},
+		"expired":                      {past, caPEM, Failed, "has expired"},
+		"for another name":             {other, caPEM, Failed, "valid for other.svc"},
+		"of another CA":                {strange, caPEM, Failed, "unknown authority"},
+		"of an intermediate CA":        {append(chained, betweenPEM...), caPEM, OK, ""},
+		"of a missing intermediate CA": {chained, caPEM, Failed, "unknown authority"},
+		"two CAs, as in rotation":      {good, append(strange, caPEM...), OK, ""},
+		"no bundle":                    {good, nil, Failed, "have an empty caBundle"},
+		"an unreadable bundle":         {good, []byte("x"), Failed, "have a caBundle without a certificate"},
+		"no certificate":               {[]byte("x"), caPEM, Failed, "has no certificate in tls.crt that can be read: there is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, mutatingWebhooks, func(_ string, object map[string]any) {

@@ -66,13 +66,13 @@ func TestRBAC(t *testing.T) {
 		"run-as of another namespace": {"lab", subject("ServiceAccount", "web", "job"), rule(homes, runAs), Warning, "which never counts"},
 		"run-as for a user": {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to " +
 			"User carol in namespace lab, which never counts"},
-		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
-		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
-		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
-		"the share for a user":         {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
-		"homes of another group":       {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
-		"a verb other than use and run-as":     {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
-		"a subresource of homes": {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
+		"every verb of homes":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
+		"homes in every group":             {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
+		"the share, a backup":              {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
+		"the share for a user":             {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
+		"homes of another group":           {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
+		"a verb other than use and run-as": {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
+		"a subresource of homes":           {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := rbac(t.Context(), clusterWithBinding(of.namespace, of.who, of.rule))
@@ -106,15 +106,15 @@ func TestRuleWithEveryRight(t *testing.T) {
 		who       rbacv1.Subject
 		status    Status
 	}{
-		"a ServiceAccount of lab":             {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
-		"the user name of a ServiceAccount":            {"lab", subject("User", "", "system:serviceaccount:lab:argo"), Failed},
-		"a ClusterRoleBinding":            {"", subject("ServiceAccount", "lab", "argo"), Failed},
+		"a ServiceAccount of lab":                           {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
+		"the user name of a ServiceAccount":                 {"lab", subject("User", "", "system:serviceaccount:lab:argo"), Failed},
+		"a ClusterRoleBinding":                              {"", subject("ServiceAccount", "lab", "argo"), Failed},
 		"the group of all ServiceAccounts of lab":           {"lab", subject("Group", "", "system:serviceaccounts:lab"), Failed},
-		"a ServiceAccount of a namespace without notebooks":    {"", subject("ServiceAccount", "argo", "argo"), Warning},
-		"a ServiceAccount of another namespace": {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
-		"a ServiceAccount of kube-system":              {"", subject("ServiceAccount", "kube-system", "x"), Warning},
-		"a ServiceAccount of the webhook's namespace":              {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
-		"a user":                        {"lab", subject("User", "", "boss"), Warning},
+		"a ServiceAccount of a namespace without notebooks": {"", subject("ServiceAccount", "argo", "argo"), Warning},
+		"a ServiceAccount of another namespace":             {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
+		"a ServiceAccount of kube-system":                   {"", subject("ServiceAccount", "kube-system", "x"), Warning},
+		"a ServiceAccount of the webhook's namespace":       {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
+		"a user": {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := clusterWithBinding(of.namespace, of.who, everyRight)
@@ -161,17 +161,17 @@ func TestAroundPolicies(t *testing.T) {
 		says      string
 	}{
 		"creates NetworkPolicies":             {"lab", subject("User", "", "eve"), writes, wire},
-		"deletes NetworkPolicies":         {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
-		"a ClusterRoleBinding":                          {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
+		"deletes NetworkPolicies":             {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
+		"a ClusterRoleBinding":                {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
 		"every resource of every group":       {"lab", subject("User", "", "eve"), of(with(writes, "update"), "*", "*"), wire},
 		"reads NetworkPolicies":               {"lab", subject("User", "", "eve"), with(writes, "get", "list", "watch"), ""},
 		"in a namespace without notebooks":    {"web", subject("User", "", "eve"), writes, ""},
-		"a controller of kube-system":                   {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
-		"a rule that gives every right":            {"", subject("User", "", "boss"), everyRight, ""},
+		"a controller of kube-system":         {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
+		"a rule that gives every right":       {"", subject("User", "", "boss"), everyRight, ""},
 		"reads logs":                          {"lab", subject("User", "", "eve"), reads, logs},
 		"reads the log of everything":         {"lab", subject("User", "", "eve"), of(reads, "", "*/log"), logs},
 		"reads Pods and no logs":              {"lab", subject("User", "", "eve"), of(reads, "", "pods"), ""},
-		"lists logs":  {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
+		"lists logs":                          {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
 		"reads logs of another group's pods":  {"lab", subject("User", "", "eve"), of(reads, "metrics.k8s.io", "pods/log"), ""},
 		"reads logs, a ServiceAccount of lab": {"lab", subject("ServiceAccount", "", "shipper"), reads, logs},
 	} {

@@ -88,8 +88,7 @@ type state struct {
 	configMaps  corev1.ConfigMapList
 	endpoints   discoveryv1.EndpointSliceList
 
-	// installed are webhook configurations, policies and bindings, by kind, including fields that this program does not
-	// know.
+	// installed are the objects of installedKinds, by input, including fields that this program does not know.
 	installed map[string]*unstructured.UnstructuredList
 
 	namespaces      corev1.NamespaceList

@@ -27,8 +27,8 @@ func TestAccountsWithoutHome(t *testing.T) {
 		want    string
 	}{
 		"reserved":              {account: homes.Account{Name: "root"}, want: `skipped: "root" is reserved`},
-		"an invalid name":               {account: homes.Account{Name: "host$"}, want: `skipped: "host$" cannot be a user here`},
-		"a path as name":             {account: homes.Account{Name: "../etc"}, want: `skipped: "../etc" cannot be a user here`},
+		"an invalid name":       {account: homes.Account{Name: "host$"}, want: `skipped: "host$" cannot be a user here`},
+		"a path as name":        {account: homes.Account{Name: "../etc"}, want: `skipped: "../etc" cannot be a user here`},
 		"a fault":               {account: homes.Account{Name: "cn=x\n", Fault: "has no uid"}, want: `skipped: cn=x\n has no uid`},
 		"a UID under the floor": {id: idOf(999, 6001), want: "skipped: alice: UID 999 is below 1000"},
 		"root's UID":            {id: idOf(0, 6001), want: "skipped: alice: UID 0 is root"},

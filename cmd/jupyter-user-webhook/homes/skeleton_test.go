@@ -90,9 +90,9 @@ func TestInvalidSkeletons(t *testing.T) {
 	}{
 		"a device": {func(dir string) error { return syscall.Mknod(dir+"/null", syscall.S_IFCHR|0o666, 1<<8|3) },
 			"null is a device, a socket or a pipe, which a home must not contain: remove it"},
-		"a pipe":           {func(dir string) error { return syscall.Mkfifo(dir+"/pipe", 0o666) }, "pipe is a device, a socket or a pipe"},
-		"a missing directory":    {os.Remove, "no such file or directory"},
-		"a file too large": {func(dir string) error { return os.WriteFile(dir+"/big", make([]byte, 16<<20+1), 0o644) }, "more than 1000 files or 16 MiB"},
+		"a pipe":              {func(dir string) error { return syscall.Mkfifo(dir+"/pipe", 0o666) }, "pipe is a device, a socket or a pipe"},
+		"a missing directory": {os.Remove, "no such file or directory"},
+		"a file too large":    {func(dir string) error { return os.WriteFile(dir+"/big", make([]byte, 16<<20+1), 0o644) }, "more than 1000 files or 16 MiB"},
 		"too many files": {func(dir string) error {
 			for i := range 1001 {
 				if err := os.Mkdir(filepath.Join(dir, string(rune('一'+i))), 0o755); err != nil {
