@@ -12,7 +12,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// ldapOptions are the options of check ldap.
 type ldapOptions struct{ config, user, output string }
 
 func ldapCommand() *cobra.Command {

@@ -22,7 +22,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-// homesOptions are the options of the command homes.
 type homesOptions struct {
 	config, share, passwd, skeleton, mode string
 	// claims are the mount points of the further claims, by the name of the claim.

@@ -13,7 +13,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// rotateOptions are the options of rotate-certificates.
 type rotateOptions struct {
 	kubeconfig     string
 	namespace      string

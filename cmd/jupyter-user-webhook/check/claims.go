@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// The levels of Pod Security that a notebook's namespace may enforce, and the label for them.
+// The levels of Pod Security that the policies accept for a namespace with notebooks, and the label with the level.
 const (
 	levelLabel = "pod-security.kubernetes.io/enforce"
 	baseline   = "baseline"

@@ -212,7 +212,7 @@ func listOptions(what string) []client.ListOption {
 	return nil
 }
 
-// parseConfigMap parses the policies' values and the configuration. The check parameters reports their errors.
+// parseConfigMap parses the policies' values and the configuration. parametersAgree reports their errors.
 func (s *state) parseConfigMap() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
