@@ -25,7 +25,7 @@ type grant struct {
 	namespace string
 	verb      string
 	resource  string
-	// names of homes; empty for all of them.
+	// names of homes, or of claims; empty for all of them.
 	names []string
 	// wildcard reports whether the rule gives every right, including this one.
 	wildcard bool
@@ -38,8 +38,8 @@ func (g grant) where() string {
 	return "namespace " + g.namespace
 }
 
-// covers reports whether the grant is for a home.
-func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
+// covers reports whether the grant is for a home, or for a claim of the share.
+func (g grant) covers(name string) bool { return len(g.names) == 0 || slices.Contains(g.names, name) }
 
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.collectGrants(rights) }
