@@ -40,8 +40,8 @@ func automount(t *testing.T) (folder string) {
 	return folder
 }
 
-// TestAHomeThatIsMountedWhenItIsOpened: owner, inode and device are those of the home, and not of the directory below it.
-func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
+// TestStatMountsHome: owner, inode and device are those of the home, and not of the directory below it.
+func TestStatMountsHome(t *testing.T) {
 	homes := automount(t)
 	home := filepath.Join(homes, "tracing")
 	var below, mounted syscall.Stat_t
