@@ -12,8 +12,8 @@ import (
 
 const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestInitContainerClosed tests that requesters who may use the home cannot exec, attach or debug into the init container. It
-// normally runs for milliseconds, so the test blocks it (see holdInit).
+// TestInitContainerClosed tests that requesters who may use the home cannot exec, attach or debug into the init container.
+// The init container normally runs for milliseconds, so the test blocks it (see holdInit).
 func TestInitContainerClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -52,7 +52,7 @@ func BenchmarkRunToReady(b *testing.B) {
 }
 
 // probesOverride is a JSON patch for kubectl run --overrides. It gives the Pod without the label probes with the periods of
-// the injected probes. Its timeouts and thresholds are other ones.
+// the injected probes. The timeouts and thresholds differ.
 var probesOverride = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
 "startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
 "readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},

@@ -41,7 +41,7 @@ const notebookProgram = "/config/jupyter-user-init"
 // program of the init container together with its mounts, or the program of the notebook container as root.
 func observe(t *testing.T, while func(seen func(program string) bool)) observed {
 	t.Helper()
-	var seen sync.Map
+	var programs sync.Map
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	mounts := map[int]map[string][]string{}
@@ -52,18 +52,18 @@ func observe(t *testing.T, while func(seen func(program string) bool)) observed 
 				// A process that is ending has no mounts. Then the mounts that were read before are kept.
 				if visible := p.Mounts(); len(visible) > 0 {
 					mounts[p.PID] = visible
-					seen.Store(initProgram, true)
+					programs.Store(initProgram, true)
 				}
 				return true
 			}
 			if p.Exe == notebookProgram && p.IsRoot() {
-				seen.Store(notebookProgram, true)
+				programs.Store(notebookProgram, true)
 			}
 			return p.IsRoot() && !p.IsRuntime()
 		})
 	}()
 	while(func(program string) bool {
-		_, ok := seen.Load(program)
+		_, ok := programs.Load(program)
 		return ok
 	})
 	stop()

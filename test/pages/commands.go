@@ -45,9 +45,9 @@ var (
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
 	// quoted matches text between backticks. In a table a pipe is escaped.
 	quoted = regexp.MustCompile("`([^`]+)`")
-	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
+	// commandLine matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
 	// command and no command line.
-	commandLine = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
+	commandLine = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|gpg|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
 	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)

@@ -51,8 +51,8 @@ type Options struct {
 	Config string
 }
 
-// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. They include the time that the hub itself
-// waits for a CPU. On a busy machine the hub would repeat a request, and find the Pod of the first request.
+// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. This time includes the time that the hub
+// itself waits for a CPU. On a busy machine the hub would repeat a request, and find the Pod of the first request.
 const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
 
 // Hub is a running hub.

@@ -206,10 +206,10 @@ const (
 	outageUsers = 50
 )
 
-// outageUserName returns the name of one of these users.
+// outageUserName returns the name of user n of outageUsers.
 func outageUserName(n int) string { return fmt.Sprintf("judy%d", n) }
 
-// outageUserID returns the UID of one of these users. The GID is the same number.
+// outageUserID returns the UID of user n of outageUsers. The GID is the same number.
 func outageUserID(n int) int { return 5500 + n }
 
 // accountsConfigMap returns the ConfigMap with the passwd and group files of the second installation.

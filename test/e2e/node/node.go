@@ -113,7 +113,7 @@ func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
 	return addAddress(ctx)
 }
 
-// addAddress adds the node's address to loopback, which needs no network device. It may be called twice, because an
+// addAddress adds the node's address to loopback, which needs no network device. addAddress may be called twice, because an
 // additional node may start before the control plane.
 func addAddress(ctx context.Context) error {
 	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")

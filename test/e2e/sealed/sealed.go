@@ -38,7 +38,7 @@ type Program struct {
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
 	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens
-	// each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. It may be nil.
+	// each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. Opened may be nil.
 	Tunnels []string
 	Opened  func(tunnel, address string)
 	// UntilInterrupt makes Ctrl-C the normal end of the program. Run then returns 0.

@@ -187,8 +187,8 @@ var machines atomic.Int64
 
 // onOneCPU calls start. The process that start starts, and its children, run on one CPU. The next call uses the next CPU.
 //
-// At each system call, the kernel of User Mode Linux and the process that it runs change turns. If one of them wakes up on
-// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU made four times as
+// At each system call, the kernel of User Mode Linux and the process that it runs take turns. If one of them wakes up on
+// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU took four times as
 // many turns a second as a kernel on two CPUs.
 func onOneCPU(start func() error) (err error) {
 	runtime.LockOSThread()
