@@ -126,7 +126,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 		}
 		err = errors.Join(err, failed)
 		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
-		// An account that is skipped on the share is skipped on every claim.
+		// Most accounts that are skipped on the share are skipped on the claims too, and are counted once.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}
 	return all, err

@@ -150,7 +150,7 @@ type Exposure string
 const (
 	// ExposeNever mounts the whole share in no notebook.
 	ExposeNever Exposure = "Never"
-	// ExposeToTheUser mounts the whole share with discovery at admission, where no process is ever root: only file
+	// ExposeToTheUser mounts the whole share with discovery at admission, where every container runs as the user: only file
 	// permissions protect users' files from each other.
 	ExposeToTheUser Exposure = "ToTheUser"
 	// ExposeEvenToRoot mounts the whole share also where the container starts as root: anyone with kubectl exec into that Pod
@@ -175,7 +175,7 @@ type Discovery string
 const (
 	// DiscoveryAuto is AtAdmission if a source of identities is configured, otherwise AtStart.
 	DiscoveryAuto Discovery = "Auto"
-	// DiscoveryAtAdmission writes UID and GID into the Pod, so that no process of the Pod is ever root. A Pod whose user is not
+	// DiscoveryAtAdmission writes UID and GID into the Pod, so that the notebook container is never root. A Pod whose user is not
 	// known at admission is denied.
 	DiscoveryAtAdmission Discovery = "AtAdmission"
 	// DiscoveryAtStart lets the init container find the owner of the home; the notebook container starts as root and becomes that

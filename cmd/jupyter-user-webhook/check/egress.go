@@ -21,13 +21,18 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		return []Finding{unknown("", "the share's volumes name no NFS server: make sure yourself that no Pod reaches its server")}
 	}
-	notebooks := s.existingServed()
-	for _, namespace := range notebooks {
+	served, readsEveryHome := s.existingServed(), s.readsEveryHome()
+	var exempt []string
+	for _, namespace := range served {
+		if readsEveryHome(namespace) {
+			exempt = append(exempt, namespace)
+			continue
+		}
 		found = append(found, s.openEgress(namespace, servers)...)
 	}
 	var open []string
 	for _, namespace := range s.namespaces.Items {
-		if !isSystemNamespace(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
+		if !isSystemNamespace(namespace.Name) && !slices.Contains(served, namespace.Name) &&
 			len(s.openEgress(namespace.Name, servers)) > 0 {
 			open = append(open, namespace.Name)
 		}
@@ -38,11 +43,33 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 			count(len(open), "namespace"), firstFew(open)))
 	}
 	if len(found) == 0 {
-		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+
+		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
 			"seen from here",
-			firstFew(servers)))
+			firstFew(servers), exceptIn(exempt)))
 	}
 	return found
+}
+
+// exceptIn returns the part of a finding about namespaces in which all who can create Pods may read every home.
+func exceptIn(exempt []string) string {
+	if len(exempt) == 0 {
+		return ""
+	}
+	return ", except in " + firstFew(exempt) + ", where everyone who can create Pods may read every home"
+}
+
+// readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
+// anyway. The namespace has the share for a program alone, and a ServiceAccount there has run-as on the claim of the share. A
+// way to the NFS server gives such a requester nothing more.
+func (s *state) readsEveryHome() func(namespace string) bool {
+	isForAProgram, mounts := s.programsAlone(), map[string]bool{}
+	for _, g := range s.grants() {
+		runsOnShare := g.resource == shares && g.verb == runAs && g.covers(s.claimName())
+		if of, applies := g.runsIn(); applies && of == g.namespace && runsOnShare {
+			mounts[of] = true
+		}
+	}
+	return func(namespace string) bool { return isForAProgram(namespace) && mounts[namespace] }
 }
 
 // isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods

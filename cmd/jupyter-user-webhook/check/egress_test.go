@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -138,6 +139,40 @@ func TestEgress(t *testing.T) {
 	require.NotEmpty(t, found)
 	assert.Contains(t, found[0].Message, "is in the cluster")
 	assert.Equal(t, Unknown, found[0].Status)
+}
+
+// TestEgressOfAProgram: a namespace with the share for a backup, for first homes or for the webhook itself needs no
+// NetworkPolicy, because everyone who can create Pods there may mount the whole share.
+func TestEgressOfAProgram(t *testing.T) {
+	with := func(namespace string, rules ...rbacv1.PolicyRule) *state {
+		s, bound := closedCluster(t), clusterWithBinding(namespace, subject("ServiceAccount", namespace, "program"), rules...)
+		s.clusterRoles, s.roleBindings = bound.clusterRoles, bound.roleBindings
+		if namespace != systemNamespace {
+			s.namespaces.Items = append(s.namespaces.Items, named(namespace))
+		}
+		claim := s.claims.Items[0]
+		claim.Namespace = namespace
+		s.claims.Items = append(s.claims.Items, claim)
+		return s
+	}
+	for _, namespace := range []string{"backup", systemNamespace} {
+		assertOneFinding(t, egress(t.Context(), with(namespace, rule(shares, runAs))), OK,
+			"from 192.0.2.10, 2001:db8::10, except in "+namespace+", where everyone who can create Pods may read every home; whether")
+	}
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs, "hpc-shared-pvc"))), OK, "except in backup")
+
+	const failure = "namespace backup: no NetworkPolicy of every Pod restricts egress"
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs, "scratch"))), Failed, failure)
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, use))), Failed, failure)
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs), rule(homes, use, "alice"))), Failed, failure)
+	asked := with("backup", rule(shares, runAs))
+	asked.Namespaces = []string{"backup"}
+	assertOneFinding(t, egress(t.Context(), asked), Failed, failure)
+	// Without the claim of the share, the namespace is one of those without notebooks.
+	unclaimed := with("backup", rule(shares, runAs))
+	unclaimed.claims.Items = unclaimed.claims.Items[:1]
+	assertOneFinding(t, egress(t.Context(), unclaimed), Warning,
+		"in 1 namespace without notebooks Pods may reach the NFS server too: backup")
 }
 
 func TestShareVolumes(t *testing.T) {

@@ -38,8 +38,8 @@ func (g grant) where() string {
 	return "namespace " + g.namespace
 }
 
-// covers reports whether the grant includes a home.
-func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
+// covers reports whether the grant includes a home, or a claim of the share.
+func (g grant) covers(name string) bool { return len(g.names) == 0 || slices.Contains(g.names, name) }
 
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.collectGrants(rights) }

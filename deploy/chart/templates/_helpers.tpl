@@ -197,3 +197,12 @@ tolerations: {{- toYaml . | nindent 2 }}
     app.kubernetes.io/name: jupyter-user-webhook
     {{- with .Values.monitoring.labels }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end }}
+
+{{/* A file of deploy/monitoring, with links to the runbook of the site. */}}
+{{- define "monitoring-file" -}}
+{{- $text := .root.Files.Get (print "monitoring/" .name) }}
+{{- with .root.Values.monitoring.runbookURL }}
+  {{- $text = regexReplaceAllLiteral "https://\\S+/deploy/docs/runbook\\.md" $text . }}
+{{- end }}
+{{- $text }}
+{{- end }}
