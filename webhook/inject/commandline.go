@@ -63,7 +63,7 @@ var launchers = map[string]launcher{
 	"pixi": packageManager, "poetry": packageManager, "pipenv": packageManager,
 }
 
-// serverCommands are commands that start a Jupyter server, unless they only print something and exit (noServer).
+// serverCommands are commands that start a Jupyter server, unless noServer is true for their arguments.
 var serverCommands = []string{
 	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
 	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",

@@ -107,7 +107,7 @@ func contains(variables []pod.EnvVar, name string) bool {
 }
 
 func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
-	var taken []string
+	var replaced []string
 	var surplus []int
 	var missing []pod.EnvVar
 	for _, want := range p.identity {
@@ -121,11 +121,11 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 || len(remove) > 0 {
-			taken = append(taken, want.name)
+			replaced = append(replaced, want.name)
 		}
 	}
-	if len(taken) > 0 {
-		c.warn(denial.EnvTaken(taken))
+	if len(replaced) > 0 {
+		c.warn(denial.EnvTaken(replaced))
 	}
 	p.replaceImagesHome(c)
 	slices.Sort(surplus)

@@ -131,8 +131,8 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 // otherwise the Pod would lose that class. If the Pod has Pod-level resources, the init container gets no more than those.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
-	if whole := in.pod.Spec.Resources; !whole.Empty() {
-		return fitInto(want, whole)
+	if ofPod := in.pod.Spec.Resources; !ofPod.Empty() {
+		return fitInto(want, ofPod)
 	}
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want

@@ -65,14 +65,14 @@ func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// enforce enforces the security context. The function taken returns the warning about privileges that the Pod asked for.
-func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string) {
+// enforce enforces the security context. The function warning returns the warning about privileges that the Pod asked for.
+func (p privilegesPiece) enforce(c *changes, warning func(fields []string) string) {
 	have, exists := p.container.SecurityContext, p.container.SecurityContext != nil
 	if !exists {
 		have = &pod.SecurityContext{}
 	}
 	if excess := p.excessPrivileges(have); len(excess) > 0 {
-		c.warn(taken(excess))
+		c.warn(warning(excess))
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }

@@ -102,15 +102,15 @@ func (in *planning) guaranteed() bool {
 
 // fitInto returns a container's resources, reduced so that they do not exceed the Pod-level resources: the API server
 // denies a container with larger ones. A limit without a request becomes a request too, as in the API server.
-func fitInto(container, whole *pod.Resources) *pod.Resources {
+func fitInto(container, ofPod *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)
 	maps.Copy(fits.Requests, container.Requests)
 	for name, limit := range container.Limits {
-		fits.Limits[name] = smaller(limit, whole.Limits[name])
+		fits.Limits[name] = smaller(limit, ofPod.Limits[name])
 	}
 	for name, request := range fits.Requests {
-		fits.Requests[name] = smaller(smaller(request, whole.Limits[name]), whole.Requests[name])
+		fits.Requests[name] = smaller(smaller(request, ofPod.Limits[name]), ofPod.Requests[name])
 	}
 	return &fits
 }

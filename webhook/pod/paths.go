@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// WithSlash returns a clean path with a slash at its end. Another clean path is inside the path if the result is its prefix.
+// WithSlash returns a clean path with a slash at its end. The result is a prefix of the clean paths inside the path.
 func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
 // Inside reports whether the clean path inner is inside the clean path outer. A path is not inside itself.

@@ -52,7 +52,7 @@ type Source struct {
 }
 
 // New returns a source. It checks the share once, so that a wrong path is an error at start. A share that does not respond is
-// not an error, because the webhook works without it for the users whose owner is cached.
+// not an error: lookups fail until it responds.
 func New(ctx context.Context, o Options) (*Source, error) {
 	finder, err := lookups.NewFinder[identity.Identity](lookups.Options{
 		Source: "share", What: "the share", Wait: o.Wait, Fresh: o.Fresh, FreshMissing: o.FreshMissing, Stale: o.Stale,
