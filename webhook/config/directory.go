@@ -86,7 +86,8 @@ func validateDirectoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 	case path.Dir(d.MountPath) == "/":
 		why = "must not be directly in the root of the container, where a user's name could be that of a directory of the image"
 	case why == "" && !d.IsPerUser():
-		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path", userPlaceholder)
+		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path",
+			userPlaceholder)
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, d.MountPath, why)}
