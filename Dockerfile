@@ -25,7 +25,7 @@ ARG VERSION=v0.2.0
 ARG REVISION=
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${REVISION}" -o /out/ ./cmd/...
 
-# The image has no shell, no libc and no user database. Nothing but the two programs can run in it.
+# The image has only the two programs: no shell, no libc and no user database.
 FROM scratch
 ARG VERSION=v0.2.0
 ARG REVISION=

@@ -14,13 +14,13 @@ QUICK       ?=
 LONG        ?=
 FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
-# The packages with fuzz targets.
+# The packages in which make fuzz looks for fuzz targets.
 FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
-# The tests of these packages run no code of ours concurrently. The race detector would find nothing in them and make them five times
-# slower, so they run without it.
+# The tests of these packages do not test concurrent code. They run without the race detector, which would make them about five times
+# slower.
 SEQUENTIAL  := (/test/(property|golden|chart|docs|bench)|/homes)$$
 # The race detector changes how much memory a program uses, so tests that measure memory are skipped with it. These packages have such
-# tests, and run without the race detector too.
+# tests, and run a second time without the race detector.
 MEASURED    := ./webhook/server
 # Go's race detector needs a C compiler. Without one, all tests run without the detector.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
@@ -29,8 +29,8 @@ RELEASES    := 1.33 1.34 1.35 1.36
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # The first of these programs that is installed builds the image. All three read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
-# The command that leaves a node running until Ctrl-C. No shell and no go test is in between: the first ends before the node is removed,
-# the second calls Ctrl-C a failure.
+# The command that starts a node and leaves it running until Ctrl-C. The shell executes the test binary in its own place, because a shell
+# would end at Ctrl-C before the test has removed the node. The command does not use go test, which would report Ctrl-C as a failure.
 KEEP-NODE    = go test -c -o bin/e2e.test ./test/e2e && cd test/e2e && \
 	exec env E2E=1 KEEP=1 ../../bin/e2e.test -test.timeout 0 -test.parallel 8 -test.v -test.run '$(or $(RUN),^$$)'
 # The arguments with which helm renders deploy/install.yaml from the chart.
@@ -173,7 +173,8 @@ sbom: ## build the programs for PLATFORM as the image has them, and write their 
 COMMIT       = $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
 PLATFORMS   ?= linux/amd64 linux/arm64
 RELEASE     ?= dist/release
-# With NAMES=-v, go names each package that it compiles. The awk program counts these names, and prints all other lines.
+# With NAMES=-v, go names each package that it compiles. COUNT-NAMES is an awk program that prints the number of names after each hundred,
+# in place of the names.
 NAMES       ?=
 COUNT-NAMES  = /^[A-Za-z0-9._/~+-]+$$/ {if (++names % 100 == 0) {print names " packages compiled"; fflush()} next} {print; fflush()}
 

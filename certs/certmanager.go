@@ -24,9 +24,9 @@ const (
 	renewBefore  = 30 * 24 * time.Hour
 )
 
-// Issued are the objects for cert-manager: an authority that lives as long as the installation, and a certificate signed by
-// it that is renewed every two months. With a self-signed certificate, API server and webhook would disagree until a
-// renewal has reached both; a lasting authority is trusted before and after.
+// Issued are the objects for cert-manager: an authority that is valid for ten years, and a certificate signed by the authority
+// that is renewed every two months. A self-signed certificate would not be trusted after a renewal until the API server has the
+// new one; the authority is trusted before and after.
 type Issued struct {
 	Issuers      []certmanagerv1.Issuer
 	Certificates []certmanagerv1.Certificate
@@ -63,7 +63,8 @@ func ByCertManager(namespace string) Issued {
 	return i
 }
 
-// ecdsa returns a key of P-256: one handshake costs as much as five reviews. With RSA it costs much more.
+// ecdsa returns the settings for a key of P-256, with which a handshake costs as much as five reviews. With RSA a handshake costs
+// much more.
 func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.CertificatePrivateKey {
 	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
 }
@@ -84,8 +85,8 @@ func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.
 	}
 }
 
-// Problems returns why a namespace with these objects has no certificate; empty if all are ready. The authority's problem
-// is first, because the certificate waits for the authority.
+// Problems returns the reasons why a namespace with these objects has no certificate; empty if all objects are ready. The
+// problem of the authority precedes that of the certificate, which waits for the authority.
 func (i Issued) Problems() (problems []string) {
 	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {
@@ -122,8 +123,8 @@ func readyIssuer(i certmanagerv1.Issuer) *condition {
 	return nil
 }
 
-// readyCertificate returns the condition Ready. If the certificate is not ready, it returns the condition of the failed
-// issuance, if there is one, because it has the reason.
+// readyCertificate returns the condition Ready. If the certificate is not ready and an issuance has failed, it returns the
+// condition Issuing, which has the reason.
 func readyCertificate(certificate certmanagerv1.Certificate) (ready *condition) {
 	var issuing *condition
 	for _, c := range certificate.Status.Conditions {

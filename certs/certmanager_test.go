@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// ready returns the objects with all of them ready.
+// ready returns the objects, each with the condition Ready.
 func ready() certs.Issued {
 	i := certs.ByCertManager("jupyter-user-system")
 	for n := range i.Issuers {
@@ -26,13 +26,13 @@ func ready() certs.Issued {
 	return i
 }
 
-func TestWhyThereIsNoCertificateIsSaidInASentence(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*certs.Issued)
-		says   []string
+		want   []string
 	}{
-		"all is well": {func(*certs.Issued) {}, nil},
-		"others are no matter": {func(i *certs.Issued) {
+		"all ready": {func(*certs.Issued) {}, nil},
+		"another Certificate": {func(i *certs.Issued) {
 			i.Certificates = append(i.Certificates, certmanagerv1.Certificate{})
 		}, nil},
 		"no authority": {func(i *certs.Issued) { i.Certificates = i.Certificates[1:] },
@@ -44,13 +44,13 @@ func TestWhyThereIsNoCertificateIsSaidInASentence(t *testing.T) {
 			i.Issuers[1].Status.Conditions[0] = certmanagerv1.IssuerCondition{Type: "Ready", Status: cmmeta.ConditionFalse,
 				Reason: "ErrGetKeyPair", Message: `secrets "jupyter-user-webhook-ca" not found`}
 		}, []string{`the Issuer jupyter-user-webhook is not ready (ErrGetKeyPair): secrets "jupyter-user-webhook-ca" not found`}},
-		"an issuance that failed": {func(i *certs.Issued) {
+		"failed issuance": {func(i *certs.Issued) {
 			i.Certificates[1].Status.Conditions = []certmanagerv1.CertificateCondition{
 				{Type: "Ready", Status: cmmeta.ConditionFalse, Reason: "DoesNotExist", Message: "Issuing certificate as Secret does not exist"},
 				{Type: "Issuing", Status: cmmeta.ConditionFalse, Reason: "Failed", Message: "the request was denied"},
 			}
 		}, []string{"the Certificate jupyter-user-webhook is not ready (Failed): the request was denied"}},
-		"one that is being issued": {func(i *certs.Issued) {
+		"running issuance": {func(i *certs.Issued) {
 			i.Certificates[0].Status.Conditions = []certmanagerv1.CertificateCondition{
 				{Type: "Issuing", Status: cmmeta.ConditionTrue, Reason: "DoesNotExist"},
 				{Type: "Ready", Status: cmmeta.ConditionFalse, Reason: "DoesNotExist", Message: "Issuing certificate as Secret does not exist"},
@@ -60,7 +60,7 @@ func TestWhyThereIsNoCertificateIsSaidInASentence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := ready()
 			c.change(&i)
-			assert.Equal(t, c.says, i.Problems())
+			assert.Equal(t, c.want, i.Problems())
 		})
 	}
 }

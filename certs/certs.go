@@ -1,6 +1,6 @@
-// Package certs provides the serving certificate. The webhook only reads files (Files), from a mounted Secret, and calls no
-// API. The Secret is written by cert-manager (Issued), by the companion Deployment with its own authority (SelfSigned), or
-// by an admin.
+// Package certs provides the serving certificate, and checks the certificates of clients. The webhook only reads files (Files),
+// from a mounted Secret, and calls no API. The Secret is written by cert-manager (Issued), by the Deployment of
+// rotate-certificates with its own authority (SelfSigned), or by an admin.
 package certs
 
 // The names of objects in deploy/.

@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// Clients are the clients that may call the webhook: API servers, recognized by their certificates.
+// Clients are the clients that the webhook accepts: API servers, recognized by their certificates.
 type Clients struct {
 	file  string
 	names []string
@@ -70,22 +70,22 @@ func (c *Clients) Verify(state tls.ConnectionState) error {
 	if err != nil {
 		return err
 	}
-	between := x509.NewCertPool()
+	intermediates := x509.NewCertPool()
 	for _, cert := range state.PeerCertificates[1:] {
-		between.AddCert(cert)
+		intermediates.AddCert(cert)
 	}
 	leaf := state.PeerCertificates[0]
-	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between,
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return fmt.Errorf("the client's certificate is not one of an API server: %w", err)
 	}
-	if names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...); len(c.names) > 0 && !c.named(names) {
+	if names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...); len(c.names) > 0 && !c.accepts(names) {
 		return fmt.Errorf("the client's certificate is for %q, but only %s is accepted", names, strings.Join(c.names, ", "))
 	}
 	return nil
 }
 
-func (c *Clients) named(names []string) bool {
+func (c *Clients) accepts(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(c.names, name) })
 }

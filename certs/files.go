@@ -24,12 +24,12 @@ type Files struct {
 }
 
 const (
-	// pollEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
+	// pollEvery is the time between two checks for the first pair. A kubelet takes up to a minute to mount it.
 	pollEvery = 250 * time.Millisecond
-	// rereadEvery is how often the files are read without a notification. This is needed after a Secret was deleted and created
-	// again.
+	// rereadEvery is the interval at which the files are read without a notification, which can be missing after a Secret was
+	// deleted and created again.
 	rereadEvery = time.Second
-	// logInterval is how often the log says that the first pair is missing.
+	// logInterval is the time between two log lines about the missing first pair.
 	logInterval = 30 * time.Second
 )
 
@@ -40,7 +40,7 @@ const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	secretName + " --cert=tls.crt --key=tls.key"
 
-// FromDirectory returns Files. If the pair exists, it is read; otherwise Watch waits for it.
+// FromDirectory returns the Files of a directory. If the pair exists, it is read; otherwise Watch waits for it.
 func FromDirectory(dir string, log *slog.Logger) *Files {
 	f := &Files{dir: dir, log: log}
 	_ = f.read() // GetCertificate and Watch report the error.
@@ -70,22 +70,22 @@ func (f *Files) Watch(ctx context.Context) error {
 
 // wait waits for the first pair, and logs from time to time that it is missing. It reports whether there is a pair.
 func (f *Files) wait(ctx context.Context) bool {
-	look := time.NewTicker(pollEvery)
-	defer look.Stop()
-	for told := (time.Time{}); f.watcher.Load() == nil; {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for lastLog := (time.Time{}); f.watcher.Load() == nil; {
 		err := f.read()
 		if err == nil {
 			f.log.Info("the serving certificate is there", "directory", f.dir)
 			break
 		}
-		if time.Since(told) > logInterval {
-			told = time.Now()
+		if time.Since(lastLog) > logInterval {
+			lastLog = time.Now()
 			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", sourcesHint)
 		}
 		select {
 		case <-ctx.Done():
 			return false
-		case <-look.C:
+		case <-ticker.C:
 		}
 	}
 	return true

@@ -19,19 +19,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
+func TestWatchWaitsForPair(t *testing.T) {
 	good := pki.Make(t, time.Hour)
 	for name, c := range map[string]struct {
 		prepare func(dir string)
-		says    string
+		problem string
 	}{
-		"an empty directory": {func(string) {}, "tls.crt"},
-		"no key":             {func(dir string) { write(t, dir, "tls.crt", good.Cert) }, "tls.key"},
+		"empty directory": {func(string) {}, "tls.crt"},
+		"no key":          {func(dir string) { write(t, dir, "tls.crt", good.Cert) }, "tls.key"},
 		"no PEM": {func(dir string) {
 			write(t, dir, "tls.crt", []byte("MARK"))
 			write(t, dir, "tls.key", []byte("MARK"))
 		}, "failed to find any PEM data"},
-		"a key of another certificate": {func(dir string) {
+		"key of another certificate": {func(dir string) {
 			good.Write(t, dir)
 			write(t, dir, "tls.key", pki.Make(t, time.Hour).Key)
 		}, "private key does not match public key"},
@@ -41,15 +41,15 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 			c.prepare(dir)
 			log := &journal.Journal{}
 			files := certs.FromDirectory(dir, slog.New(slog.NewJSONHandler(log, nil)))
-			watching(t, files)
+			startWatch(t, files)
 			require.Eventually(t, func() bool { return len(log.Lines(t, "waiting for the serving certificate")) > 0 }, machine.Patience,
 				5*time.Millisecond)
-			said := log.Lines(t, "waiting for the serving certificate")[0]
-			assert.Contains(t, said["problem"], c.says)
-			assert.Contains(t, said["problem"], dir, "the directory that was read")
-			assert.Contains(t, said["look"], "the Secret jupyter-user-webhook-certs of the webhook's namespace")
-			assert.Contains(t, said["look"], "kubectl -n jupyter-user-system describe certificate,issuer")
-			assert.NotContains(t, log.String(), "MARK", "a key is not repeated")
+			line := log.Lines(t, "waiting for the serving certificate")[0]
+			assert.Contains(t, line["problem"], c.problem)
+			assert.Contains(t, line["problem"], dir, "the directory that was read")
+			assert.Contains(t, line["look"], "the Secret jupyter-user-webhook-certs of the webhook's namespace")
+			assert.Contains(t, line["look"], "kubectl -n jupyter-user-system describe certificate,issuer")
+			assert.NotContains(t, log.String(), "MARK", "the log has no key")
 			_, err := files.GetCertificate(&tls.ClientHelloInfo{})
 			assert.ErrorContains(t, err, "waiting for the serving certificate")
 
@@ -65,38 +65,38 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 	}
 }
 
-// TestANewPairIsServed changes the files in every way that occurs, and checks handshakes.
-func TestANewPairIsServed(t *testing.T) {
+// TestChangedPair writes both files, one after the other, and invalid files, and checks the certificates in handshakes.
+func TestChangedPair(t *testing.T) {
 	dir := t.TempDir()
 	first := pki.Make(t, time.Hour)
 	first.Write(t, dir)
 	address := serve(t, dir)
-	assertShown(t, address, first)
+	assertPresents(t, address, first)
 
 	second := pki.Make(t, time.Hour)
 	second.Write(t, dir)
-	assertShown(t, address, second)
+	assertPresents(t, address, second)
 
 	// One file is written after the other. In between they do not match, and the previous pair stays in use.
 	third := pki.Make(t, time.Hour)
 	write(t, dir, "tls.crt", third.Cert)
-	assertStays(t, address, second)
+	assertKeepsPair(t, address, second)
 	write(t, dir, "tls.key", third.Key)
-	assertShown(t, address, third)
+	assertPresents(t, address, third)
 
 	write(t, dir, "tls.key", []byte("no key at all"))
-	assertStays(t, address, third)
+	assertKeepsPair(t, address, third)
 	require.NoError(t, os.Remove(filepath.Join(dir, "tls.crt")))
-	assertStays(t, address, third)
+	assertKeepsPair(t, address, third)
 
 	fourth := pki.Make(t, time.Hour)
 	fourth.Write(t, dir)
-	assertShown(t, address, fourth)
+	assertPresents(t, address, fourth)
 }
 
-// TestASecretIsServed changes the files as the kubelet does: tls.crt and tls.key are links through ..data, a link that is
-// replaced atomically by one to the next directory.
-func TestASecretIsServed(t *testing.T) {
+// TestMountedSecret changes the files as the kubelet does: tls.crt and tls.key are links through ..data, which is atomically
+// replaced by a link to the next directory.
+func TestMountedSecret(t *testing.T) {
 	dir := t.TempDir()
 	mount := func(version string, pair pki.Pair) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
@@ -110,20 +110,20 @@ func TestASecretIsServed(t *testing.T) {
 		require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
 	}
 	address := serve(t, dir)
-	assertShown(t, address, first)
+	assertPresents(t, address, first)
 
 	mount("..2", second)
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..1")))
-	assertShown(t, address, second)
+	assertPresents(t, address, second)
 	mount("..3", third)
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..2")))
-	assertShown(t, address, third)
+	assertPresents(t, address, third)
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	pki.Make(t, time.Hour).Write(t, dir)
-	for what, dir := range map[string]string{"a certificate": dir, "none": t.TempDir()} {
+	for name, dir := range map[string]string{"a certificate": dir, "no certificate": t.TempDir()} {
 		files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -131,15 +131,15 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		cancel()
 		select {
 		case err := <-ended:
-			assert.NoError(t, err, "being asked to stop is no fault, with %s", what)
+			assert.NoError(t, err, name)
 		case <-time.After(machine.Patience):
 			t.Fatal("still watching")
 		}
 	}
 }
 
-// watching runs Watch until the test ends.
-func watching(t *testing.T, files *certs.Files) {
+// startWatch runs Watch until the test ends.
+func startWatch(t *testing.T, files *certs.Files) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	watched := make(chan error, 1)
@@ -150,11 +150,11 @@ func watching(t *testing.T, files *certs.Files) {
 	})
 }
 
-// serve presents the certificate to every client.
+// serve presents the certificate to every client, and returns the address.
 func serve(t *testing.T, dir string) (address string) {
 	t.Helper()
 	files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
-	watching(t, files)
+	startWatch(t, files)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() {
@@ -173,7 +173,7 @@ func serve(t *testing.T, dir string) (address string) {
 	return listener.Addr().String()
 }
 
-func shown(address string, pair pki.Pair) bool {
+func presents(address string, pair pki.Pair) bool {
 	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pair.Roots()})
 	if err != nil {
 		return false
@@ -181,16 +181,16 @@ func shown(address string, pair pki.Pair) bool {
 	return conn.Close() == nil
 }
 
-func assertShown(t *testing.T, address string, pair pki.Pair) {
+// assertPresents asserts that the server presents the pair soon.
+func assertPresents(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
-	// Without a notification the files are read at rereadEvery.
-	require.Eventually(t, func() bool { return shown(address, pair) }, machine.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return presents(address, pair) }, machine.Patience, 10*time.Millisecond)
 }
 
-// assertStays checks for a while that the pair does not change, much longer than a notification takes.
-func assertStays(t *testing.T, address string, pair pki.Pair) {
+// assertKeepsPair asserts that the server still presents the pair for 300 ms. An inotify event arrives much sooner.
+func assertKeepsPair(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
-	require.Never(t, func() bool { return !shown(address, pair) }, 300*time.Millisecond, 20*time.Millisecond)
+	require.Never(t, func() bool { return !presents(address, pair) }, 300*time.Millisecond, 20*time.Millisecond)
 }
 
 func write(t *testing.T, dir, name string, data []byte) {

@@ -22,10 +22,11 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// selfSignedName is the name of the companion Deployment, its ServiceAccount, and the Secret with its authority.
+// selfSignedName is the name of the Deployment that runs rotate-certificates, of its ServiceAccount, and of the Secret with its
+// authority.
 const selfSignedName = webhookName + "-self-signed"
 
-// backdated is how long before now a certificate becomes valid, because clocks differ.
+// backdated is the time by which the start of a certificate's validity is set back, because clocks differ.
 const backdated = time.Hour
 
 // sinceAnnotation has the time at which the certificate was written to the Secret.
@@ -37,7 +38,8 @@ const (
 	caKeyKey  = "ca.key"
 )
 
-// SelfSigned makes the serving certificate without cert-manager, with its own authority, and makes the API server trust it.
+// SelfSigned makes the serving certificate without cert-manager, with its own authority, and makes the API server trust the
+// authority.
 //
 // Authority and certificate are created and checked by the library open-policy-agent/cert-controller. Its controller is not
 // used, because it loses admissions: it replaces the authority in the Secret that the webhook mounts, and from then on the
@@ -46,9 +48,9 @@ const (
 // previous one:
 //
 //  1. A new authority and a certificate signed by it are stored in a Secret that no Pod mounts.
-//  2. The webhook configurations trust the new authority and the old one.
-//  3. When every API server has read step 2, the certificate is written to the Secret that the webhook mounts.
-//  4. When every kubelet has mounted step 3, the old authority is removed from the webhook configurations.
+//  2. The WebhookConfiguration objects get the new authority in addition to the old one.
+//  3. After Every, in which API servers read step 2, the certificate is written to the Secret that the webhook mounts.
+//  4. After Overlap, in which kubelets mount step 3, the old authority is removed from the WebhookConfiguration objects.
 //
 // Only one replica runs. Two replicas at the same time do no harm, because the API server rejects an update of an object that
 // has changed since it was read.
@@ -57,7 +59,7 @@ type SelfSigned struct {
 	Namespace string
 	// Every is the interval of the checks, and the time that API servers get to read a change.
 	Every time.Duration
-	// Overlap is how long the old authority stays trusted after the new certificate was published.
+	// Overlap is the time for which the old authority stays trusted after the new certificate was published.
 	Overlap time.Duration
 	Log     *slog.Logger
 
@@ -89,8 +91,8 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 
 // Run checks at each interval until the context ends. A failure is logged, and tried again at the next check.
 func (s *SelfSigned) Run(ctx context.Context) {
-	look := time.NewTicker(s.Every)
-	defer look.Stop()
+	ticker := time.NewTicker(s.Every)
+	defer ticker.Stop()
 	for {
 		if err := s.nextStep(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.Log.Error("rotating the certificate", "error", err.Error())
@@ -98,7 +100,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
+		case <-ticker.C:
 		}
 	}
 }
@@ -113,24 +115,24 @@ func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read the Secret %s: %w", secretName, err)
 	}
-	there := bytes.Equal(mounted.Data[corev1.TLSCertKey], own.Data[corev1.TLSCertKey]) &&
+	published := bytes.Equal(mounted.Data[corev1.TLSCertKey], own.Data[corev1.TLSCertKey]) &&
 		bytes.Equal(mounted.Data[corev1.TLSPrivateKeyKey], own.Data[corev1.TLSPrivateKeyKey])
 	since, err := time.Parse(time.RFC3339, mounted.Annotations[sinceAnnotation])
-	alone := there && err == nil && now.Sub(since) > s.Overlap
+	alone := published && err == nil && now.Sub(since) > s.Overlap
 	if err := s.trust(ctx, own.Data[caCertKey], alone, now); err != nil {
 		return err
 	}
-	if there || now.Sub(s.trustedSince) < s.Every {
+	if published || now.Sub(s.trustedSince) < s.Every {
 		return nil
 	}
 	return s.publish(ctx, own, mounted)
 }
 
-// authority returns the Secret with the authority and its certificate. It first creates what is missing or about to expire.
+// authority returns the Secret with the authority and the certificate. It first makes a part that is missing or about to expire.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		own, err = s.secrets.Apply(ctx, s.described(selfSignedName, corev1.SecretTypeOpaque), apply)
+		own, err = s.secrets.Apply(ctx, s.secret(selfSignedName, corev1.SecretTypeOpaque), apply)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the Secret %s: %w", selfSignedName, err)
@@ -146,7 +148,8 @@ func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secr
 	return own, nil
 }
 
-// renew replaces the authority or the certificate in the Secret if it is about to expire, and returns what it replaced.
+// renew replaces the authority and the certificate in the Secret, or only the certificate, if they are invalid or about to
+// expire. It returns the names of the replaced parts for the log.
 func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), own.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {
@@ -173,7 +176,7 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 	return cmp.Or(renewed, "certificate"), nil
 }
 
-// artifacts returns an authority as a type of cert-controller.
+// artifacts converts an authority to the type of cert-controller.
 func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -191,7 +194,7 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 // write.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
-	with := s.described(secretName, corev1.SecretTypeTLS).
+	with := s.secret(secretName, corev1.SecretTypeTLS).
 		WithAnnotations(map[string]string{sinceAnnotation: since}).
 		WithData(map[string][]byte{
 			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
@@ -210,6 +213,6 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 // limited to a named Secret.
 var apply = metav1.ApplyOptions{FieldManager: selfSignedName, Force: true}
 
-func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {
-	return corev1ac.Secret(name, s.Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": webhookName})
+func (s *SelfSigned) secret(name string, kind corev1.SecretType) *corev1ac.SecretApplyConfiguration {
+	return corev1ac.Secret(name, s.Namespace).WithType(kind).WithLabels(map[string]string{"app.kubernetes.io/name": webhookName})
 }

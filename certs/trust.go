@@ -17,49 +17,51 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// registrationVersion is the API group and version of the webhook configurations.
+// registrationVersion is the API group and version of the WebhookConfiguration objects.
 var registrationVersion = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 
-// configurations are the objects with the trusted authorities.
-var configurations = []struct{ resource, name string }{
+// webhookConfigurations are the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration, whose caBundle fields have
+// the authorities that the API server trusts.
+var webhookConfigurations = []struct{ resource, name string }{
 	{"mutatingwebhookconfigurations", mutatingName},
 	{"validatingwebhookconfigurations", webhookName},
 }
 
-// trust makes the API server trust only this authority, or this one in addition to those that it trusts already.
+// trust makes the API server trust an authority: in addition to the unexpired authorities that it trusts already, or, if alone
+// is true, as the only one.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
-	for _, of := range configurations {
-		api := s.configurations.Resource(registrationVersion.WithResource(of.resource))
-		configuration, err := api.Get(ctx, of.name, metav1.GetOptions{})
+	for _, object := range webhookConfigurations {
+		api := s.configurations.Resource(registrationVersion.WithResource(object.resource))
+		configuration, err := api.Get(ctx, object.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			continue // No API server calls the webhook then.
+			continue // Without the object no API server calls the webhook.
 		}
 		if err != nil {
 			return fmt.Errorf("read whom the API server trusts: %w", err)
 		}
 		if other := configuration.GetAnnotations()[certmanagerv1.WantInjectAnnotation]; other != "" {
 			return fmt.Errorf("%s %s has the annotation %s: %s, so cert-manager writes the same caBundle: take the annotation off, "+
-				"or this Deployment down", of.resource, of.name, certmanagerv1.WantInjectAnnotation, other)
+				"or this Deployment down", object.resource, object.name, certmanagerv1.WantInjectAnnotation, other)
 		}
 		first = first && !trustsAny(configuration)
 		changed, err := trustIn(configuration, authority, alone, now)
 		if err != nil {
-			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.resource, of.name, err)
+			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", object.resource, object.name, err)
 		}
 		if !changed {
 			continue
 		}
 		if _, err := api.Update(ctx, configuration, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("have the API server trust the authority, in %s %s: %w", of.resource, of.name, err)
+			return fmt.Errorf("have the API server trust the authority, in %s %s: %w", object.resource, object.name, err)
 		}
 		s.trusted = nil
-		s.Log.Info("the API server is told whom to trust", "in", of.resource, "alone", alone)
+		s.Log.Info("the API server is told whom to trust", "in", object.resource, "alone", alone)
 	}
 	switch {
 	case bytes.Equal(s.trusted, authority):
 	case first:
-		// No API server trusted any authority before, so no replica has served one, and there is nothing to wait for.
+		// No API server trusted an authority before, so no replica served a certificate, and there is nothing to wait for.
 		s.trusted, s.trustedSince = authority, time.Time{}
 	default:
 		s.trusted, s.trustedSince = authority, time.Now()
@@ -67,7 +69,7 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 	return nil
 }
 
-// trustsAny reports whether an entry of a configuration has a caBundle.
+// trustsAny reports whether an entry of a WebhookConfiguration has a caBundle.
 func trustsAny(configuration *unstructured.Unstructured) bool {
 	entries, _, _ := unstructured.NestedSlice(configuration.Object, "webhooks")
 	return slices.ContainsFunc(entries, func(entry any) bool {
@@ -77,7 +79,7 @@ func trustsAny(configuration *unstructured.Unstructured) bool {
 	})
 }
 
-// trustIn changes one configuration, which may have unknown fields. It reports whether anything changed.
+// trustIn changes the caBundle fields of one WebhookConfiguration, and reports whether a field changed. Unknown fields stay.
 func trustIn(configuration *unstructured.Unstructured, authority []byte, alone bool, now time.Time) (changed bool, err error) {
 	entries, _, err := unstructured.NestedSlice(configuration.Object, "webhooks")
 	if err != nil {
@@ -109,8 +111,7 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
 }
 
-// bundleWith returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of another
-// bundle.
+// bundleWith returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of others.
 func bundleWith(authority, others []byte, alone bool, now time.Time) []byte {
 	bundle := bytes.Clone(authority)
 	for block, rest := pem.Decode(others); block != nil && !alone; block, rest = pem.Decode(rest) {

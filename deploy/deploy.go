@@ -1,4 +1,4 @@
-// Package deploy contains the shipped manifests, so that a cluster can be compared with them.
+// Package deploy contains deploy/install.yaml, for tests and tools.
 package deploy
 
 import (
@@ -13,11 +13,11 @@ import (
 //go:embed install.yaml
 var install string
 
-// Rendered is the output of Helm for the chart in this folder. Helm writes above each document the name of its template, and
-// sorts the documents by kind.
+// Rendered is the output of Helm for the chart in this folder. Helm writes the name of the template above each document,
+// and sorts the documents by kind.
 type Rendered string
 
-// Install returns the manifest for kubectl: the chart, rendered with its default values.
+// Install returns the manifest for kubectl: the chart, rendered with its default values and the namespace.
 func Install() Rendered { return Rendered(install) }
 
 // Files returns the names of the templates of the manifest for kubectl.
@@ -26,7 +26,7 @@ func Files() []string { return Install().Files() }
 // Read returns the documents of one template of the manifest for kubectl.
 func Read(name string) (string, error) { return Install().Read(name) }
 
-// Files returns the names of the templates, in their order: each name begins with a number.
+// Files returns the names of the templates, sorted.
 func (r Rendered) Files() (names []string) {
 	for name := range r.documents() {
 		if !slices.Contains(names, name) {
@@ -37,7 +37,7 @@ func (r Rendered) Files() (names []string) {
 	return names
 }
 
-// Read returns the documents of one template, in their order.
+// Read returns the documents of one template.
 func (r Rendered) Read(name string) (string, error) {
 	var found []string
 	for from, text := range r.documents() {
@@ -51,7 +51,8 @@ func (r Rendered) Read(name string) (string, error) {
 	return strings.Join(found, separator) + "\n", nil
 }
 
-// Policies returns the shipped policies and the objects that they need to be in effect, in their order.
+// Policies returns the documents of the template with the namespace, and those of each template with policies and their
+// bindings.
 func Policies() (manifests []string, err error) {
 	for _, file := range Files() {
 		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
@@ -68,7 +69,7 @@ func Policies() (manifests []string, err error) {
 
 const separator = "\n---\n"
 
-// documents returns each document with the name of its template.
+// documents returns the name of the template and the text of each document.
 func (r Rendered) documents() iter.Seq2[string, string] {
 	return func(yield func(name, text string) bool) {
 		for document := range strings.SplitSeq("\n"+string(r), separator) {

@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	// identityTimeout is how long the search for an identity may take. KubeSpawner's client gives up after 3 s, and the
-	// webhook must respond within 1 s.
+	// identityTimeout is the time limit of the lookups for one Pod. KubeSpawner's client gives up after 3 s, and the webhook
+	// must respond within 1 s.
 	identityTimeout = 700 * time.Millisecond
-	// maxOperations is the limit of operations in one patch. A usual Pod takes about 20, and a few more for each duplicate
-	// variable or mount. The API server copies a list for each operation: 60,000 of them took it 5.8 s.
+	// maxOperations is the limit of operations in one patch. A usual Pod takes a few dozen, and one more for each duplicate
+	// variable. The API server copies a list for each operation: 60,000 operations took it 5.8 s.
 	maxOperations = 1000
 )
 
-// Webhook decides about Pods by one configuration, which never changes in its lifetime. It is safe for concurrent use.
+// Webhook decides about Pods by one configuration, which does not change while the process runs. It is safe for concurrent
+// use.
 type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
@@ -32,8 +33,8 @@ type Webhook struct {
 	hubNames HubNames
 }
 
-// New returns a webhook for a validated configuration. identities is nil if no source is configured; then each Pod finds
-// its identity at start.
+// New returns a webhook for a validated configuration. identities is nil if no source of identities is configured; then the
+// discovery is at start.
 func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
@@ -50,7 +51,7 @@ type Review struct {
 
 	// Decoded is the decoded Pod if the caller has decoded it already; otherwise nil.
 	Decoded *pod.Pod
-	// TooLong is set if decoding stopped because a list of the Pod is too long.
+	// TooLong is set if decoding stopped because a list or a map of the Pod is too long.
 	TooLong *pod.TooLongError
 }
 
@@ -69,7 +70,7 @@ type Decision struct {
 	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. A Pod that is not claimed is not
 	// changed.
 	Claimed bool
-	// Unclaimed is why the Pod is not claimed, as the end of a sentence.
+	// Unclaimed is why Decide found the Pod not claimed, as the end of a sentence.
 	Unclaimed string
 	// User, Identity and Discovery are set as far as they are known, for the log.
 	User      user.Name
@@ -79,17 +80,16 @@ type Decision struct {
 	// the Pod was denied before planning.
 	NamedBy string
 	Plan    *inject.Plan
-	// Fault is the error behind a denial that does not show it, for the log.
+	// Fault is the error that caused a denial, for the log, if the text of the denial does not contain the error.
 	Fault error
-	// Peer is the other replica that made the decision, for the log; empty if this one did.
+	// Peer is the other replica that made the decision, for the log; empty if this replica did.
 	Peer string
 	// OtherGeneration reports whether the Pod was injected under a configuration that this replica does not have.
 	OtherGeneration bool
 	inject.Outcome
 }
 
-// Decide returns the patch for a Pod, or its denials: it finds the user and the identity, plans, and reconciles. The server
-// and the command line call it.
+// Decide returns the patch for a Pod, or its denials: it finds the user and the identity, plans, and reconciles.
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
@@ -134,8 +134,8 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// denyUnread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not
-// claim it.
+// denyUnread denies a Pod that cannot be read. A Pod with a list or a map that is too long is not denied if its metadata do
+// not claim it.
 func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
@@ -160,8 +160,8 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitLookups returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
-// are not mapped, there is only the second lookup, which sets that limit itself.
+// limitLookups returns a context with one time limit for the two lookups of a Pod: the user of a hub name, and the identity. If
+// hub names are not mapped, there is only the lookup of the identity, for which find sets that limit.
 func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}
@@ -170,13 +170,13 @@ func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.Ca
 }
 
 // find returns the identity of a user; nil if no source knows the user, or if no source is asked.
-func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+func (w *Webhook) find(ctx context.Context, name user.Name, lookup finder) (*identity.Identity, error) {
 	if !w.queriesSources() {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
-	id, err := how(w.identities, ctx, name)
+	id, err := lookup(w.identities, ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)
 	}
@@ -191,7 +191,7 @@ func (w *Webhook) queriesSources() bool {
 // finder is Identities.Find or Identities.FindUncached.
 type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// IdentityText returns the identity found at admission as text; empty with discovery at start.
+// IdentityText returns the identity of the Pod as text; empty if no identity was found at admission.
 func (d Decision) IdentityText() string {
 	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""
@@ -199,7 +199,7 @@ func (d Decision) IdentityText() string {
 	return d.Identity.String()
 }
 
-// Denied returns the decision with denials.
+// Denied returns the decision with the denials.
 func Denied(d Decision, denials ...denial.Denial) Decision {
 	d.Denials = denials
 	return d

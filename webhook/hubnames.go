@@ -37,16 +37,16 @@ func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
 
-// nameOf returns the user that a claimed Pod names, or every denial. The error is the cause behind a denial that does not
-// show it.
-func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (user.Name, []denial.Denial, error) {
+// nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial whose text does not
+// contain it.
+func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) (user.Name, []denial.Denial, error) {
 	labels, annotations, rules := p.Metadata.Labels, p.Metadata.Annotations, w.config.User
 	hubName, fromHub := annotations[user.HubAnnotation]
 	if !fromHub || !mapsHubNames(w.config) {
 		name, denials := user.FromPod(labels, annotations, rules)
 		return name, denials, nil
 	}
-	mapped, denied, err := w.mapHubName(ctx, hubName, how)
+	mapped, denied, err := w.mapHubName(ctx, hubName, lookup)
 	if denied != nil {
 		return user.Name{}, []denial.Denial{*denied}, err
 	}
@@ -61,15 +61,15 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 }
 
 // mapHubName returns the user's name for a hub name; "" if the map lacks it and the configuration allows unmapped names.
-func (w *Webhook) mapHubName(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
+func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
 		return "", &silent, errors.New("the configuration maps hub names, but this process has not read the map")
 	}
-	name, err := how(w.hubNames, ctx, hubName)
-	unusable, is := errors.AsType[*identity.Unusable](err)
+	name, err := lookup(w.hubNames, ctx, hubName)
+	unusable, isUnusable := errors.AsType[*identity.Unusable](err)
 	switch {
-	case is:
+	case isUnusable:
 		denied := denial.HubNameUnusable(user.HubAnnotation, hubName, unusable.Why)
 		return "", &denied, nil
 	case err != nil:
@@ -82,18 +82,17 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, how hubNameFin
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that was injected already. If the map now gives a different user, either the map has
-// changed in between, or another replica has read an older or newer map. The Pod is not at fault, so the denial says "try
-// again".
+// confirmName returns the user of a Pod that was injected already. If the map now gives a different user, the map has changed,
+// or the replica that injected the Pod has read an older or newer map. The Pod is not at fault, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
-	made, hasMade := p.Metadata.Annotations[inject.UserAnnotation]
+	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]
 	_, fromHub := p.Metadata.Annotations[user.HubAnnotation]
-	if !hasMade || !fromHub || !mapsHubNames(w.config) || len(denials) == 0 && name.String() == made {
+	if !isInjected || !fromHub || !mapsHubNames(w.config) || len(denials) == 0 && name.String() == injected {
 		return name, denials, err
 	}
 	name, denials, err = w.nameOf(ctx, p, HubNames.FromHubUncached)
-	if err != nil || len(denials) == 0 && name.String() == made {
+	if err != nil || len(denials) == 0 && name.String() == injected {
 		return name, denials, err
 	}
 	return user.Name{}, []denial.Denial{denial.HubNameDiffers(inject.UserAnnotation)}, nil

@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Identities finds users' UIDs and GIDs at admission. The context has a deadline, which an implementation must keep.
+// Identities finds the identities of users at admission. The context has a deadline, which an implementation must keep.
 type Identities interface {
 	// Find returns the identity, nil if no source knows the user, or an error if the lookup failed.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
@@ -22,13 +22,13 @@ type Identities interface {
 type Fixed struct{ identity.Identity }
 
 // Find returns the fixed identity.
-func (e Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
-	return &e.Identity, nil
+func (f Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
+	return &f.Identity, nil
 }
 
 // FindUncached returns the fixed identity.
-func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
-	return &e.Identity, nil
+func (f Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
+	return &f.Identity, nil
 }
 
 // Source is a source of identities and its name in messages.
@@ -37,8 +37,8 @@ type Source struct {
 	Identities
 }
 
-// Agreeing asks all its sources at once: each must know the user, with the same UID. GID and groups are those of the first.
-// Its error is a *Disagreement, an *identity.Unusable of one source, or the failure of one source.
+// Agreeing asks all its sources at once: each must know the user, with the same UID. GID, groups and home are those of the
+// first source. Its error is a *Disagreement, wraps an *identity.Unusable of a source, or is the failure of one source.
 type Agreeing []Source
 
 // Find asks all sources.
@@ -51,21 +51,22 @@ func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.I
 	return s.agree(ctx, name, Identities.FindUncached)
 }
 
-// agree combines the results of the sources. It waits for all of them: a user who is unknown to one source may have another
-// UID in the source that has not responded.
+// agree combines the results of the sources. It waits for all of them, because each source can change the result. The first
+// line that applies decides:
 //
-//	one did not respond                its error: try again
-//	one has an unusable account        its error
-//	none knows the user                nil
-//	some do not know, or UIDs differ   a *Disagreement
-//	all agree on the UID               the identity of the first
-func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+//	the sources                                     agree returns
+//	one fails, or does not respond in time          its error: try again
+//	one has an unusable account of the user         its error
+//	none knows the user                             nil
+//	some do not know the user, or the UIDs differ   a *Disagreement
+//	all know the user, with the same UID            the identity of the first source
+func (s Agreeing) agree(ctx context.Context, name user.Name, lookup finder) (*identity.Identity, error) {
 	known, errs := make([]*identity.Identity, len(s)), make([]error, len(s))
 	var others sync.WaitGroup
 	for i, source := range s[1:] {
-		others.Go(func() { known[i+1], errs[i+1] = how(source, ctx, name) })
+		others.Go(func() { known[i+1], errs[i+1] = lookup(source, ctx, name) })
 	}
-	known[0], errs[0] = how(s[0], ctx, name)
+	known[0], errs[0] = lookup(s[0], ctx, name)
 	others.Wait()
 	for _, err := range errs {
 		if err != nil && !identity.IsUnusable(err) {
@@ -75,19 +76,19 @@ func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*ident
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	unknown, agreed := 0, true
+	missing, sameUID := 0, true
 	for _, id := range known {
 		switch {
 		case id == nil:
-			unknown++
+			missing++
 		case known[0] != nil && id.UID != known[0].UID:
-			agreed = false
+			sameUID = false
 		}
 	}
 	switch {
-	case unknown == len(s):
+	case missing == len(s):
 		return nil, nil
-	case unknown > 0 || !agreed:
+	case missing > 0 || !sameUID:
 		return nil, s.disagreement(name, known)
 	}
 	return known[0], nil
@@ -125,10 +126,10 @@ func isFinal(err error) bool {
 
 // identityDenial returns the denial for an error of Identities.
 func identityDenial(name user.Name, err error) denial.Denial {
-	if d, is := errors.AsType[*Disagreement](err); is {
+	if d, ok := errors.AsType[*Disagreement](err); ok {
 		return denial.IdentityDisputed(name.String(), d.accounts)
 	}
-	if unusable, is := errors.AsType[*identity.Unusable](err); is {
+	if unusable, ok := errors.AsType[*identity.Unusable](err); ok {
 		return unusableDenial(name.String(), unusable)
 	}
 	return denial.IdentitySilent(name.String())

@@ -17,9 +17,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// meddling sets each field of the table in doc.go to a different value, in an admitted Pod, where the notebook is
-// /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and the scratch volume.
-var meddling = map[string]string{
+// differentValues maps each field of the table in doc.go to an operation that sets a different value in an admitted Pod. There
+// /spec/containers/0 is the notebook container, /spec/initContainers/0 the init container, /spec/volumes/0 the share and
+// /spec/volumes/1 the scratch volume.
+var differentValues = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":                    `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
 	"metadata.annotations[jupyter-user.io/discovery]":               `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
 	"metadata.annotations[jupyter-user.io/identity]":                `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
@@ -132,37 +133,37 @@ var meddling = map[string]string{
 	"notebook.securityContext.readOnlyRootFilesystem":                `add /spec/containers/0/securityContext/readOnlyRootFilesystem true`,
 }
 
-func TestWhoseFieldIsIt(t *testing.T) {
+func TestFieldOwnership(t *testing.T) {
 	id := identity.New(5001, 6001, nil)
-	discoveries := []golden.Case{
+	cases := []golden.Case{
 		{Name: "at start", Config: config.Default()},
 		{Name: "at admission", Config: config.Default(), Identity: &id},
 	}
-	rows := table(t)
-	for field := range meddling {
+	rows := readTable(t)
+	for field := range differentValues {
 		assert.Contains(t, rows, field, "a field that the table does not have")
 	}
-	for _, discovery := range discoveries {
+	for _, c := range cases {
 		for field, row := range rows {
-			t.Run(discovery.Name+"/"+field, func(t *testing.T) {
-				require.Contains(t, meddling, field, "nothing here proves this row")
-				if row.whose == "ours at start" && discovery.Identity != nil {
-					row.otherwise = "kept"
+			t.Run(c.Name+"/"+field, func(t *testing.T) {
+				require.Contains(t, differentValues, field, "this row needs a different value")
+				if row.owner == "ours at start" && c.Identity != nil {
+					row.result = "kept"
 					if field == "notebook.command" {
-						row.otherwise = "replaced" // our own wrapper is removed
+						row.result = "replaced" // our own wrapper is removed
 					}
 				}
-				prove(t, discovery, row, meddling[field])
+				testRow(t, c, row, differentValues[field])
 			})
 		}
 	}
 }
 
-// TestAnExplanationSaysWhoseFieldItIs compares each change of each Pod of the corpus with the table.
-func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
+// TestFieldOwnershipInExplanations compares the changes of the golden Pods that have the default configuration with the table.
+func TestFieldOwnershipInExplanations(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
-	rows := table(t)
+	rows := readTable(t)
 	for _, c := range cases {
 		// Other configurations name the volumes differently.
 		if c.Config.Generation() != config.Default().Generation() {
@@ -173,15 +174,15 @@ func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
 			for _, change := range d.Changes() {
 				field := rowOf(change)
 				require.Contains(t, rows, field, "%s of the pod", change.Field())
-				switch whose := rows[field].whose; {
-				case change.Action == inject.Kept, change.Action == inject.LeftOut, whose == "ours once admitted":
+				switch owner := rows[field].owner; {
+				case change.Action == inject.Kept, change.Action == inject.LeftOut, owner == "ours once admitted":
 					assert.False(t, change.Ours, change.Field())
-				case whose == "ours at start" && d.Discovery == config.DiscoveryAtAdmission:
+				case owner == "ours at start" && d.Discovery == config.DiscoveryAtAdmission:
 				default:
-					assert.Equal(t, whose != "the pod's", change.Ours, change.Field())
+					assert.Equal(t, owner != "the pod's", change.Ours, change.Field())
 				}
 				if change.Action == inject.Kept {
-					assert.NotEqual(t, "ours", rows[field].whose, change.Field())
+					assert.NotEqual(t, "ours", rows[field].owner, change.Field())
 				}
 			}
 		})
@@ -218,10 +219,10 @@ func rowOf(c inject.Change) string {
 	return field
 }
 
-type row struct{ whose, otherwise string }
+type row struct{ owner, result string }
 
-// table reads the rows of doc.go.
-func table(t *testing.T) map[string]row {
+// readTable returns the rows of the table in doc.go by their fields.
+func readTable(t *testing.T) map[string]row {
 	t.Helper()
 	source, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
@@ -245,63 +246,57 @@ func table(t *testing.T) map[string]row {
 const labelled = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"notebook"}]}}`
 
-func prove(t *testing.T, discovery golden.Case, r row, how string) {
+func testRow(t *testing.T, c golden.Case, r row, operation string) {
 	t.Helper()
-	admitted := admit(t, discovery, []byte(labelled))
-	tampered := meddle(t, admitted, how)
-	require.NotEqual(t, string(admitted), string(tampered))
-	d, verified := discovery.Decide(tampered), discovery.Verify(tampered)
-	switch r.otherwise {
+	admitted := admit(t, c, []byte(labelled))
+	changed, err := apply(admitted, operation)
+	require.NoError(t, err, operation)
+	require.NotEqual(t, string(admitted), string(changed))
+	d, verified := c.Decide(changed), c.Verify(changed)
+	switch r.result {
 	case "denied":
 		assert.NotEmpty(t, d.Denials)
 		assert.NotEmpty(t, verified.Denials)
 	case "replaced", "removed":
 		assert.NotEmpty(t, verified.Denials, "the verifier denies it")
 		require.Empty(t, d.Denials)
-		after, err := pod.Apply(tampered, d.Operations)
+		after, err := pod.Apply(changed, d.Operations)
 		require.NoError(t, err)
-		assert.Empty(t, discovery.Verify(after).Denials)
-		assert.False(t, survives(t, after, how), "%s is still there", how)
+		assert.Empty(t, c.Verify(after).Denials)
+		assert.False(t, isIn(after, operation), "%s is still there", operation)
 	case "kept":
 		assert.Empty(t, verified.Denials, "the verifier does not check it")
 		assert.Empty(t, d.Denials)
 		assert.Empty(t, d.Operations)
 	default:
-		t.Fatalf("%q is none of replaced, removed, denied, kept", r.otherwise)
+		t.Fatalf("%q is none of replaced, removed, denied, kept", r.result)
 	}
 }
 
-// survives reports whether Decide keeps the change.
-func survives(t *testing.T, pod []byte, how string) bool {
-	t.Helper()
-	if strings.HasPrefix(how, "remove") || strings.Contains(how, "/- ") || strings.Contains(how, "/lifecycle ") ||
-		strings.Contains(how, "Probe {\"exec") || strings.HasPrefix(how, "add /spec/initContainers/0 ") {
-		// The effect of these changes is visible only as drift.
+// isIn reports whether the Pod has the value that the operation sets. It returns false for the operations for which only the
+// verifier shows that.
+func isIn(pod []byte, operation string) bool {
+	if strings.HasPrefix(operation, "remove") || strings.Contains(operation, "/- ") ||
+		strings.Contains(operation, "/lifecycle ") || strings.Contains(operation, "Probe {\"exec") ||
+		strings.HasPrefix(operation, "add /spec/initContainers/0 ") {
 		return false
 	}
-	again, err := apply(pod, how)
+	again, err := apply(pod, operation)
 	return err == nil && jsonpatch.Equal(pod, again)
 }
 
-func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
+func admit(t *testing.T, c golden.Case, document []byte) []byte {
 	t.Helper()
-	d := discovery.Decide(document)
+	d := c.Decide(document)
 	require.Empty(t, d.Denials)
 	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
 	return admitted
 }
 
-func meddle(t *testing.T, pod []byte, how string) []byte {
-	t.Helper()
-	out, err := apply(pod, how)
-	require.NoError(t, err, how)
-	return out
-}
-
 // apply applies one operation, written as: op pointer value.
-func apply(pod []byte, how string) ([]byte, error) {
-	parts := strings.SplitN(how, " ", 3)
+func apply(pod []byte, operation string) ([]byte, error) {
+	parts := strings.SplitN(operation, " ", 3)
 	op, err := json.Marshal([]map[string]any{{"op": parts[0], "path": parts[1], "value": json.RawMessage(parts[2])}})
 	if err != nil {
 		return nil, err

@@ -22,59 +22,59 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// setting is one field that a Pod sets, and its result by deploy/docs/pods.md with each discovery.
+// setting is a row of the table in deploy/docs/pods.md: one field that a Pod sets, and the result with each discovery.
 type setting struct {
 	field       string
 	value       any
 	atAdmission string
 	atStart     string
-	// userNamespaces reports whether the row is about a configuration that allows user namespaces.
+	// userNamespaces reports whether the row is for a configuration that allows user namespaces.
 	userNamespaces bool
 }
 
-// TestSecuritySettings tests the table of deploy/docs/pods.md row by row, with each discovery.
 func TestSecuritySettings(t *testing.T) {
-	for _, s := range settings(t) {
-		for discovery, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
+	for _, s := range readSettings(t) {
+		for discovery, want := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
 			value, err := json.Marshal(s.value)
 			require.NoError(t, err)
-			t.Run(strings.Join([]string{discovery, s.field, string(value), says}, "/"), func(t *testing.T) {
+			t.Run(strings.Join([]string{discovery, s.field, string(value), want}, "/"), func(t *testing.T) {
 				c := golden.Case{Config: config.Default()}
 				if discovery == "at admission" {
 					id := identity.New(5001, 6001, []int64{7001, 7002})
 					c.Identity = &id
 				}
 				c.Config.Share.AllowUserNamespaces = s.userNamespaces
-				proveSetting(t, c, s, says)
+				testSetting(t, c, s, want)
 			})
 		}
 	}
 }
 
-// TestEverySecuritySettingIsInTheTable also fails if a newer Kubernetes adds a field.
-func TestEverySecuritySettingIsInTheTable(t *testing.T) {
-	told := map[string]bool{}
-	for _, s := range settings(t) {
-		told[s.field] = true
+// TestSecuritySettingsAreComplete tests that the table has each field of the two security contexts. It fails if a newer
+// version of k8s.io/api adds a field.
+func TestSecuritySettingsAreComplete(t *testing.T) {
+	inTable := map[string]bool{}
+	for _, s := range readSettings(t) {
+		inTable[s.field] = true
 	}
-	for prefix, of := range map[string]reflect.Type{
+	for prefix, context := range map[string]reflect.Type{
 		"spec.securityContext.":     reflect.TypeFor[corev1.PodSecurityContext](),
 		"notebook.securityContext.": reflect.TypeFor[corev1.SecurityContext](),
 	} {
-		for f := range of.Fields() {
+		for f := range context.Fields() {
 			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			assert.True(t, told[prefix+key], "%s%s is not in the table", prefix, key)
+			assert.True(t, inTable[prefix+key], "%s%s is not in the table", prefix, key)
 		}
 	}
 	for _, field := range []string{"spec.hostUsers", "spec.hostNetwork", "spec.hostPID", "spec.hostIPC", "spec.shareProcessNamespace"} {
-		assert.True(t, told[field], "%s is not in the table", field)
+		assert.True(t, inTable[field], "%s is not in the table", field)
 	}
 }
 
 // quoted matches a field and its value in the table.
 var quoted = regexp.MustCompile("`([^`]+?): ([^`]+)`")
 
-func settings(t *testing.T) (all []setting) {
+func readSettings(t *testing.T) (all []setting) {
 	t.Helper()
 	page, err := os.ReadFile("../deploy/docs/pods.md")
 	require.NoError(t, err)
@@ -100,7 +100,7 @@ func settings(t *testing.T) (all []setting) {
 	return all
 }
 
-// withSetting returns a Pod with a notebook, a second container and a volume of its own, in which the field is set.
+// withSetting returns a Pod with a notebook container, a second container and a volume, in which the field of s is set.
 func withSetting(t *testing.T, s setting) []byte {
 	t.Helper()
 	notebook, other := map[string]any{"name": "nb", "image": "notebook"}, map[string]any{"name": "other", "image": "y"}
@@ -125,7 +125,6 @@ func withSetting(t *testing.T, s setting) []byte {
 	return raw
 }
 
-// valueIn returns the value of the field in a Pod.
 func valueIn(t *testing.T, raw []byte, field string) (value any, exists bool) {
 	t.Helper()
 	var pod map[string]any
@@ -143,11 +142,11 @@ func valueIn(t *testing.T, raw []byte, field string) (value any, exists bool) {
 	return value, true
 }
 
-func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
+func testSetting(t *testing.T, c golden.Case, s setting, want string) {
 	t.Helper()
 	raw := withSetting(t, s)
 	d := c.Decide(raw)
-	if reason, denied := strings.CutPrefix(says, "denied: "); denied {
+	if reason, denied := strings.CutPrefix(want, "denied: "); denied {
 		require.NotEmpty(t, d.Denials)
 		for _, denied := range d.Denials {
 			assert.Equal(t, denial.Reason(strings.Trim(reason, "`")), denied.Reason)
@@ -160,46 +159,46 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	require.NoError(t, err)
 	assert.Empty(t, c.Verify(admitted).Denials, "the verifier admits it")
 
-	what, warned := strings.CutSuffix(says, ", warned")
+	result, warned := strings.CutSuffix(want, ", warned")
 	assert.Equal(t, warned, len(d.Warnings) > 0, "%v", d.Warnings)
 	value, exists := valueIn(t, admitted, s.field)
-	if reason, policy := strings.CutPrefix(what, "a policy denies: "); policy {
-		inThePolicy(t, s.field, strings.Trim(reason, "`"))
-		what = "the Pod's: kept"
+	if reason, policy := strings.CutPrefix(result, "a policy denies: "); policy {
+		assertInPolicy(t, s.field, strings.Trim(reason, "`"))
+		result = "the Pod's: kept"
 	}
-	switch what {
+	switch result {
 	case "the Pod's: kept":
 		assert.Equal(t, s.value, value)
 	case "ours: the same":
 		assert.Equal(t, s.value, value)
 		opposite := s
 		opposite.value = !s.value.(bool)
-		assert.Contains(t, whatIsOurs(c.Decide(withSetting(t, opposite)).Changes(), inject.Replaced), s.field)
+		assert.Contains(t, ourFields(c.Decide(withSetting(t, opposite)).Changes(), inject.Replaced), s.field)
 	case "ours: removed":
 		assert.False(t, exists)
-		assert.Contains(t, whatIsOurs(d.Changes(), inject.Removed), s.field)
+		assert.Contains(t, ourFields(d.Changes(), inject.Removed), s.field)
 	case "ours: replaced":
 		assert.True(t, exists)
 		assert.NotEqual(t, s.value, value)
-		assert.Contains(t, whatIsOurs(d.Changes(), inject.Replaced), s.field)
+		assert.Contains(t, ourFields(d.Changes(), inject.Replaced), s.field)
 	default:
-		t.Fatalf("the table says %q", says)
+		t.Fatalf("the table says %q", want)
 	}
 }
 
-// whatIsOurs returns our fields with the given action.
-func whatIsOurs(changes []inject.Change, done inject.Action) (fields []string) {
+// ourFields returns the fields of ours on which the action was done.
+func ourFields(changes []inject.Change, action inject.Action) (fields []string) {
 	for _, change := range changes {
-		if change.Ours && change.Action == done {
+		if change.Ours && change.Action == action {
 			fields = append(fields, change.Field())
 		}
 	}
 	return fields
 }
 
-// inThePolicy checks that the policy's rule with that reason mentions the field. That the rule denies is tested on a real
-// API server, in test/integration (attacks_access_test.go).
-func inThePolicy(t *testing.T, field, reason string) {
+// assertInPolicy asserts that the rule of policy node with that reason reads the field. That the rule denies is tested on a
+// real API server, in test/integration (attacks_access_test.go).
+func assertInPolicy(t *testing.T, field, reason string) {
 	t.Helper()
 	policy, err := deploy.Read("63-policy-node.yaml")
 	require.NoError(t, err)

@@ -11,11 +11,11 @@ import (
 )
 
 // Verify compares the final Pod, after all mutating webhooks, with the plan for it. Each field of ours must be as planned,
-// so a webhook that ran after us, or a Pod prepared to look like an injected one, cannot change it. The other fields are
-// not checked. No other code decides what a notebook is; the policies of the chart decide who may have one.
+// so neither a later webhook nor the author of the Pod can choose its value. The other fields are not checked. Who may be
+// which user is decided by the chart's policies, not here.
 //
-// The identity is read from the Pod and confirmed at its source. If it has changed between the two reviews of one Pod, the
-// denial says "try again", and no Pod is admitted with parts of two identities.
+// Verify reads the identity from the Pod and confirms it at its source. If the identity has changed between the two reviews of
+// one Pod, the denial says "try again", and no Pod is admitted with parts of two identities.
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
@@ -28,9 +28,9 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
+	generation, injected := pod.Metadata.Annotations[inject.ConfigAnnotation]
 	switch {
-	case !made:
+	case !injected:
 		return Denied(d, denial.NotInjected("annotations of the webhook"))
 	case generation != w.planner.Generation():
 		d.OtherGeneration = true
@@ -55,8 +55,8 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	return w.compare(pod, review, d)
 }
 
-// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have. No plan was made for such
-// a Pod, but other programs would take it for a notebook.
+// verifyUnclaimed denies a Pod that is not claimed, but has an annotation of ours or a container with our init container's
+// name. The webhook did not write these, and readers of the Pod would take the Pod for a notebook.
 func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	mark := inject.NotebookMark(pod)
 	if mark == "" {
@@ -66,8 +66,8 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod returns the identity that the Pod was injected with, and its home if the directory service sets homes; nil
-// with discovery at start.
+// identityOnPod returns the identity in the Pod's annotations, with the home if the directory service sets homes; nil if the
+// Pod has no such annotation, as with discovery at start.
 func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
@@ -81,26 +81,27 @@ func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 }
 
 // confirm denies a Pod whose identity is no longer the user's. Either the sources have changed since the Pod was injected,
-// or another replica has seen a different state; the Pod is not at fault. The error is the cause behind a denial that does
-// not show it.
+// or the replica that injected the Pod has seen a different state; the Pod is not at fault. The error is the cause of a denial
+// whose text does not contain it.
 //
-//	the sources say                          the denial
-//	the identity of the Pod                  none
-//	another one, or that it is unusable      IdentityDiffers, 503: a new Pod gets the new identity, or the true denial
-//	nothing, because one is silent           IdentitySilent, 503
-func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
+//	the sources return                         the denial
+//	the identity of the Pod                    none
+//	a different identity, or none              IdentityDiffers, 503: a new Pod gets the new identity, or a denial with the cause
+//	an unusable account, or they disagree      IdentityDiffers, 503
+//	another error, such as a timeout           IdentitySilent, 503
+func (w *Webhook) confirm(ctx context.Context, name user.Name, onPod *identity.Identity) (*denial.Denial, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	now, err := w.expectedIdentity(ctx, name, Identities.Find)
-	if isFinal(err) || err == nil && !sameIdentity(now, given) {
-		// This replica's cache may be older than that of the replica which injected the Pod.
+	if isFinal(err) || err == nil && !sameIdentity(now, onPod) {
+		// This replica's cache can be older than that of the replica that injected the Pod.
 		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
 	switch {
 	case err != nil && !isFinal(err):
 		silent := denial.IdentitySilent(name.String())
 		return &silent, err
-	case err != nil || !sameIdentity(now, given):
+	case err != nil || !sameIdentity(now, onPod):
 		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, err
 	}
@@ -108,8 +109,8 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 }
 
 // expectedIdentity returns the identity with which a Pod of the user would be injected now.
-func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
-	now, err := w.find(ctx, name, how)
+func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, lookup finder) (*identity.Identity, error) {
+	now, err := w.find(ctx, name, lookup)
 	if err != nil || now == nil {
 		return nil, err
 	}

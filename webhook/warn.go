@@ -9,14 +9,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// VerifyInWarnMode does the same as Verify in Warn mode, in which Pods are not changed. A claimed Pod was not injected, so
-// VerifyInWarnMode injects a copy and verifies the copy. Any other Pod is verified as it is.
+// VerifyInWarnMode does the same as Verify in Warn mode, in which Pods are not changed. It injects a copy of a claimed Pod
+// that is not injected, and verifies the copy. Any other Pod is verified as it is.
 func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
 	document, err := review.read()
 	if err != nil || !user.Claimed(document.Metadata.Labels, document.Metadata.Annotations, w.config.User) {
 		return w.Verify(ctx, review)
 	}
-	if _, made := document.Metadata.Annotations[inject.ConfigAnnotation]; made {
+	if _, injected := document.Metadata.Annotations[inject.ConfigAnnotation]; injected {
 		return w.Verify(ctx, review)
 	}
 	d := w.Decide(ctx, review)

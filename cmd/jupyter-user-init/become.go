@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// become turns this process into the user, and then into the container's command. The order matters: as root it only reads
-// uid-gid.env; everything that the image or the home can influence comes afterwards.
+// become changes this process to the user, and then executes the container's command. As root it only reads uid-gid.env and
+// changes the identity. The steps that the image or the home can influence come afterwards.
 func become(e handoff.Exec) error {
 	owner, err := readOwner(e)
 	if err != nil {
@@ -28,9 +28,9 @@ func become(e handoff.Exec) error {
 	if err := enterHome(e, owner); err != nil {
 		return err
 	}
-	// Only the start of the container tests this, so that hooks and probes do not write to the home each time.
+	// Hooks and probes skip this test, because they would write to the home each time.
 	if os.Getpid() == 1 || e.Image != nil {
-		if why := triedUnwritable(e.Home, owner); why != "" {
+		if why := tryWriting(e.Home, owner); why != "" {
 			reportError(notice(why), "")
 		}
 	}
@@ -47,7 +47,7 @@ func become(e handoff.Exec) error {
 	return cannotRun(program, owner, err)
 }
 
-// lookUp finds a program as a shell does.
+// lookUp returns the path of a program: name itself if it has a slash, else the first match in $PATH.
 func lookUp(name string, owner handoff.Owner) (string, error) {
 	if name == "" {
 		return "", errors.New("the command is empty: its first word has to be a program, so correct the pod's command")
@@ -65,7 +65,8 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	return program, nil
 }
 
-// cannotRun returns why a program cannot be run. LookPath and execve use the same errors for different causes.
+// cannotRun returns the error for a program that cannot be run. LookPath and execve return the same error for different
+// causes, so cannotRun also looks at the file.
 func cannotRun(program string, owner handoff.Owner, err error) error {
 	info, statErr := os.Stat(program) //nolint:gosec // this process is the user, who may read the file anyway
 	switch {
@@ -83,7 +84,7 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause returns an error without the path, for a sentence that has the path already.
+// cause returns the error number in err, for a sentence that has the path already.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -92,7 +93,7 @@ func cause(err error) error {
 	return err
 }
 
-// readOwner reads the owner that the init container found. Only that container can write there.
+// readOwner reads the owner that the init container has written. Only the init container can write to the scratch volume.
 func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	file := filepath.Join(e.Scratch, handoff.EnvFile)
 	data, err := os.ReadFile(file)
@@ -109,9 +110,9 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// setIdentity gives up root permanently: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
-// the container has, prevents new ones. It needs SETGID and SETUID. A process that has the UID already is no exception:
-// only containers that start as root run this program, and other attributes of the process, such as groups, would stay.
+// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner. This gives up root permanently:
+// the kernel clears the capabilities when no UID is 0 any more, and no_new_privs, which the container has, prevents new ones.
+// A process that already has the UID must do this too, because it may have further groups. It needs SETGID and SETUID.
 func setIdentity(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
@@ -130,7 +131,8 @@ func setIdentity(owner handoff.Owner) error {
 	return nil
 }
 
-// enterHome checks, as the user, that the mounted home is the directory that the init container found, and changes to it.
+// enterHome checks, as the user, that the mounted home is the directory that the init container found and still has the same
+// owner. Then it changes to the working directory, which is the home by default.
 func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	stat, err := directory(e.Home)
 	switch {
@@ -163,7 +165,8 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	return nil
 }
 
-// environment replaces the identity variables in env.
+// environment returns env with the user's identity variables, with our directory first in JUPYTER_CONFIG_PATH if the Pod has
+// our Jupyter settings, and with XDG directories in the user's home in place of the image's home.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -175,8 +178,8 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	}
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
-		// The directories of the image or the Pod follow ours.
-		dirs := strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":")
+		// The directories that the image or the Pod has set follow ours.
+		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
 	}
@@ -194,8 +197,8 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	return append(kept, ours...)
 }
 
-// last returns the value of a variable's last entry, which is the one that counts in a shell.
-func last(env []string, name string) (value string) {
+// lastValue returns the value of a variable's last entry, which is the entry that a shell uses.
+func lastValue(env []string, name string) (value string) {
 	for _, v := range env {
 		if text, ok := strings.CutPrefix(v, name+"="); ok {
 			value = text
@@ -204,8 +207,8 @@ func last(env []string, name string) (value string) {
 	return value
 }
 
-// atHome moves a directory from the home of the image's own user to the user's home. docker-stacks' images have
-// XDG_CACHE_HOME=/home/jovyan/.cache/, to which only jovyan may write.
+// atHome returns a directory below the home of the image's own user as the same directory below the user's home.
+// docker-stacks' images have XDG_CACHE_HOME=/home/jovyan/.cache/, which belongs to the image's user.
 func atHome(dir, home string) string {
 	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
 	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {

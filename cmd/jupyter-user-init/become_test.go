@@ -21,25 +21,25 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// logVariable names the file that replaces /dev/termination-log in a test's process.
+// logVariable is an environment variable. Its value is the file that replaces /dev/termination-log in a test's process.
 const logVariable = "TERMINATION_LOG"
 
-// pod is our part of a notebook container: the home, and the files of the init container.
+// pod has the directories that the webhook mounts in a notebook container.
 type pod struct {
 	home, scratch string
 }
 
 func newPod(t *testing.T) pod {
 	t.Helper()
-	asRoot(t)
-	homes, scratch := open(t), open(t)
-	p := pod{home: home(t, homes, "alice", 5001, 6001), scratch: scratch}
-	require.NoError(t, run(arguments(homes, scratch, "alice")))
+	skipUnlessRoot(t)
+	homes, scratch := openDir(t), openDir(t)
+	p := pod{home: makeHome(t, homes, "alice", 5001, 6001), scratch: scratch}
+	require.NoError(t, run(discoverArgs(homes, scratch, "alice")))
 	return p
 }
 
-// open returns a directory that others can pass through, as /home is in an image.
-func open(t *testing.T) string {
+// openDir returns a temporary directory that every UID can enter.
+func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
@@ -48,11 +48,10 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// exec runs the program as the container would, with the container's environment.
+// exec runs the program's command exec as root, with the environment env, and returns its output.
 func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"exec", "--user=alice", "--home=" + p.home, "--scratch=" + p.scratch}, flags...)
-	// A copy that the user can run too, like the one in the scratch volume.
 	cmd := exec.Command("/proc/self/exe", append(append(args, "--"), argv...)...)
 	cmd.Env = append(env, "BE_THE_PROGRAM=1")
 	cmd.Dir = "/"
@@ -63,11 +62,11 @@ func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (s
 	return out.String(), err
 }
 
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-func TestExecBecomesTheUserAlone(t *testing.T) {
+func TestExecSetsIdentity(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
+	out, err := p.exec(t, []string{searchPath, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
 		`grep -E '^(Uid|Gid|Groups|CapEff|CapPrm)' /proc/self/status; pwd; env`)
 	require.NoError(t, err, out)
 	fields := strings.Fields(out)
@@ -81,9 +80,9 @@ func TestExecBecomesTheUserAlone(t *testing.T) {
 	}
 }
 
-func TestExecGoesWhereThePodWantsToBe(t *testing.T) {
+func TestExecWorkingDir(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, []string{"--working-dir=/usr"}, "pwd")
+	out, err := p.exec(t, []string{searchPath}, []string{"--working-dir=/usr"}, "pwd")
 	require.NoError(t, err, out)
 	assert.Equal(t, "/usr\n", out)
 }
@@ -94,39 +93,39 @@ func TestExecDenies(t *testing.T) {
 		flags  []string
 		want   string
 	}{
-		"a home that has another owner since": {want: "belongs to UID 5002 now",
+		"a home with a changed owner": {want: "belongs to UID 5002 now",
 			change: func(t *testing.T, p pod) { require.NoError(t, os.Chown(p.home, 5002, 6002)) }},
 		"a home that was replaced": {want: "is another directory than the one that the init container found",
 			change: func(t *testing.T, p pod) {
 				require.NoError(t, os.Rename(p.home, p.home+".old"))
-				home(t, filepath.Dir(p.home), "alice", 5001, 6001)
+				makeHome(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
 		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
 			"the home was mounted meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the " +
 			"file system of the home mounted on the node before Pods start", change: func(t *testing.T, p pod) {
 			mountTmpfs(t, p.home, "uid=5001,gid=6001,mode=0700")
 		}},
-		"a home that is a symlink now": {want: "is no directory", change: func(t *testing.T, p pod) {
+		"a home that was replaced by a symlink": {want: "is no directory", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Rename(p.home, p.home+".old"))
 			require.NoError(t, os.Symlink(p.home+".old", p.home))
 		}},
-		"a half-written hand-over": {want: "is not what the init container writes", change: func(t *testing.T, p pod) {
+		"a truncated uid-gid.env": {want: "is not what the init container writes", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Truncate(filepath.Join(p.scratch, "uid-gid.env"), 20))
 		}},
-		"no hand-over": {want: "the init container has not written the identity of alice", change: func(t *testing.T, p pod) {
+		"a missing uid-gid.env": {want: "the init container has not written the identity of alice", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Remove(filepath.Join(p.scratch, "uid-gid.env")))
 		}},
-		"another's hand-over": {want: "is about bob", change: func(t *testing.T, p pod) {
-			env := strings.Replace(file(t, p.scratch, "uid-gid.env"), "alice", "bob", 1)
+		"uid-gid.env of another user": {want: "is about bob", change: func(t *testing.T, p pod) {
+			env := strings.Replace(readFile(t, p.scratch, "uid-gid.env"), "alice", "bob", 1)
 			require.NoError(t, os.WriteFile(filepath.Join(p.scratch, "uid-gid.env"), []byte(env), 0o644))
 		}},
 		"a home that its owner cannot enter": {want: "may not enter", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Chmod(p.home, 0))
 		}},
-		"a working directory that is not there": {want: "cannot start in /not/there: no such file or directory, so correct the pod's " +
+		"a missing working directory": {want: "cannot start in /not/there: no such file or directory, so correct the pod's " +
 			"workingDir, or leave it out to start in the home\n", flags: []string{"--working-dir=/not/there"}},
-		"a file to work in": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{"--working-dir=/etc/passwd"}},
-		"a home that is not mounted": {want: "is not there: no such file or directory, so create the Pod again",
+		"a file as working directory": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{"--working-dir=/etc/passwd"}},
+		"a missing home": {want: "is not there: no such file or directory, so create the Pod again",
 			change: func(t *testing.T, p pod) { require.NoError(t, os.Rename(p.home, p.home+".old")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +133,7 @@ func TestExecDenies(t *testing.T) {
 			if c.change != nil {
 				c.change(t, p)
 			}
-			out, err := p.exec(t, []string{path}, c.flags, "echo", "it ran")
+			out, err := p.exec(t, []string{searchPath}, c.flags, "echo", "it ran")
 			require.Error(t, err)
 			assert.Contains(t, out, "jupyter-user-init: ")
 			assert.Contains(t, out, c.want)
@@ -144,16 +143,16 @@ func TestExecDenies(t *testing.T) {
 	}
 }
 
-func TestExecOfNothing(t *testing.T) {
+func TestExecWithoutCommand(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, nil)
+	out, err := p.exec(t, []string{searchPath}, nil)
 	require.Error(t, err)
 	assert.Equal(t, "jupyter-user-init: there is nothing to run behind the --\n", out)
 }
 
-func TestExecOfWhatIsNotThere(t *testing.T) {
+func TestExecOfMissingProgram(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path}, nil, "no-such-program")
+	out, err := p.exec(t, []string{searchPath}, nil, "no-such-program")
 	require.Error(t, err)
 	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this "+
 		"name, so correct the pod's command\n", out)
@@ -162,32 +161,32 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
-// TestImageStart runs the start of each family, with scripts that print how they were called.
+// TestImageStart starts images of each family. Their programs are scripts that print their own name and arguments.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
-	stacksBefore := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
+	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
 	hubs := []string{"tini", "jupyter"}
 	foundation := []string{"tini", "start.sh", "jupyter"}
 	repo2docker := []string{"tini", "repo2docker-entrypoint", "jupyter"}
-	lateIn2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
+	stacksOf2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
 	skipped := "jupyter-user-init: if this image has its own entrypoint, that entrypoint has not run: the image is " +
 		"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the " +
 		"admin to add the image to notebook.starts\n"
-	today := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
+	stacksMentioningStart := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
 	for name, c := range map[string]struct {
 		image []string
 		flags []string
 		args  []string
 		want  string
 	}{
-		"docker-stacks":                                             {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with arguments":                              {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
-		"docker-stacks before 2024":                                 {image: stacksBefore, want: "tini -g -- start-notebook.sh"},
-		"docker-stacks before 2024 with arguments":                  {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"docker-stacks, whose start-notebook.py speaks of start.sh": {image: today, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with start.sh in front":                      {image: today, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"docker-stacks of late 2023":                                {image: lateIn2023, want: "tini -g -- start-notebook.py"},
-		"docker-stacks of late 2023 with arguments": {image: lateIn2023, args: []string{"start.sh", "jupyter", "lab"},
+		"docker-stacks":                                                 {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with arguments":                                  {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
+		"docker-stacks before 2024":                                     {image: stacksBefore2024, want: "tini -g -- start-notebook.sh"},
+		"docker-stacks before 2024 with arguments":                      {image: stacksBefore2024, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks with start.sh in a comment of start-notebook.py": {image: stacksMentioningStart, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with start.sh in front":                          {image: stacksMentioningStart, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks of late 2023":                                    {image: stacksOf2023, want: "tini -g -- start-notebook.py"},
+		"docker-stacks of late 2023 with arguments": {image: stacksOf2023, args: []string{"start.sh", "jupyter", "lab"},
 			want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks' foundation":                {image: foundation, want: "tini -g -- start.sh jupyter lab"},
 		"docker-stacks' foundation with arguments": {image: foundation, args: []string{"jupyter", "lab", "--port=9"}, want: "tini -g -- start.sh jupyter lab --port=9"},
@@ -208,12 +207,12 @@ func TestImageStart(t *testing.T) {
 		"configured":                                     {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
 		"configured with arguments": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`},
 			args: []string{"away"}, want: "go away"},
-		"none of them with arguments": {image: []string{"python"}, args: []string{"python"}, want: nothingToRun},
-		"none of them":                {image: []string{"python"}, want: nothingToRun},
+		"no family with arguments": {image: []string{"python"}, args: []string{"python"}, want: nothingToRun},
+		"no family":                {image: []string{"python"}, want: nothingToRun},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
-			bin := open(t)
+			bin := openDir(t)
 			for _, program := range c.image {
 				program, wraps, _ := strings.Cut(program, " wraps ")
 				script := "#!/bin/sh\n# " + wraps + "\necho \"" + program + " $*\"\n"
@@ -228,10 +227,10 @@ func TestImageStart(t *testing.T) {
 	}
 }
 
-func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
+func TestExecStartedAsOtherUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
-	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.Env = []string{searchPath, "BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5009, Gid: 6009}}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
@@ -240,23 +239,23 @@ func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 }
 
-// TestExecByTheUser: a process that already has the UID may have further groups and capabilities, and lacks the right to drop
-// them.
-func TestExecByTheUser(t *testing.T) {
+// TestExecStartedAsUser tests that a process that already has the user's UID is denied: it may have further groups, and has
+// no right to drop them.
+func TestExecStartedAsUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
-	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.Env = []string{searchPath, "BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5001, Gid: 6001, Groups: []uint32{27}}}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, string(out))
 	assert.Contains(t, string(out), "cannot become 5001:6001")
 }
 
-// TestExecLeavesOneOfEachVariable: of two entries a program uses the first and a shell the last, so the test reads the raw
-// environment.
-func TestExecLeavesOneOfEachVariable(t *testing.T) {
+// TestExecReplacesIdentityVariables tests that each identity variable has one entry. Of two entries a program uses the
+// first and a shell the last, so the test reads the raw environment.
+func TestExecReplacesIdentityVariables(t *testing.T) {
 	p := newPod(t)
-	env := []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
+	env := []string{searchPath, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
 	out, err := p.exec(t, env, nil, "cat", "/proc/self/environ")
 	require.NoError(t, err, out)
 	var found []string
@@ -268,8 +267,9 @@ func TestExecLeavesOneOfEachVariable(t *testing.T) {
 	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
 }
 
-// TestExecJoinsTheDirectoriesOfJupytersSettings: ours is first, and those of the image or the Pod follow.
-func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
+// TestExecPrependsJupyterConfigPath tests JUPYTER_CONFIG_PATH: the scratch volume is first, and the directories of the
+// image or the Pod follow.
+func TestExecPrependsJupyterConfigPath(t *testing.T) {
 	p := newPod(t)
 	for had, want := range map[string]string{
 		"":                              p.scratch,
@@ -277,40 +277,41 @@ func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
 		"JUPYTER_CONFIG_PATH=/jupyter":  p.scratch + ":/jupyter",
 		"JUPYTER_CONFIG_PATH=/a:/b c/d": p.scratch + ":/a:/b c/d",
 	} {
-		env := []string{path}
+		env := []string{searchPath}
 		if had != "" {
 			env = append(env, had)
 		}
-		said, err := p.exec(t, env, []string{"--jupyter-config"}, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
-		require.NoError(t, err, said)
-		assert.Equal(t, want+"\n", said, had)
+		output, err := p.exec(t, env, []string{"--jupyter-config"}, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+		require.NoError(t, err, output)
+		assert.Equal(t, want+"\n", output, had)
 	}
-	said, err := p.exec(t, []string{path, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
-	require.NoError(t, err, said)
-	assert.Equal(t, "/jupyter\n", said, "without settings of ours")
+	output, err := p.exec(t, []string{searchPath, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+	require.NoError(t, err, output)
+	assert.Equal(t, "/jupyter\n", output, "without settings of ours")
 }
 
-// TestExecOfWhatCannotBeRun: the message is one sentence, which says what to do.
-func TestExecOfWhatCannotBeRun(t *testing.T) {
-	bin := open(t)
-	for name, content := range map[string]string{"closed": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {
+// TestExecOfUnusableProgram tests the error for a command that is no executable program. The error is one line that names the
+// cause, and the remedy if it is known.
+func TestExecOfUnusableProgram(t *testing.T) {
+	bin := openDir(t)
+	for name, content := range map[string]string{"unexecutable": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(content), 0o755))
 	}
-	require.NoError(t, os.Chmod(filepath.Join(bin, "closed"), 0o644))
+	require.NoError(t, os.Chmod(filepath.Join(bin, "unexecutable"), 0o644))
 	require.NoError(t, os.Mkdir(filepath.Join(bin, "hidden"), 0o700))
-	const closed = " cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it"
+	const denied = " cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it"
 	for name, want := range map[string]string{
-		"":                  `the command is empty: its first word has to be a program, so correct the pod's command`,
-		bin:                 bin + " cannot be run: it is a directory, so correct the pod's command",
-		bin + "/closed":     bin + "/closed" + closed,
-		bin + "/hidden/x":   bin + "/hidden/x" + closed,
-		bin + "/missing":    bin + "/missing is not in this image, so correct the pod's command",
-		bin + "/text/below": bin + "/text/below cannot be run: not a directory, so correct the pod's command",
+		"":                    `the command is empty: its first word has to be a program, so correct the pod's command`,
+		bin:                   bin + " cannot be run: it is a directory, so correct the pod's command",
+		bin + "/unexecutable": bin + "/unexecutable" + denied,
+		bin + "/hidden/x":     bin + "/hidden/x" + denied,
+		bin + "/missing":      bin + "/missing is not in this image, so correct the pod's command",
+		bin + "/text/below":   bin + "/text/below cannot be run: not a directory, so correct the pod's command",
 		bin + "/text": bin + "/text cannot be run: exec format error (it is for another kind of machine, or a script without " +
 			"a #! line)",
 		bin + "/orphan": bin + "/orphan cannot be run: what it needs to run, such as the interpreter in its #! line, is not " +
 			"in this image",
-		"closed": "closed is not in this image: no directory of its $PATH has a program of this name, so correct the pod's command",
+		"unexecutable": "unexecutable is not in this image: no directory of its $PATH has a program of this name, so correct the pod's command",
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := newPod(t).exec(t, []string{"PATH=" + bin}, nil, name)

@@ -15,10 +15,12 @@ var (
 	errSymlink     = errors.New("is a symbolic link")
 )
 
-// directory returns owner, inode and device of a directory, or errNoDirectory or errSymlink.
+// directory returns the status of a directory, as stat(2) does. The error is errSymlink for a symbolic link, and
+// errNoDirectory for another file.
 //
-// It opens the directory before stat: a home that is its own file system, as with NFS v4 and autofs, is mounted when it is
-// opened, and until then stat returns the directory below. O_PATH needs no permission on the home.
+// directory opens the path before stat: with NFS v4 and autofs, a home can be a file system of its own that the kernel
+// mounts only when the home is opened, and until then stat returns the directory below the mount. O_PATH needs no
+// permission on the home.
 func directory(path string) (*syscall.Stat_t, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {
@@ -30,7 +32,7 @@ func directory(path string) (*syscall.Stat_t, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // nothing is written to it
+	defer f.Close() //nolint:errcheck // the directory is not written
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

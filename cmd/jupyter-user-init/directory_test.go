@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// mountTmpfs mounts a tmpfs at a directory, until the test ends.
+// mountTmpfs mounts a tmpfs at a directory until the test ends. It skips the test if this process has no right to mount.
 func mountTmpfs(t *testing.T, at, options string) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, options); err != nil {
@@ -21,17 +21,17 @@ func mountTmpfs(t *testing.T, at, options string) {
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(at, syscall.MNT_DETACH)) })
 }
 
-// automount returns a folder in which the kernel mounts a file system at the directory tracing when it is opened, and not
-// on stat, as NFS v4 does with a home that is its own file system.
+// automount mounts debugfs and returns its folder. In debugfs, the kernel mounts another file system at the directory tracing
+// when that directory is opened, and not on stat. NFS v4 does the same for a home that is a file system of its own.
 func automount(t *testing.T) (folder string) {
 	t.Helper()
-	asRoot(t)
+	skipUnlessRoot(t)
 	folder = t.TempDir()
 	if err := syscall.Mount("debugfs", folder, "debugfs", 0, ""); err != nil {
 		t.Skip("no automount without the right to mount debugfs:", err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // it may not be mounted
+		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // an error means that the test did not open it
 		assert.NoError(t, syscall.Unmount(folder, syscall.MNT_DETACH))
 	})
 	if _, err := os.Lstat(filepath.Join(folder, "tracing")); err != nil {
@@ -40,8 +40,9 @@ func automount(t *testing.T) (folder string) {
 	return folder
 }
 
-// TestAHomeThatIsMountedWhenItIsOpened: owner, inode and device are those of the home, and not of the directory below it.
-func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
+// TestFindAutomountedHome tests that inode and device are those of the mounted home, and not those of the directory below the
+// mount.
+func TestFindAutomountedHome(t *testing.T) {
 	homes := automount(t)
 	home := filepath.Join(homes, "tracing")
 	var below, mounted syscall.Stat_t
@@ -50,7 +51,7 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	owner, err := find(handoff.Discover{User: "tracing", Homes: homes, MinUID: 1000})
 	require.NoError(t, err)
 	require.NoError(t, syscall.Stat(home+"/.", &mounted))
-	require.NotEqual(t, below.Dev, mounted.Dev, "the test is of an automount")
+	require.NotEqual(t, below.Dev, mounted.Dev, "tracing must be an automount")
 	assert.Equal(t, mounted.Ino, owner.HomeInode)
 	assert.Equal(t, mounted.Dev, owner.HomeDevice)
 }

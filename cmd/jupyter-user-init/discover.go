@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// discover finds the owner of the home and writes the files for the notebook container. Afterwards it returns a notice if
-// the owner cannot write to the home.
+// discover finds the owner of the home and writes the files for the notebook container. If discover then sees that the owner
+// cannot write to the home, it returns a notice, which does not fail the init container.
 func discover(d handoff.Discover) error {
 	owner, err := find(d)
 	if err != nil {
@@ -38,14 +38,14 @@ func discover(d handoff.Discover) error {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
-	if why := seenUnwritable(filepath.Join(d.Homes, d.User), owner); why != "" {
+	if why := checkWritable(filepath.Join(d.Homes, d.User), owner); why != "" {
 		return notice(why)
 	}
 	return nil
 }
 
-// find reads the owner of exactly one directory. It never lists the homes, follows no link, and needs no permission on the
-// home.
+// find returns the owner of the home, and checks the owner of the directory above. It does not list the homes, does not
+// follow a symbolic link at the home, and needs no permission on the home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -75,8 +75,8 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could replace
-// it with another directory.
+// checkParent returns an error if a user, or nobody, owns the directory that contains the home or another directory of the
+// user: its owner could replace the home. The error names the contained directory by the words in what.
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -94,8 +94,9 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		"Ask the admin to chown that directory to root", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
-// check compares the owner with the floor, and with the identity that the Pod was admitted with. It checks for root and
-// nobody first: they mean a fault of the share, not a changed owner.
+// check returns the identity of the notebook: the identity that the Pod was admitted with, or else that of the owner. The
+// UID of the owner must be the admitted one, and the identity must not be below the floor (minUID, minGID) or denied. Root
+// and nobody are denied first: as owners they show a fault of the share, not a changed owner.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
 	if err := identity.CheckOwner(owner.UID); err != nil {
@@ -119,8 +120,9 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter tries to access the home as the user, if this process is that user already. So a home that is closed to its owner,
-// or whose owner the server maps to another UID, gives an error here and not in Jupyter.
+// enter checks that the user may read and enter the home, if this process already runs as the user (discovery at
+// admission). So a home that is closed to its owner, or whose owner the server maps to another UID, gives an error before
+// Jupyter starts.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil
@@ -134,8 +136,8 @@ func enter(d handoff.Discover, id identity.Identity) error {
 	return nil
 }
 
-// writeFiles writes the files of the scratch volume. Each appears complete or not at all, and uid-gid.env is the last: if
-// it exists, the others do.
+// writeFiles writes the files of the scratch volume. Each file appears complete or not at all. uid-gid.env is the last: if it
+// exists, the other files exist too.
 func writeFiles(d handoff.Discover, owner handoff.Owner, id identity.Identity) error {
 	account := handoff.Account{Name: d.User, Home: d.Home, UID: id.UID, GID: id.GID, Groups: id.Groups}
 	passwd, err := account.Passwd()
@@ -174,7 +176,7 @@ func copySelf(scratch string) error {
 	if err != nil {
 		return err
 	}
-	defer self.Close() //nolint:errcheck // it is read only
+	defer self.Close() //nolint:errcheck // the file is only read
 	return replace(scratch, handoff.Binary, 0o755, func(f *os.File) error {
 		_, err := io.Copy(f, self)
 		return err
@@ -189,7 +191,7 @@ func write(dir, name string, content []byte) error {
 	})
 }
 
-// replace replaces a file atomically: a reader sees the old one or the new one.
+// replace creates or replaces a file atomically: a reader sees the old file or the new file. fill writes the content.
 func replace(dir, name string, mode fs.FileMode, fill func(*os.File) error) error {
 	f, err := os.CreateTemp(dir, "."+name+"-")
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 
 // family is a kind of image, recognized by its programs.
 type family struct {
-	// has are the programs by which it is recognized; all must be in the PATH.
+	// has are the programs by which the family is recognized; all must be in the PATH.
 	has []string
 	// lacks are programs that an image of the family must not have: otherwise its own entrypoint would be skipped.
 	lacks []string
-	// guessed is set if other images have these programs too, and may have an unknown entrypoint.
+	// guessed is set if images outside the family can have these programs too, with an entrypoint that is not known.
 	guessed bool
-	// wraps is the program that must call start.sh in its text; empty if that does not matter.
+	// wraps is a program whose text must call start.sh; empty if there is no such condition.
 	wraps string
 	// entrypoint and command are the family's ENTRYPOINT and CMD.
 	entrypoint, command []string
@@ -29,8 +29,8 @@ type family struct {
 var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
 	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
-// families are tried in this order, and the first match counts. The sources are jupyter/docker-stacks, the Zero to JupyterHub
-// chart and jupyter-server/enterprise_gateway.
+// families are tried in this order, and the first match is used. The sources are jupyter/docker-stacks, the Zero to
+// JupyterHub chart, repo2docker and jupyter-server/enterprise_gateway.
 var families = []family{
 	// Enterprise Gateway's kernels: docker-stacks with another command.
 	{
@@ -45,31 +45,31 @@ var families = []family{
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.py"},
 	},
-	// docker-stacks since then: start.sh is the entrypoint, and prepares the command that follows it.
+	// docker-stacks since January 2024: start.sh is the entrypoint, and prepares the command that follows it.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.py"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"start-notebook.py"},
 	},
-	// docker-stacks before that: start-notebook.sh calls start.sh itself.
+	// docker-stacks before October 2023: start-notebook.sh calls start.sh itself.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.sh"},
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.sh"},
 	},
-	// docker-stacks-foundation of each generation, and images built on it: they have no start-notebook.
+	// docker-stacks-foundation, and images built on it that have start.sh and no start-notebook.
 	{
 		has:        []string{"tini", "start.sh", "jupyter"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"jupyter", "lab"},
 	},
-	// repo2docker: its own program prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
+	// repo2docker: repo2docker-entrypoint prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
 	{
 		has:        []string{"repo2docker-entrypoint", "jupyter"},
 		entrypoint: []string{"repo2docker-entrypoint"},
 		command:    []string{"jupyter", "lab"},
 	},
-	// The image of Zero to JupyterHub, and similar ones.
+	// The image of Zero to JupyterHub, and similar images.
 	{
 		has:        []string{"tini", "jupyter"},
 		lacks:      entrypoints,
@@ -79,17 +79,18 @@ var families = []family{
 	},
 }
 
-// hubsStart is the program that a hub runs in its servers, by name or by path. It needs no preparation by an entrypoint, so
-// an image without an entrypoint, or with an unknown one, is started by it if the image has it.
+// hubsStart is the program that a hub runs in its servers. It needs no preparation by an entrypoint, so if a Pod's arguments
+// begin with this program, they run in an image of no known family too.
 const hubsStart = "jupyterhub-singleuser"
 
-// hasProgram reports whether the image has a program, in its PATH or at its path.
+// hasProgram reports whether the image has a program. A program without a slash must be in $PATH.
 func hasProgram(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil
 }
 
-// callsStartScript reports whether the text of a program has the path of start.sh. A comment about start.sh has no path.
+// callsStartScript reports whether the text of a program contains /start.sh. Comments of docker-stacks name start.sh
+// without a path.
 func callsStartScript(program string) bool {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -103,12 +104,12 @@ var errNothingToRun = errors.New("this image belongs to no known family (docker-
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to " +
 	"notebook.starts")
 
-// entrypointSkipped is a notice for the log: inside a container the image's entrypoint is not visible.
+// entrypointSkipped is logged if the image could have an entrypoint, which is not visible inside a container.
 const entrypointSkipped notice = "if this image has its own entrypoint, that entrypoint has not run: the image is " +
 	"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the admin to " +
 	"add the image to notebook.starts"
 
-// command returns what to run: the Pod's command, or the image's start.
+// command returns the command line to run: the Pod's own, or the image's entrypoint and command.
 func command(e handoff.Exec) ([]string, error) {
 	if e.Image == nil {
 		if len(e.Argv) == 0 {
@@ -123,7 +124,7 @@ func command(e handoff.Exec) ([]string, error) {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
-			// Any other image that has the hub's start.
+			// The Pod's arguments run without an entrypoint.
 		default:
 			return nil, errNothingToRun
 		}
@@ -137,7 +138,7 @@ func command(e handoff.Exec) ([]string, error) {
 	}
 	last := len(entrypoint) - 1
 	if last >= 0 && entrypoint[last] == startScript && len(cmd) > 0 && filepath.Base(cmd[0]) == startScript {
-		// If the Pod's command begins with start.sh, it must run only once: versions before 2024 run the hooks each time.
+		// start.sh must run only once: versions before 2024 run the image's hooks each time.
 		entrypoint = entrypoint[:last]
 	}
 	argv := slices.Concat(entrypoint, cmd)

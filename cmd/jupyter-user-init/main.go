@@ -1,8 +1,8 @@
 // Command jupyter-user-init is the program of this project that runs inside a Pod.
 //
-// In the init container (discover) it finds the owner of the user's home and writes it to a file. In a notebook container
-// that starts as root (exec), it becomes that user and then runs the container's command. It parses its input strictly,
-// runs no shell, and makes only a few system calls as root.
+// In the init container (discover) it finds the owner of the user's home and writes the files for the notebook container.
+// In a notebook container that starts as root (exec), it changes to the owner's UID and GID and then runs the container's
+// command. It parses its command line strictly, runs no shell, and makes only a few system calls as root.
 package main
 
 import (
@@ -44,10 +44,10 @@ func program(args []string, log string) int {
 	return 1
 }
 
-// hide prevents other processes from tracing this one. A kubectl exec into the init container has the same UID as discover,
-// and processes in the notebook container may have the UID that exec changes to: they could trace this process and make it
-// write anything. The next execve ends this protection, so the user can trace Jupyter as usual. A process can still read
-// its own /proc/self.
+// hide prevents other processes of the same UID from tracing this process and so changing what it does. A kubectl exec into
+// the init container has the same UID as discover, and processes in the notebook container can have the UID that exec
+// changes to. The next execve ends the protection, so the user can trace Jupyter as usual. This process can still read its
+// own /proc/self.
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
@@ -92,9 +92,9 @@ func run(args []string) error {
 	return unknownCommandLine(fmt.Errorf("%q is neither discover nor exec", args[0]))
 }
 
-// unknownCommandLine returns the error for a command line that this program does not know. Then nothing has been done yet.
-// The command line may come from a webhook of a later release, and the unknown part may be what makes the Pod safe, so this
-// program does not run only the known part.
+// unknownCommandLine returns the error for a command line that this program does not know. The command line may come from a
+// webhook of a later release, and the unknown part may be what makes the Pod safe. So the program does nothing then, and
+// does not run the known part alone.
 func unknownCommandLine(err error) error {
 	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release "+
 		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
@@ -104,7 +104,7 @@ func unknownCommandLine(err error) error {
 func reportError(err error, log string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)
-	//nolint:gosec // it is the one path above, outside of tests
+	//nolint:gosec // log is terminationLog, except in tests
 	if f, err := os.OpenFile(log, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
 		_, _ = f.WriteString(text)
 		_ = f.Close()

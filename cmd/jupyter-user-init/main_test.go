@@ -18,31 +18,32 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// initContainer is the user of the init container.
-const initContainer = 65532
+// initUID is the UID, and the GID, of the init container.
+const initUID = 65532
 
-// TestLastWords: kubectl describe shows why the container ended, and not the error of a hook or a probe.
-func TestLastWords(t *testing.T) {
-	asRoot(t)
-	discovers := arguments("/no/homes", "/no/scratch", "alice")
-	execs := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
-	// It is longer than any of our messages.
-	before := "the last words of an earlier container" + strings.Repeat(".", 1000)
+// TestTerminationLog tests that the error of the container's command is in the termination log, which kubectl describe
+// shows. The error of a hook or a probe must not be there.
+func TestTerminationLog(t *testing.T) {
+	skipUnlessRoot(t)
+	discoverLine := discoverArgs("/no/homes", "/no/scratch", "alice")
+	execLine := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
+	// The old text is longer than our messages, so that a rest of it would be seen.
+	before := "the message of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
-		args   []string
-		first  bool
-		leaves bool
+		args      []string
+		isPID1    bool
+		isWritten bool
 	}{
-		"discover":                                 {args: discovers, first: true, leaves: true},
-		"discover under shareProcessNamespace":     {args: discovers, leaves: true},
-		"exec":                                     {args: append(execs, "--", "sh"), first: true, leaves: true},
-		"exec as a hook or a probe":                {args: append(execs, "--", "sh")},
-		"the image under shareProcessNamespace":    {args: append(execs, "--image-start", "--"), leaves: true},
-		"a hook with an argument like one of ours": {args: append(execs, "--", "echo", "--image-start")},
-		"an unknown command line":                  {args: []string{"exec", "--nonsense"}, first: true, leaves: true},
+		"discover":                                 {args: discoverLine, isPID1: true, isWritten: true},
+		"discover under shareProcessNamespace":     {args: discoverLine, isWritten: true},
+		"exec":                                     {args: append(execLine, "--", "sh"), isPID1: true, isWritten: true},
+		"exec as a hook or a probe":                {args: append(execLine, "--", "sh")},
+		"the image under shareProcessNamespace":    {args: append(execLine, "--image-start", "--"), isWritten: true},
+		"a hook with an argument like one of ours": {args: append(execLine, "--", "echo", "--image-start")},
+		"an unknown command line":                  {args: []string{"exec", "--nonsense"}, isPID1: true, isWritten: true},
 		"a probe with an unknown command line":     {args: []string{"exec", "--nonsense"}},
-		"no command line":                          {first: true, leaves: true},
-		"a discover with an unknown flag":          {args: []string{"discover", "--nonsense"}, leaves: true},
+		"no command line":                          {isPID1: true, isWritten: true},
+		"a discover with an unknown flag":          {args: []string{"discover", "--nonsense"}, isWritten: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "termination-log")
@@ -50,45 +51,46 @@ func TestLastWords(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe", c.args...)
 			cmd.Env = []string{"BE_THE_PROGRAM=1", logVariable + "=" + log}
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
-			if c.first {
+			if c.isPID1 {
 				cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
 			}
-			said, err := cmd.CombinedOutput()
+			output, err := cmd.CombinedOutput()
 			require.Error(t, err)
-			assert.Contains(t, string(said), "jupyter-user-init: ")
+			assert.Contains(t, string(output), "jupyter-user-init: ")
 			want := before
-			if c.leaves {
-				want = string(said)
+			if c.isWritten {
+				want = string(output)
 			}
-			assert.Equal(t, want, file(t, filepath.Dir(log), "termination-log"))
+			assert.Equal(t, want, readFile(t, filepath.Dir(log), "termination-log"))
 		})
 	}
 }
 
-func TestLastWordsWithoutALog(t *testing.T) {
-	reportError(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
-	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet makes this file")
+func TestReportErrorWithoutTerminationLog(t *testing.T) {
+	reportError(errors.New("an error"), filepath.Join(t.TempDir(), "missing"))
+	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet creates this file")
 }
 
-// TestProcessesOfTheSameUserCannotInspectIt: if a process is not dumpable, its files in /proc/PID belong to root.
-func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
-	asRoot(t)
+// TestProcessIsNotDumpable tests that other processes of the same UID cannot trace the program: if a process is not
+// dumpable, its files in /proc/PID belong to root.
+func TestProcessIsNotDumpable(t *testing.T) {
+	skipUnlessRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
-		"discover": func(homes, scratch string) []string { return arguments(homes, scratch, "alice") },
+		"discover": func(homes, scratch string) []string { return discoverArgs(homes, scratch, "alice") },
 		"exec": func(_, scratch string) []string {
 			return []string{"exec", "--user=alice", "--home=/no/home", "--scratch=" + scratch, "--", "sh"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			homes, scratch := open(t), open(t)
-			home(t, homes, "alice", 5001, 6001)
-			require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-			cmd, said := blocked(t, args(homes, scratch))
+			homes, scratch := openDir(t), openDir(t)
+			makeHome(t, homes, "alice", 5001, 6001)
+			require.NoError(t, os.Chown(scratch, initUID, initUID))
+			cmd, output := startBlocked(t, args(homes, scratch))
 			assert.Eventually(t, func() bool {
 				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
 				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
 			}, machine.Patience, time.Millisecond, "a process of the same user can inspect and trace it")
-			_, err := io.CopyN(io.Discard, said, pipeSize)
+			_, err := io.CopyN(io.Discard, output, pipeSize)
 			require.NoError(t, err)
 			_ = cmd.Wait()
 		})
@@ -98,8 +100,9 @@ func TestProcessesOfTheSameUserCannotInspectIt(t *testing.T) {
 // pipeSize is the capacity of a pipe on Linux.
 const pipeSize = 1 << 16
 
-// blocked runs the program as the init container's user, with an output that blocks: the program writes its output last.
-func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
+// startBlocked starts the program with the init container's UID and a full pipe as output, so that the program waits when it
+// writes its output, at the end.
+func startBlocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
@@ -109,26 +112,26 @@ func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
 	cmd.Stdout, cmd.Stderr = in, in
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initUID, Gid: initUID}}
 	require.NoError(t, cmd.Start())
 	require.NoError(t, in.Close())
 	return cmd, out
 }
 
-// TestDiscoverAsTheInitContainerDoes runs with the UID of the init container, which may read less than root.
-func TestDiscoverAsTheInitContainerDoes(t *testing.T) {
-	asRoot(t)
-	homes, scratch := open(t), open(t)
-	home(t, homes, "alice", 5001, 6001)
-	require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice")...)
+// TestDiscoverAsInitContainer runs discover with the UID of the init container, which may read less than root.
+func TestDiscoverAsInitContainer(t *testing.T) {
+	skipUnlessRoot(t)
+	homes, scratch := openDir(t), openDir(t)
+	makeHome(t, homes, "alice", 5001, 6001)
+	require.NoError(t, os.Chown(scratch, initUID, initUID))
+	cmd := exec.Command("/proc/self/exe", discoverArgs(homes, scratch, "alice")...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
-	said, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(said))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initUID, Gid: initUID}}
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
 	self, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
 	copied, err := os.ReadFile(filepath.Join(scratch, "jupyter-user-init"))
 	require.NoError(t, err)
-	assert.True(t, string(self) == string(copied), "the program is copied whole")
+	assert.True(t, string(self) == string(copied), "the copy of the program must be complete")
 }

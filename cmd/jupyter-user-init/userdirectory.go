@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkDirectory denies a directory of the user outside the home (share.directories with {user}) if it is a symbolic link, does
-// not belong to the user, or is in a directory whose owner could replace it. As find does, it looks at that directory only.
+// checkDirectory returns an error for a directory of the user outside the home (share.directories with {user}) if it is
+// missing, is no directory or a symbolic link, does not belong to the user, or is in a directory that a user owns.
 func checkDirectory(d handoff.Discover, dir string) error {
 	stat, err := directory(dir)
 	switch {

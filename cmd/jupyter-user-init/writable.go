@@ -12,13 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// A notice is a problem with the home that the user should know about, but that does not prevent the start. discover returns
-// it last, after all other work.
+// notice is a message that the user should read, but that does not prevent the start.
 type notice string
 
 func (n notice) Error() string { return string(n) }
 
-// The sentences about a home that its owner cannot write to. Jupyter itself only exits.
+// The messages about a home that its owner cannot write to. Jupyter itself exits without naming the cause.
 
 func homeFull(home string) string {
 	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
@@ -50,9 +49,9 @@ func homeClosed(home, user string, uid int64) string {
 		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
 }
 
-// seenUnwritable returns why the owner of a home cannot write to it, as far as this is visible without writing, because the
-// init container's mount of the homes is read-only. It returns "" if no reason is visible; a quota is not visible.
-func seenUnwritable(home string, owner handoff.Owner) string {
+// checkWritable returns the message that the owner cannot write to the home, or "" if no reason is visible. It does not
+// write, because the init container's mount of the homes is read-only. So it cannot notice a quota.
+func checkWritable(home string, owner handoff.Owner) string {
 	stat, err := directory(home)
 	if err != nil {
 		return ""
@@ -74,7 +73,8 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 	return stat.Mode&writeAndSearch == writeAndSearch
 }
 
-// noSpace returns why the file system of a home is full. Some file systems do not count, and report zero.
+// noSpace returns the message that the file system of the home has no free blocks or no free inodes, or "". Some file
+// systems do not limit blocks or inodes, and report 0 for their total.
 func noSpace(home string) string {
 	var free syscall.Statfs_t
 	if err := syscall.Statfs(home, &free); err != nil {
@@ -89,8 +89,8 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the options after
-// the - are those of the file system:
+// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the last field
+// after the - has the options of the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func isReadOnly(device uint64) bool {
@@ -111,13 +111,14 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable returns why the user cannot write to the home. It writes to the home as the user, because a quota is not
-// visible in another way. It returns "" if writing works.
-func triedUnwritable(home string, owner handoff.Owner) string {
-	return whyUnwritable(home, owner, writeAndRemove(home))
+// tryWriting writes a file to the home as the user, and returns the message if that fails, or "". A quota is not
+// visible in another way.
+func tryWriting(home string, owner handoff.Owner) string {
+	return unwritableMessage(home, owner, writeAndRemove(home))
 }
 
-// writeAndRemove writes a block of a file and waits until it is on the server: an error by a quota comes only then.
+// writeAndRemove writes a small file, waits until it is on the server, and removes it. The error for a quota can come as
+// late as the Sync.
 func writeAndRemove(dir string) error {
 	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
 	if err != nil {
@@ -127,7 +128,7 @@ func writeAndRemove(dir string) error {
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }
 
-func whyUnwritable(home string, owner handoff.Owner, err error) string {
+func unwritableMessage(home string, owner handoff.Owner, err error) string {
 	switch {
 	case err == nil:
 		return ""

@@ -47,82 +47,84 @@ var unwritable = map[string]struct {
 			"chmod u+wx it"},
 }
 
-// discovers runs the init container's program as a user, and returns its output and its termination log.
-func discovers(t *testing.T, uid uint32, homes, scratch string, more ...string) (said, log string) {
+// runDiscover runs discover with a UID, and returns its output and its termination log.
+func runDiscover(t *testing.T, uid uint32, homes, scratch string, more ...string) (output, log string) {
 	t.Helper()
 	require.NoError(t, os.Chown(scratch, int(uid), 0))
-	file := filepath.Join(open(t), "termination-log")
+	file := filepath.Join(openDir(t), "termination-log")
 	require.NoError(t, os.WriteFile(file, nil, 0o666))
 	require.NoError(t, os.Chmod(file, 0o666))
-	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice", more...)...)
+	cmd := exec.Command("/proc/self/exe", discoverArgs(homes, scratch, "alice", more...)...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1", logVariable + "=" + file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: 6001}}
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "it stops no start: %s", out)
+	require.NoError(t, err, "the program must exit 0: %s", out)
 	words, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return string(out), string(words)
 }
 
-// TestDiscoverSaysThatAHomeCannotBeWrittenTo: the files are written all the same.
-func TestDiscoverSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
-	asRoot(t)
+// TestDiscoverReportsUnwritableHome tests the message about a home that its owner cannot write to. The files are written
+// all the same.
+func TestDiscoverReportsUnwritableHome(t *testing.T) {
+	skipUnlessRoot(t)
 	for name, c := range unwritable {
-		for who, uid := range map[string]uint32{"at admission": 5001, "at start": initContainer} {
+		for who, uid := range map[string]uint32{"at admission": 5001, "at start": initUID} {
 			t.Run(name+" "+who, func(t *testing.T) {
-				homes, scratch := open(t), open(t)
-				dir := home(t, homes, "alice", 5001, 6001)
+				homes, scratch := openDir(t), openDir(t)
+				dir := makeHome(t, homes, "alice", 5001, 6001)
 				c.make(t, dir)
 				var known []string
 				if uid == 5001 {
 					known = []string{"--uid=5001", "--gid=6001"}
 				}
-				said, log := discovers(t, uid, homes, scratch, known...)
+				output, log := runDiscover(t, uid, homes, scratch, known...)
 				sentence := "jupyter-user-init: " + fmt.Sprintf(c.want, dir) + "\n"
-				assert.Contains(t, said, sentence)
+				assert.Contains(t, output, sentence)
 				assert.Equal(t, sentence, log)
 				assert.FileExists(t, filepath.Join(scratch, "uid-gid.env"))
 			})
 		}
 	}
-	t.Run("a home like any other", func(t *testing.T) {
-		homes, scratch := open(t), open(t)
-		home(t, homes, "alice", 5001, 6001)
-		said, log := discovers(t, initContainer, homes, scratch)
-		assert.Equal(t, "alice is 5001:6001\n", said)
+	t.Run("a writable home", func(t *testing.T) {
+		homes, scratch := openDir(t), openDir(t)
+		makeHome(t, homes, "alice", 5001, 6001)
+		output, log := runDiscover(t, initUID, homes, scratch)
+		assert.Equal(t, "alice is 5001:6001\n", output)
 		assert.Empty(t, log)
 	})
 }
 
-// TestExecSaysThatAHomeCannotBeWrittenTo: the message comes once, when the container starts, and in no hook or probe.
-func TestExecSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
-	asRoot(t)
+// TestExecReportsUnwritableHome tests that the message comes once, when the container starts, and not in a hook or a probe.
+func TestExecReportsUnwritableHome(t *testing.T) {
+	skipUnlessRoot(t)
 	starts := []string{"--image-start", `--entrypoint=["echo"]`, `--command=["it ran"]`}
 	for name, c := range unwritable {
 		t.Run(name, func(t *testing.T) {
-			homes, scratch := open(t), open(t)
-			p := pod{home: home(t, homes, "alice", 5001, 6001), scratch: scratch}
+			homes, scratch := openDir(t), openDir(t)
+			p := pod{home: makeHome(t, homes, "alice", 5001, 6001), scratch: scratch}
 			c.make(t, p.home)
-			discovers(t, initContainer, homes, scratch)
-			said, err := p.exec(t, []string{path}, starts)
-			require.NoError(t, err, said)
-			assert.Equal(t, "jupyter-user-init: "+fmt.Sprintf(c.want, p.home)+"\nit ran\n", said)
-			said, err = p.exec(t, []string{path}, nil, "echo", "a probe")
-			require.NoError(t, err, said)
-			assert.Equal(t, "a probe\n", said)
+			runDiscover(t, initUID, homes, scratch)
+			output, err := p.exec(t, []string{searchPath}, starts)
+			require.NoError(t, err, output)
+			assert.Equal(t, "jupyter-user-init: "+fmt.Sprintf(c.want, p.home)+"\nit ran\n", output)
+			output, err = p.exec(t, []string{searchPath}, nil, "echo", "a probe")
+			require.NoError(t, err, output)
+			assert.Equal(t, "a probe\n", output)
 		})
 	}
-	t.Run("a home like any other", func(t *testing.T) {
+	t.Run("a writable home", func(t *testing.T) {
 		p := newPod(t)
-		said, err := p.exec(t, []string{path}, starts)
-		require.NoError(t, err, said)
-		assert.Equal(t, "it ran\n", said)
-		assert.Empty(t, names(t, p.home), "nothing is left there")
+		output, err := p.exec(t, []string{searchPath}, starts)
+		require.NoError(t, err, output)
+		assert.Equal(t, "it ran\n", output)
+		assert.Empty(t, fileNames(t, p.home), "no file may be left in the home")
 	})
 }
 
-// TestWhyAHomeCannotBeWrittenTo tests errors that no file system here returns: a quota, and a server that denies.
-func TestWhyAHomeCannotBeWrittenTo(t *testing.T) {
+// TestUnwritableMessage tests the messages for errors of writing, also those that the file systems of these tests cannot
+// return.
+func TestUnwritableMessage(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))
 	for fault, want := range map[error]string{
@@ -131,9 +133,9 @@ func TestWhyAHomeCannotBeWrittenTo(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOSPC}:  "no space is left for the home " + dir,
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.EIO}:     "the home " + dir + " cannot be written to: input/output error. The notebook starts",
 	} {
-		why := whyUnwritable(dir, handoff.Owner{Name: "alice", UID: 5001}, fault)
+		why := unwritableMessage(dir, handoff.Owner{Name: "alice", UID: 5001}, fault)
 		assert.True(t, strings.HasPrefix(why, want), why)
 		assert.NotContains(t, why, "\n")
 	}
-	assert.Empty(t, whyUnwritable(dir, handoff.Owner{}, nil))
+	assert.Empty(t, unwritableMessage(dir, handoff.Owner{}, nil))
 }

@@ -17,15 +17,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// live has the options of the commands that read a cluster.
-type live struct {
+// clusterOptions has the options of the commands that read a live cluster.
+type clusterOptions struct {
 	kubeconfig string
 	context    string
 	timeout    time.Duration
 	output     string
 }
 
-func (l *live) flags(cmd *cobra.Command) {
+func (l *clusterOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&l.kubeconfig, "kubeconfig", "", "kubeconfig file; by default the one that kubectl uses")
 	f.StringVar(&l.context, "context", "", "context of the kubeconfig")
@@ -33,9 +33,9 @@ func (l *live) flags(cmd *cobra.Command) {
 	f.StringVarP(&l.output, "output", "o", "table", "table or json")
 }
 
-// connect returns the cluster, and a context that ends with the time limit of the command.
-func (l *live) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
-	// controller-runtime logs only about its caches, which are not used here.
+// connect returns the cluster, and a context that ends after the time limit of the command.
+func (l *clusterOptions) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
+	// Without a logger, controller-runtime could print a warning about that.
 	ctrllog.SetLogger(logr.Discard())
 	cluster, err := check.Connect(l.kubeconfig, l.context)
 	if err != nil {
@@ -46,7 +46,7 @@ func (l *live) connect(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 func checkCommand() *cobra.Command {
-	l, o, file := live{}, check.Options{Version: version}, ""
+	l, o, file := clusterOptions{}, check.Options{Version: version}, ""
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check whether an installation keeps its promise",
@@ -67,7 +67,7 @@ cannot reach a cluster.`,
   helm get manifest jupyter-user-webhook -n jupyter-user-system | jupyter-user-webhook check -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "user", "namespace", "only", "filename"); err != nil {
+			if err := checkNotEmpty(cmd, "user", "namespace", "only", "filename"); err != nil {
 				return err
 			}
 			if cmd.Flags().Changed("filename") {
@@ -93,9 +93,9 @@ cannot reach a cluster.`,
 	return cmd
 }
 
-// filled denies flags with an empty value, which an unset variable of a script leaves. A command without such a flag would
-// give another result.
-func filled(cmd *cobra.Command, flags ...string) error {
+// checkNotEmpty returns an error if one of the flags is given with an empty value, such as that of an unset variable in a script.
+// The command would do something else without the value.
+func checkNotEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		flag := cmd.Flags().Lookup(name)
 		values := []string{flag.Value.String()}
@@ -109,7 +109,7 @@ func filled(cmd *cobra.Command, flags ...string) error {
 	return nil
 }
 
-func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error {
+func (l *clusterOptions) check(ctx context.Context, out io.Writer, o check.Options) error {
 	write, is := check.Writers[l.output]
 	if !is {
 		return fmt.Errorf("-o %q is none of table, json", l.output)
@@ -130,7 +130,7 @@ func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error 
 }
 
 func accessCommand() *cobra.Command {
-	l, q := live{}, check.AccessQuery{}
+	l, q := clusterOptions{}, check.AccessQuery{}
 	cmd := &cobra.Command{
 		Use:   "access --user alice [--as carol]",
 		Short: "List which requesters may be a user, and through which binding",
@@ -146,7 +146,7 @@ result is unknown.`,
   jupyter-user-webhook check access --user alice -n lab`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "as", "as-group", "user", "namespace"); err != nil {
+			if err := checkNotEmpty(cmd, "as", "as-group", "user", "namespace"); err != nil {
 				return err
 			}
 			return l.access(cmd.Context(), cmd.OutOrStdout(), q)
@@ -154,7 +154,7 @@ result is unknown.`,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&q.As, "as", "", "name of the requester in the API server; by default all with access are listed")
+	f.StringVar(&q.Requester, "as", "", "name of the requester in the API server; by default all with access are listed")
 	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of the requester; repeatable")
 	f.StringVar(&q.User, "user", "", "the user, who owns the home")
 	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: the one that kubectl uses)")
@@ -162,12 +162,12 @@ result is unknown.`,
 	return cmd
 }
 
-func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) error {
+func (l *clusterOptions) access(ctx context.Context, out io.Writer, q check.AccessQuery) error {
 	write, is := check.AccessWriters[l.output]
 	switch {
 	case !is:
 		return fmt.Errorf("-o %q is none of table, json", l.output)
-	case q.As == "" && len(q.Groups) > 0:
+	case q.Requester == "" && len(q.Groups) > 0:
 		return errors.New("--as-group needs --as too")
 	}
 	ctx, cancel, cluster, err := l.connect(ctx)

@@ -12,7 +12,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// ldapOptions are the options of check ldap.
 type ldapOptions struct{ config, user, output string }
 
 func ldapCommand() *cobra.Command {
@@ -30,7 +29,7 @@ The exit status is 0 if nothing failed, and 1 if something failed.`,
     /jupyter-user-webhook check ldap --config=/etc/jupyter-user/config.yaml --user=alice`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "config", "user"); err != nil {
+			if err := checkNotEmpty(cmd, "config", "user"); err != nil {
 				return err
 			}
 			return o.check(cmd.OutOrStdout())

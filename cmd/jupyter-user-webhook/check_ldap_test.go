@@ -19,11 +19,11 @@ import (
 const (
 	webhookDN = "uid=webhook,ou=services,dc=example,dc=org"
 	peopleDN  = "ou=people,dc=example,dc=org"
-	// onlyRead lets all accounts read, and lets none write.
+	// onlyRead gives every account the right to read, and no right to write.
 	onlyRead = "access to attrs=userPassword by * auth\naccess to * by * read"
 )
 
-// site is the directory of the page about directory services: alice, her groups, and the webhook's account.
+// site has the entries of the page about directory services: alice, her groups, and the webhook's account.
 var site = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
@@ -56,9 +56,9 @@ memberUid: alice
 
 `
 
-// TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they are written there, except for the
-// server's address and the paths. Tests in test/e2e run the other steps.
-func TestTheStepsOnTheLaptop(t *testing.T) {
+// TestDirectoryServicePageSteps runs the first six steps of deploy/docs/directory-services.md as they are written there,
+// except for the server's address, the password and the paths.
+func TestDirectoryServicePageSteps(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	home := t.TempDir()
 	for name, content := range map[string]string{
@@ -72,10 +72,10 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
-		// The packages' ldapsearch needs the libraries of the same packages, as the test's server does.
+		// ldapsearch needs the environment that finds the libraries of its package.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
-		said, _ := script.CombinedOutput()
-		return string(said)
+		output, _ := script.CombinedOutput()
+		return string(output)
 	}
 	assert.Contains(t, shell(1), "dn: uid=alice,ou=people,dc=example,dc=org\nuid: alice\nuidNumber: 5003\ngidNumber: 6003\n")
 	assert.Equal(t, "1\n", shell(2))
@@ -87,24 +87,24 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	command := strings.Fields(steps[6].Shell)
 	require.Equal(t, []string{"jupyter-user-webhook", "check", "ldap", "--config=laptop.yaml", "--user=alice"}, command)
 	t.Chdir(home)
-	var said bytes.Buffer
-	assert.Zero(t, run(t.Context(), command[1:], nil, &said, &said))
-	assert.Contains(t, said.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
-	assert.Contains(t, said.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
+	var output bytes.Buffer
+	assert.Zero(t, run(t.Context(), command[1:], nil, &output, &output))
+	assert.Contains(t, output.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
+	assert.Contains(t, output.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
 
 	for prefix, says := range map[string]string{
 		"/":    "the home of alice is home/alice on the share",
 		"/hpc": `the home field of alice, "/home/alice", must be below /hpc`,
 	} {
 		require.NoError(t, os.WriteFile("homes.yaml", []byte(here(steps[6].YAML)+"share: {homePrefix: "+prefix+"}\n"), 0o600))
-		said.Reset()
-		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &said, &said)
-		assert.Contains(t, said.String(), says)
+		output.Reset()
+		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &output, &output)
+		assert.Contains(t, output.String(), says)
 	}
 }
 
-// TestCheckLDAPSaysWhatIsWrong: each fault gives one sentence, which names the key to correct.
-func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
+// TestCheckLDAPFaults tests the findings about faults of the configuration, the server and the user.
+func TestCheckLDAPFaults(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	const bind = `{method: Simple, dn: "` + webhookDN + `", passwordFile: PASSWORD}`
 	for name, c := range map[string]struct{ url, ca, bind, users, groups, user, says string }{
@@ -123,7 +123,7 @@ func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 		"no name attribute": {users: `{baseDN: "` + peopleDN + `", name: displayName}`, says: "has no displayName, or the webhook cannot read it"},
 		"no such user":      {user: "bob", says: "bob has no account below"},
 		"another case":      {user: "ALICE", says: "names are lower case here"},
-		"no user is asked":  {user: "-", says: "2 ok"},
+		"no --user":         {user: "-", says: "2 ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -148,16 +148,17 @@ func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 			if c.user == "-" {
 				arguments[4] = "table"
 			}
-			var said bytes.Buffer
-			status := run(t.Context(), arguments, nil, &said, &said)
-			assert.Contains(t, said.String(), c.says)
-			assert.Equal(t, c.user == "-", status == 0, "%s", said.String())
+			var output bytes.Buffer
+			status := run(t.Context(), arguments, nil, &output, &output)
+			assert.Contains(t, output.String(), c.says)
+			assert.Equal(t, c.user == "-", status == 0, "%s", output.String())
 		})
 	}
 }
 
-// TestCheckLDAPWarnsWhoMayWrite: Active Directory reports the rights of the bound account, so the check can warn.
-func TestCheckLDAPWarnsWhoMayWrite(t *testing.T) {
+// TestCheckLDAPWriteRights tests the warning about an attribute that the bound account can write, as Active Directory
+// reports.
+func TestCheckLDAPWriteRights(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user
 cn: alice
@@ -172,7 +173,7 @@ allowedAttributesEffective: description
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n    urls: ["+
 		server.LDAPS+"]\n    caFile: "+server.CAFile+"\n    preset: ad\n    users: {baseDN: \"dc=example,dc=org\"}\n"), 0o600))
-	var said bytes.Buffer
-	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &said, &said))
-	assert.Contains(t, said.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
+	var output bytes.Buffer
+	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &output, &output))
+	assert.Contains(t, output.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
 }

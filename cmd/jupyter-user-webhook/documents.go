@@ -17,29 +17,28 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// document is one object of the input: a Pod, a List with Pods, or another kind, which passes through unchanged.
+// document is one document of the input: a Pod, a List, or another object, which is not changed.
 type document struct {
-	// separator and source are the document as it was written. The separator is its --- line, if there is one. An item of a list
-	// has neither.
+	// separator is the --- before the document, if there is one, and source the rest of a YAML document as it was written.
 	separator, source []byte
-	// isYAML reports whether the document was written in YAML, not in JSON.
+	// isYAML is set if the document was written in YAML, not in JSON.
 	isYAML bool
 	// json is the document as JSON; null if the document has only comments.
 	json json.RawMessage
 	pod  *podDocument
-	// list has the items if the document is a List. Each item is a Pod, or passes through unchanged.
+	// list has the items if the document is a List.
 	list []document
 }
 
 type podDocument struct {
 	raw  json.RawMessage
 	meta podMeta
-	// admitted is the resulting Pod, and decision the webhook's decision about it.
+	// admitted is the resulting Pod, and decision the webhook's decision about the Pod.
 	admitted json.RawMessage
 	decision webhook.Decision
 }
 
-// title returns the Pod's name for display. The name may contain terminal escape sequences, so they are removed.
+// title returns the Pod's name for display. A name with characters that cannot be printed is quoted and escaped.
 func (p *podDocument) title() string {
 	name := p.meta.Name
 	if name == "" && p.meta.GenerateName != "" {
@@ -54,7 +53,7 @@ func (p *podDocument) title() string {
 	return "pod/" + name
 }
 
-// split reads every document.
+// split returns the documents of YAML or JSON.
 func split(data []byte) ([]document, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return splitJSON(data)
@@ -62,8 +61,8 @@ func split(data []byte) ([]document, error) {
 	return splitYAML(data)
 }
 
-// splitYAML splits the input at every line that begins with ---, which always ends a YAML document. The concatenated pieces are
-// exactly the input.
+// splitYAML splits the input at the lines that begin with ---, each of which ends a YAML document. The concatenated
+// separators and sources are the input.
 func splitYAML(data []byte) (documents []document, err error) {
 	var parts []document
 	for line := range bytes.Lines(data) {
@@ -92,7 +91,7 @@ func splitYAML(data []byte) (documents []document, err error) {
 	return documents, nil
 }
 
-// splitJSON reads one object after another, as raw JSON, so that numbers keep their digits.
+// splitJSON reads one value after another, as raw JSON, so that numbers keep their digits.
 func splitJSON(data []byte) (documents []document, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	for {
@@ -111,7 +110,8 @@ func splitJSON(data []byte) (documents []document, err error) {
 	}
 }
 
-// with returns the document with its kind and items. Keys are case-sensitive, as in an API server.
+// with returns the document with its JSON, and with the Pod or the items that the JSON has. Keys are case-sensitive, as in
+// an API server.
 func (d document) with(raw json.RawMessage) document {
 	d.json = raw
 	var head struct {
@@ -128,7 +128,7 @@ func (d document) with(raw json.RawMessage) document {
 		d.pod = &podDocument{raw: raw, meta: metaOf(raw), admitted: raw}
 	case "List", "PodList":
 		var items []json.RawMessage
-		// A document that is not a List has no items, so an error means none.
+		// Items that are not a list are no items.
 		_ = json.Unmarshal(head.Items, &items)
 		for _, item := range items {
 			d.list = append(d.list, document{}.with(withKind(item, strings.TrimSuffix(head.Kind, "List"))))
@@ -137,7 +137,8 @@ func (d document) with(raw json.RawMessage) document {
 	return d
 }
 
-// withKind adds the kind to an item of a typed list, whose items may omit it.
+// withKind adds apiVersion and kind to an item that has neither, as in a PodList. The kind is empty for a List, whose items
+// must have their kinds.
 func withKind(item json.RawMessage, kind string) json.RawMessage {
 	var head struct {
 		APIVersion string `json:"apiVersion"`
@@ -156,7 +157,7 @@ func withKind(item json.RawMessage, kind string) json.RawMessage {
 	return typed
 }
 
-// pods returns the Pods of a document. If it is a List, those are the Pods in the List.
+// pods returns the Pod of a document, or the Pods in a List.
 func (d document) pods() (pods []*podDocument) {
 	if d.pod != nil {
 		pods = append(pods, d.pod)
@@ -177,7 +178,7 @@ func (d document) changed() bool {
 	return false
 }
 
-// admitted returns the document with its Pods as the cluster would store them.
+// admitted returns the document with its Pods as the webhook changes them.
 func (d document) admitted() (json.RawMessage, error) {
 	switch {
 	case !d.changed():

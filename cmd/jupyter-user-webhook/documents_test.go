@@ -27,7 +27,7 @@ data:
      ---
 `
 
-func TestOthersPassThroughToTheByte(t *testing.T) {
+func TestOtherDocumentsAreUnchanged(t *testing.T) {
 	for name, in := range map[string]string{
 		"several kinds":           others,
 		"nothing":                 "",
@@ -41,17 +41,17 @@ func TestOthersPassThroughToTheByte(t *testing.T) {
 		"a pod of another group":  strings.Replace(alice, "apiVersion: v1", "apiVersion: example.com/v1", 1),
 		"a Deployment with the label": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels: {jupyter-user: alice}\n" +
 			"spec: {template: {metadata: {labels: {jupyter-user: alice}}}}\n",
-		"a KIND that is none":     "apiVersion: v1\nkind: ConfigMap\nKIND: Pod\nmetadata: {labels: {jupyter-user: alice}}\n",
-		"a kind that is a number": "apiVersion: v1\nkind: 5\n",
-		"a list":                  "- a\n- b\n",
-		"text":                    "--- |\n  text\n",
-		"content at a separator":  "--- {a: b}\n--- [c]\n",
-		"an empty List":           "apiVersion: v1\nkind: List\nitems: []\n",
-		"a List without items":    "apiVersion: v1\nkind: List\n",
-		"a List of no list":       "apiVersion: v1\nkind: List\nitems: {a: b}\n",
-		"a List of others":        "apiVersion: v1\nkind: List\nitems: # of others\n- {apiVersion: v1, kind: Secret}\n- null\n- text\n- 5\n",
-		"long lines":              "a: " + strings.Repeat("x ", 1<<20) + "\n",
-		"numbers as they are":     "a: 0x1F\nb: 1_000\nc: 2.50\nd: 12345678901234567890123\ne: 1e3\n",
+		"KIND in upper case":             "apiVersion: v1\nkind: ConfigMap\nKIND: Pod\nmetadata: {labels: {jupyter-user: alice}}\n",
+		"a kind that is a number":        "apiVersion: v1\nkind: 5\n",
+		"a list":                         "- a\n- b\n",
+		"text":                           "--- |\n  text\n",
+		"content at a separator":         "--- {a: b}\n--- [c]\n",
+		"an empty List":                  "apiVersion: v1\nkind: List\nitems: []\n",
+		"a List without items":           "apiVersion: v1\nkind: List\n",
+		"a List whose items are no list": "apiVersion: v1\nkind: List\nitems: {a: b}\n",
+		"a List of others":               "apiVersion: v1\nkind: List\nitems: # of others\n- {apiVersion: v1, kind: Secret}\n- null\n- text\n- 5\n",
+		"long lines":                     "a: " + strings.Repeat("x ", 1<<20) + "\n",
+		"numbers of YAML":                "a: 0x1F\nb: 1_000\nc: 2.50\nd: 12345678901234567890123\ne: 1e3\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, in, "inject", "-f", "-")
@@ -60,8 +60,8 @@ func TestOthersPassThroughToTheByte(t *testing.T) {
 	}
 }
 
-// TestOthersBesideAPod: only the Pod is written again.
-func TestOthersBesideAPod(t *testing.T) {
+// TestDocumentsNextToPod tests that the documents around a Pod are written byte for byte as they were.
+func TestDocumentsNextToPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	for name, c := range map[string][2]string{
 		"the pod in between":      {others + "---\n" + alice + "---\n" + others, others + "---\n" + admitted + "---\n" + others},
@@ -77,11 +77,11 @@ func TestOthersBesideAPod(t *testing.T) {
 	}
 }
 
-func TestContentBehindADocumentIsNotLost(t *testing.T) {
+func TestContentAfterDocument(t *testing.T) {
 	for _, behind := range []string{"...\n" + others, "...\napiVersion: v1\n", " a: b\nc: d\n", "]\n"} {
 		got := command(t, "---\n  a: b\n"+behind, "inject", "-f", "-")
 		assert.Equal(t, 2, got.status)
-		assert.Contains(t, got.errs, "document 1: ")
+		assert.Contains(t, got.stderr, "document 1: ")
 	}
 }
 
@@ -99,15 +99,15 @@ func TestLists(t *testing.T) {
 			item("c", "jupyter-user") + `],"metadata":{"resourceVersion":"1"}}`, []string{"alice", "", "", "alice"}},
 		"a PodList": {`{"kind":"PodList","apiVersion":"v1","items":[` + item("a", "app") + "," + item("b", "jupyter-user") + `]}`,
 			[]string{"", "alice"}},
-		"a PodList whose items do not say what they are": {`{"kind":"PodList","apiVersion":"v1","items":[` + bare + `]}`, []string{"alice"}},
-		"a List whose items do not say what they are":    {`{"kind":"List","apiVersion":"v1","items":[` + bare + `]}`, []string{""}},
+		"a PodList whose items have no kind": {`{"kind":"PodList","apiVersion":"v1","items":[` + bare + `]}`, []string{"alice"}},
+		"a List whose items have no kind":    {`{"kind":"List","apiVersion":"v1","items":[` + bare + `]}`, []string{""}},
 		"a List in a List": {`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"List","items":[` + item("a", "jupyter-user") +
 			`]},` + item("b", "jupyter-user") + `]}`, []string{"", "alice"}},
 	} {
 		for _, output := range []string{"yaml", "json"} {
 			t.Run(name+" as "+output, func(t *testing.T) {
 				got := command(t, c.list, "inject", "-f", "-", "-o", output)
-				require.Zero(t, got.status, got.errs)
+				require.Zero(t, got.status, got.stderr)
 				var list, before struct {
 					Metadata map[string]any `json:"metadata"`
 					Items    []map[string]any
@@ -139,10 +139,10 @@ func TestLists(t *testing.T) {
 	denied := command(t, `{"apiVersion":"v1","kind":"PodList","items":[`+strings.Replace(bare, "alice", "root", 1)+`]}`, "inject", "-f", "-")
 	assert.Equal(t, 1, denied.status)
 	assert.Empty(t, denied.out)
-	assert.Contains(t, denied.errs, "pod/bare is denied (NameReserved)")
+	assert.Contains(t, denied.stderr, "pod/bare is denied (NameReserved)")
 }
 
-func TestAStreamOfJSON(t *testing.T) {
+func TestJSONStream(t *testing.T) {
 	config := `{"apiVersion":"v1","kind":"ConfigMap","data":{"a":"<&>"}}`
 	stream := aliceAsJSON + "\n" + config + " " + aliceAsJSON
 	one := command(t, aliceAsJSON, "inject", "-f", "-")
@@ -163,7 +163,8 @@ func TestAStreamOfJSON(t *testing.T) {
 	assert.Equal(t, command(t, aliceAsJSON, "inject", "-f", "-", "-o", "json").out, sorted(t, comments.out), "comments are no documents")
 }
 
-// sorted writes an object's keys as the other input had them, by reading it.
+// sorted asserts that text is the injected Pod of alice, with keys in any order, and returns the Pod with the keys in the
+// order of aliceAsJSON.
 func sorted(t *testing.T, text string) string {
 	t.Helper()
 	var got, want map[string]any
@@ -174,17 +175,17 @@ func sorted(t *testing.T, text string) string {
 	return reference
 }
 
-// TestNumbersSurvive: numbers that Go or YAML would round, in unknown fields, keep their digits.
-func TestNumbersSurvive(t *testing.T) {
+// TestNumbersKeepDigits tests numbers in unknown fields that Go or YAML would round.
+func TestNumbersKeepDigits(t *testing.T) {
 	numbers := []string{
 		"12345678901234567890", "-12345678901234567890", "123456789012345678901234567890", "2.50", "1e3", "1E400", "-0", "0.1000",
 		"9007199254740993", "1.0",
 	}
 	pod := strings.Replace(aliceAsJSON, `"name":"nb"}]`, `"name":"nb","future":[`+strings.Join(numbers, ",")+`]}],"later":2.50`, 1)
 	asJSON := command(t, pod, "inject", "-f", "-", "-o", "json")
-	require.Zero(t, asJSON.status, asJSON.errs)
+	require.Zero(t, asJSON.status, asJSON.stderr)
 	asYAML := command(t, pod, "inject", "-f", "-", "-o", "yaml")
-	require.Zero(t, asYAML.status, asYAML.errs)
+	require.Zero(t, asYAML.status, asYAML.stderr)
 	for _, number := range numbers {
 		assert.Contains(t, asJSON.out, "  "+number)
 		assert.Contains(t, asYAML.out, "    - "+number+"\n")
@@ -195,24 +196,24 @@ func TestNumbersSurvive(t *testing.T) {
 	assert.Contains(t, inYAML.out, "  later: 12345678901234567890\n")
 }
 
-// TestNothingIsEscapedForHTML: <, > and & are frequent in commands.
-func TestNothingIsEscapedForHTML(t *testing.T) {
+// TestNoHTMLEscapes tests that <, > and &, which are frequent in commands, are not escaped.
+func TestNoHTMLEscapes(t *testing.T) {
 	const script = `a < b && c > d \u003c \\u003c`
 	inYAML := alice + "    command: [sh, -c, 'a < b && c > d \\u003c \\\\u003c']\n    stdin: false\n"
 	inJSON := strings.Replace(aliceAsJSON, `"name":"nb"}]`, `"name":"nb","command":["sh","-c","a < b && c > d \\u003c \\\\u003c"]}]`, 1)
 	list := `{"apiVersion":"v1","kind":"List","items":[` + inJSON + `,{"kind":"<&>"}]}`
 	for name, in := range map[string]string{"YAML": inYAML, "JSON": inJSON, "a List": list} {
 		for _, output := range []string{"yaml", "json", "patch", "diff"} {
-			for _, way := range []string{"", "--identity=5001:6001"} {
-				t.Run(strings.TrimSpace(name+" as "+output+" "+way), func(t *testing.T) {
+			for _, identity := range []string{"", "--identity=5001:6001"} {
+				t.Run(strings.TrimSpace(name+" as "+output+" "+identity), func(t *testing.T) {
 					args := []string{"inject", "-f", "-", "-o", output}
-					if way != "" {
-						args = append(args, way)
+					if identity != "" {
+						args = append(args, identity)
 					}
 					got := command(t, in, args...)
-					require.Zero(t, got.status, got.errs)
-					if way != "" && (output == "patch" || output == "diff") {
-						return // the command is not changed, so the output need not have it
+					require.Zero(t, got.status, got.stderr)
+					if identity != "" && (output == "patch" || output == "diff") {
+						return // the output has only changed fields, and the command is not changed
 					}
 					want := script
 					if output == "json" || output == "patch" {
@@ -225,11 +226,10 @@ func TestNothingIsEscapedForHTML(t *testing.T) {
 	}
 }
 
-// TestEscapesOfOtherLanguages: JSON from other programs has surrogate pairs, escaped slashes and raw control characters of
-// Unicode. The YAML reader must accept them.
-func TestEscapesOfOtherLanguages(t *testing.T) {
+// TestJSONEscapes tests JSON with surrogate pairs, escaped slashes and control characters, as other programs write it.
+func TestJSONEscapes(t *testing.T) {
 	pod := strings.Replace(aliceAsJSON, `"labels"`, `"annotations":{"note":"\ud83d\ude00 \/ \u0000 \u001b \u0085 \u2028 \ufeff `+"\u007f\u0085"+`"},"labels"`, 1)
 	got := command(t, pod, "inject", "-f", "-")
-	require.Zero(t, got.status, got.errs)
+	require.Zero(t, got.status, got.stderr)
 	assert.Equal(t, "😀 / \x00 \x1b \u0085 \u2028 \ufeff \u007f\u0085", annotations(t, got.out)["note"])
 }

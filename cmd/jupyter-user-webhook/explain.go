@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// writeExplanation writes for each Pod what the webhook does with it, and why. Only the decision describes the changes.
+// writeExplanation writes, for each Pod, the changes by the webhook and their reasons.
 func writeExplanation(out *bytes.Buffer, documents []document) error {
 	levels, err := podsecurity.NewLevels()
 	if err != nil {
@@ -46,7 +46,7 @@ func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
 	fmt.Fprintf(out, "%s is not a user's notebook and is not changed: %s.\n", p.title(), p.decision.Unclaimed)
 	pod, err := pod.Read(p.raw)
 	if err != nil {
-		return // The decision has already reported the error.
+		return
 	}
 	if mark := inject.NotebookMark(pod); mark != "" {
 		fmt.Fprintf(out, "It has %s, so the verifier denies it: remove that, or add the label jupyter-user.\n", plain(mark))
@@ -74,7 +74,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	out.WriteString("\nOnly the cluster knows whether the Pod's creator may be that user, and whether a policy denies the Pod.\n")
 }
 
-// discovery returns how the identity is found, and the identity if it is known.
+// discovery returns the text for the discovery, with the identity if it is known at admission.
 func discovery(d webhook.Decision) string {
 	if d.Discovery == config.DiscoveryAtAdmission {
 		return string(d.Discovery) + ", as " + d.Identity.String()
@@ -109,7 +109,8 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 	columns(out, rows)
 }
 
-// grouped joins changes that fit in one line.
+// grouped returns the changes in groups, each for one entry of the explanation. The changes of a group differ only in the
+// key.
 func grouped(changes []inject.Change) (groups [][]inject.Change) {
 	for _, change := range changes {
 		at := slices.IndexFunc(groups, func(g []inject.Change) bool {
@@ -125,7 +126,8 @@ func grouped(changes []inject.Change) (groups [][]inject.Change) {
 	return groups
 }
 
-// fields of one object: notebook.env[NB_USER, HOME], notebook.{startupProbe, livenessProbe}. The words of the line follow.
+// fields returns the text for the fields of a group, such as notebook.env[NB_USER, HOME] or notebook.{startupProbe,
+// livenessProbe}, with the reason of the changes if there is one.
 func fields(group []inject.Change) string {
 	first := group[0]
 	var keys []string
@@ -145,7 +147,7 @@ func fields(group []inject.Change) string {
 	return plain(text)
 }
 
-// levelOf returns the rows about the Pod Security level of one Pod.
+// levelOf returns the rows about the Pod Security level that a Pod meets, and about the next level, which it does not meet.
 func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	level, err := levels.Of(raw)
 	switch {
@@ -163,10 +165,10 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	return rows
 }
 
-// wrapAt is the maximum length of a line of explanation. Longer lines are wrapped.
+// wrapAt is the maximum width of the last column.
 const wrapAt = 84
 
-// columns writes rows one below the other, indented.
+// columns writes rows as an indented table.
 func columns(out io.Writer, rows [][]string) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -175,5 +177,5 @@ func columns(out io.Writer, rows [][]string) {
 	_ = table.Flush()
 }
 
-// plain escapes text from a Pod, so that it can neither break the line nor control the terminal.
+// plain escapes a text that may come from a Pod, so that the text can neither break the line nor control the terminal.
 func plain(text string) string { return denial.PrintableText(denial.Cut(text, 1000)) }

@@ -15,8 +15,8 @@ import (
 
 const corpus = "../../test/golden/testdata/"
 
-// TestExplain explains Pods of the corpus. Each file of testdata/explain is named after one Pod. An empty file requests the
-// explanation of that Pod, and UPDATE_GOLDEN=1 writes it.
+// TestExplain explains the Pods of test/golden that have a file in testdata/explain. To add a Pod, create an empty file
+// with its name, and run with UPDATE_GOLDEN=1.
 func TestExplain(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 		}
 		explained[file] = true
 		t.Run(c.Name, func(t *testing.T) {
-			got := command(t, "", append([]string{"inject", "--explain", "-f", corpus + c.Name + ".yaml"}, knownBeside(c)...)...)
+			got := command(t, "", append([]string{"inject", "--explain", "-f", corpus + c.Name + ".yaml"}, flagsOf(c)...)...)
 			assert.Equal(t, outcome{out: got.out}, got)
 			assert.NotRegexp(t, `[^\n -~]| \n`, got.out)
 			if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -49,8 +49,8 @@ func TestExplain(t *testing.T) {
 
 var configOf = regexp.MustCompile(`(?m)^# config: (\S+)$`)
 
-// knownBeside returns the flags for what is known besides the Pod.
-func knownBeside(c golden.Case) (flags []string) {
+// flagsOf returns the flags for the identity, the namespace and the configuration of a case.
+func flagsOf(c golden.Case) (flags []string) {
 	if c.Identity != nil {
 		flags = append(flags, "--identity", c.Identity.String())
 	}
@@ -63,8 +63,8 @@ func knownBeside(c golden.Case) (flags []string) {
 	return flags
 }
 
-// TestExplainOfWhatIsDenied: for a denied Pod --explain writes the denial and nothing else, as without --explain.
-func TestExplainOfWhatIsDenied(t *testing.T) {
+// TestExplainDenied tests that the output for a denied Pod is the same with and without --explain.
+func TestExplainDenied(t *testing.T) {
 	denied := alice + "---\n" + strings.Replace(alice, ": alice", ": root", 1)
 	plain := command(t, denied, "inject", "-f", "-")
 	assert.Equal(t, 1, plain.status)
@@ -72,26 +72,26 @@ func TestExplainOfWhatIsDenied(t *testing.T) {
 
 	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]", 1)
 	plain = command(t, groups, "inject", "-f", "-")
-	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is removed")
-	assert.Contains(t, plain.errs, "pod/nb is denied (GroupForeign): ")
+	assert.Contains(t, plain.stderr, "Warning: fsGroup 1 is removed")
+	assert.Contains(t, plain.stderr, "pod/nb is denied (GroupForeign): ")
 	assert.Equal(t, plain, command(t, groups, "inject", "-f", "-", "--explain"))
 }
 
-func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
+func TestExplainExcludesOutput(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--explain", "-o", "diff")
 	assert.Equal(t, 2, got.status)
 	assert.Empty(t, got.out)
-	assert.Regexp(t, `\AError: .*\[explain output\].*\n\z`, got.errs)
+	assert.Regexp(t, `\AError: .*\[explain output\].*\n\z`, got.stderr)
 
 	help := command(t, "", "inject", "--help")
 	assert.Contains(t, help.out, "--explain writes text for a reader instead of -o")
 	assert.Contains(t, help.out, "--explain and -o together are an error.")
 }
 
-func TestExplainOfSeveralDocuments(t *testing.T) {
+func TestExplainSeveralDocuments(t *testing.T) {
 	nobodys := strings.Replace(alice, "jupyter-user", "app", 1)
 	got := command(t, alice+"---\nkind: Service\n---\n"+nobodys, "inject", "-f", "-", "--explain")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	first, second, found := strings.Cut(got.out, "\n\npod/nb is not a user's notebook and is not changed")
 	assert.True(t, found, got.out)
 	assert.True(t, strings.HasPrefix(first, "pod/nb becomes a notebook of alice.\n"), first)
@@ -103,30 +103,31 @@ func TestExplainOfSeveralDocuments(t *testing.T) {
 	assert.Equal(t, outcome{out: "The input has no Pod.\n"}, command(t, "kind: Deployment\n", "inject", "-f", "-", "--explain"))
 }
 
-// TestExplainOfWhatWasInjectedAlready: the Pod's own fields are still kept, and nothing is changed.
-func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
+// TestExplainOfInjectedPod tests that a Pod that is injected already is not changed.
+func TestExplainOfInjectedPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	got := command(t, admitted, "inject", "-f", "-", "--explain")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	assert.NotRegexp(t, " (added|replaced|removed) ", got.out)
 	assert.Regexp(t, "probes +kept +the pod's +notebook.{startupProbe, readinessProbe, livenessProbe}\n", got.out)
 }
 
-// TestExplainOfAPodThatIsNoneToAnAPIServer: the webhook reads only the fields that it needs; an API server reads all of them.
-func TestExplainOfAPodThatIsNoneToAnAPIServer(t *testing.T) {
+// TestExplainOfInvalidPod tests a Pod that an API server would reject because of a field that the webhook does not read.
+func TestExplainOfInvalidPod(t *testing.T) {
 	got := command(t, alice+"  priority: high\n", "inject", "-f", "-", "--explain")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	assert.Regexp(t, "as admitted +none: an API server could not read this Pod: .*priority", got.out)
 }
 
-// TestExplainCannotSteerTheTerminal: the reader of an explanation may not be the author of the Pod.
-func TestExplainCannotSteerTheTerminal(t *testing.T) {
+// TestExplainEscapesControlCharacters tests that control characters and other characters outside ASCII in a Pod's texts are
+// escaped. The Pod can come from somebody else than the reader.
+func TestExplainEscapesControlCharacters(t *testing.T) {
 	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
 	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +
 		"  volumes: [{name: " + evil + ", hostPath: {path: /}}, {name: " + evil + ", emptyDir: {}}]\n"
 	pod = strings.Replace(pod, "spec:", "  annotations: {\"jupyter-user.io/x\\e[2J\": z}\nspec:\n  securityContext: {fsGroup: 5}", 1)
 	got := command(t, pod, "inject", "-f", "-", "--explain")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	assert.Contains(t, got.out, `nb\x1b]0;owned`)
-	assert.NotRegexp(t, `[^\n -~]`, got.out+got.errs)
+	assert.NotRegexp(t, `[^\n -~]`, got.out+got.stderr)
 }

@@ -22,10 +22,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-// homesOptions are the options of the command homes.
 type homesOptions struct {
 	config, share, passwd, skeleton, mode string
-	// claims are the mount points of the further claims, by name.
+	// claims are the mount points of the further claims, by the name of the claim.
 	claims map[string]string
 	users  []string
 	dryRun bool
@@ -57,7 +56,7 @@ begin.`,
   jupyter-user-webhook homes --config=config.yaml --share=/hpc --passwd=/etc/passwd --skeleton=/etc/skel`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "config", "share", "passwd", "skeleton", "user"); err != nil {
+			if err := checkNotEmpty(cmd, "config", "share", "passwd", "skeleton", "user"); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), cmd.OutOrStdout())
@@ -89,7 +88,7 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	run.Identities = users.identities()
-	accounts, complete := named(o.users), true
+	accounts, complete := accountsNamed(o.users), true
 	if len(o.users) == 0 {
 		accounts, complete = users.list(ctx, run.Say)
 	}
@@ -127,7 +126,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 		}
 		err = errors.Join(err, failed)
 		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
-		// An account that is skipped on the share is skipped on every claim.
+		// Most accounts that are skipped on the share are skipped on the claims too, and are counted once.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}
 	return all, err
@@ -149,7 +148,7 @@ func (o homesOptions) checkClaims(c *config.Config) error {
 	return nil
 }
 
-// options reads the files and directories that the flags name.
+// options returns the options of a run, from the flags and the files that they name.
 func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	run = homes.Options{Share: o.share, DryRun: o.dryRun, Say: func(what homes.Outcome, line string) {
 		_, _ = fmt.Fprintf(out, "%s: %s\n", what, line)
@@ -177,7 +176,7 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	return run, nil
 }
 
-func named(users []string) (accounts []homes.Account) {
+func accountsNamed(users []string) (accounts []homes.Account) {
 	for _, name := range users {
 		accounts = append(accounts, homes.Account{Name: name, UID: homes.AnyUID})
 	}
@@ -186,10 +185,10 @@ func named(users []string) (accounts []homes.Account) {
 
 // userLists are the sources that list users.
 type userLists struct {
-	// directory is nil if none is configured.
+	// directory is nil if no directory service is configured.
 	directory *ldap.Source
-	// known are the users of the passwd file; nil without a file. accounts also has the accounts that are not users. broken is
-	// the reason why the rest of the file could not be read.
+	// known are the identities in the passwd file; nil without a file. accounts are the accounts of the file, and bad its
+	// lines that are no account. broken is the reason why the rest of the file could not be read.
 	known    homes.Known
 	accounts []homes.Account
 	bad      []string
@@ -220,7 +219,8 @@ func (u *userLists) open(ctx context.Context, passwdFile string, c *config.Confi
 	return nil
 }
 
-// identities asks all sources, as serve does; the directory service has the GID.
+// identities returns the identities of all sources, which must agree on the UID. The GID is that of the directory service,
+// if there is one.
 func (u *userLists) identities() webhook.Identities {
 	switch {
 	case u.directory == nil:

@@ -71,7 +71,7 @@ submitted and as admitted. --explain and -o together are an error.`,
 	return cmd
 }
 
-func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer) error {
+func (o injectOptions) run(ctx context.Context, in io.Reader, out, stderr io.Writer) error {
 	write, ok := writers[o.output]
 	if !ok {
 		return fmt.Errorf("-o %q is none of yaml, json, patch, diff", o.output)
@@ -95,7 +95,7 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	denied := false
 	for i := range documents {
 		for _, pod := range documents[i].pods() {
-			denials, err := o.inject(ctx, w, pod, errs)
+			denials, err := o.inject(ctx, w, pod, stderr)
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	return o.write(out, write, documents)
 }
 
-// write writes all documents or none.
+// write writes all documents, or nothing after an error.
 func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document) error, documents []document) error {
 	var text bytes.Buffer
 	if err := write(&text, documents); err != nil {
@@ -122,17 +122,18 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 	return err
 }
 
-// inject decides about one Pod, and writes the warnings and denials that kubectl would show to a user.
-func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, errs io.Writer,
+// inject decides about one Pod, and writes the warnings and the denials. With --explain, the explanation has the warnings
+// of a Pod that is not denied.
+func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, stderr io.Writer,
 ) ([]denial.Denial, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})
 	if !o.explain || len(d.Denials) > 0 {
 		for _, warning := range d.Warnings {
-			_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
+			_, _ = fmt.Fprintf(stderr, "Warning: %s\n", warning)
 		}
 	}
 	if len(d.Denials) > 0 {
-		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", document.title(), d.Denials[0].Reason, denial.Join(d.Denials))
+		_, _ = fmt.Fprintf(stderr, "%s is denied (%s): %s\n", document.title(), d.Denials[0].Reason, denial.Join(d.Denials))
 		return d.Denials, nil
 	}
 	admitted, err := pod.Apply(document.raw, d.Operations)
@@ -177,7 +178,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	names, err := hubnames.Open(c.User.MapFile, c.User, nil, nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The map of hub names is only in the webhook's Pod. Without it a hub's Pod is denied, and the denial says so.
+		// The map of hub names is in the webhook's Pod. Without the map a hub's Pod is denied.
 		return w, nil
 	case err != nil:
 		return nil, fmt.Errorf("user.mapFile: %w", err)
@@ -192,7 +193,7 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(o.file)
 }
 
-// podMeta has the fields that identify a Pod for a user.
+// podMeta has the metadata of a Pod that the command needs.
 type podMeta struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -203,7 +204,7 @@ func metaOf(raw json.RawMessage) podMeta {
 	var object struct {
 		Metadata podMeta `json:"metadata"`
 	}
-	// If the Pod cannot be read, the webhook denies it.
+	// The webhook reports an unreadable Pod.
 	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &object)
 	return object.Metadata
 }

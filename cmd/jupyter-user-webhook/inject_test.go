@@ -30,7 +30,7 @@ spec:
     image: quay.io/jupyter/base-notebook
 `
 
-// aliceAsJSON is the same Pod as JSON of another program.
+// aliceAsJSON is the Pod of alice as JSON, with the keys in another order.
 const aliceAsJSON = `{"kind":"Pod","apiVersion":"v1","spec":{"containers":[{"image":"quay.io/jupyter/base-notebook","name":"nb"}]},` +
 	`"metadata":{"labels":{"jupyter-user":"alice"},"name":"nb"}}`
 
@@ -41,7 +41,7 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// read reads YAML or JSON as a cluster does.
+// read parses YAML or JSON.
 func read(t *testing.T, text string) (object map[string]any) {
 	t.Helper()
 	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &object))
@@ -53,39 +53,39 @@ func annotations(t *testing.T, text string) map[string]any {
 	return read(t, text)["metadata"].(map[string]any)["annotations"].(map[string]any)
 }
 
-func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
+func TestInjectInputs(t *testing.T) {
 	fromFile := command(t, "", "inject", "-f", file(t, "pod.yaml", alice))
 	assert.Zero(t, fromFile.status)
-	assert.Empty(t, fromFile.errs)
+	assert.Empty(t, fromFile.stderr)
 	assert.Equal(t, "alice", annotations(t, fromFile.out)["jupyter-user.io/user"])
 	assert.Equal(t, "AtStart", annotations(t, fromFile.out)["jupyter-user.io/discovery"])
 
 	assert.Equal(t, fromFile, command(t, alice, "inject", "-f", "-"))
 	assert.Equal(t, fromFile, command(t, alice, "inject", "--filename=-", "-o", "yaml"))
 	assert.Equal(t, fromFile, command(t, aliceAsJSON, "inject", "-f", "-"), "YAML and JSON give the same result")
-	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "injected twice is injected once")
+	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "a second injection changes nothing")
 }
 
-// TestInjectWithAHomeOfTheDirectoryService: the home field needs an identity, and share.homePrefix in the configuration.
-func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
+// TestInjectWithHomeField tests --home, which needs --identity, and share.homePrefix in the configuration.
+func TestInjectWithHomeField(t *testing.T) {
 	const header = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	config := "--config=" + file(t, "config.yaml", header+"share: {homePrefix: /hpc}\n"+
 		"identity: {ldap: {urls: [ldaps://ldap.example.org], users: {baseDN: 'dc=example'}}}\n")
 	inject := []string{"inject", "-f", "-", config, "--identity=5001:6001"}
 	made := command(t, alice, append(inject, "--home=/hpc/home/a/alice")...)
-	assert.Zero(t, made.status, made.errs)
+	assert.Zero(t, made.status, made.stderr)
 	assert.Equal(t, "/hpc/home/a/alice", annotations(t, made.out)["jupyter-user.io/home"])
 	assert.Contains(t, made.out, "subPath: home/a/alice")
 	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/a/alice", "--explain")...).out, "home       home/a/alice on the share")
-	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/b/bob")...).errs, "is denied (HomeUnusable)")
-	assert.Contains(t, command(t, alice, "inject", "-f", "-", config).errs, "is denied (IdentityUnknown)")
+	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/b/bob")...).stderr, "is denied (HomeUnusable)")
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", config).stderr, "is denied (IdentityUnknown)")
 	const says = "--home is the home field that comes with an identity"
-	assert.Contains(t, command(t, alice, "inject", "-f", "-", config, "--home=/hpc/home/a/alice").errs, says)
-	assert.Contains(t, command(t, alice, "inject", "-f", "-", "--identity=5001:6001", "--home=/hpc/home/a/alice").errs, says)
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", config, "--home=/hpc/home/a/alice").stderr, says)
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", "--identity=5001:6001", "--home=/hpc/home/a/alice").stderr, says)
 }
 
-// TestEveryOutputIsTheSamePod: the outputs differ only in their format.
-func TestEveryOutputIsTheSamePod(t *testing.T) {
+// TestInjectOutputsAgree tests that the outputs yaml, json and patch give the same Pod.
+func TestInjectOutputsAgree(t *testing.T) {
 	for name, input := range map[string]string{"YAML": alice, "JSON": aliceAsJSON} {
 		t.Run(name, func(t *testing.T) {
 			asYAML := command(t, input, "inject", "-f", "-", "-o", "yaml")
@@ -106,7 +106,7 @@ func TestEveryOutputIsTheSamePod(t *testing.T) {
 	}
 }
 
-func TestTheDiffSaysWhatIsNew(t *testing.T) {
+func TestInjectDiff(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "-o", "diff")
 	assert.Zero(t, got.status)
 	assert.True(t, strings.HasPrefix(got.out, "--- pod/nb as submitted\n+++ pod/nb as admitted\n@@ -1,"), got.out)
@@ -119,9 +119,9 @@ func TestTheDiffSaysWhatIsNew(t *testing.T) {
 	assert.Equal(t, outcome{}, unchanged)
 }
 
-func TestIdentity(t *testing.T) {
+func TestInjectIdentity(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--identity", "5001:6001:7001,7002")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	assert.Equal(t, "AtAdmission", annotations(t, got.out)["jupyter-user.io/discovery"])
 	assert.Equal(t, "5001:6001:7001,7002", annotations(t, got.out)["jupyter-user.io/identity"])
 
@@ -130,60 +130,60 @@ func TestIdentity(t *testing.T) {
 			got := command(t, alice, "inject", "-f", "-", "--identity="+bad)
 			assert.Equal(t, 2, got.status)
 			assert.Empty(t, got.out)
-			assert.Regexp(t, `\AError: --identity: .*\n\z`, got.errs)
+			assert.Regexp(t, `\AError: --identity: .*\n\z`, got.stderr)
 		})
 	}
 	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
 	assert.Equal(t, 1, root.status, "the webhook denies a number that is valid but reserved")
-	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
+	assert.Contains(t, root.stderr, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
 }
 
-func TestRestricted(t *testing.T) {
+func TestInjectRestricted(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--restricted")
 	assert.Equal(t, 1, got.status)
 	assert.Empty(t, got.out)
-	assert.Contains(t, got.errs, "namespace default enforces the Pod Security Standard restricted")
+	assert.Contains(t, got.stderr, "namespace default enforces the Pod Security Standard restricted")
 
 	got = command(t, alice, "inject", "-f", "-", "--restricted", "-n", "science")
-	assert.Contains(t, got.errs, "namespace science enforces", "as kubectl -n says it")
+	assert.Contains(t, got.stderr, "namespace science enforces", "the namespace of -n")
 
 	inScience := strings.Replace(alice, "  name: nb\n", "  name: nb\n  namespace: physics\n", 1)
 	got = command(t, inScience, "inject", "-f", "-", "--restricted")
-	assert.Contains(t, got.errs, "namespace physics enforces", "as the pod says it")
+	assert.Contains(t, got.stderr, "namespace physics enforces", "the namespace of the Pod")
 
 	got = command(t, alice, "inject", "-f", "-", "--restricted", "--identity", "5001:6001")
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 }
 
-func TestConfig(t *testing.T) {
+func TestInjectConfig(t *testing.T) {
 	const head = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	good := file(t, "config.yaml", head+"share:\n  claimName: our-share\n")
 	got := command(t, alice, "inject", "-f", "-", "--config", good)
-	assert.Zero(t, got.status, got.errs)
+	assert.Zero(t, got.status, got.stderr)
 	assert.Contains(t, got.out, "claimName: our-share\n")
 
 	for name, c := range map[string]struct{ path, says string }{
-		"missing":           {filepath.Join(t.TempDir(), "none.yaml"), "read the configuration: open "},
-		"a directory":       {t.TempDir(), "is a directory"},
-		"an unknown key":    {file(t, "c.yaml", head+"shares: {}\n"), "shares"},
-		"an invalid value":  {file(t, "c.yaml", head+"user:\n  maxLength: 33\n"), "user.maxLength"},
-		"of another kind":   {file(t, "c.yaml", alice), "jupyter-user.io/v1alpha1"},
-		"no YAML":           {file(t, "c.yaml", "{"), "c.yaml"},
-		"empty":             {file(t, "c.yaml", ""), "c.yaml"},
-		"larger than a map": {file(t, "c.yaml", head+strings.Repeat("# x\n", 1<<20)), "c.yaml"},
+		"missing":               {filepath.Join(t.TempDir(), "none.yaml"), "read the configuration: open "},
+		"a directory":           {t.TempDir(), "is a directory"},
+		"an unknown key":        {file(t, "c.yaml", head+"shares: {}\n"), "shares"},
+		"an invalid value":      {file(t, "c.yaml", head+"user:\n  maxLength: 33\n"), "user.maxLength"},
+		"of another kind":       {file(t, "c.yaml", alice), "jupyter-user.io/v1alpha1"},
+		"no YAML":               {file(t, "c.yaml", "{"), "c.yaml"},
+		"empty":                 {file(t, "c.yaml", ""), "c.yaml"},
+		"a file of several MiB": {file(t, "c.yaml", head+strings.Repeat("# x\n", 1<<20)), "c.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, alice, "inject", "-f", "-", "--config", c.path)
 			assert.Equal(t, 2, got.status)
 			assert.Empty(t, got.out)
-			assert.True(t, strings.HasPrefix(got.errs, "Error: "), got.errs)
-			assert.Contains(t, got.errs, c.says)
+			assert.True(t, strings.HasPrefix(got.stderr, "Error: "), got.stderr)
+			assert.Contains(t, got.stderr, c.says)
 		})
 	}
 }
 
-// TestDenied: there is nothing on standard output, and standard error has the sentence that a cluster would give.
-func TestDenied(t *testing.T) {
+// TestInjectDenied tests that a denied Pod gives the denial on standard error, and nothing on standard output.
+func TestInjectDenied(t *testing.T) {
 	two := `apiVersion: v1
 kind: Pod
 metadata:
@@ -208,35 +208,35 @@ spec: {containers: [{name: nb}]}
 				got := command(t, pod, "inject", "-f", "-", "-o", output)
 				assert.Equal(t, 1, got.status)
 				assert.Empty(t, got.out)
-				assert.True(t, strings.HasSuffix(got.errs, " is denied ("+string(d.Denials[0].Reason)+"): "+denial.Join(d.Denials)+"\n"), got.errs)
+				assert.True(t, strings.HasSuffix(got.stderr, " is denied ("+string(d.Denials[0].Reason)+"): "+denial.Join(d.Denials)+"\n"), got.stderr)
 			})
 		}
 	}
 	got := command(t, two, "inject", "-f", "-")
-	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): there are 2 problems:\n- metadata.labels"), got.errs)
+	assert.True(t, strings.HasPrefix(got.stderr, "pod/nb-* is denied (NameReserved): there are 2 problems:\n- metadata.labels"), got.stderr)
 }
 
-// TestOneDeniedOfSeveral: a pipe into kubectl gets all Pods or none, and every denial is reported.
-func TestOneDeniedOfSeveral(t *testing.T) {
+// TestInjectDeniedPodAmongOthers tests that one denied Pod prevents the output of all Pods, and that each denial is reported.
+func TestInjectDeniedPodAmongOthers(t *testing.T) {
 	denied := func(name string) string {
 		return strings.NewReplacer("name: nb\n  labels", "name: "+name+"\n  labels", ": alice", ": root").Replace(alice)
 	}
 	got := command(t, alice+"---\n"+denied("first")+"---\n"+alice+"---\n"+denied("second"), "inject", "-f", "-")
 	assert.Equal(t, 1, got.status)
 	assert.Empty(t, got.out)
-	assert.Equal(t, 2, strings.Count(got.errs, "is denied"))
-	assert.Contains(t, got.errs, "pod/first is denied (NameReserved): ")
-	assert.Contains(t, got.errs, "pod/second is denied (NameReserved): ")
+	assert.Equal(t, 2, strings.Count(got.stderr, "is denied"))
+	assert.Contains(t, got.stderr, "pod/first is denied (NameReserved): ")
+	assert.Contains(t, got.stderr, "pod/second is denied (NameReserved): ")
 }
 
-func TestWarningsAreOnStandardError(t *testing.T) {
+func TestInjectWarnings(t *testing.T) {
 	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]\n", "inject", "-f", "-")
 	assert.Zero(t, got.status)
-	assert.Regexp(t, `\AWarning: fsGroup 100 is removed.* own: .*\n\z`, got.errs)
+	assert.Regexp(t, `\AWarning: fsGroup 100 is removed.* own: .*\n\z`, got.stderr)
 	assert.NotContains(t, got.out, "Warning")
 }
 
-func TestWhatCannotBeRead(t *testing.T) {
+func TestInjectUnreadableInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		in   string
 		args []string
@@ -254,19 +254,20 @@ func TestWhatCannotBeRead(t *testing.T) {
 			got := command(t, c.in, append([]string{"inject"}, c.args...)...)
 			assert.Equal(t, 2, got.status)
 			assert.Empty(t, got.out)
-			assert.True(t, strings.HasPrefix(got.errs, "Error: "), got.errs)
-			assert.Contains(t, got.errs, c.says)
+			assert.True(t, strings.HasPrefix(got.stderr, "Error: "), got.stderr)
+			assert.Contains(t, got.stderr, c.says)
 		})
 	}
 }
 
-// TestAPodCannotSteerTheTerminal: the reader of the output may not be the author of the Pod.
-func TestAPodCannotSteerTheTerminal(t *testing.T) {
+// TestInjectEscapesControlCharacters tests that the output and the denials contain no control characters of a Pod's name.
+// The Pod can come from somebody else than the reader.
+func TestInjectEscapesControlCharacters(t *testing.T) {
 	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
 	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {
 		for _, output := range []string{"yaml", "json", "patch", "diff"} {
 			got := command(t, in, "inject", "-f", "-", "-o", output)
-			assert.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]`, got.out+got.errs)
+			assert.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]`, got.out+got.stderr)
 		}
 	}
 }

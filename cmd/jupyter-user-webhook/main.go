@@ -22,28 +22,28 @@ func main() {
 	os.Exit(code)
 }
 
-// errDenied ends a command that has already written its denials.
+// errDenied ends a command that has already written the reason, with exit status 1.
 var errDenied = errors.New("denied")
 
-// run is main without the process: it returns the exit status.
-func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+// run runs a command line and returns the exit status.
+func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
-	root.SetErr(errs)
+	root.SetErr(stderr)
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return 0
 	case errors.Is(err, errDenied), errors.Is(err, check.ErrFailed):
 		return 1
 	default:
-		_, _ = fmt.Fprintln(errs, "Error:", err)
+		_, _ = fmt.Fprintln(stderr, "Error:", err)
 		return 2
 	}
 }
 
-// rootCommand returns the command line with all its commands.
+// rootCommand returns the command jupyter-user-webhook with its subcommands.
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "jupyter-user-webhook",

@@ -8,14 +8,14 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// memoryRatio is the part of the container's memory limit that Go's heap may use. The rest is for the program itself and for
-// kernel memory that counts towards the limit.
+// memoryRatio is the part of the container's memory limit that Go's memory limit is set to. The rest is for memory that
+// Go's limit does not include, such as the program itself and kernel memory.
 const memoryRatio = 0.9
 
 // limitMemory makes Go collect garbage more often when the heap approaches the container's memory limit. Otherwise the heap
-// grows to twice the memory in use, and a few large reviews end the process. limitMemory reads the limit from the control
-// group, version 1 or 2, not from the downward API, which would need a setting in every Deployment and cannot give nine
-// tenths of the limit. GOMEMLIMIT takes precedence.
+// could grow to twice the memory in use, and a few large reviews could end the process. limitMemory reads the limit from
+// the control group, version 1 or 2, not from the downward API, which would need a setting in every Deployment and cannot
+// give nine tenths of the limit. GOMEMLIMIT takes precedence.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set(memlimit.WithRatio(memoryRatio))
 	switch {

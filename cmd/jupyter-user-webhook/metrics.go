@@ -15,8 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// describe registers the metrics about this process: version, configuration, and the end of its certificate.
-func describe(registry prometheus.Registerer, c *config.Config,
+// registerInfo registers the metrics with the version, the generation of the configuration, and the expiry of the serving
+// certificate.
+func registerInfo(registry prometheus.Registerer, c *config.Config,
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	build := info("jupyter_user_build_info", "Always 1: which version of the program this is.", prometheus.Labels{
 		"version": version, "revision": revision(), "goversion": runtime.Version(),
@@ -32,10 +33,9 @@ func describe(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// ofControllerRuntime returns controller-runtime's metrics about the certificate. It omits controller-runtime's metrics
-// about controllers. The binary has controllers only because rotate-certificates uses them; serve runs none, and some of
-// these metrics are already registered here.
-func ofControllerRuntime() ([]*dto.MetricFamily, error) {
+// certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the others: they
+// are about controllers, which only rotate-certificates runs, or are registered by serve itself.
+func certificateMetrics() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
 		return !strings.HasPrefix(f.GetName(), "certwatcher_")

@@ -18,14 +18,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// exposed are the metrics of a process: for each name the values of each label, including the labels that Prometheus adds.
+// exposed are the metrics of processes: for each name the values of each label, including the labels that Prometheus adds.
 type exposed map[string]map[string][]string
 
 func (e exposed) scrape(t *testing.T, p *process) {
 	t.Helper()
 	response, err := p.client.Get(p.http + "/metrics")
 	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // the body is read to its end
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(response.Body)
@@ -55,7 +55,7 @@ func (e exposed) add(name string, kind dto.MetricType, labels []*dto.LabelPair) 
 	}
 }
 
-// send posts a review and expects only that there is a response.
+// send posts a review and asserts that the response has the status 200.
 func (p *process) send(t *testing.T, path, body string) {
 	t.Helper()
 	response, err := p.client.Post(p.reviews+path, "application/json", strings.NewReader(body))
@@ -64,9 +64,8 @@ func (p *process) send(t *testing.T, path, body string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// afterReviews returns the metrics of processes in both modes, after Pods were injected, not claimed, denied and failed. At the
-// end
-// the share is removed.
+// afterReviews returns the metrics of processes in modes Enforce and Warn, with several sources of identities, after
+// reviews of injected and denied Pods, and of a Pod while the share is away.
 func afterReviews(t *testing.T) exposed {
 	t.Helper()
 	found := exposed{}
@@ -91,12 +90,12 @@ func afterReviews(t *testing.T) exposed {
 			assert.Zero(t, stop())
 		}
 	}
-	found.ofADirectoryService(t)
+	found.addDirectoryService(t)
 	return found
 }
 
-// ofADirectoryService adds the metrics of a process with a directory service without a server: it starts, and denies.
-func (e exposed) ofADirectoryService(t *testing.T) {
+// addDirectoryService adds the metrics of a process whose directory service does not respond.
+func (e exposed) addDirectoryService(t *testing.T) {
 	t.Helper()
 	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n"+
 		"    urls: ['ldaps://127.0.0.1:1']\n    users: {baseDN: 'dc=example,dc=org'}\n"))
@@ -108,14 +107,14 @@ func (e exposed) ofADirectoryService(t *testing.T) {
 // TestMetricsOfProcesses compares the metrics of processes with the dashboard, the alerts and the documentation.
 func TestMetricsOfProcesses(t *testing.T) {
 	found := afterReviews(t)
-	t.Run("the dashboard and the alerts ask for nothing else", func(t *testing.T) { assertAskedFor(t, found) })
-	t.Run("the page on metrics has each with its labels", func(t *testing.T) { assertDocumented(t, found) })
-	t.Run("no label names a user, a namespace, a pod or a requester", func(t *testing.T) { assertNamesNobody(t, found) })
+	t.Run("the dashboard and the alerts use exposed metrics", func(t *testing.T) { assertQueriesMatch(t, found) })
+	t.Run("the page on metrics has the exposed metrics", func(t *testing.T) { assertDocumented(t, found) })
+	t.Run("no label names a user, a namespace, a pod or a requester", func(t *testing.T) { assertNoPersonalLabels(t, found) })
 }
 
-// assertAskedFor asserts that processes really have each name, label and value that the dashboard and the alerts of
-// deploy/monitoring use.
-func assertAskedFor(t *testing.T, found exposed) {
+// assertQueriesMatch asserts that processes expose the metrics, labels and values that the dashboard and the alerts of
+// deploy/monitoring use, except for the API server's own metrics.
+func assertQueriesMatch(t *testing.T, found exposed) {
 	t.Helper()
 	queries, err := monitoring.Queries(t.Context())
 	require.NoError(t, err)
@@ -127,7 +126,7 @@ func assertAskedFor(t *testing.T, found exposed) {
 				continue
 			}
 			has, ok := found[series.Name]
-			assert.True(t, ok, "%s asks for %s, which nothing tells: %s", query.Where, series.Name, query.Expr)
+			assert.True(t, ok, "%s uses metric %s, which no process exposes: %s", query.Where, series.Name, query.Expr)
 			for _, matcher := range series.Matchers {
 				assert.Contains(t, has, matcher[0], "%s: %s has no such label: %s", query.Where, series.Name, query.Expr)
 			}
@@ -141,17 +140,17 @@ func assertAskedFor(t *testing.T, found exposed) {
 			}
 		}
 		for _, label := range query.Labels {
-			assert.True(t, len(labels) == 0 || labels[label], "%s goes by the label %s, which is not there: %s", query.Where, label, query.Expr)
+			assert.True(t, len(labels) == 0 || labels[label], "%s groups by the label %s, which no metric has: %s", query.Where, label, query.Expr)
 		}
 	}
 }
 
-// assertDocumented asserts that the page has each of our metrics with its labels, and no other metric.
+// assertDocumented asserts that deploy/docs/metrics.md lists our metrics with their labels, and no other metric of ours.
 func assertDocumented(t *testing.T, found exposed) {
 	t.Helper()
 	page, err := os.ReadFile("../../deploy/docs/metrics.md")
 	require.NoError(t, err)
-	told := map[string]string{}
+	want := map[string]string{}
 	for name, labels := range found {
 		name = strings.TrimSuffix(name, "_bucket")
 		if !strings.HasPrefix(name, "jupyter_user_") || strings.HasSuffix(name, "_sum") || strings.HasSuffix(name, "_count") {
@@ -160,7 +159,7 @@ func assertDocumented(t *testing.T, found exposed) {
 		own := slices.DeleteFunc(slices.Sorted(maps.Keys(labels)), func(label string) bool {
 			return label == "instance" || label == "job" || label == "le"
 		})
-		told[name] = strings.Join(own, ", ")
+		want[name] = strings.Join(own, ", ")
 	}
 	written := map[string]string{}
 	for line := range strings.Lines(string(page)) {
@@ -168,10 +167,10 @@ func assertDocumented(t *testing.T, found exposed) {
 			written[strings.Trim(cells[1], " `")] = strings.ReplaceAll(strings.TrimSpace(cells[2]), "`", "")
 		}
 	}
-	assert.Equal(t, told, written)
+	assert.Equal(t, want, written)
 }
 
-func assertNamesNobody(t *testing.T, found exposed) {
+func assertNoPersonalLabels(t *testing.T, found exposed) {
 	t.Helper()
 	for name, labels := range found {
 		for label, values := range labels {

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// writers are the output formats, by the value of -o.
+// writers write documents, by the value of the flag -o.
 var writers = map[string]func(*bytes.Buffer, []document) error{
 	"yaml":  writeYAML,
 	"json":  writeJSON,
@@ -21,7 +21,7 @@ var writers = map[string]func(*bytes.Buffer, []document) error{
 	"diff":  writeDiff,
 }
 
-// writeYAML writes unchanged documents byte for byte as they were read.
+// writeYAML writes the documents as YAML. A YAML document without changes is written byte for byte as it was read.
 func writeYAML(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		out.Write(d.separator)
@@ -75,8 +75,8 @@ func writePatch(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// unescaped restores <, > and &, which encoding/json escapes for HTML and which are frequent in commands. In JSON a backslash
-// always begins an escape, so no other text matches.
+// unescaped restores <, > and &, which encoding/json escapes for HTML and which are frequent in commands. It skips other
+// escapes, such as \\, so that an escaped backslash before u003c is left as it is.
 func unescaped(raw []byte) []byte {
 	out := make([]byte, 0, len(raw))
 	for len(raw) > 0 {
@@ -111,7 +111,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 			if err != nil {
 				return err
 			}
-			// Compare line by line. By default the library splits lines, and marks unchanged lines as changed.
+			// udiff.Lines compares whole lines. udiff.Strings would also find differences within lines.
 			edits := udiff.Lines(string(before), string(after))
 			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits,
 				udiff.DefaultContextLines)
@@ -124,7 +124,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// coloured reports whether the output is a terminal that shows colours (https://no-color.org).
+// coloured reports whether the output is a terminal, and neither NO_COLOR (https://no-color.org) nor TERM=dumb is set.
 func coloured(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

@@ -16,8 +16,9 @@ func TestPaint(t *testing.T) {
 		paint("--- a\n+++ b\n@@ -1 +1 @@\n same\n-old\n+new\n"))
 }
 
-// TestToYAMLIsReadAsItWas writes texts that some versions of YAML read as another type, and reads them as kubectl does.
-func TestToYAMLIsReadAsItWas(t *testing.T) {
+// TestToYAMLRoundTrip writes texts that some versions of YAML read as another type, and reads them with the library of
+// kubectl.
+func TestToYAMLRoundTrip(t *testing.T) {
 	texts := []string{
 		"", " ", "yes", "No", "on", "OFF", "y", "n", "true", "False", "null", "~", "Null", "012", "0o14", "0x1F", "0b1", "1_000", "1:30", "190:20:30",
 		"1e3", "1E5", ".5", "5.", "+1", "-1", ".inf", "-.Inf", ".NaN", "2.50", "12345678901234567890", "2001-01-01", "2001-12-14t21:59:43.10-05:00",
@@ -67,7 +68,7 @@ func TestToYAMLIsReadAsItWas(t *testing.T) {
 	}
 }
 
-func TestToYAMLIsWrittenAsByKubectl(t *testing.T) {
+func TestToYAMLStyle(t *testing.T) {
 	got, err := toYAML([]byte(`{"b":[{"y":1,"x":[]}],"a":{},"c":"two\nlines\n","d":null,"e":"yes"}`))
 	require.NoError(t, err)
 	assert.Equal(t, "a: {}\nb:\n- x: []\n  \"y\": 1\nc: |\n  two\n  lines\nd: null\ne: \"yes\"\n", string(got))

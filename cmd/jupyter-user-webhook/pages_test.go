@@ -10,10 +10,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// ours matches a command line of this program, also behind a pipe or in a Pod.
+// ours matches a command line of this program, also after a pipe or after kubectl exec.
 var ours = regexp.MustCompile(`(?:^|\| |-- /)(?:go run \./cmd/)?jupyter-user-webhook ([^|]+)`)
 
-// TestPagesCommandLines: each command line of the program in a page has a command, flags and arguments that the program takes.
+// TestPagesCommandLines tests that the program accepts the command, the flags and the arguments of its command lines in the
+// pages.
 func TestPagesCommandLines(t *testing.T) {
 	found := map[string]int{}
 	for _, line := range pages.Commands(t) {

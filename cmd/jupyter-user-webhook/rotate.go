@@ -13,7 +13,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// rotateOptions are the options of rotate-certificates, which makes and renews the certificate if there is no cert-manager.
 type rotateOptions struct {
 	kubeconfig     string
 	namespace      string

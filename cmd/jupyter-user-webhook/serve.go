@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// serveOptions are settings of the process. The settings for Pods are in the configuration.
+// serveOptions are the options of serve. The settings for Pods are in the configuration file.
 type serveOptions struct {
 	config     string
 	listen     string
@@ -107,17 +107,17 @@ func (o serveOptions) serve(ctx context.Context) error {
 		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	// Log the configuration once. It contains no secret: variables that sound like
-	// one are denied.
+	// The configuration contains no secret: an environment variable whose name sounds like a secret is invalid.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Our metrics, and those of the certificate, which controller-runtime keeps for the whole process.
-	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
+	// Our metrics, and the metrics of the certificate from controller-runtime's global registry.
+	all := prometheus.Gatherers{registry, prometheus.GathererFunc(certificateMetrics)}
 	others := append(known.watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
 
-// verifyClient returns a function that accepts the clients that may send reviews; without --client-ca-file all clients may.
+// verifyClient returns the function that denies clients without an accepted certificate. It returns nil without
+// --client-ca-file: every client may send reviews then.
 func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	if o.clientCA == "" {
 		if len(o.clients) > 0 {
@@ -132,14 +132,14 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	return clients.Verify, nil
 }
 
-// handler serves reviews with the process's sources of identities and its peers.
+// handler returns the handler of reviews, with its metrics registered.
 func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
 	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
 		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and there is no source of " +
 			"identities, so every pod would be denied: give --share, --passwd or identity.ldap, or leave identity.discovery at Auto")
 	}
-	if err := describe(registry, c, files.GetCertificate); err != nil {
+	if err := registerInfo(registry, c, files.GetCertificate); err != nil {
 		return nil, err
 	}
 	if c.Mode == config.ModeWarn {
@@ -176,7 +176,7 @@ func loadConfig(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close() //nolint:errcheck // the file is only read
 	c, err := config.Read(file)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration %s: %w", path, err)
@@ -184,7 +184,7 @@ func loadConfig(path string) (*config.Config, error) {
 	return c, nil
 }
 
-// observe serves health and metrics. Unlike reviews they need no drain: they end with the process.
+// observe returns the function that serves health and metrics until its context ends.
 func observe(
 	listener net.Listener, ready func(*http.Request) error, all prometheus.Gatherer, log *slog.Logger,
 ) func(context.Context) error {
@@ -213,7 +213,8 @@ func observe(
 	}
 }
 
-// runTogether runs all functions until the first one returns, or any of them fails.
+// runTogether runs first and others at the same time. If ctx ends or one of the others fails, it ends the context of first.
+// When first has returned, it ends the context of the others.
 func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

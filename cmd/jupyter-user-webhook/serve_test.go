@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// process is a running serve. Its ports are read from its log.
+// process is a running serve, with its log, its addresses and its certificate.
 type process struct {
 	*journal.Journal
 	reviews, http string
@@ -34,20 +34,20 @@ type process struct {
 	certs         string
 }
 
-func (p *process) untilServing(t *testing.T) {
+func (p *process) waitUntilServing(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.String(), `"msg":"serving"`) && strings.HasSuffix(p.String(), "\n")
 	}, machine.Patience, 5*time.Millisecond, p.String())
-	said := p.Lines(t, "serving")[0]
-	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
+	line := p.Lines(t, "serving")[0]
+	p.reviews, p.http = "https://"+line["reviews"].(string), "http://"+line["http"].(string)
 	require.Eventually(t, func() bool {
 		response, err := p.client.Get(p.http + "/readyz")
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 	}, machine.Patience, 5*time.Millisecond)
 }
 
-func prepare(t *testing.T) *process {
+func newProcess(t *testing.T) *process {
 	t.Helper()
 	p := &process{Journal: &journal.Journal{}, pair: pki.Make(t, time.Hour), certs: t.TempDir()}
 	p.pair.Write(t, p.certs)
@@ -64,7 +64,7 @@ func (p *process) args(more ...string) []string {
 // serve runs the command in this process until stop is called. stop returns the exit status.
 func serve(t *testing.T, more ...string) (p *process, stop func() int) {
 	t.Helper()
-	p = prepare(t)
+	p = newProcess(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, p.args(more...), nil, io.Discard, p) }()
@@ -73,7 +73,7 @@ func serve(t *testing.T, more ...string) (p *process, stop func() int) {
 		return <-ended
 	})
 	t.Cleanup(func() { stop() })
-	p.untilServing(t)
+	p.waitUntilServing(t)
 	return p, stop
 }
 
@@ -81,7 +81,7 @@ func (p *process) get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	response, err := p.client.Get(url)
 	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // the body is read to its end
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(text)
@@ -94,7 +94,7 @@ func (p *process) admit(t *testing.T) string {
 	t.Helper()
 	response, err := p.client.Post(p.reviews+"/mutate", "application/json", strings.NewReader(review))
 	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // the body is read to its end
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return string(body)
@@ -130,21 +130,21 @@ func TestServe(t *testing.T) {
 	assert.Len(t, p.Lines(t, "draining"), 1)
 }
 
-// TestWarn: a process in Warn mode says so once at its start and in its metrics, and changes nothing.
-func TestWarn(t *testing.T) {
+// TestServeWarnMode tests that a process in Warn mode logs the mode once, exposes it in a metric, and does not change Pods.
+func TestServeWarnMode(t *testing.T) {
 	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: Warn\n"))
-	said := p.admit(t)
-	assert.Contains(t, said, `"allowed":true`)
-	assert.Contains(t, said, "would become a notebook of alice (AtStart): the webhook is in mode Warn")
-	assert.NotContains(t, said, `"patch"`)
+	response := p.admit(t)
+	assert.Contains(t, response, `"allowed":true`)
+	assert.Contains(t, response, "would become a notebook of alice (AtStart): the webhook is in mode Warn")
+	assert.NotContains(t, response, `"patch"`)
 	_, body := p.get(t, p.http+"/metrics")
 	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Warn"} 1\n`, body)
 	assert.Zero(t, stop())
 	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing is denied, so a labelled Pod does not run as its user yet"), 1)
 }
 
-// TestTheConfigurationIsLoggedOnce: the log has the configuration once, in the notation of the configuration file.
-func TestTheConfigurationIsLoggedOnce(t *testing.T) {
+// TestServeLogsConfigurationOnce tests that the log has the configuration once, with the keys of the configuration file.
+func TestServeLogsConfigurationOnce(t *testing.T) {
 	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare:\n  claimName: our-share\n"+
 		"notebook:\n  resources:\n    limits:\n      memory: 3.5Gi\n")
 	p, stop := serve(t, "--config="+config)
@@ -167,17 +167,17 @@ func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	assert.Equal(t, lines[0]["generation"], admitted["jupyter-user.io/config"], "the Pod's annotation and the log have the same generation")
 }
 
-func TestTwoServersInOneProcess(t *testing.T) {
+func TestServeTwiceInOneProcess(t *testing.T) {
 	first, stopFirst := serve(t)
 	second, stopSecond := serve(t)
 	first.admit(t)
 	_, body := second.get(t, second.http+"/metrics")
-	assert.Contains(t, body, `jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`+"\n", "each counts its own")
+	assert.Contains(t, body, `jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`+"\n", "each server has its own counters")
 	assert.Zero(t, stopFirst())
 	assert.Zero(t, stopSecond())
 }
 
-func TestANewCertificateIsServed(t *testing.T) {
+func TestServeNewCertificate(t *testing.T) {
 	p, stop := serve(t)
 	assert.InDelta(t, time.Now().Add(time.Hour).Unix(), p.certificateExpiry(t), 60)
 	next := pki.Make(t, 2*time.Hour)
@@ -186,7 +186,7 @@ func TestANewCertificateIsServed(t *testing.T) {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(p.reviews, "https://"), &tls.Config{RootCAs: next.Roots()})
 		return err == nil && conn.Close() == nil
 	}, machine.Patience, 10*time.Millisecond)
-	assert.InDelta(t, time.Now().Add(2*time.Hour).Unix(), p.certificateExpiry(t), 60, "of the one in use")
+	assert.InDelta(t, time.Now().Add(2*time.Hour).Unix(), p.certificateExpiry(t), 60, "the expiry of the new certificate")
 	assert.Zero(t, stop())
 }
 
@@ -201,7 +201,7 @@ func (p *process) certificateExpiry(t *testing.T) (seconds float64) {
 	return seconds
 }
 
-func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
+func TestServeExpiredCertificate(t *testing.T) {
 	p, stop := serve(t)
 	pki.Make(t, -time.Minute).Write(t, p.certs)
 	require.Eventually(t, func() bool {
@@ -215,9 +215,10 @@ func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeWaitsForItsCertificate: without its Secret the process does not end, and is not ready.
-func TestServeWaitsForItsCertificate(t *testing.T) {
-	p := prepare(t)
+// TestServeWaitsForCertificate tests that a process without a certificate does not end and is not ready, until it has the
+// certificate.
+func TestServeWaitsForCertificate(t *testing.T) {
+	p := newProcess(t)
 	require.NoError(t, os.RemoveAll(p.certs))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
@@ -234,13 +235,14 @@ func TestServeWaitsForItsCertificate(t *testing.T) {
 
 	require.NoError(t, os.Mkdir(p.certs, 0o700))
 	p.pair.Write(t, p.certs)
-	p.untilServing(t)
+	p.waitUntilServing(t)
 	assert.Contains(t, p.admit(t), `"uid":"u-1","allowed":true`)
 	cancel()
 	assert.Zero(t, <-ended, p.String())
 }
 
-// TestServeOnlyAPIServers: a client without an API server's certificate gets no response, and the replica is ready all the same.
+// TestServeOnlyAPIServers tests that a client without an API server's certificate gets no response. The process is ready
+// all the same.
 func TestServeOnlyAPIServers(t *testing.T) {
 	authority := pki.Make(t, time.Hour)
 	apiServer, err := authority.Issue(time.Hour, "kube-apiserver")
@@ -255,31 +257,31 @@ func TestServeOnlyAPIServers(t *testing.T) {
 	assert.Zero(t, stop(), p.String())
 }
 
-func TestServeSaysWhatIsWrong(t *testing.T) {
+func TestServeFaults(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer taken.Close() //nolint:errcheck // it is nobody's
+	defer taken.Close() //nolint:errcheck // nothing is sent
 	for name, c := range map[string]struct {
 		args []string
 		says string
 	}{
-		"a log level":           {[]string{"--log-level=loud"}, `Error: --log-level "loud" is none of debug, info, warn, error`},
-		"a log level of slog's": {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
-		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
-		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
+		"an unknown log level": {[]string{"--log-level=loud"}, `Error: --log-level "loud" is none of debug, info, warn, error`},
+		"a log level of slog":  {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
+		"no configuration":     {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
+		"a bad configuration":  {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a discovery without a source": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  discovery: AtAdmission\n")}, "Error: the configuration says identity.discovery: AtAdmission"},
-		"no homes":                {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: open /nowhere/home/.: no such file"},
-		"no patience":             {[]string{"--share=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
-		"too much patience":       {[]string{"--share=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
-		"no passwd":               {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},
-		"a passwd with a mistake": {[]string{"--passwd=" + file(t, "p", "alice:x:5001\n")}, "Error: --passwd: "},
-		"a group without passwd":  {[]string{"--group=/etc/group"}, "Error: --group has the members of groups, and needs --passwd"},
-		"a port that is taken":    {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
-		"its other port taken":    {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
-		"a peer without a port":   {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
-		"no authorities":          {[]string{"--client-ca-file=/nowhere"}, "Error: --client-ca-file: read the authorities of clients: stat /nowhere"},
-		"authorities that are none": {[]string{"--client-ca-file=" + file(t, "ca.crt", "MARK")},
+		"no directory of homes":               {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: open /nowhere/home/.: no such file"},
+		"no time for the share":               {[]string{"--share=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
+		"too much time for the share":         {[]string{"--share=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
+		"no passwd":                           {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},
+		"a passwd with a mistake":             {[]string{"--passwd=" + file(t, "p", "alice:x:5001\n")}, "Error: --passwd: "},
+		"a group without passwd":              {[]string{"--group=/etc/group"}, "Error: --group has the members of groups, and needs --passwd"},
+		"a port that is taken":                {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
+		"a taken port for health and metrics": {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
+		"a peer without a port":               {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
+		"no authorities":                      {[]string{"--client-ca-file=/nowhere"}, "Error: --client-ca-file: read the authorities of clients: stat /nowhere"},
+		"a file without authorities": {[]string{"--client-ca-file=" + file(t, "ca.crt", "MARK")},
 			"Error: --client-ca-file: there is no certificate in the file "},
 		"a client without authorities": {[]string{"--client-name=kube-apiserver"},
 			"Error: --client-name restricts the accepted client certificates, and needs --client-ca-file"},
@@ -288,26 +290,26 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"no address": {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := command(t, "", prepare(t).args(c.args...)...)
+			got := command(t, "", newProcess(t).args(c.args...)...)
 			assert.Equal(t, 2, got.status)
 			assert.Empty(t, got.out)
-			last := got.errs[strings.LastIndex(strings.TrimSuffix(got.errs, "\n"), "\n")+1:]
-			if !strings.Contains(got.errs, "the configuration") {
-				assert.True(t, strings.HasPrefix(last, c.says), got.errs)
+			last := got.stderr[strings.LastIndex(strings.TrimSuffix(got.stderr, "\n"), "\n")+1:]
+			if !strings.Contains(got.stderr, "the configuration") {
+				assert.True(t, strings.HasPrefix(last, c.says), got.stderr)
 			}
-			assert.Contains(t, got.errs, c.says)
-			assert.NotContains(t, got.errs, `"msg":"serving"`)
+			assert.Contains(t, got.stderr, c.says)
+			assert.NotContains(t, got.stderr, `"msg":"serving"`)
 		})
 	}
 }
 
-// TestAProcessEndsWell runs the program itself. After SIGTERM or Ctrl-C it is not ready, serves for the time of --drain, and ends
-// with status 0.
-func TestAProcessEndsWell(t *testing.T) {
+// TestServeDrains runs the program as a process. After SIGTERM or SIGINT it is not ready, serves for the time of --drain,
+// and ends with status 0.
+func TestServeDrains(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
-			p := prepare(t)
+			p := newProcess(t)
 			self, err := os.Executable()
 			require.NoError(t, err)
 			program := exec.Command(self, p.args("--drain=1s")...)
@@ -317,7 +319,7 @@ func TestAProcessEndsWell(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- program.Wait() }()
 			t.Cleanup(func() { _ = program.Process.Kill() })
-			p.untilServing(t)
+			p.waitUntilServing(t)
 
 			require.NoError(t, program.Process.Signal(signal))
 			require.Eventually(t, func() bool {
@@ -329,7 +331,7 @@ func TestAProcessEndsWell(t *testing.T) {
 			case err := <-ended:
 				assert.NoError(t, err, p.String())
 			case <-time.After(machine.Patience):
-				t.Error("it has not ended")
+				t.Error("the process has not ended")
 			}
 		})
 	}

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
-// sourceOptions configure the sources of identities at admission; none without these flags.
+// sourceOptions are the options for the share and for files as sources of identities at admission.
 type sourceOptions struct {
 	share                 string
 	wait                  time.Duration
@@ -27,7 +27,7 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// maxWait leaves enough time for all other work within the second that a review may take.
+// maxWait is the maximum of --homes-wait. A review may take a second, and needs time for other work too.
 const maxWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
@@ -43,18 +43,19 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
-// sources find identities before the Pods exist, and users from the names of a hub.
+// sources are the opened sources of identities and of users by their hub names.
 type sources struct {
-	// identities is nil if nothing is configured.
+	// identities is nil if no source is configured.
 	identities webhook.Identities
-	// hubNames is nil if nothing maps hubs' names.
+	// hubNames is nil if no source maps the user names of a hub.
 	hubNames webhook.HubNames
 	// watch has the functions that must run beside the server.
 	watch []func(context.Context) error
 }
 
-// open opens the configured sources: the files that the flags name, and the directory service of the configuration. The
-// GID and groups of the first source count.
+// open opens every configured source: identity.ldap, --passwd with --group, --share and user.mapFile. The sources of
+// identities must agree on the UID. The GID and groups are those of the first configured source, in the order LDAP, passwd,
+// share (webhook.Agreeing).
 func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
 ) (*sources, error) {
 	if o.group != "" && o.passwd == "" {

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestServeKnowsUsers: the identity comes from the owner of the home, from passwd and group, or from both. The Pod is alice's.
-func TestServeKnowsUsers(t *testing.T) {
+// TestServeIdentities tests the identity of alice by the owner of the home, by passwd and group, and by both sources.
+func TestServeIdentities(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a home to its owner, and the directory above it to nobody")
 	}
@@ -34,27 +34,27 @@ func TestServeKnowsUsers(t *testing.T) {
 		args     []string
 		identity string
 	}{
-		"nowhere":              {nil, ""},
-		"by the home":          {[]string{"--share=" + share}, fmt.Sprintf("%d:%d", uid, gid)},
-		"by passwd":            {[]string{"--passwd=" + agrees}, fmt.Sprintf("%d:7001", uid)},
-		"by passwd and group":  {[]string{"--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
-		"by both":              {[]string{"--share=" + share, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
-		"by two that disagree": {[]string{"--share=" + share, "--passwd=" + differs}, "IdentityDisputed"},
+		"no source":                {nil, ""},
+		"by the home":              {[]string{"--share=" + share}, fmt.Sprintf("%d:%d", uid, gid)},
+		"by passwd":                {[]string{"--passwd=" + agrees}, fmt.Sprintf("%d:7001", uid)},
+		"by passwd and group":      {[]string{"--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
+		"by the home and passwd":   {[]string{"--share=" + share, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
+		"by sources that disagree": {[]string{"--share=" + share, "--passwd=" + differs}, "IdentityDisputed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, stop := serve(t, c.args...)
-			said := p.admit(t)
+			response := p.admit(t)
 			if c.identity == "" {
-				assert.NotContains(t, said, `"identity"`)
+				assert.NotContains(t, response, `"identity"`)
 			} else {
-				assert.Contains(t, said, c.identity)
+				assert.Contains(t, response, c.identity)
 			}
 			assert.Zero(t, stop())
 		})
 	}
 }
 
-// TestServeReadsPasswdAgain: a change of the file needs no restart.
+// TestServeReadsPasswdAgain tests that a change of the passwd file needs no restart.
 func TestServeReadsPasswdAgain(t *testing.T) {
 	passwd := file(t, "passwd", "alice:x:5001:6001::/:\n")
 	p, stop := serve(t, "--passwd="+passwd)
@@ -73,8 +73,8 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeDeniesAHomeInUsersDirectories: the owner of the directory above a home could replace the home.
-func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
+// TestServeDeniesHomeInUserDirectory tests homes in a directory of a user or of nobody, and behind a symbolic link.
+func TestServeDeniesHomeInUserDirectory(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
 	}
@@ -97,7 +97,7 @@ func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeFindsHomesByPasswd: passwd is a directory service too. With share.homePrefix its home field counts.
+// TestServeFindsHomesByPasswd tests that with share.homePrefix the home field of a passwd file is the path of the home.
 func TestServeFindsHomesByPasswd(t *testing.T) {
 	configured := "--config=" + file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare: {homePrefix: /hpc}\n")
 	for field, want := range map[string]string{
@@ -106,13 +106,13 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 		"":                  "the home field of alice in the directory service is empty",
 	} {
 		p, stop := serve(t, configured, "--passwd="+file(t, "passwd", "alice:x:5001:6001::"+field+":/bin/bash\n"))
-		said := p.admit(t)
-		if patch := regexp.MustCompile(`"patch":"([^"]*)"`).FindStringSubmatch(said); patch != nil {
+		response := p.admit(t)
+		if patch := regexp.MustCompile(`"patch":"([^"]*)"`).FindStringSubmatch(response); patch != nil {
 			operations, err := base64.StdEncoding.DecodeString(patch[1])
 			require.NoError(t, err)
-			said = string(operations)
+			response = string(operations)
 		}
-		assert.Contains(t, said, want)
+		assert.Contains(t, response, want)
 		assert.Zero(t, stop())
 	}
 	c := config.Default()
@@ -122,8 +122,8 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 		"give --passwd")
 }
 
-// TestTwoPlacesThatSayWhereHomesAre: two sources of the home's path are an error at start.
-func TestTwoPlacesThatSayWhereHomesAre(t *testing.T) {
+// TestShareFlagWithHomePrefix tests that --share and share.homePrefix together are an error.
+func TestShareFlagWithHomePrefix(t *testing.T) {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
 	_, err := sourceOptions{share: t.TempDir()}.open(t.Context(), c, nil, nil)

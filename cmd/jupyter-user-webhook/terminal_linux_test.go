@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo-terminal: what is written to one end is read at the other.
+// terminal opens a pseudo-terminal. The output of a program is written to program and read from screen.
 func terminal(t *testing.T) (screen, program *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -29,18 +29,18 @@ func terminal(t *testing.T) (screen, program *os.File) {
 	return screen, program
 }
 
-// TestColoursAreForTerminals: a diff is coloured on a terminal, unless the environment says otherwise.
-func TestColoursAreForTerminals(t *testing.T) {
+// TestDiffColours tests that a diff on a terminal is coloured, unless NO_COLOR or TERM=dumb is set.
+func TestDiffColours(t *testing.T) {
 	for name, c := range map[string]struct {
 		output, noColor, term string
 		coloured              bool
 	}{
-		"a diff on a terminal":        {"diff", "", "xterm-256color", true},
-		"NO_COLOR":                    {"diff", "1", "xterm-256color", false},
-		"a terminal without colours":  {"diff", "", "dumb", false},
-		"a pod on a terminal":         {"yaml", "", "xterm-256color", false},
-		"a patch on a terminal":       {"patch", "", "xterm-256color", false},
-		"NO_COLOR, of whatever value": {"diff", "0", "xterm-256color", false},
+		"a diff on a terminal":       {"diff", "", "xterm-256color", true},
+		"NO_COLOR=1":                 {"diff", "1", "xterm-256color", false},
+		"a terminal without colours": {"diff", "", "dumb", false},
+		"a pod on a terminal":        {"yaml", "", "xterm-256color", false},
+		"a patch on a terminal":      {"patch", "", "xterm-256color", false},
+		"NO_COLOR=0":                 {"diff", "0", "xterm-256color", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("NO_COLOR", c.noColor)
@@ -48,7 +48,7 @@ func TestColoursAreForTerminals(t *testing.T) {
 			screen, program := terminal(t)
 			seen := make(chan string)
 			go func() {
-				text, _ := io.ReadAll(screen) // it ends with an error, when the other end closes
+				text, _ := io.ReadAll(screen) // ReadAll returns an error when the other end closes
 				seen <- string(text)
 			}()
 			status := run(t.Context(), []string{"inject", "-f", "-", "-o", c.output}, strings.NewReader(alice), program, io.Discard)
@@ -66,7 +66,7 @@ func TestColoursAreForTerminals(t *testing.T) {
 		t.Setenv("TERM", "xterm-256color")
 		out, err := os.Create(file(t, "out", ""))
 		require.NoError(t, err)
-		defer out.Close() //nolint:errcheck // it is only read
+		defer out.Close() //nolint:errcheck // the file is read below
 		require.Zero(t, run(t.Context(), []string{"inject", "-f", "-", "-o", "diff"}, strings.NewReader(alice), out, io.Discard))
 		text, err := os.ReadFile(out.Name())
 		require.NoError(t, err)

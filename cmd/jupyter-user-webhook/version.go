@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and commit are set by the linker: -X main.version=v0.2.0.
+// version and commit are set by the linker, as in -X main.version=v0.2.0.
 var version, commit = "dev", ""
 
 func versionCommand() *cobra.Command {
@@ -18,14 +18,14 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			said := fmt.Sprintf("%s %s %s/%s %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision())
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(said))
+			text := fmt.Sprintf("%s %s %s/%s %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(text))
 			return err
 		},
 	}
 }
 
-// revision returns the commit that the binary was built from, if the linker or the go command has set it.
+// revision returns the commit that the binary was built from, or "" if neither the linker nor the go command has set it.
 func revision() string {
 	if commit != "" {
 		return commit

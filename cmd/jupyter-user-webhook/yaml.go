@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// oneDocument returns an error if content follows the document without a --- in between, for example after wrong indentation or
-// after "...". YAMLToJSONStrict reads only the first document and drops the rest.
+// oneDocument returns an error if content follows the document without a --- in between, for example after "...".
+// YAMLToJSONStrict reads only the first document and drops the rest.
 func oneDocument(source []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(source))
 	for range 2 {
@@ -27,10 +27,11 @@ func oneDocument(source []byte) error {
 	return errors.New("there is more content after its end")
 }
 
-// toYAML writes JSON as YAML: keys in alphabetical order, lists as kubectl writes them, and each number with its original digits.
+// toYAML returns JSON as YAML: keys in alphabetical order, lists as kubectl writes them, and each number with its original
+// digits.
 //
-// sigs.k8s.io/yaml reads the JSON as YAML. That turns 2.50 into 2.5 and rounds a long number to 1.2345678901234568e+29. The
-// surrogate pairs that other languages write for an emoji give an error.
+// sigs.k8s.io/yaml is not used, because it reads the JSON as YAML: it turns 2.50 into 2.5, rounds a long number to
+// 1.2345678901234568e+29, and returns an error for the surrogate pairs that other languages write for an emoji.
 func toYAML(raw json.RawMessage) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -65,7 +66,7 @@ func node(value any) *yaml.Node {
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 	default:
-		// Text, true, false and null: the library knows which text needs quotes. Encoding these cannot fail.
+		// For a string, true, false or null, Encode chooses the quotes and cannot fail.
 		n := &yaml.Node{}
 		_ = n.Encode(v)
 		return n

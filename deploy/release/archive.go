@@ -42,7 +42,7 @@ func pack(files []file) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// compress returns a gzip stream without a file name and a time.
+// compress returns a gzip stream without file name and time.
 func compress(content []byte) ([]byte, error) {
 	var compressed bytes.Buffer
 	stream, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
@@ -58,8 +58,8 @@ func compress(content []byte) ([]byte, error) {
 	return compressed.Bytes(), nil
 }
 
-// packChart returns the package of a chart, and the name that Helm gives to such a file. It does not use helm package, because
-// that writes the time of packing into the archive.
+// packChart returns the package of a chart, and the name that Helm gives to such a file. It does not use helm package,
+// because helm package writes the time of packing into the archive.
 func packChart(folder string) (packed []byte, name string, err error) {
 	text, err := os.ReadFile(filepath.Join(folder, "Chart.yaml"))
 	if err != nil {
@@ -81,7 +81,8 @@ func packChart(folder string) (packed []byte, name string, err error) {
 	return packed, chart.Name + "-" + chart.Version + ".tgz", err
 }
 
-// read returns the files in a folder, with paths below name. It follows links, because some folders of the chart are links.
+// read returns the files in a folder and its subfolders, with paths below name. It follows links, because the chart's
+// folder monitoring is a link.
 func read(folder, name string) ([]file, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

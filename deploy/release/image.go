@@ -12,7 +12,7 @@ import (
 // imageName is the name of the image, and of the program that the image starts.
 const imageName = "jupyter-user-webhook"
 
-// programs are all files in the image.
+// programs are the files in the image.
 var programs = []string{imageName, "jupyter-user-init"}
 
 // The media types of the OCI image specification.
@@ -68,7 +68,7 @@ type rootFS struct {
 	DiffIDs []string `json:"diff_ids"`
 }
 
-// A layout is an OCI image layout: blobs by their digests, and an index.
+// layout has the files of an OCI image layout, by their names: blobs named by their digests, and an index.
 type layout struct{ files map[string][]byte }
 
 // add stores a blob and returns its descriptor.
@@ -84,7 +84,8 @@ func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	return l.add(mediaType, content), err
 }
 
-// image returns the archive of the image for every platform. It is the image of the Dockerfile, made without a container engine.
+// image returns one archive with the image for each platform. The image is that of the Dockerfile, made without a container
+// engine.
 func (r release) image() ([]byte, error) {
 	l := layout{files: map[string][]byte{}}
 	platforms := index{SchemaVersion: 2, MediaType: typeIndex}
@@ -101,7 +102,7 @@ func (r release) image() ([]byte, error) {
 		return nil, err
 	}
 	whole.Annotations = map[string]string{
-		// skopeo and buildah find the image by the first name; containerd gives the image the second one.
+		// skopeo and buildah find the image by the first annotation; containerd names the image by the second annotation.
 		"org.opencontainers.image.ref.name": r.version,
 		"io.containerd.image.name":          "docker.io/library/" + imageName + ":" + r.version,
 	}
@@ -117,7 +118,7 @@ func (r release) image() ([]byte, error) {
 	return pack(files)
 }
 
-// imageOf adds the image for one platform.
+// imageOf adds the image for one platform to the layout.
 func (r release) imageOf(l layout, of platform) (descriptor, error) {
 	var files []file
 	for _, program := range programs {
@@ -150,7 +151,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 	return d, err
 }
 
-// labels returns the labels of the Dockerfile.
+// labels returns the labels that the Dockerfile has.
 func (r release) labels() map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       imageName,

@@ -1,5 +1,6 @@
-// Command release packs the programs that make release has built: the image for every platform as one OCI archive, the chart, the
-// manifest for kubectl, and the checksums of all files. The same input gives the same bytes on any machine and on any day.
+// Command release writes the files of a release beside the programs that make release has built: one OCI archive with the
+// image for each platform, the chart, the manifest for kubectl, and the checksums. The same input gives the same bytes on
+// any machine and on any day.
 package main
 
 import (
@@ -26,7 +27,7 @@ func main() {
 	}
 }
 
-// release describes one version of all files.
+// release has the version, the inputs and the folder of a release.
 type release struct {
 	version, revision string
 	// platforms are names such as linux/amd64.
@@ -37,7 +38,7 @@ type release struct {
 	dist string
 }
 
-// pack writes the archives first, and then the checksums.
+// pack writes the image, the chart and the manifest, and then the checksums of the files in the folder.
 func (r release) pack() error {
 	image, err := r.image()
 	if err != nil {
@@ -66,7 +67,7 @@ func (r release) pack() error {
 // sumsFile is the file that sha256sum --check reads.
 const sumsFile = "SHA256SUMS"
 
-// sum writes the checksum of every file of the release, by name.
+// sum writes the checksums of the files in the folder, sorted by name.
 func (r release) sum() error {
 	files, err := os.ReadDir(r.dist)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// packed returns the files of a release whose programs are short texts.
+// packed packs a release whose programs are short texts, and returns its files.
 func packed(t *testing.T) (release, map[string][]byte) {
 	t.Helper()
 	r := release{version: "v9.8.7", revision: "abc", deploy: "..", dist: t.TempDir()}
@@ -65,7 +65,7 @@ func untar(t *testing.T, archive io.Reader) map[string][]byte {
 	}
 }
 
-func TestPackedTwiceInDifferentFoldersIsTheSame(t *testing.T) {
+func TestPackIsReproducible(t *testing.T) {
 	_, first := packed(t)
 	_, second := packed(t)
 	assert.Equal(t, first, second)
@@ -79,8 +79,9 @@ func TestPackedTwiceInDifferentFoldersIsTheSame(t *testing.T) {
 	assert.Equal(t, len(first)-1, strings.Count(string(first["SHA256SUMS"]), "\n"))
 }
 
-// TestTheImageIsWhatTheDockerfileSays follows the archive from its index to the programs, by their digests.
-func TestTheImageIsWhatTheDockerfileSays(t *testing.T) {
+// TestImageAgreesWithDockerfile reads the archive from its index to the programs, and compares user, command and labels
+// with the Dockerfile.
+func TestImageAgreesWithDockerfile(t *testing.T) {
 	_, files := packed(t)
 	dockerfile, err := os.ReadFile("../../Dockerfile")
 	require.NoError(t, err)
@@ -129,8 +130,8 @@ func blob(t *testing.T, layout map[string][]byte, d descriptor) []byte {
 	return content
 }
 
-// TestHelmRendersThePackageAsItRendersTheFolder: the packed chart is the chart that install.yaml is rendered from.
-func TestHelmRendersThePackageAsItRendersTheFolder(t *testing.T) {
+// TestHelmRendersPackage tests that Helm renders install.yaml from the packed chart.
+func TestHelmRendersPackage(t *testing.T) {
 	r, files := packed(t)
 	h, err := helm.New(t.Context(), os.Stderr, t.TempDir())
 	require.NoError(t, err)
@@ -143,8 +144,8 @@ func TestHelmRendersThePackageAsItRendersTheFolder(t *testing.T) {
 	assert.Equal(t, string(files["install.yaml"]), rendered)
 }
 
-// TestBuildahReadsTheImageForEachPlatform: other tools must be able to read the archive.
-func TestBuildahReadsTheImageForEachPlatform(t *testing.T) {
+// TestBuildahReadsImage tests that buildah reads the archive.
+func TestBuildahReadsImage(t *testing.T) {
 	if _, err := exec.LookPath("buildah"); err != nil || os.Getenv("E2E") == "" {
 		t.Skip("runs buildah as root: set E2E=1, or run make e2e")
 	}
@@ -154,12 +155,12 @@ func TestBuildahReadsTheImageForEachPlatform(t *testing.T) {
 		folder := filepath.Join(store, machine)
 		common := []string{"--root", folder, "--runroot", folder + "-run", "--storage-driver", "vfs"}
 		from := "oci-archive:" + filepath.Join(r.dist, "jupyter-user-webhook-v9.8.7.oci.tar")
-		said, err := exec.Command("buildah", append(common, "pull", "--arch", machine, from)...).CombinedOutput()
-		require.NoError(t, err, "%s", said)
-		id := strings.TrimSpace(string(said[strings.LastIndex(strings.TrimSpace(string(said)), "\n")+1:]))
-		said, err = exec.Command("buildah", append(common, "inspect", "--type", "image",
+		output, err := exec.Command("buildah", append(common, "pull", "--arch", machine, from)...).CombinedOutput()
+		require.NoError(t, err, "%s", output)
+		id := strings.TrimSpace(string(output[strings.LastIndex(strings.TrimSpace(string(output)), "\n")+1:]))
+		output, err = exec.Command("buildah", append(common, "inspect", "--type", "image",
 			"--format", "{{.OCIv1.Architecture}} {{.OCIv1.Config.User}}", id)...).CombinedOutput()
-		require.NoError(t, err, "%s", said)
-		assert.Equal(t, machine+" 65532:65532", strings.TrimSpace(string(said)))
+		require.NoError(t, err, "%s", output)
+		assert.Equal(t, machine+" 65532:65532", strings.TrimSpace(string(output)))
 	}
 }

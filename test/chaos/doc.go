@@ -7,9 +7,9 @@
 //
 // Some failures need no process and no API server. Unit tests have them, and this list names them too:
 //
-//	hostile reviews                           TestHostileReviews; each kind: TestMalformed of webhook/server
-//	large reviews                             TestHugeReviews, TestManyLargeReviews; each kind: TestTooLarge, TestTheLargestReview,
-//	                                          TestLargeBodiesTakeTurns of webhook/server
+//	hostile reviews                           TestHostileReviews; each kind: TestMalformedReviews of webhook/server
+//	large reviews                             TestHugeReviews, TestManyLargeReviews; each kind: TestTooLarge, TestLargestReview,
+//	                                          TestLargeBodiesWait of webhook/server
 //	fuzzing                                   make fuzz: FuzzReview of webhook/server for whole requests, FuzzPods of test/property for
 //	                                          patches, FuzzAgainstAdmissionWebhook for a comparison with controller-runtime; half an hour
 //	                                          each in make release-check
@@ -22,15 +22,15 @@
 //	one of two replicas is killed             TestOneOfTwoIsKilled
 //	both replicas are down                    TestBothReplicasAreDown
 //	another server in the webhook's place     TestStandIns
-//	a share that hangs                        TestTheShareHangs of webhook/identity/share
+//	a share that hangs                        TestShareHangs of webhook/identity/share
 //	a directory service that hangs            TestTheDirectoryServiceHangs; other faults: faults_test.go of webhook/identity/ldap
 //	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
 //	stalled connections                       TestStalledConnections; each kind: TestStalledConnectionsAreClosed of webhook/server
-//	no client certificate, wrong path         TestOnlyAcceptedClientsAreServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
-//	or method, HTTP/2                         TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook/server
+//	no client certificate, wrong path         TestOnlyAcceptedClientsAreServed; more kinds: TestVerifyClient of certs,
+//	or method, HTTP/2                         TestOtherPathsAndMethods, TestNegotiatesHTTP11 of webhook/server
 //	hostile user names                        TestHostileNamesStayNames of test/property, TestParseHostileNames of webhook/user
 //	no egress, no credentials                 TestNoEgressAndNoCredentials
-//	stopped during reviews                    TestStoppedDuringReviews; in one process: TestNothingIsLostAtTheEnd of webhook/server
+//	stopped during reviews                    TestStoppedDuringReviews; in one process: TestShutdownLosesNoReview of webhook/server
 //	short of memory, processors, disk, time   TestShortOfEverything
 //
 // One process cannot have a clock that jumps. A jump has two effects: certificates are of another time, and time limits end at once.

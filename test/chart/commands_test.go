@@ -86,6 +86,8 @@ func expected(line string) ending {
 		{begins: "ca=$(kubectl", says: "validatingwebhookconfiguration.admissionregistration.k8s.io/jupyter-user-webhook replaced"},
 		{begins: "kubectl -n lab delete pod nb", says: "deleted"},
 		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", says: `pod "nb" deleted`},
+		{begins: "kubectl -n lab create -f nb.yaml", says: "pod/nb created"},
+		{begins: "kubectl -n jupyter-user-system create configmap hub-names", says: "configmap/hub-names replaced"},
 		{begins: "kubectl -n jupyter-user-homes create job", says: "job.batch/first-homes created"},
 		{begins: "helm upgrade", says: "STATUS: deployed"},
 		{begins: "helm rollback", says: "Rollback was a success"},
@@ -120,9 +122,15 @@ func (l *installation) shell(t *testing.T) *pages.Shell {
 	folder, err := project.Folder()
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(filepath.Join(folder, "deploy"), filepath.Join(shell.Folder, "deploy")))
-	rights := slices.IndexFunc(pages.YAML(t), func(c pages.Command) bool { return c.Page == "deploy/docs/access.md" })
+	shown := func(page, has string) string {
+		blocks := pages.YAML(t)
+		at := slices.IndexFunc(blocks, func(c pages.Command) bool { return c.Page == "deploy/docs/"+page && strings.Contains(c.Text, has) })
+		require.NotEqual(t, -1, at, "%s shows no YAML with %s", page, has)
+		return blocks[at].Text
+	}
 	for name, content := range map[string]string{
-		"tls.crt": string(l.pair.Cert), "tls.key": string(l.pair.Key), "pod.yaml": hubPod, "values.yaml": pages.YAML(t)[rights].Text,
+		"tls.crt": string(l.pair.Cert), "tls.key": string(l.pair.Key), "pod.yaml": hubPod, "values.yaml": shown("access.md", "rights:"),
+		"nb.yaml": shown("pods.md", "my-jupyter:1"), "names": "alice@x.org alice\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(shell.Folder, name), []byte(content), 0o600))
 	}
@@ -149,6 +157,7 @@ kubectl run before -n lab --image=a --labels=jupyter-user=alice`)
 	shell.Must(t, `kubectl create serviceaccount hub -n jhub
 kubectl create role spawner -n jhub --verb=create --resource=pods
 kubectl create rolebinding spawner -n jhub --role=spawner --serviceaccount=jhub:hub
+kubectl create configmap hub-names -n jupyter-user-system --from-literal=names=
 kubectl create role jupyter-user-policy -n jupyter-user-system --verb=get --resource=configmaps
 kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook -o json |
   jq 'del(.metadata.resourceVersion, .metadata.uid) | .metadata.name = "jupyter-user-webhook" | .webhooks = []' | kubectl create -f -

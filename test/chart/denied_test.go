@@ -47,7 +47,20 @@ func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 			"which is a pattern: in place of homes: home, write home: home/{user}",
 		"{config: {share: {readOnly: []}}}": "config.share.readOnly is now " +
 			"share.directories: the same list, and each element has access: ReadOnly",
-		"{share: {homePrefix: hpc}}": "at '/share/homePrefix': 'hpc' does not match pattern",
+		"{config: {user: {domain: example.org}}}": "config.user.domain is now config.user.domains, which is a list: in place of domain: " +
+			"example.org, write domains: [example.org], and add --set config.user.domain=null",
+		"{config: {identity: {way: Auto}}}":             "config.identity.way is now config.identity.discovery, with the same values",
+		"{config: {identity: {refusedGIDs: []}}}":       "config.identity.refusedGIDs is now config.identity.deniedGIDs, with the same values",
+		"{config: {identity: {tooManyGroups: Refuse}}}": "at '/config/identity/tooManyGroups': value must be one of 'Deny', 'Cut'",
+		"{config: {share: {exposeEveryHome: ToThePerson}}}": "at '/config/share/exposeEveryHome': value must be one of 'Never', 'ToTheUser', " +
+			"'EvenToRoot'",
+		"{config: {identity: {minUid: 500}}}":                  "at '/config/identity': additional properties 'minUid' not allowed",
+		"{config: {notebook: {probes: {live: {}}}}}":           "at '/config/notebook/probes': additional properties 'live' not allowed",
+		"{config: {notebook: {port: 80000}}}":                  "at '/config/notebook/port': maximum: got 80,000, want 65,535",
+		"{config: {notebook: {env: [{name: A, value: 1}]}}}":   "at '/config/notebook/env/0/value': got number, want",
+		"{config: {scratch: {sizeLimit: [1]}}}":                "at '/config/scratch/sizeLimit': got array, want",
+		"{config: {identity: {ldap: {bind: {method: None}}}}}": "at '/config/identity/ldap/bind/method': value must be one of 'Anonymous'",
+		"{share: {homePrefix: hpc}}":                           "at '/share/homePrefix': 'hpc' does not match pattern",
 		"{share: {homePrefix: /hpc}}": "with share.homePrefix the directory " +
 			"service decides where homes are, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
 		"{share: {homePrefix: /hpc}, identity: {share: true, ldap: {urls: ['ldaps://a'], users: {baseDN: b}, ca: c}}}": "with share.homePrefix the " +

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -175,6 +177,39 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 	found, err := l.Objects(t.Context(), "")
 	require.NoError(t, err)
 	return found
+}
+
+// TestUpgradeFromTheReleaseBefore tests that helm upgrade denies a key of 0.1.0 and changes nothing, and the command of the
+// runbook replaces the key. The installed chart has no checks of values, so that it takes the key, as 0.1.0 did.
+func TestUpgradeFromTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	l, folder := begin(t), t.TempDir()
+	said, err := exec.CommandContext(t.Context(), "tar", "-xzf", l.before, "-C", folder).CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	before := filepath.Join(folder, "jupyter-user-webhook")
+	for _, checks := range []string{"values.schema.json", "templates/00-values.yaml"} {
+		require.NoError(t, os.Remove(filepath.Join(before, checks)))
+	}
+	l.run(t, "{config: {user: {domain: example.org, maxLength: 20}}}", "install", helm.Release, before, "--namespace", helm.Namespace,
+		"--values", "-")
+	configured := func() *corev1.ConfigMap {
+		found, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
+		require.NoError(t, err)
+		return found
+	}
+	version := configured().ResourceVersion
+	_, err = l.helm.Run(t.Context(), "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace,
+		"--reset-then-reuse-values")
+	require.ErrorContains(t, err, "config.user.domain is now config.user.domains")
+	assert.Equal(t, version, configured().ResourceVersion)
+
+	command := pages.HeldBy(t, "TestUpgradeFromTheReleaseBefore")[0].Line()
+	command = strings.NewReplacer("deploy/chart", l.chart, "'", "").Replace(command)
+	l.run(t, "", strings.Fields(command)[1:]...)
+	c, err := config.Parse([]byte(configured().Data["config.yaml"]))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"example.org"}, c.User.Domains)
+	assert.Equal(t, 20, c.User.MaxLength)
 }
 
 // TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no

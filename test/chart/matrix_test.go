@@ -72,6 +72,16 @@ var matrix = map[string]string{
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
+	"every kind of value below config": `{config: {
+		user: {domains: [a.example, b.example], domainsAreSynonyms: true, maxLength: 20, reserved: [build], unmapped: Name},
+		share: {directories: [{claimName: d, mountPath: /d, access: ReadOnly}], volumeName: null, allowUserNamespaces: true},
+		scratch: {sizeLimit: 33554432}, identity: {minUID: 2000000000, deniedGIDs: [2000], imageGroups: [100], maxGroups: 0, tooManyGroups: Cut,
+			ldap: {urls: [ldap://ldap.example.com], startTLS: true, bind: {method: External, certificateFile: /a, keyFile: /b}, preset: ad,
+				users: {baseDN: 'dc=example', home: null}, groups: {memberIs: DN, nested: true}, waitMilliseconds: 400}},
+		init: {imagePullSecrets: [a], resources: {requests: {cpu: 0.02, memory: 33554432}, limits: {memory: 64Mi}}},
+		notebook: {containerNames: [nb], env: [{name: A, value: b}], jupyterConfig: {A: {b: [1, {c: x}], d: 1.5}}, umask: '0027',
+			resources: {requests: null, limits: {nvidia.com/gpu: 1}}, probes: {liveness: null, startup: {failureThreshold: 9}},
+			starts: [{image: 'a/*', entrypoint: [/init]}]}}}`,
 	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
 		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],
 		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
@@ -181,6 +191,10 @@ func TestMonitoringIsTheFiles(t *testing.T) {
 	dashboard, err := monitoring.File("dashboard.json")
 	require.NoError(t, err)
 	assert.JSONEq(t, string(dashboard), kinds["ConfigMap"]["data"].(map[string]any)["jupyter-user-webhook.json"].(string))
+	linked, err := newHelm(t).Template(t.Context(), "{monitoring: {dashboard: true, runbookURL: 'https://wiki.example/hpc'}}")
+	require.NoError(t, err)
+	assert.Contains(t, string(linked), `"url": "https://wiki.example/hpc"`)
+	assert.NotContains(t, read(t, linked, "80-monitoring.yaml"), "deploy/docs/runbook.md\"")
 }
 
 func read(t *testing.T, rendered deploy.Rendered, name string) string {
@@ -304,6 +318,9 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
 	}
 	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
+	for mode, text := range notes {
+		assert.Contains(t, text, "kubectl label namespace jupyter-user-system pod-security.kubernetes.io/enforce=restricted\n", mode)
+	}
 	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)

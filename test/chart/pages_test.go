@@ -66,11 +66,12 @@ func TestPagesYAML(t *testing.T) {
 	assert.Greater(t, rendered, 5)
 }
 
-// words returns the words of a command line. It leaves out flags that only an upgrade has, and replaces the placeholder of a
-// digest.
+// words returns the words of a command line. It leaves out flags that only an upgrade has and values that an upgrade removes
+// (=null), and replaces the placeholder of a digest.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)
+	line = regexp.MustCompile(`--set \S+=null`).ReplaceAllString(line, "")
 	for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1) {
 		if word != "--reset-then-reuse-values" && word != "--create-namespace" {
 			found = append(found, strings.Trim(word, "'"))

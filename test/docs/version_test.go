@@ -49,6 +49,32 @@ func TestCurrentVersion(t *testing.T) {
 	assert.Positive(t, deployed)
 }
 
+// versioned matches a version of this project in a page: that of an image, of a file of a release, of a program in a message,
+// or a tag.
+var versioned = regexp.MustCompile(`(?:jupyter-user-(?:webhook|init)[:_ -]|git tag -s )(v\d+\.\d+\.\d+)`)
+
+// TestPagesHaveTheVersion tests that each page has the version of this release, and no older one. CHANGELOG.md has older
+// versions, and so has an example of the configuration, which begins with "#-".
+func TestPagesHaveTheVersion(t *testing.T) {
+	pages := map[string]bool{}
+	for _, document := range documents(t) {
+		if document == "CHANGELOG.md" {
+			continue
+		}
+		for line := range strings.Lines(read(t, document)) {
+			for _, found := range versioned.FindAllStringSubmatch(line, -1) {
+				if !strings.HasPrefix(strings.TrimSpace(line), "#-") {
+					assert.Equal(t, handoff.Version, found[1], "%s: %s", document, line)
+					pages[document] = true
+				}
+			}
+		}
+	}
+	for _, page := range []string{"README.md", "README.zh-CN.md", "deploy/docs/install.md", "deploy/docs/runbook.md", "deploy/docs/releases.md"} {
+		assert.True(t, pages[page], "%s has no version", page)
+	}
+}
+
 // deployments returns the text of each YAML file below deploy/, by path.
 func deployments(t *testing.T) map[string]string {
 	t.Helper()

@@ -20,30 +20,31 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// At the end the shared installation is removed. Then the cluster is empty again, and the other ways to install of
-// deploy/docs/install.md are tried on it.
+// After all tests the shipped installation is removed. Then the other methods of deploy/docs/install.md to install the
+// webhook are tested on the same cluster.
 
-// mustInstallAgain reports whether the other ways to install must be tried. They run after all tests, so this function itself
-// compares their name with the flag -run.
+// mustInstallAgain reports whether the other methods to install must be tested: if all tests run, or with -run Again. The
+// methods are not tests, so go test does not select them.
 func mustInstallAgain() bool {
 	named := flag.Lookup("test.run").Value.String()
 	return named == "" || named == "Again"
 }
 
-// installAgain installs and uninstalls in each of the other ways.
-func (w *World) installAgain(ctx context.Context) error {
-	if err := w.removeSecond(ctx); err != nil {
+// installAgain installs with each of the other methods, runs a notebook, and removes the installation.
+func (c *testCluster) installAgain(ctx context.Context) error {
+	if err := c.removeSecondInstallation(ctx); err != nil {
 		return err
 	}
-	for _, discovery := range []struct {
+	for _, method := range []struct {
 		name            string
 		install, remove func(context.Context) error
 	}{
-		{"install.yaml", w.installByKubectl, w.removeByKubectl},
-		{"cert-manager", w.installWithCertManager, w.uninstall},
+		{"install.yaml", c.installByKubectl, c.removeByKubectl},
+		{"cert-manager", c.installWithCertManager, c.uninstall},
 	} {
-		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+discovery.name, func() error {
-			for _, step := range []func(context.Context) error{w.awaitGone, discovery.install, w.runAlice, discovery.remove, w.awaitGone} {
+		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+method.name, func() error {
+			steps := []func(context.Context) error{c.awaitNamespaceGone, method.install, c.runAlicesNotebook, method.remove, c.awaitNamespaceGone}
+			for _, step := range steps {
 				if err := step(ctx); err != nil {
 					return err
 				}
@@ -51,45 +52,46 @@ func (w *World) installAgain(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("with %s: %w", discovery.name, err)
+			return fmt.Errorf("with %s: %w", method.name, err)
 		}
 	}
 	return nil
 }
 
-// awaitGone waits until our namespace and everything in it is gone.
-func (w *World) awaitGone(ctx context.Context) error {
-	return w.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemSpace, "--timeout=2m")
+// awaitNamespaceGone waits until the namespace of the installation, and so every object in it, is gone.
+func (c *testCluster) awaitNamespaceGone(ctx context.Context) error {
+	return c.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemNamespace, "--timeout=2m")
 }
 
-// removeSecond removes the second installation. Only these tests have two installations on one cluster.
-func (w *World) removeSecond(ctx context.Context) error {
-	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+knowing.mutating(), "validatingwebhookconfiguration/"+knowing.name)
-	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
+// removeSecondInstallation removes the second installation. The pages do not describe this, because a cluster normally has
+// one installation.
+func (c *testCluster) removeSecondInstallation(ctx context.Context) error {
+	err := c.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+secondInstallation.mutating(), "validatingwebhookconfiguration/"+secondInstallation.name)
+	return errors.Join(err, c.Admin.Do(ctx, "", "delete", "namespace", secondInstallation.namespace))
 }
 
-// installByKubectl installs without Helm, as in deploy/docs/install.md, where the claim exists already. The node has the image
-// under the name that is in the file.
-func (w *World) installByKubectl(ctx context.Context) error {
-	if err := w.apply(ctx, fmt.Sprintf(storage, atStart.namespace, w.share.root)); err != nil {
+// installByKubectl installs without Helm, as deploy/docs/install.md describes for a share whose claim exists already. The
+// node has the image under the name that deploy/install.yaml contains.
+func (c *testCluster) installByKubectl(ctx context.Context) error {
+	if err := c.apply(ctx, fmt.Sprintf(shareTemplate, atStart.namespace, c.share.root)); err != nil {
 		return err
 	}
-	if err := w.runAsAdmin(ctx, "kubectl apply --server-side -f deploy/install.yaml"); err != nil {
+	if err := c.runPageCommand(ctx, "kubectl apply --server-side -f deploy/install.yaml"); err != nil {
 		return err
 	}
-	return w.awaitInstalled(ctx)
+	return c.awaitInstalled(ctx)
 }
 
-func (w *World) removeByKubectl(ctx context.Context) error {
+func (c *testCluster) removeByKubectl(ctx context.Context) error {
 	return errors.Join(
-		w.runAsAdmin(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml"),
-		w.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
-		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace),
-		w.awaitNothingLeft(ctx))
+		c.runPageCommand(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml"),
+		c.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
+		c.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace),
+		c.awaitNothingLeft(ctx))
 }
 
-// runAsAdmin runs a command of deploy/docs/install.md as the admin.
-func (w *World) runAsAdmin(ctx context.Context, command string) error {
+// runPageCommand runs a command of deploy/docs/install.md as the admin.
+func (c *testCluster) runPageCommand(ctx context.Context, command string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
 		return err
@@ -97,19 +99,19 @@ func (w *World) runAsAdmin(ctx context.Context, command string) error {
 	if !strings.Contains(string(page), "`"+command+"`") {
 		return fmt.Errorf("deploy/docs/install.md does not contain the command %q", command)
 	}
-	return w.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
+	return c.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
 }
 
-// installWithCertManager runs the helm install of deploy/docs/install.md with one more value, in a cluster with cert-manager: no
-// Deployment of ours makes the certificate.
-func (w *World) installWithCertManager(ctx context.Context) error {
-	if err := w.startCertManager(ctx); err != nil {
+// installWithCertManager runs the helm install of deploy/docs/install.md with one more value, in a cluster with cert-manager.
+// The chart must then make no Deployment for certificates.
+func (c *testCluster) installWithCertManager(ctx context.Context) error {
+	if err := c.startCertManager(ctx); err != nil {
 		return err
 	}
-	if err := w.installByHelm(ctx, "", "--set", "certificates.source=certManager"); err != nil {
+	if err := c.installByHelm(ctx, "", "--set", "certificates.source=certManager"); err != nil {
 		return err
 	}
-	deployments, err := w.Client.AppsV1().Deployments(systemSpace).List(ctx, metav1.ListOptions{})
+	deployments, err := c.Client.AppsV1().Deployments(systemNamespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -119,8 +121,9 @@ func (w *World) installWithCertManager(ctx context.Context) error {
 	return nil
 }
 
-// startCertManager runs cert-manager's controllers and its CA injector until the context ends, and applies its definitions.
-func (w *World) startCertManager(ctx context.Context) error {
+// startCertManager applies cert-manager's definitions, and starts its controllers and its CA injector. They run until the
+// enclosure ends.
+func (c *testCluster) startCertManager(ctx context.Context) error {
 	program, err := tools.Build(ctx, os.Stderr, tools.CertManager)
 	if err != nil {
 		return err
@@ -129,29 +132,30 @@ func (w *World) startCertManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.Admin.Do(ctx, "", "apply", "--server-side", "-f", filepath.Join(module, "deploy", "crds")); err != nil {
+	if err := c.Admin.Do(ctx, "", "apply", "--server-side", "-f", filepath.Join(module, "deploy", "crds")); err != nil {
 		return err
 	}
-	if err := w.Admin.Do(ctx, "", "wait", "--for=condition=Established", "crd", "--all"); err != nil {
+	if err := c.Admin.Do(ctx, "", "wait", "--for=condition=Established", "crd", "--all"); err != nil {
 		return err
 	}
-	return exec.Command(program[tools.CertManager], "-kubeconfig="+w.Admin.Kubeconfig).Start()
+	return exec.Command(program[tools.CertManager], "-kubeconfig="+c.Admin.Kubeconfig).Start()
 }
 
-// awaitInstalled waits until the replicas serve, and the API server knows all objects.
-func (w *World) awaitInstalled(ctx context.Context) error {
-	if err := w.awaitReplicas(ctx, shipped); err != nil {
+// awaitInstalled waits until the rollout of the shipped webhook is complete and its policies are in effect.
+func (c *testCluster) awaitInstalled(ctx context.Context) error {
+	if err := c.awaitReplicas(ctx, shippedInstallation); err != nil {
 		return err
 	}
-	return w.AwaitPolicies(ctx)
+	return c.AwaitPolicies(ctx)
 }
 
-// runAlice runs a notebook of alice, as carol, and checks the owner of the notebook's processes.
-func (w *World) runAlice(ctx context.Context) error {
+// runAlicesNotebook runs a notebook of alice, as carol, and checks that its processes run as alice.
+func (c *testCluster) runAlicesNotebook(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-		result, err := w.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user=alice")
-		// An API server learns of the replicas and of the CA a moment later.
+		result, err := c.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks,
+			"--labels=jupyter-user=alice")
+		// The API server reads the Service's endpoints and the webhook's CA a moment later.
 		if err == nil && result.ExitCode != 0 && !strings.Contains(result.Stderr, "failed calling webhook") {
 			err = fmt.Errorf("carol's notebook is denied: %s", result.Stderr)
 		}
@@ -161,20 +165,20 @@ func (w *World) runAlice(ctx context.Context) error {
 		return err
 	}
 	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
-		got, err := w.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		got, err := c.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 		if err != nil || !node.IsReady(got) {
 			return false, err
 		}
-		return true, ownedByAlice(processesOf(got))
+		return true, checkAlicesProcesses(processesOf(got))
 	})
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, p.story(ctx))
+		return fmt.Errorf("%w\n%s", err, p.describe(ctx))
 	}
 	return p.remove(ctx)
 }
 
-// ownedByAlice returns an error unless every process of a notebook has alice's UID and GID.
-func ownedByAlice(processes []node.Process) error {
+// checkAlicesProcesses returns an error unless there is a process and every process has alice's UID and GID.
+func checkAlicesProcesses(processes []node.Process) error {
 	alice := homeOf("alice")
 	for _, process := range processes {
 		for i := range process.UIDs {

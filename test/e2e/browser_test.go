@@ -14,8 +14,8 @@ import (
 // browserLimit is the time limit for starting a browser and drawing a page with megabytes of JavaScript.
 const browserLimit = 2 * machine.Patience
 
-// screenshot opens JupyterLab in a real browser, waits until the launcher is drawn, and returns a screenshot. steps are what a
-// user does before that.
+// screenshot opens an address in a real browser, does the steps, waits until JupyterLab's launcher is drawn, and returns a
+// screenshot.
 func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")
@@ -25,7 +25,7 @@ func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.
 	require.NoError(t, err, "install the packages of test/e2e/debian-packages")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
-		chromedp.NoSandbox, // The browser's sandbox needs an ordinary user. Here it runs as root, in namespaces.
+		chromedp.NoSandbox, // The browser's sandbox needs an ordinary user, and the tests run as root.
 		chromedp.WindowSize(1280, 800),
 		chromedp.UserDataDir(t.TempDir()),
 	)
@@ -47,6 +47,7 @@ func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.
 	return picture
 }
 
-// labIsDrawn is true on a page with the launcher and the files of the home, without the splash screen.
+// labIsDrawn is a JavaScript expression. It is true on a page with the launcher and a file of the home, without the splash
+// screen.
 const labIsDrawn = `document.querySelector(".jp-Launcher") !== null && document.querySelector(".jp-DirListing-item") !== null &&
 	document.querySelector("#jupyterlab-splash") === null`

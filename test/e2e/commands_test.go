@@ -14,48 +14,49 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// TestCommandsOnANode runs the commands of test/pages/commands.txt, with other names than in the pages: those with which a user
-// opens a notebook, and those with which an on-call engineer looks at the webhook. The program that forwards a port runs until it
-// is ended.
+// TestCommandsOnANode runs the commands that test/pages/commands.txt lists under its name, with the names of this cluster:
+// the commands with which a user opens a notebook, and those with which an on-call engineer looks at the webhook. kubectl
+// port-forward is ended after a request.
 func TestCommandsOnANode(t *testing.T) {
-	// JupyterLab is the user's own, which makes a token and prints it.
+	// Without JUPYTER_TOKEN, JupyterLab makes a token and prints it.
 	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)
 	assertDenied(t, kubectl(t, "run", "typed-root", "-n", atStart.namespace, "--image="+images.Plain, "--labels=jupyter-user=root"), "NameReserved")
-	admin := world.Admin.Command(t.Context())
+	admin := cluster.Admin.Command(t.Context())
 	shell := pages.NewShell(t, admin.Env, map[string]string{"kubectl": admin.Path}, "jq", "curl")
 	named := strings.NewReplacer("-n lab", "-n "+atStart.namespace, "pod/nb", "pod/typed", "logs nb", "logs typed", "<pod> -c", "typed -c",
 		"port-forward <pod>", "port-forward deploy/"+systemName)
 	shell.Must(t, fmt.Sprintf("cp %s kubeconfig && KUBECONFIG=kubeconfig kubectl config set-context --current --namespace=%s",
-		world.Admin.Kubeconfig, atStart.namespace))
+		cluster.Admin.Kubeconfig, atStart.namespace))
 	copied, err := os.Stat(filepath.Join(shell.Folder, "kubeconfig"))
 	require.NoError(t, err)
 	require.NotZero(t, copied.Size())
 	for _, command := range pages.HeldBy(t, "TestCommandsOnANode") {
-		text, says, status := named.Replace(command.Text), "", 0
+		text, want, status := named.Replace(command.Text), "", 0
 		switch line := command.Line(); {
 		case strings.Contains(line, "grep token="):
-			says = "/lab?token="
+			want = "/lab?token="
 		case strings.Contains(line, "port-forward pod/nb"):
-			text, says = scriptWhile(text, "curl --silent --fail localhost:8888/api"), `"version"`
+			text, want = scriptWhile(text, "curl --silent --fail localhost:8888/api"), `"version"`
 		case strings.Contains(line, "port-forward <pod> 8080"):
-			text, says = scriptWhile(text, "curl --silent --fail localhost:8080/readyz"), "ok"
+			text, want = scriptWhile(text, "curl --silent --fail localhost:8080/readyz"), "ok"
 		case line == "curl localhost:8080/readyz":
-			continue // The command before contains it.
+			continue // The port-forward before requests the same address.
 		case strings.Contains(line, "denied"):
-			says = `"reasons":["NameReserved"]`
+			want = `"reasons":["NameReserved"]`
 		case strings.Contains(line, "self-signed"):
-			says = "certificate"
+			want = "certificate"
 		case strings.Contains(line, "check ldap"):
-			says, status = "identity.ldap", 2 // This installation has no directory service.
+			want, status = "identity.ldap", 2 // This installation has no directory service.
 		}
-		said, ended := shell.Run(t, "export KUBECONFIG=kubeconfig\n"+text)
-		assert.Equal(t, status, ended, "%s: %s\n%s", command.Page, text, said)
-		assert.Contains(t, said, says, "%s: %s", command.Page, text)
+		output, code := shell.Run(t, "export KUBECONFIG=kubeconfig\n"+text)
+		assert.Equal(t, status, code, "%s: %s\n%s", command.Page, text, output)
+		assert.Contains(t, output, want, "%s: %s", command.Page, text)
 	}
 }
 
-// scriptWhile returns a script that runs a command until another one, tried again and again, succeeds.
-func scriptWhile(command, other string) string {
+// scriptWhile returns a shell script that runs command in the background, retries the request until it succeeds, and then
+// ends command.
+func scriptWhile(command, request string) string {
 	return command + " >forwarded 2>&1 &\n" +
-		"for try in $(seq 300); do " + other + " && break; sleep 0.1; done\nkill $!"
+		"for try in $(seq 300); do " + request + " && break; sleep 0.1; done\nkill $!"
 }

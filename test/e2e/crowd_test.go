@@ -13,19 +13,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// crowdLimit is the time limit for fifty Pods on two cores, ten of them with JupyterLab.
+// crowdLimit is the time limit for crowdSize Pods on two cores, ten of them with JupyterLab.
 const crowdLimit = 20 * time.Minute
 
-// tooSlow is a factor. If the machine is so many times slower than usual, restarts by probes do not fail the test.
-const tooSlow = 3
+// slowFactor is a limit. If the machine was at any time slower than usual by more than this factor, restarts by probes do not
+// fail TestCrowd.
+const slowFactor = 3
 
-// TestCrowd runs notebooks of fifty users at once, ten of them JupyterLab, half of them with each discovery.
+// TestCrowd runs notebooks of crowdSize users at the same time: ten are JupyterLab, and half of them have each discovery.
 func TestCrowd(t *testing.T) {
 	watch, restarted := machine.For(t), int32(0)
 	began := time.Now()
-	pods := make([]pod, crowd)
+	pods := make([]pod, crowdSize)
 	for i := range pods {
-		pods[i] = created(t, discoveries[i%2].namespace, crowdName(i))
+		pods[i] = removeAtEnd(t, discoveries[i%2].namespace, crowdName(i))
 	}
 	var group sync.WaitGroup
 	for i, p := range pods {
@@ -36,17 +37,17 @@ func TestCrowd(t *testing.T) {
 			arguments = append(arguments, "--image="+images.Plain, withProbes, "--command", "--", "hello")
 		}
 		group.Go(func() {
-			result, err := world.carol.Kubectl(t.Context(), arguments...)
+			result, err := cluster.carol.Kubectl(t.Context(), arguments...)
 			assert.NoError(t, err)
 			assert.Zero(t, result.ExitCode, result.Stderr)
 		})
 	}
 	group.Wait()
 	require.False(t, t.Failed())
-	t.Logf("%d pods admitted after %s", crowd, time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%d pods admitted after %s", crowdSize, time.Since(began).Round(100*time.Millisecond))
 	for i, p := range pods {
 		got := p.await(t, crowdLimit, "to be Ready", node.IsReady)
-		if restarts := got.Status.ContainerStatuses[0].RestartCount; watch.Slowest() > tooSlow {
+		if restarts := got.Status.ContainerStatuses[0].RestartCount; watch.Slowest() > slowFactor {
 			restarted += restarts
 		} else {
 			assert.Zero(t, restarts, p.name)
@@ -56,7 +57,7 @@ func TestCrowd(t *testing.T) {
 	if restarted > 0 {
 		t.Logf("not judged: %d restarts by probes, on a machine up to %.1f times slower than usual", restarted, watch.Slowest())
 	}
-	t.Logf("%d pods Ready after %s", crowd, time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%d pods Ready after %s", crowdSize, time.Since(began).Round(100*time.Millisecond))
 	removeAll(t, pods)
 }
 

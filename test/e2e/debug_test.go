@@ -15,7 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// debugContainer returns the container of kubectl debug --profile=restricted, in the notebook's process namespace.
+// debugContainer returns the container that kubectl debug --profile=restricted adds, in the process namespace of the
+// notebook.
 func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "debugged",
@@ -30,7 +31,7 @@ func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	}
 }
 
-// debug adds an ephemeral container as a user, and returns the API server's error.
+// debug adds an ephemeral container as a requester, and returns the API server's error.
 func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(who.Config)
@@ -42,8 +43,8 @@ func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralConta
 	return err
 }
 
-// awaitDebugged waits until an ephemeral container has ended, and returns its output.
-func (p pod) awaitDebugged(t *testing.T, name string) string {
+// debugOutput waits until an ephemeral container has ended, and returns its output.
+func (p pod) debugOutput(t *testing.T, name string) string {
 	t.Helper()
 	p.await(t, readyLimit, "to have ended its debug container "+name, func(pod *corev1.Pod) bool {
 		return debugState(pod, name).Terminated != nil
@@ -62,8 +63,8 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugDenied tests that kubectl debug is denied for requesters who may not use the home, and for containers that could do
-// more than the notebook.
+// TestDebugDenied tests denials of kubectl debug: of requesters who may not use the home, of containers with another
+// identity, more rights or mounts of the share, of the init container as target, and of copies of the Pod.
 func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {
@@ -77,18 +78,18 @@ func TestDebugDenied(t *testing.T) {
 			change func(*corev1.EphemeralContainer)
 			want   string
 		}{
-			"without the right": {world.bob, func(*corev1.EphemeralContainer) {},
+			"no access to the home": {cluster.bob, func(*corev1.EphemeralContainer) {},
 				"NoAccess: spec.ephemeralContainers: bob may not use the home of alice in namespace " + discovery.namespace},
-			"another UID": {world.carol, func(c *corev1.EphemeralContainer) { c.SecurityContext.RunAsUser = new(int64(5002)) }, "DebugIdentity"},
-			"privileged": {world.carol, func(c *corev1.EphemeralContainer) {
+			"another UID": {cluster.carol, func(c *corev1.EphemeralContainer) { c.SecurityContext.RunAsUser = new(int64(5002)) }, "DebugIdentity"},
+			"privileged": {cluster.carol, func(c *corev1.EphemeralContainer) {
 				c.SecurityContext.Privileged, c.SecurityContext.AllowPrivilegeEscalation = new(true), nil
 			}, `violates PodSecurity "` + discovery.level},
-			"a capability that baseline leaves": {world.carol, func(c *corev1.EphemeralContainer) {
+			"default capabilities": {cluster.carol, func(c *corev1.EphemeralContainer) {
 				c.SecurityContext.Capabilities.Drop = nil
-			}, discovery.either("DebugPrivileged", `violates PodSecurity "restricted`)},
-			"the share":               {world.carol, mount("hpc-shared-volume"), "MountForeign"},
-			"the scratch volume":      {world.carol, mount("uid-gid-config"), "MountForeign"},
-			"into the init container": {world.carol, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "jupyter-user-init" }, "InitClosed"},
+			}, discovery.choose("DebugPrivileged", `violates PodSecurity "restricted`)},
+			"the share":               {cluster.carol, mount("hpc-shared-volume"), "MountForeign"},
+			"the scratch volume":      {cluster.carol, mount("uid-gid-config"), "MountForeign"},
+			"into the init container": {cluster.carol, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "jupyter-user-init" }, "InitClosed"},
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				added := debugContainer(images.Plain, "true")
@@ -101,13 +102,13 @@ func TestDebugDenied(t *testing.T) {
 			arguments []string
 			want      string
 		}{
-			"kubectl debug as it is": {world.carol, []string{"--target=debugged"}, `must not include "SYS_PTRACE"`},
-			"kubectl debug with another profile": {world.carol, []string{"--target=debugged", "--profile=baseline"},
-				discovery.either("use kubectl debug --profile=restricted", `violates PodSecurity "restricted`)},
-			"a copy of the pod": {world.carol, []string{"--copy-to=copy", "--profile=restricted"}, "ShareMounted"},
-			"a copy with its labels": {world.bob, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels", "--keep-annotations",
+			"kubectl debug with its default profile": {cluster.carol, []string{"--target=debugged"}, `must not include "SYS_PTRACE"`},
+			"kubectl debug with profile baseline": {cluster.carol, []string{"--target=debugged", "--profile=baseline"},
+				discovery.choose("use kubectl debug --profile=restricted", `violates PodSecurity "restricted`)},
+			"a copy of the pod": {cluster.carol, []string{"--copy-to=copy", "--profile=restricted"}, "ShareMounted"},
+			"a copy with its labels": {cluster.bob, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels", "--keep-annotations",
 				"--share-processes=false"}, "NoAccess"},
-			"a copy that shares processes": {world.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
+			"a copy that shares processes": {cluster.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
 				"--keep-annotations"}, "HostShared"},
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
@@ -118,7 +119,8 @@ func TestDebugDenied(t *testing.T) {
 	}
 }
 
-// inspectAlice is a script for a debug container. It inspects the notebook's processes and home.
+// inspectAlice is a Python script for a debug container. It prints the identity of the debug container, and whether the
+// notebook's process and home are visible.
 const inspectAlice = `
 import os
 print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())
@@ -128,8 +130,9 @@ except OSError as error:
     print("the home:", error.strerror)
 `
 
-// TestDebug tests that with the right to the home, and with the notebook's UID and GID, a debug container runs as the user.
-// Other requesters are denied. With discovery at start the UID is not known, so every debug container is denied.
+// TestDebug tests that with discovery at admission, a debug container with the notebook's UID and GID runs as the user, for a
+// requester who may use the home. With another GID, or without a UID, it is denied. With discovery at start the UID is not
+// known at admission, so a debug container is denied even with the right UID.
 func TestDebug(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -140,22 +143,22 @@ func TestDebug(t *testing.T) {
 			own.Name, own.Env = "user", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
 			own.SecurityContext.RunAsUser, own.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
 			if discovery != atAdmission {
-				require.ErrorContains(t, p.debug(t, world.carol, own), "DebugIdentity: ")
+				require.ErrorContains(t, p.debug(t, cluster.carol, own), "DebugIdentity: ")
 				return
 			}
-			require.NoError(t, p.debug(t, world.carol, own))
+			require.NoError(t, p.debug(t, cluster.carol, own))
 
 			other := own
 			other.Name, other.SecurityContext = "group", own.SecurityContext.DeepCopy()
 			other.SecurityContext.RunAsGroup = new(int64(6002))
-			require.ErrorContains(t, p.debug(t, world.carol, other), "DebugIdentity: ")
+			require.ErrorContains(t, p.debug(t, cluster.carol, other), "DebugIdentity: ")
 
 			result := kubectl(t, "debug", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--profile=restricted",
 				"--target=debugged", "--container=nobody", "--", "true")
 			assertDenied(t, result, "DebugIdentity: ")
 
-			t.Run("with the right and the UID it is the user", func(t *testing.T) {
-				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.awaitDebugged(t, "user"))
+			t.Run("access to the home, and the notebook's UID and GID", func(t *testing.T) {
+				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugOutput(t, "user"))
 			})
 		})
 	}

@@ -12,14 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheInitContainerDenies tests that the Pod does not start, kubectl describe shows the reason, and nothing is created on the
-// share.
-func TestTheInitContainerDenies(t *testing.T) {
+// TestInitContainerDenies tests denials by the init container. The notebook container does not start, kubectl describe shows
+// the reason, and nothing changes on the share.
+func TestInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
-		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
-			"admin to make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet"},
-		"a home that does not exist":                    {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
-		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {"qiang.guo0", "qiang.guo0 has no home"},
+		"no home, name is contained in alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. " +
+			"Check the name, or ask the admin to make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet"},
+		"no home": {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
+		"no home, name is the beginning of qiang.guo03": {"qiang.guo0", "qiang.guo0 has no home"},
 		"owner 0":     {"toor", "UID 0 is root"},
 		"owner 65534": {"squashed", "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map"},
 		"owner 500":   {"daemonic", "UID 500 is below 1000"},
@@ -27,32 +27,33 @@ func TestTheInitContainerDenies(t *testing.T) {
 		"a symlink":   {"a-link", "is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, err := world.share.listing()
+			before, err := cluster.share.listing()
 			require.NoError(t, err)
 			p := run(t, atStart, "denied", c.user, images.DockerStacks)
-			assertStopped(t, p, c.want)
-			after, err := world.share.listing()
+			assertInitFailed(t, p, c.want)
+			after, err := cluster.share.listing()
 			require.NoError(t, err)
 			assert.Equal(t, before, after, "nothing was created on the share, and no owner has changed")
 		})
 	}
 }
 
-// assertStopped asserts that a Pod has failed in our init container.
-func assertStopped(t *testing.T, p pod, want string) {
+// assertInitFailed asserts that our init container has failed with a message, and that the notebook container has not
+// started.
+func assertInitFailed(t *testing.T, p pod, want string) {
 	t.Helper()
-	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return message(p) != "" })
-	assert.Contains(t, message(got), want)
+	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return initMessage(p) != "" })
+	assert.Contains(t, initMessage(got), want)
 	assert.Nil(t, got.Status.ContainerStatuses[0].State.Running, "the notebook never started")
 	assert.Nil(t, got.Status.ContainerStatuses[0].State.Terminated, "the notebook never started")
 	described := kubectl(t, "describe", "pod", p.name, "-n", p.namespace)
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestWhoIsDeniedAtAdmission tests that with a known owner the denial comes at admission, not on the node. The sources here are
-// the share and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests homes that change after
-// admission.
-func TestWhoIsDeniedAtAdmission(t *testing.T) {
+// TestDeniedAtAdmission tests that if the webhook knows the owner of the home, the denial comes at admission, not on the
+// node. The sources here are the share and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests
+// homes that change after admission.
+func TestDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
 		"squashed": "UID 65534 is nobody",
@@ -71,10 +72,10 @@ func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	}
 }
 
-// TestAHomeThatIsALinkToAnothers tests that a symbolic link is no home, with either discovery.
-func TestAHomeThatIsALinkToAnothers(t *testing.T) {
+// TestHomeIsSymlink tests that a user whose home is a symbolic link to another user's home is denied, with both discoveries.
+func TestHomeIsSymlink(t *testing.T) {
 	t.Run(atStart.name, func(t *testing.T) {
-		assertStopped(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
+		assertInitFailed(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
 	})
 	t.Run(atAdmission.name, func(t *testing.T) {
 		result := kubectl(t, "run", "led", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=led")
@@ -84,7 +85,7 @@ func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	})
 }
 
-// gatedPod is a Pod with a scheduling gate. So a test can change the home between the Pod's admission and its start.
+// gatedPod is a Pod with a scheduling gate. A test can therefore change the home between the Pod's admission and its start.
 const gatedPod = `
 apiVersion: v1
 kind: Pod
@@ -97,11 +98,11 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart replaces the home by another user's directory, by a link to one, or by a file, or
-// removes the home. Another directory of the same owner is accepted, because nothing has recorded the first one. Between two
-// starts it is denied: see TestRestartAfterTheHomeChanged.
+// TestHomeReplacedBetweenAdmissionAndStart replaces the home by another user's directory, by a link to such a directory, or
+// by a file, or removes the home. Another directory of the same owner is accepted, because no program has recorded the first
+// directory yet. Between two starts of a container it is denied: see TestRestartWithChangedHome.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
-	path, bob := world.share.path("moving"), world.share.path("bob")
+	path, bob := cluster.share.path("moving"), cluster.share.path("bob")
 	for name, c := range map[string]struct {
 		replace func() error
 		want    map[discovery]string
@@ -109,13 +110,13 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 		"by a directory of another owner": {
 			func() error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002)) },
 			map[discovery]string{atAdmission: "belongs to UID 5002, and the pod was admitted as UID 5006: the owner has changed since"}},
-		"by a symlink to another's home": {
+		"by a symlink to another user's home": {
 			func() error { return os.Symlink(bob, path) },
 			map[discovery]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
 		"by a file": {
 			func() error { return os.WriteFile(path, nil, 0o600) },
 			map[discovery]string{atAdmission: "moving is no directory", atStart: "moving is no directory"}},
-		"by nothing": {
+		"removed": {
 			func() error { return nil },
 			map[discovery]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
 	} {
@@ -124,17 +125,17 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 				p := create(t, discovery, "gated", gatedPod)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
-					require.NoError(t, world.share.makeHome(homeOf("moving")))
+					require.NoError(t, cluster.share.makeHome(homeOf("moving")))
 				})
 				require.NoError(t, os.RemoveAll(path))
 				require.NoError(t, c.replace())
-				before, err := world.share.listing()
+				before, err := cluster.share.listing()
 				require.NoError(t, err)
 				result := kubectl(t, "patch", "pod", "gated", "-n", discovery.namespace, "--type=json",
 					`-p=[{"op": "remove", "path": "/spec/schedulingGates"}]`)
 				require.Zero(t, result.ExitCode, result.Stderr)
-				assertStopped(t, p, want)
-				after, err := world.share.listing()
+				assertInitFailed(t, p, want)
+				after, err := cluster.share.listing()
 				require.NoError(t, err)
 				assert.Equal(t, before, after)
 			})
@@ -142,19 +143,20 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	}
 }
 
-// TestKubernetesOwnMessages tests that for a missing claim or image, users see Kubernetes' own message.
-func TestKubernetesOwnMessages(t *testing.T) {
+// TestMissingClaimOrImage tests that for a missing claim or image, users see Kubernetes' own message.
+func TestMissingClaimOrImage(t *testing.T) {
 	t.Run("a missing claim", func(t *testing.T) {
-		lone := discovery{"AtStart", "without-claim", "baseline"}
-		require.NoError(t, world.makeNamespace(t.Context(), lone.namespace, lone.level))
-		p := run(t, lone, "nb", "alice", images.DockerStacks)
+		withoutClaim := discovery{"AtStart", "without-claim", "baseline"}
+		require.NoError(t, cluster.makeNamespace(t.Context(), withoutClaim.namespace, withoutClaim.level))
+		p := run(t, withoutClaim, "nb", "alice", images.DockerStacks)
 		got := p.await(t, readyLimit, "to be unschedulable", func(p *corev1.Pod) bool {
 			return len(p.Status.Conditions) > 0 && p.Status.Conditions[0].Message != ""
 		})
 		assert.Contains(t, got.Status.Conditions[0].Message, `persistentvolumeclaim "hpc-shared-pvc" not found`)
-		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", lone.namespace).Stdout, `persistentvolumeclaim "hpc-shared-pvc" not found`)
+		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", withoutClaim.namespace).Stdout,
+			`persistentvolumeclaim "hpc-shared-pvc" not found`)
 	})
-	// containerd tries for 15 seconds.
+	// These run in parallel, because containerd tries for 15 seconds.
 	for _, discovery := range discoveries {
 		t.Run("a missing image/"+discovery.name, func(t *testing.T) {
 			t.Parallel()

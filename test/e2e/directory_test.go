@@ -20,29 +20,28 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 )
 
-// account is an account of the directory service.
 type account struct {
 	home
-	// field is the home field.
+	// field is the value of the home field, homeDirectory.
 	field string
 }
 
-// elsewhere is a user whose home is outside of the pattern.
-var elsewhere = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
+// accountOutsidePattern is the account of a user whose home is not at the path of the pattern share.home.
+var accountOutsidePattern = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
 
-// accounts returns the accounts of the directory service: alice; a user with a home elsewhere; a user whose home field names a
-// symbolic link of the user's own; and a user with a home inside bob's.
+// accounts returns the accounts of the directory service: alice; accountOutsidePattern; a user whose home field names a
+// symbolic link that this user made; and a user with a home inside bob's home.
 func accounts() []account {
 	return []account{
 		{homeOf("alice"), "/hpc/home/alice"},
-		elsewhere,
+		accountOutsidePattern,
 		{home{"led", 5001, 6001, 0o700}, "/hpc/home/led"},
 		{home{"nemo", 5018, 6018, 0o700}, "/hpc/home/bob/nemo"},
 	}
 }
 
-// directoryOf returns the LDIF of these accounts, of the webhook's account, and of the fifteen groups of alice.
-func directoryOf(accounts []account) string {
+// ldifOf returns the LDIF of these accounts, of the webhook's account, and of the fifteen groups of alice.
+func ldifOf(accounts []account) string {
 	var b strings.Builder
 	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
 objectClass: account
@@ -62,45 +61,45 @@ userPassword: secret
 	return b.String()
 }
 
-// TestADirectoryService runs steps 7 to 10 of the page about directory services with the shipped installation and a real slapd.
-// In the first notebook alice is in her fifteen groups and opens fifteen directories. cmd/jupyter-user-webhook runs the earlier
-// steps. After that the home field gives the home, and the init container denies a symbolic link and a home inside another
-// user's.
-func TestADirectoryService(t *testing.T) {
+// TestDirectoryService runs steps 7 to 10 of the page about directory services with the shipped installation and a real
+// slapd. In step 10 alice's notebook has her fifteen groups and writes to fifteen directories. Then share.homePrefix is set,
+// so that the home field gives the home, and the init container denies a symbolic link and a home inside another user's home.
+// A test of cmd/jupyter-user-webhook runs steps 1 to 6.
+func TestDirectoryService(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{
-		Schema: slapd.RFC2307, LDIF: directoryOf(accounts()), Address: node.Address,
+		Schema: slapd.RFC2307, LDIF: ldifOf(accounts()), Address: node.Address,
 		Database: "access to attrs=userPassword by * auth\naccess to * by * read",
 	})
 	steps := pages.Steps(t, "directory-services.md")
 	require.Len(t, steps, 10)
-	t.Cleanup(func() { leaveDirectory(t) })
+	t.Cleanup(func() { restoreShipped(t) })
 	storePassword(t, steps[7])
 	configure := func(more ...string) {
 		t.Helper()
 		upgrade := steps[8].Fields(t, "deploy/chart", "../../deploy/chart", "--values values.yaml", "--values -", "=ca.crt", "="+directory.CAFile)
 		values := strings.Replace(steps[8].YAML, "ldaps://ldap.example.org", directory.LDAPS, 1)
-		require.NoError(t, world.reconfigure(t.Context(), values, "AtAdmission", append(upgrade, more...)...))
+		require.NoError(t, cluster.reconfigure(t.Context(), values, "AtAdmission", append(upgrade, more...)...))
 	}
 	configure()
 	// Replicas that are ending have the previous configuration.
-	awaitReplica(t, "both replicas are of the new configuration", func(serving, ending []corev1.Pod) bool {
+	awaitReplicaState(t, "both replicas have the new configuration", func(serving, ending []corev1.Pod) bool {
 		return len(ending) == 0 && bothReady(serving, ending)
 	})
-	check, err := world.Admin.Kubectl(t.Context(), steps[9].Fields(t)...)
+	check, err := cluster.Admin.Kubectl(t.Context(), steps[9].Fields(t)...)
 	require.NoError(t, err)
-	said := strings.Join(strings.Fields(check.Stdout), " ")
-	assert.Contains(t, said, "alice has UID 5001 and GID 6001, and is in the groups [9001 9002 9003 9004 9005 9006 9007 9008 9009 9010 9011 "+
+	output := strings.Join(strings.Fields(check.Stdout), " ")
+	assert.Contains(t, output, "alice has UID 5001 and GID 6001, and is in the groups [9001 9002 9003 9004 9005 9006 9007 9008 9009 9010 9011 "+
 		"9012 9013 9014 9015]", check.Stderr)
-	assert.Contains(t, said, "0 failed, 0 unknown, 0 warnings, 3 ok")
+	assert.Contains(t, output, "0 failed, 0 unknown, 0 warnings, 3 ok")
 	t.Run("the first notebook", func(t *testing.T) { openGroupDirectories(t, steps[10]) })
 
 	configure("--set", "share.homePrefix=/hpc")
-	t.Run("a home elsewhere", runElsewhere)
+	t.Run("a home outside the pattern", runOutsidePattern)
 	t.Run("a home field that leads to a link", func(t *testing.T) {
 		assertHomeDenied(t, "led", "is a symbolic link, which could lead to another user's home")
 	})
 	t.Run("a home in a user's directory", func(t *testing.T) {
-		path := world.share.path("bob", "nemo")
+		path := cluster.share.path("bob", "nemo")
 		require.NoError(t, os.Mkdir(path, 0o700))
 		t.Cleanup(func() { assert.NoError(t, os.Remove(path)) })
 		require.NoError(t, os.Chown(path, 5018, 6018))
@@ -108,50 +107,51 @@ func TestADirectoryService(t *testing.T) {
 	})
 }
 
-// storePassword runs step 7, with the webhook's password in a file.
+// storePassword runs step 7 with the webhook's password in a file.
 func storePassword(t *testing.T, step pages.Step) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte("secret"), 0o600))
-	require.NoError(t, world.Admin.Do(t.Context(), "", step.Fields(t, "--from-file=password", "--from-file="+file)...))
+	require.NoError(t, cluster.Admin.Do(t.Context(), "", step.Fields(t, "--from-file=password", "--from-file="+file)...))
 	t.Cleanup(func() {
-		assert.NoError(t, world.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", "secret", "ldap", "-n", systemSpace))
+		assert.NoError(t, cluster.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", "secret", "ldap", "-n", systemNamespace))
 	})
 }
 
-// reconfigure runs a helm upgrade, and waits until the API server and both replicas use it. The namespaces of the other
-// installation are not changed.
-func (w *World) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
-	// The function excludeOther has changed objects that Helm applied, so Helm must be forced to overwrite them.
-	if _, err := w.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
+// reconfigure upgrades the shipped installation with helm, and waits until its replicas, its policies and its discovery have
+// the new values. It also excludes the namespaces of the other installations again (see excludeOtherNamespaces).
+func (c *testCluster) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
+	// excludeOtherNamespaces has changed objects that Helm applied, so Helm must be forced to overwrite them.
+	if _, err := c.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
 		return err
 	}
-	if err := w.excludeOther(ctx); err != nil {
+	if err := c.excludeOtherNamespaces(ctx); err != nil {
 		return err
 	}
-	if err := w.awaitInstalled(ctx); err != nil {
+	if err := c.awaitInstalled(ctx); err != nil {
 		return err
 	}
-	return w.awaitDiscovery(ctx, atStart.namespace, discovery)
+	return c.awaitDiscovery(ctx, atStart.namespace, discovery)
 }
 
-// leaveDirectory restores the shipped installation for other tests.
-func leaveDirectory(t *testing.T) {
+// restoreShipped removes the directory service from the values of the shipped installation, for the tests that follow.
+func restoreShipped(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
 	defer cancel()
-	assert.NoError(t, world.reconfigure(ctx, "share: {homePrefix: ''}\nidentity: {ldap: {urls: []}}\n", "AtStart", "upgrade", systemName,
-		"../../deploy/chart", "--namespace", systemSpace, "--reset-then-reuse-values", "--values", "-"))
+	assert.NoError(t, cluster.reconfigure(ctx, "share: {homePrefix: ''}\nidentity: {ldap: {urls: []}}\n", "AtStart",
+		"upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace, "--reset-then-reuse-values", "--values", "-"))
 }
 
-// openGroupDirectories runs step 10: alice has the right to her home only, and the directories are open to her groups.
+// openGroupDirectories runs step 10: alice herself creates the notebook, and may use only her home. The directories are open
+// only to her groups.
 func openGroupDirectories(t *testing.T, step pages.Step) {
-	alice, err := world.User("alice@corp.example")
+	alice, err := cluster.User("alice@corp.example")
 	require.NoError(t, err)
-	require.NoError(t, world.Allow(t.Context(), atStart.namespace, alice,
+	require.NoError(t, cluster.Allow(t.Context(), atStart.namespace, alice,
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}))
-	require.NoError(t, world.mayUse(t.Context(), alice, atStart.namespace, "alice"))
-	projects := world.share.path("alice", "projects")
+	require.NoError(t, cluster.allowUse(t.Context(), alice, atStart.namespace, "alice"))
+	projects := cluster.share.path("alice", "projects")
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(projects)) })
 	require.NoError(t, os.Mkdir(projects, 0o755))
 	for i := range mostGroups {
@@ -161,9 +161,9 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 		require.NoError(t, os.Chmod(project, 0o770))
 	}
 
-	require.NoError(t, world.Admin.Do(t.Context(), "", step.Fields(t, "jupyter-system", atStart.namespace,
+	require.NoError(t, cluster.Admin.Do(t.Context(), "", step.Fields(t, "jupyter-system", atStart.namespace,
 		"quay.io/jupyter/minimal-notebook", images.DockerStacks)...))
-	p := created(t, atStart.namespace, "nb")
+	p := removeAtEnd(t, atStart.namespace, "nb")
 	p.ready(t)
 	for _, process := range p.processes(t) {
 		assert.Equal(t, []int64{5001, 5001, 5001, 5001}, process.UIDs)
@@ -175,29 +175,30 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 		want = append(want, fmt.Sprint(firstGroup+i))
 	}
 	assert.ElementsMatch(t, want, strings.Fields(p.exec(t, "id", "-G").Stdout))
-	wrote := p.exec(t, "sh", "-c", "for project in $HOME/projects/*; do touch $project/mine && echo written; done")
-	assert.Equal(t, strings.Repeat("written\n", mostGroups), wrote.Stdout, wrote.Stderr)
+	result := p.exec(t, "sh", "-c", "for project in $HOME/projects/*; do touch $project/mine && echo written; done")
+	assert.Equal(t, strings.Repeat("written\n", mostGroups), result.Stdout, result.Stderr)
 }
 
-// runElsewhere runs a notebook of a user whose home field names a directory outside of the pattern.
-func runElsewhere(t *testing.T) {
-	people := filepath.Join(world.share.root, "people")
+// runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that its files are in the directory
+// that the home field names.
+func runOutsidePattern(t *testing.T) {
+	people := filepath.Join(cluster.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(people)) })
-	require.NoError(t, os.Chown(filepath.Join(people, "l", "li"), elsewhere.uid, elsewhere.gid))
+	require.NoError(t, os.Chown(filepath.Join(people, "l", "li"), accountOutsidePattern.uid, accountOutsidePattern.gid))
 	p := run(t, atStart, "elsewhere", "li", images.Plain, withProbes, "--command", "--", "sh", "-c", "echo made >made && exec hello")
 	p.ready(t)
-	assertOwned(t, p, elsewhere.home)
+	assertOwned(t, p, accountOutsidePattern.home)
 	made, err := os.ReadFile(filepath.Join(people, "l", "li", "made"))
 	require.NoError(t, err)
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of a user of the directory service.
+// assertHomeDenied asserts that the init container denies the home of a user, with this reason.
 func assertHomeDenied(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")
-	got := p.await(t, machine.Patience, "to fail", func(pod *corev1.Pod) bool { return message(pod) != "" })
-	assert.Contains(t, message(got), why)
+	got := p.await(t, machine.Patience, "to fail", func(pod *corev1.Pod) bool { return initMessage(pod) != "" })
+	assert.Contains(t, initMessage(got), why)
 	assert.False(t, node.IsReady(got))
 }

@@ -12,9 +12,9 @@ import (
 
 const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestTheInitContainerIsClosed tests that requesters who may use the home cannot enter the init container either. The init
-// container normally runs for milliseconds, so the test blocks it (see holdInit).
-func TestTheInitContainerIsClosed(t *testing.T) {
+// TestInitContainerClosed tests that requesters who may use the home cannot exec, attach or debug into the init container.
+// The init container normally runs for milliseconds, so the test blocks it (see holdInit).
+func TestInitContainerClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 					"--target=jupyter-user-init", "--", "true")
 				assertDenied(t, result, "InitClosed: spec.ephemeralContainers: the init container cannot be debugged")
 			})
-			t.Run("without a name, there is no notebook yet", func(t *testing.T) {
+			t.Run("exec without -c, before the notebook container runs", func(t *testing.T) {
 				assertDenied(t, p.exec(t, "id"), `container not found ("closed")`)
 			})
 			release(t, hold)
@@ -44,8 +44,9 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 	}
 }
 
-// listening is a Pod to attach to: it prints each line of input with its UID and groups, and ends with the first client.
-const listening = `
+// attachPod is a Pod to attach to. It prints each line of its input with its UID and groups, and ends when the first client
+// disconnects.
+const attachPod = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -60,8 +61,9 @@ spec:
     stdinOnce: true
 `
 
-// intoTheHome enters alice's home as alice. With discovery at start a shell is root and may become her.
-const intoTheHome = `
+// enterHome is a Python script that lists alice's home as alice. If it runs as root, as with discovery at start, it becomes
+// alice first.
+const enterHome = `
 import os
 if os.fork() == 0:
     if os.getuid() == 0:
@@ -71,31 +73,31 @@ if os.fork() == 0:
 os.wait()
 `
 
-// TestWhoMayExecIsTheUser tests that bob can act as alice with the rights to exec and attach in the namespace, although he has no
-// right to her home. He gets no other rights: attach gives the notebook's identity, and a root shell with discovery at start sees
-// only this home.
-func TestWhoMayExecIsTheUser(t *testing.T) {
+// TestExecAndAttachRunAsUser tests that bob can act as alice with the rights to exec and attach in the namespace, although he
+// may not use her home. attach gives him the notebook's identity. exec gives him, with discovery at start, a root shell that
+// reaches this home only.
+func TestExecAndAttachRunAsUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := create(t, discovery, "listening", listening)
+			p := create(t, discovery, "listening", attachPod)
 			p.ready(t)
 			exec := func(command ...string) controlplane.Result {
-				return kubectlAs(t, world.bob, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
+				return kubectlAs(t, cluster.bob, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 			}
 			t.Run("exec", func(t *testing.T) {
 				result := exec("sh", "-c", "id -u; grep CapBnd /proc/self/status")
-				want := discovery.either("0\nCapBnd:\t00000000000000c0\n", "5001\nCapBnd:\t0000000000000000\n")
+				want := discovery.choose("0\nCapBnd:\t00000000000000c0\n", "5001\nCapBnd:\t0000000000000000\n")
 				assert.Equal(t, want, result.Stdout, result.Stderr)
 			})
-			t.Run("this home is open to exec, others are out of reach", func(t *testing.T) {
-				result := exec("python3", "-c", intoTheHome+attackWithPath(t))
+			t.Run("exec reaches this home only", func(t *testing.T) {
+				result := exec("python3", "-c", enterHome+attackWithPath(t))
 				require.Zero(t, result.ExitCode, result.Stderr)
 				assert.Equal(t, "in the home: relative\ndone\n", result.Stdout)
 			})
 			t.Run("attach", func(t *testing.T) {
-				result, err := world.bob.KubectlReading(t.Context(), "who\n", "attach", "-i", p.name, "-n", p.namespace)
+				result, err := cluster.bob.KubectlReading(t.Context(), "who\n", "attach", "-i", p.name, "-n", p.namespace)
 				require.NoError(t, err)
 				assert.Equal(t, "who 5001:6001\n", result.Stdout, result.Stderr)
 			})

@@ -13,15 +13,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheExamplesOwnPod adds the label to the Pod of the example, changes exactly what the denial says, and runs the Pod twice.
-// The second start finds what the first one has written to the home.
-func TestTheExamplesOwnPod(t *testing.T) {
+// TestExamplePod creates the Pod of the golden file case-seed-labelled.yaml, which is denied, and changes only what the
+// denial names. Then the Pod runs twice, and the second Pod must start in a home with the files of the first Pod.
+func TestExamplePod(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../golden/testdata/case-seed-labelled.yaml")
 	require.NoError(t, err)
 	var example corev1.Pod
 	require.NoError(t, yaml.UnmarshalStrict(text, &example))
-	// These differ from the example's cluster: its registry, its CPUs, its namespace.
+	// The node of these tests has another registry, fewer CPUs and another namespace.
 	example.Namespace = atStart.namespace
 	example.Spec.ImagePullSecrets = nil
 	notebook := &example.Spec.Containers[0]

@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// BenchmarkRunToReady measures the time from kubectl run to Ready, of a Pod without the label, and of the same Pod with the label
-// and each discovery. The server is JupyterLab with the same probes everywhere, and a small server without probes, for which the
-// webhook's part is a larger share of the time. One iteration runs one Pod of each, one after the other.
+// BenchmarkRunToReady measures the time from kubectl run to Ready, of a Pod without the label, and of a Pod with the label
+// and each discovery. The server is JupyterLab with probes, or a small server without probes, for which the webhook's part is
+// a larger share of the time. One iteration runs one Pod of each kind, one after the other.
 func BenchmarkRunToReady(b *testing.B) {
 	kinds := []struct {
 		name, namespace, image string
@@ -37,32 +37,33 @@ func BenchmarkRunToReady(b *testing.B) {
 			began := time.Now()
 			command := []string{"run", kind.name, "-n", kind.namespace, "--image=" + kind.image}
 			if kind.name == "jupyterlab-without" {
-				command = append(command, "--overrides="+sameProbes)
+				command = append(command, "--overrides="+probesOverride)
 			}
-			require.NoError(b, world.Admin.Do(b.Context(), "", append(command, kind.arguments...)...))
+			require.NoError(b, cluster.Admin.Do(b.Context(), "", append(command, kind.arguments...)...))
 			require.NoError(b, p.awaitReady(b.Context()))
 			took[kind.name] += time.Since(began)
 			require.NoError(b, p.remove(b.Context()))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // The sum of all has no meaning.
+	b.ReportMetric(0, "ns/op") // The sum of all kinds has no meaning.
 	for name, sum := range took {
 		b.ReportMetric(sum.Seconds()/float64(b.N), "s/"+name)
 	}
 }
 
-// sameProbes are the probes that the webhook has in this configuration.
-var sameProbes = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
+// probesOverride is a JSON patch for kubectl run --overrides. It gives the Pod without the label probes with the periods of
+// the injected probes. The timeouts and thresholds differ.
+var probesOverride = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
 "startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
 "readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},
 "livenessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":3,"timeoutSeconds":3,"failureThreshold":4}}]}}`,
 	images.DockerStacks), "\n", "")
 
-// awaitReady watches the Pod. Polling would round the figure up.
+// awaitReady waits until the Pod is Ready. It uses a watch, because polling would make the measured time longer.
 func (p pod) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	events, err := world.Client.CoreV1().Pods(p.namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + p.name})
+	events, err := cluster.Client.CoreV1().Pods(p.namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + p.name})
 	if err != nil {
 		return err
 	}

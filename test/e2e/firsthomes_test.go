@@ -16,17 +16,18 @@ import (
 // newcomer is a user with an account and without a home.
 var newcomer = home{"newcomer", 5017, 6017, 0o700}
 
-const homesSpace = "jupyter-user-homes"
+const homesNamespace = "jupyter-user-homes"
 
-// firstHomes are the values with which the chart renders the CronJob.
-const firstHomes = `
+// firstHomesValues are the values with which the chart renders the CronJob for homes.
+const firstHomesValues = `
 share: {volume: {hostPath: {path: %q}}}
 identity: {passwdConfigMap: people}
 homes: {enabled: true, nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
 `
 
-// accountsOfHomes are the accounts of the CronJob: a user with a home, a user without one, and an account that gets none.
-const accountsOfHomes = `
+// homesConfigMaps are the ConfigMaps of the CronJob. The accounts are a user with a home, a user without a home, and root,
+// for which the CronJob makes no home.
+const homesConfigMaps = `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: people, namespace: jupyter-user-homes}
@@ -42,10 +43,11 @@ metadata: {name: skeleton, namespace: jupyter-user-homes}
 data: {.profile: "a first line"}
 `
 
-// TestFirstHomes tests that a user without a home is denied, and the denial names the command. A Job of the chart's CronJob
-// makes the home, in a namespace that enforces baseline. Then the first notebook runs in it.
+// TestFirstHomes tests that a user without a home is denied, and that the denial names the command to make homes. A Job of
+// the chart's CronJob makes the home, in a namespace that enforces baseline. Then the user's first notebook runs in this
+// home.
 func TestFirstHomes(t *testing.T) {
-	path := world.share.path(newcomer.name)
+	path := cluster.share.path(newcomer.name)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(path)) })
 	denied := kubectl(t, "run", "first", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=newcomer")
 	assertDenied(t, denied, "passwd has UID 5017, and there is no home on the share; all of them must know the user, with the same UID, so "+
@@ -53,19 +55,19 @@ func TestFirstHomes(t *testing.T) {
 
 	installFirstHomes(t)
 	admin := func(arguments ...string) string {
-		said, err := world.Admin.Kubectl(t.Context(), append([]string{"-n", homesSpace}, arguments...)...)
+		result, err := cluster.Admin.Kubectl(t.Context(), append([]string{"-n", homesNamespace}, arguments...)...)
 		require.NoError(t, err)
-		assert.Zero(t, said.ExitCode, said.Stderr)
-		return said.Stdout
+		assert.Zero(t, result.ExitCode, result.Stderr)
+		return result.Stdout
 	}
-	before, err := world.share.listing()
+	before, err := cluster.share.listing()
 	require.NoError(t, err)
 	admin("create", "job", "--from=cronjob/jupyter-user-homes", "first-homes")
 	admin("wait", "--for=condition=complete", "job/first-homes", "--timeout="+machine.Patience.String())
-	said := admin("logs", "job/first-homes")
-	assert.Contains(t, said, "made: home/newcomer, for 5017:6017\n")
-	assert.Contains(t, said, "1 made, 1 there, 1 skipped, 0 failed\n")
-	after, err := world.share.listing()
+	result := admin("logs", "job/first-homes")
+	assert.Contains(t, result, "made: home/newcomer, for 5017:6017\n")
+	assert.Contains(t, result, "1 made, 1 there, 1 skipped, 0 failed\n")
+	after, err := cluster.share.listing()
 	require.NoError(t, err)
 	before[path], before[path+"/.profile"] = "drwx------ 5017:6017", "-rw-r--r-- 5017:6017"
 	assert.Equal(t, before, after, "nothing else has changed on the share")
@@ -76,21 +78,23 @@ func TestFirstHomes(t *testing.T) {
 	assert.Equal(t, "a first line", p.exec(t, "sh", "-c", "echo written >$HOME/file && cat $HOME/.profile").Stdout)
 }
 
-// installFirstHomes applies what the chart renders for the CronJob, and the objects that an admin must add.
+// installFirstHomes applies the share and the CronJob that the chart renders, and the objects that an admin must add.
 func installFirstHomes(t *testing.T) {
 	t.Helper()
-	rendered, err := world.helm.Template(t.Context(), fmt.Sprintf(firstHomes, world.share.root))
+	rendered, err := cluster.helm.Template(t.Context(), fmt.Sprintf(firstHomesValues, cluster.share.root))
 	require.NoError(t, err)
-	require.NoError(t, world.Namespace(t.Context(), homesSpace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	labels := map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}
+	require.NoError(t, cluster.Namespace(t.Context(), homesNamespace, labels))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
 		defer cancel()
-		assert.NoError(t, world.Admin.Do(ctx, "", "delete", "namespace/"+homesSpace, "persistentvolume/hpc-pv-"+homesSpace, "--wait"))
+		assert.NoError(t, cluster.Admin.Do(ctx, "", "delete", "namespace/"+homesNamespace, "persistentvolume/hpc-pv-"+homesNamespace,
+			"--wait"))
 	})
-	require.NoError(t, world.apply(t.Context(), accountsOfHomes))
+	require.NoError(t, cluster.apply(t.Context(), homesConfigMaps))
 	for _, file := range []string{"21-share.yaml", "72-homes.yaml"} {
 		text, err := rendered.Read(file)
 		require.NoError(t, err)
-		require.NoError(t, world.apply(t.Context(), text))
+		require.NoError(t, cluster.apply(t.Context(), text))
 	}
 }

@@ -15,42 +15,43 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// The messages for a user whose home cannot be written to.
+// Messages for a user whose home cannot be written to.
 const (
-	saysFull = "jupyter-user-init: no space is left for the home /data/hpc/home/filled, because its file system is full: the notebook starts, " +
+	fullMessage = "jupyter-user-init: no space is left for the home /data/hpc/home/filled, because its file system is full: the notebook starts, " +
 		"and nothing can be saved there. Delete files, or ask the admin for space\n"
-	saysReadOnly = "jupyter-user-init: the home /data/hpc/home/filled is on a file system that is mounted read-only: the notebook starts, and " +
+	readOnlyMessage = "jupyter-user-init: the home /data/hpc/home/filled is on a file system that is mounted read-only: the notebook starts, and " +
 		"nothing can be saved there. Ask the admin whether that is meant\n"
-	saysMode = "jupyter-user-init: the home /data/hpc/home/unwritable has the mode 0500, by which its owner cannot write to it: the notebook " +
+	modeMessage = "jupyter-user-init: the home /data/hpc/home/unwritable has the mode 0500, by which its owner cannot write to it: the notebook " +
 		"starts, and nothing can be saved there. chmod u+wx it\n"
 )
 
-// smallAtStart and smallAtAdmission are namespaces with their own small share, which the tests fill.
+// smallAtStart and smallAtAdmission are the discoveries in two more namespaces. The share of these namespaces is the small
+// file system of mountSmallShare.
 var (
 	smallAtStart     = discovery{atStart.name, "small-" + atStart.namespace, atStart.level}
 	smallAtAdmission = discovery{atAdmission.name, "small-" + atAdmission.namespace, atAdmission.level}
 )
 
-// TestAHomeThatTakesNothing tests that if the home cannot be written to, Jupyter starts, and the log says why nothing can be
-// saved: the log of the init container, and with discovery at start also the log of the notebook container.
-func TestAHomeThatTakesNothing(t *testing.T) {
+// TestUnwritableHome tests that if the home cannot be written to, Jupyter starts, and the log says why nothing can be saved:
+// the log of the init container, and with discovery at start also the log of the notebook container.
+func TestUnwritableHome(t *testing.T) {
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {
 			t.Run(discovery.name, func(t *testing.T) {
-				server := startInFullHome(t, discovery, "unwritable", saysMode)
+				server := startInUnwritableHome(t, discovery, "unwritable", modeMessage)
 				server.Call(t, http.MethodGet, "api/contents", nil, http.StatusOK)
 			})
 		}
 	})
 	small := mountSmallShare(t)
 	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
-		require.NoError(t, world.makeNamespace(t.Context(), in.namespace, in.level))
-		require.NoError(t, world.apply(t.Context(), fmt.Sprintf(storage, in.namespace, small.root)))
+		require.NoError(t, cluster.makeNamespace(t.Context(), in.namespace, in.level))
+		require.NoError(t, cluster.apply(t.Context(), fmt.Sprintf(shareTemplate, in.namespace, small.root)))
 	}
 	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
 		t.Run("full/"+in.name, func(t *testing.T) {
 			fill(t, small, "filled")
-			server := startInFullHome(t, in, "filled", saysFull)
+			server := startInUnwritableHome(t, in, "filled", fullMessage)
 			server.Call(t, http.MethodDelete, "api/contents/filler", nil, http.StatusNoContent)
 			server.Save(t, in.namespace+".ipynb")
 		})
@@ -58,14 +59,14 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	require.NoError(t, syscall.Mount("", small.root, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
 		t.Run("read-only/"+in.name, func(t *testing.T) {
-			server := startInFullHome(t, in, "filled", saysReadOnly)
+			server := startInUnwritableHome(t, in, "filled", readOnlyMessage)
 			server.Call(t, http.MethodGet, "api/contents/"+in.namespace+".ipynb", nil, http.StatusOK)
 		})
 	}
 }
 
-// startInFullHome starts Jupyter in a home that cannot be written to. The image has no Jupyter settings of its own.
-func startInFullHome(t *testing.T, in discovery, user, sentence string) jupyter {
+// startInUnwritableHome starts Jupyter in a home that cannot be written to, and asserts the messages.
+func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
 	server := p.jupyter(t)
@@ -73,18 +74,18 @@ func startInFullHome(t *testing.T, in discovery, user, sentence string) jupyter 
 		return kubectl(t, "logs", p.name, "-n", p.namespace, "-c", container).Stdout
 	}
 	assert.Contains(t, log("jupyter-user-init"), sentence)
-	assert.Equal(t, sentence, message(p.get(t)), "what kubectl describe shows of the init container")
+	assert.Equal(t, sentence, initMessage(p.get(t)), "what kubectl describe shows of the init container")
 	if in.name == atStart.name {
-		// This message names the home at its other mount path.
+		// The message of the notebook container names the home at its other mount path.
 		assert.Contains(t, log(p.name), "the notebook starts, and nothing can be saved there.")
 	}
 	return server
 }
 
-// mountSmallShare mounts a file system of one megabyte, with one home.
+// mountSmallShare mounts a file system of one megabyte with one home, until the test ends.
 func mountSmallShare(t *testing.T) share {
 	t.Helper()
-	small := share{filepath.Join(world.Enclosure.Folder, "small-share")}
+	small := share{filepath.Join(cluster.Enclosure.Folder, "small-share")}
 	require.NoError(t, os.Mkdir(small.root, 0o755))
 	require.NoError(t, syscall.Mount("tmpfs", small.root, "tmpfs", 0, "size=1m,mode=0755"))
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(small.root, syscall.MNT_DETACH)) })

@@ -14,53 +14,54 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// startedWith are environment variables of Jupyter that the image's start must have set.
-type startedWith map[string]string
+// jupyterEnv are environment variables that Jupyter's process must have, because the start of the image sets them.
+type jupyterEnv map[string]string
 
-// hooksRunOnce has the variables with which Jupyter starts if start.sh has run the hooks of both directories once.
-var hooksRunOnce = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
+// hooksRunOnce are the variables if start.sh has run the hooks of both directories once.
+var hooksRunOnce = jupyterEnv{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
-// with returns a copy with other values.
-func (p startedWith) with(changes startedWith) startedWith {
-	all := maps.Clone(p)
+// with returns a copy of the variables with changes.
+func (e jupyterEnv) with(changes jupyterEnv) jupyterEnv {
+	all := maps.Clone(e)
 	maps.Copy(all, changes)
 	return all
 }
 
-// generation is a generation of docker-stacks, or another kind of image with Jupyter.
+// generation is an image of one generation of docker-stacks, or of another family, and the arguments of its Pod.
 type generation struct {
 	image     string
 	arguments []string
-	// base is the base URL in the arguments.
+	// base is the base URL in the arguments, without the first slash.
 	base string
-	// atStart and atAdmission are the variables that Jupyter starts with.
-	atStart, atAdmission startedWith
+	// atStart and atAdmission are the expected variables with each discovery. They are nil if Jupyter must not start.
+	atStart, atAdmission jupyterEnv
 }
 
 func generations() map[string]generation {
 	base := []string{"--ServerApp.base_url=/x/"}
-	twice := hooksRunOnce.with(startedWith{"START_NOTEBOOK_HOOKS": "2", "BEFORE_NOTEBOOK_HOOKS": "2"})
-	joined := startedWith{"JUPYTER_CONFIG_PATH": "/config:/jupyter"}
+	twice := hooksRunOnce.with(jupyterEnv{"START_NOTEBOOK_HOOKS": "2", "BEFORE_NOTEBOOK_HOOKS": "2"})
+	joined := jupyterEnv{"JUPYTER_CONFIG_PATH": "/config:/jupyter"}
 	after := func(words ...string) []string { return append(append([]string{"--"}, words...), base...) }
 	return map[string]generation{
-		"today as it is":            {images.DockerStacks, nil, "", hooksRunOnce, hooksRunOnce},
-		"today, arguments":          {images.DockerStacks, after("start-notebook.py"), "x/", hooksRunOnce, hooksRunOnce},
-		"today, start.sh by hand":   {images.DockerStacks, after("start.sh", "start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
-		"late 2023 as it is":        {images.DockerStacksLate2023, nil, "", hooksRunOnce, hooksRunOnce},
-		"late 2023, arguments":      {images.DockerStacksLate2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
-		"late 2023, start.sh twice": {images.DockerStacksLate2023, after("start.sh", "start-notebook.py"), "x/", twice, twice},
-		"before as it is":           {images.DockerStacks2023, nil, "", hooksRunOnce, hooksRunOnce},
-		"before, arguments":         {images.DockerStacks2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
-		"foundation, arguments":     {images.DockerStacksFoundation, after("jupyter", "lab"), "x/", hooksRunOnce, hooksRunOnce},
-		"child of it as it is":      {images.DockerStacksChild, nil, "", hooksRunOnce.with(joined), hooksRunOnce},
-		"repo2docker as it is":      {images.Repo2docker, nil, "", startedWith{"REPOSITORY_START": "1"}, startedWith{"REPOSITORY_START": "1"}},
-		"an entrypoint of its own":  {images.Entrypoint, nil, "", nil, startedWith{"OWN_ENTRYPOINT": "1"}},
+		"today, default":              {images.DockerStacks, nil, "", hooksRunOnce, hooksRunOnce},
+		"today, arguments":            {images.DockerStacks, after("start-notebook.py"), "x/", hooksRunOnce, hooksRunOnce},
+		"today, start.sh arguments":   {images.DockerStacks, after("start.sh", "start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
+		"late 2023, default":          {images.DockerStacksLate2023, nil, "", hooksRunOnce, hooksRunOnce},
+		"late 2023, arguments":        {images.DockerStacksLate2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
+		"late 2023, start.sh twice":   {images.DockerStacksLate2023, after("start.sh", "start-notebook.py"), "x/", twice, twice},
+		"2023, default":               {images.DockerStacks2023, nil, "", hooksRunOnce, hooksRunOnce},
+		"2023, arguments":             {images.DockerStacks2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
+		"foundation, arguments":       {images.DockerStacksFoundation, after("jupyter", "lab"), "x/", hooksRunOnce, hooksRunOnce},
+		"foundation's child, default": {images.DockerStacksChild, nil, "", hooksRunOnce.with(joined), hooksRunOnce},
+		"repo2docker, default":        {images.Repo2docker, nil, "", jupyterEnv{"REPOSITORY_START": "1"}, jupyterEnv{"REPOSITORY_START": "1"}},
+		"own entrypoint":              {images.Entrypoint, nil, "", nil, jupyterEnv{"OWN_ENTRYPOINT": "1"}},
 	}
 }
 
-// TestTheStartOfEachGeneration starts every generation of docker-stacks and similar images. What an image does before Jupyter
-// starts is done exactly as often as without the webhook, which is once, or the Pod gets an error that it cannot be done.
-func TestTheStartOfEachGeneration(t *testing.T) {
+// TestImageGenerations starts images of each generation of docker-stacks, and similar images. The hooks of an image must run
+// as often as without the webhook: once, or in the image of late 2023 twice if the arguments start start.sh again. With
+// discovery at start, the image with an own entrypoint must end with the error that its start command is unknown.
+func TestImageGenerations(t *testing.T) {
 	i := 0
 	for name, g := range generations() {
 		for _, discovery := range discoveries {
@@ -74,11 +75,11 @@ func TestTheStartOfEachGeneration(t *testing.T) {
 				t.Parallel()
 				if want == nil {
 					p := run(t, discovery, podName, "alice", g.image, "--restart=Never", withToken)
-					saysNothingToRun(t, p)
+					assertUnknownStart(t, p)
 					return
 				}
 				p := run(t, discovery, podName, "alice", g.image, append([]string{withToken, withProbes}, g.arguments...)...)
-				askLab(g.base)(t, p)
+				assertLabPage(g.base)(t, p)
 				assertOwned(t, p, homeOf("alice"))
 				got := serverProcess(t, p.processes(t)).Environment()
 				for variable, value := range want {
@@ -89,15 +90,16 @@ func TestTheStartOfEachGeneration(t *testing.T) {
 	}
 }
 
-// TestAFoundationByItself tests that the foundation image starts a shell, as without the webhook, if the image's own entrypoint
-// stays.
-func TestAFoundationByItself(t *testing.T) {
+// TestFoundationImageStartsShell tests that the foundation image ends without an error with discovery at admission, which
+// keeps the image's entrypoint. Without arguments this image starts a shell.
+func TestFoundationImageStartsShell(t *testing.T) {
 	p := run(t, atAdmission, "foundation", "alice", images.DockerStacksFoundation, "--restart=Never")
-	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+	p.await(t, readyLimit, "to succeed", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// TestIPythonsHistoryIsOff in an image with the line of deploy/docs/pods.md, and on in another image.
-func TestIPythonsHistoryIsOff(t *testing.T) {
+// TestIPythonHistory tests that IPython's history is off in an image with the line of deploy/docs/pods.md, and on in an image
+// without it.
+func TestIPythonHistory(t *testing.T) {
 	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
 	require.NoError(t, err)
 	page, err := os.ReadFile("../../deploy/docs/pods.md")

@@ -12,10 +12,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestGroupsOfPasswd tests that a user has all fifteen groups of getent on the node: id lists them, and a directory of such a
-// group is open.
+// TestGroupsOfPasswd tests that a user has the fifteen groups of the group file: id lists them, and the user can write to a
+// directory of one of these groups.
 func TestGroupsOfPasswd(t *testing.T) {
-	shared := world.share.path("grouped", "project")
+	shared := cluster.share.path("grouped", "project")
 	require.NoError(t, os.Mkdir(shared, 0o770))
 	require.NoError(t, os.Chown(shared, 0, firstGroup+mostGroups-1))
 	require.NoError(t, os.Chmod(shared, 0o770))

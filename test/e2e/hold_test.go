@@ -15,11 +15,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// holdInit stops the init container of a new Pod after it has read the home, and before it writes the owner. The kubelet makes
-// the scratch volume's folder long before it starts a container.
+// holdInit blocks the init container of a new Pod after it has read the home, and before it writes the owner to the scratch
+// volume. The kubelet makes the folder of the scratch volume long before it starts a container.
 func (p pod) holdInit(t *testing.T) *node.Hold {
 	t.Helper()
-	folder := filepath.Join(world.Enclosure.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
+	folder := filepath.Join(cluster.Enclosure.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
 		"uid-gid-config")
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, readyLimit, true, func(context.Context) (bool, error) {
 		_, err := os.Stat(folder)
@@ -40,7 +40,7 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// release ends the hold, so that the init container of the Pod continues.
+// release lets the init container of the Pod continue.
 func release(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

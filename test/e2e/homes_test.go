@@ -9,7 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestHomes tests that homes of all modes and sizes do not change, and only their owners can access them.
+// TestHomes tests notebooks in homes of several modes, sizes and UIDs. The notebook runs as the owner, and the mode and the
+// owner of the home do not change.
 func TestHomes(t *testing.T) {
 	for i, name := range []string{"bob", "qiang.guo03", "qiang_guo03", "hoarder", "far-away"} {
 		for _, discovery := range discoveries {

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// podWithHooks is a Pod with everything that a kubelet runs in a container in addition to its command: hooks and exec probes.
-// Probes write files which the test reads again and again. So each file is complete when it appears.
+// podWithHooks is a Pod with each kind of hook and each kind of exec probe. The test can read a file while a probe writes it
+// again, so each command renames a complete file.
 const podWithHooks = `
 apiVersion: v1
 kind: Pod
@@ -32,29 +32,29 @@ spec:
     livenessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-l; mv $HOME/.new-l $HOME/liveness"]}, periodSeconds: 1}
 `
 
-// TestHooksAndExecProbes tests that hooks and exec probes also run as the user, in the home.
+// TestHooksAndExecProbes tests that hooks and exec probes run as the user, and that a hook starts in the home.
 func TestHooksAndExecProbes(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			names := []string{"post-start", "startup", "readiness", "liveness", "pre-stop"}
 			t.Cleanup(func() {
 				for _, name := range names {
-					assert.NoError(t, os.Remove(world.share.path("alice", name)))
+					assert.NoError(t, os.Remove(cluster.share.path("alice", name)))
 				}
-				for _, letter := range "psrle" { // The files of a command that was killed.
-					assert.NoError(t, os.RemoveAll(world.share.path("alice", ".new-"+string(letter))))
+				for _, letter := range "psrle" { // A killed command leaves its temporary file.
+					assert.NoError(t, os.RemoveAll(cluster.share.path("alice", ".new-"+string(letter))))
 				}
 			})
 			p := create(t, discovery, "hooked", podWithHooks)
 			p.ready(t)
 			p.await(t, readyLimit, "to have had a liveness probe", func(*corev1.Pod) bool {
-				_, err := os.Stat(world.share.path("alice", "liveness"))
+				_, err := os.Stat(cluster.share.path("alice", "liveness"))
 				return err == nil
 			})
 			result := kubectl(t, "delete", "pod", "hooked", "-n", discovery.namespace, "--timeout=60s")
 			require.Zero(t, result.ExitCode, result.Stderr)
 			for _, name := range names {
-				content, err := os.ReadFile(world.share.path("alice", name))
+				content, err := os.ReadFile(cluster.share.path("alice", name))
 				require.NoError(t, err)
 				want := "uid=5001(alice) gid=6001(alice) groups=6001(alice)\n"
 				if name == "post-start" {

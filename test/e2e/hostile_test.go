@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostilePod is a Pod that runs the attacker's image, with a hook.
+// hostilePod is a Pod that runs an attacker's image, with a hook.
 const hostilePod = `
 apiVersion: v1
 kind: Pod
@@ -33,8 +33,8 @@ spec:
     lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
 `
 
-// preparedPod is a Pod with a harmless image. The Pod itself mounts the attacker's programs and sets the paths at which they are
-// found.
+// preparedPod is a Pod with a harmless image. The Pod itself mounts the attacker's programs and sets the variables through
+// which they are found.
 const preparedPod = `
 apiVersion: v1
 kind: Pod
@@ -57,7 +57,8 @@ spec:
     volumeMounts: [{name: bin, mountPath: /attack/bin}, {name: ran, mountPath: /attack/ran}]
 `
 
-// attackPrograms returns the programs of the attacker's image, for a ConfigMap.
+// attackPrograms returns the programs of the attacker's image, for a ConfigMap. Each program creates a file with its own name
+// (see programUIDs).
 func attackPrograms(t *testing.T) map[string]string {
 	t.Helper()
 	read := func(name string) string {
@@ -72,10 +73,10 @@ func attackPrograms(t *testing.T) map[string]string {
 	return programs
 }
 
-// makeConfigMap makes a ConfigMap that is deleted with the test.
+// makeConfigMap makes a ConfigMap, and deletes it when the test ends.
 func makeConfigMap(t *testing.T, namespace, name string, data map[string]string) {
 	t.Helper()
-	maps := world.Client.CoreV1().ConfigMaps(namespace)
+	maps := cluster.Client.CoreV1().ConfigMaps(namespace)
 	_, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -83,11 +84,12 @@ func makeConfigMap(t *testing.T, namespace, name string, data map[string]string)
 	})
 }
 
-// marks returns the files that the attacker's programs have written in a container, with the UIDs of their owners. If a file
-// exists more than once and one of them belongs to root, marks returns root. The test reads the files from the node.
-func (p pod) marks(t *testing.T) map[string]uint32 {
+// programUIDs returns the UID that each of the attacker's programs had in a container, by name of the program. If a program
+// ran several times, programUIDs returns the lowest UID, so that a run as root is not missed. It reads the files of the
+// programs from the node.
+func (p pod) programUIDs(t *testing.T) map[string]uint32 {
 	t.Helper()
-	folder := filepath.Join("/proc", strconv.Itoa(initProcess(t, p).PID), "root", "attack", "ran")
+	folder := filepath.Join("/proc", strconv.Itoa(firstProcess(t, p).PID), "root", "attack", "ran")
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	found := map[string]uint32{}
@@ -102,18 +104,19 @@ func (p pod) marks(t *testing.T) map[string]uint32 {
 	return found
 }
 
-// allMarks returns every possible mark, with this UID.
-func allMarks(uid uint32, names ...string) map[string]uint32 {
-	marks := map[string]uint32{}
+// wantUIDs returns the expected result of programUIDs if the usual programs of the attacker, and these further ones, ran with
+// one UID.
+func wantUIDs(uid uint32, names ...string) map[string]uint32 {
+	uids := map[string]uint32{}
 	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {
-		marks[name] = uid
+		uids[name] = uid
 	}
-	return marks
+	return uids
 }
 
-// TestNothingOfTheAttackersRunsAsRoot tests that the attacker's programs never run as root: neither programs at the paths that
-// are used at the start, nor programs that run before or in place of others, nor programs in a hook.
-func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
+// TestAttackersProgramsNotRoot tests that an attacker's programs run as the user and never as root. They have the names of
+// the programs that start a notebook and of the shell of a hook, or are loaded by BASH_ENV and LD_PRELOAD.
+func TestAttackersProgramsNotRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		makeConfigMap(t, discovery.namespace, "attack", attackPrograms(t))
@@ -122,15 +125,15 @@ func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 				t.Parallel()
 				p := create(t, discovery, name, manifest)
 				p.ready(t)
-				assert.Equal(t, allMarks(5001, "sh"), p.marks(t))
+				assert.Equal(t, wantUIDs(5001, "sh"), p.programUIDs(t))
 				assertOwned(t, p, homeOf("alice"))
 			})
 		}
 	}
-	t.Run("the image by itself", func(t *testing.T) {
+	t.Run("without the webhook", func(t *testing.T) {
 		t.Parallel()
-		// This proves that a program that runs as root can write these files.
-		require.NoError(t, world.apply(t.Context(), `
+		// This proves that the test finds a program that ran as root.
+		require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
 metadata: {name: hostile, namespace: default}
@@ -142,15 +145,15 @@ spec:
     securityContext: {runAsUser: 0}
     readinessProbe: {httpGet: {path: /, port: 8888}, periodSeconds: 1}
 `))
-		p := created(t, "default", "hostile")
+		p := removeAtEnd(t, "default", "hostile")
 		p.ready(t)
-		assert.Equal(t, allMarks(0), p.marks(t))
+		assert.Equal(t, wantUIDs(0), p.programUIDs(t))
 	})
 }
 
-// TestTheImageAddsNoGroups runs an image whose /etc/group lists alice and root in bob's group. The container runtime would add
+// TestImageAddsNoGroups runs an image whose /etc/group lists alice and root in bob's group. The container runtime would add
 // this group to the processes, and the webhook must prevent that.
-func TestTheImageAddsNoGroups(t *testing.T) {
+func TestImageAddsNoGroups(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -158,29 +161,29 @@ func TestTheImageAddsNoGroups(t *testing.T) {
 			p := run(t, discovery, "grouped", "alice", images.Hostile, withProbes, "--env=LD_PRELOAD=", "--command", "--", "hello")
 			p.ready(t)
 			assertOwned(t, p, homeOf("alice"))
-			// A shell at start is root, without groups of the image.
-			want := discovery.either("0\n", "6001\n")
+			// With discovery at start, the shell of kubectl exec is root, without groups of the image.
+			want := discovery.choose("0\n", "6001\n")
 			assert.Equal(t, want, p.exec(t, "/usr/bin/id", "-G").Stdout)
 		})
 	}
-	t.Run("without Strict it does", func(t *testing.T) {
+	t.Run("without supplementalGroupsPolicy Strict", func(t *testing.T) {
 		t.Parallel()
-		require.NoError(t, world.apply(t.Context(), `
+		require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
 metadata: {name: grouped, namespace: default}
 spec:
   containers: [{name: nb, image: `+images.Hostile+`, command: [hello], securityContext: {runAsUser: 5001, runAsGroup: 6001}}]
 `))
-		p := created(t, "default", "grouped")
+		p := removeAtEnd(t, "default", "grouped")
 		p.ready(t)
 		assert.ElementsMatch(t, []int64{6001, 6002, 7777}, p.processes(t)[0].Groups)
 	})
 }
 
-// mountedByImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path to the
-// path of our program.
-const mountedByImageLink = `
+// mountThroughImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path to
+// the path of our program.
+const mountThroughImageLink = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -197,23 +200,23 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestAStrangersImageIsRootInThisHomeAlone tests that with discovery at start, an attacker's image can run its own program in
-// place of ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at
+// TestHostileImageReplacesOurProgram tests that with discovery at start, an attacker's image can run its own program in place
+// of ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at
 // admission, the program runs as the user.
-func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
+func TestHostileImageReplacesOurProgram(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
 			program := "#!/usr/bin/python3 -I\nimport os\nprint('as', os.getuid())" + attackWithPath(t)
 			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": program})
-			manifest := mountedByImageLink
+			manifest := mountThroughImageLink
 			if discovery == atAdmission {
 				manifest = strings.Replace(manifest, "[hello]", "[/config/jupyter-user-init]", 1)
 			}
 			p := create(t, discovery, "around", manifest)
 			p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
-			want := discovery.either("as 0\ndone\n", "as 5001\ndone\n")
+			want := discovery.choose("as 0\ndone\n", "as 5001\ndone\n")
 			assert.Equal(t, want, kubectl(t, "logs", p.name, "-n", p.namespace).Stdout)
 		})
 	}

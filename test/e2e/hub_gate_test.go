@@ -30,11 +30,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// gatedHub is a namespace for which the API server calls the webhook through a gate, so that a test can interrupt that namespace
-// alone.
+// gatedHub is the namespace of a JupyterHub. For it the API server calls the webhook through a gate, so that a test can
+// interrupt the webhook for this namespace alone.
 const gatedHub = "jhub-gated"
 
-// gate is a proxy between the API server and the webhook. Until it is opened, its port is closed.
+// gate is a proxy between the API server and the webhook. Its port is closed until open is called.
 type gate struct {
 	server  *httptest.Server
 	address string
@@ -43,14 +43,15 @@ type gate struct {
 	delay atomic.Int64
 }
 
-// newGate makes a gate on loopback, to one of the webhook's Pods.
+// newGate returns a gate on loopback, in front of one of the webhook's Pods.
 func newGate(t *testing.T) *gate {
 	t.Helper()
-	secret, err := world.Client.CoreV1().Secrets(shipped.space).Get(t.Context(), systemName+"-certs", metav1.GetOptions{})
+	secrets := cluster.Client.CoreV1().Secrets(shippedInstallation.namespace)
+	secret, err := secrets.Get(t.Context(), systemName+"-certs", metav1.GetOptions{})
 	require.NoError(t, err)
 	trusted := x509.NewCertPool()
 	require.True(t, trusted.AppendCertsFromPEM(secret.Data[corev1.TLSCertKey]))
-	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{
+	pods, err := cluster.Client.CoreV1().Pods(shippedInstallation.namespace).List(t.Context(), metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=" + systemName,
 	})
 	require.NoError(t, err)
@@ -58,7 +59,7 @@ func newGate(t *testing.T) *gate {
 	port := strconv.Itoa(int(pods.Items[0].Spec.Containers[0].Ports[0].ContainerPort))
 	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, port)}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: systemName + "." + shipped.space + ".svc"}
+	transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: systemName + "." + shippedInstallation.namespace + ".svc"}
 	pass := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(webhook) }, Transport: transport}
 
 	g := &gate{}
@@ -83,7 +84,6 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// open opens the port.
 func (g *gate) open(t *testing.T) {
 	t.Helper()
 	var err error
@@ -93,38 +93,38 @@ func (g *gate) open(t *testing.T) {
 	t.Cleanup(g.server.Close)
 }
 
-// register registers the shipped webhook for that namespace, with the gate's address.
+// register creates webhook configurations for the namespace gatedHub, with the address of the gate.
 func (g *gate) register(t *testing.T) {
 	t.Helper()
-	rendered, err := world.helm.Template(t.Context(), fmt.Sprintf("{onlyNamespaces: [%s], certificates: {source: secret, caBundle: %q}}",
+	rendered, err := cluster.helm.Template(t.Context(), fmt.Sprintf("{onlyNamespaces: [%s], certificates: {source: secret, caBundle: %q}}",
 		gatedHub, g.pair.Cert))
 	require.NoError(t, err)
-	first, second, err := installation{gatedHub, shipped.space}.registrations(rendered)
+	first, second, err := installation{gatedHub, shippedInstallation.namespace}.webhookConfigurations(rendered)
 	require.NoError(t, err)
 	mutating, validating := &admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(first), mutating))
 	require.NoError(t, yaml.UnmarshalStrict([]byte(second), validating))
-	at := func(config *admissionv1.WebhookClientConfig) {
-		where := "https://" + g.address + *config.Service.Path
-		config.Service, config.URL = nil, &where
+	setURL := func(config *admissionv1.WebhookClientConfig) {
+		address := "https://" + g.address + *config.Service.Path
+		config.Service, config.URL = nil, &address
 	}
 	for i := range mutating.Webhooks {
-		at(&mutating.Webhooks[i].ClientConfig)
+		setURL(&mutating.Webhooks[i].ClientConfig)
 	}
 	for i := range validating.Webhooks {
-		at(&validating.Webhooks[i].ClientConfig)
+		setURL(&validating.Webhooks[i].ClientConfig)
 	}
-	client := world.Client.AdmissionregistrationV1()
+	client := cluster.Client.AdmissionregistrationV1()
 	_, err = client.MutatingWebhookConfigurations().Create(t.Context(), mutating, metav1.CreateOptions{})
 	require.NoError(t, err)
 	_, err = client.ValidatingWebhookConfigurations().Create(t.Context(), validating, metav1.CreateOptions{})
 	require.NoError(t, err)
 }
 
-// TestJupyterHubWithoutTheWebhook tests that without the webhook nothing is spawned, and the hub shows why. When the webhook is
-// back, spawning works again. A slow webhook must not make KubeSpawner give up on a request, after which it deletes the Pod that
-// it finds.
-func TestJupyterHubWithoutTheWebhook(t *testing.T) {
+// TestJupyterHubWithoutWebhook tests that if the webhook does not respond, no server is spawned, and the hub shows why. When
+// the webhook responds again, spawning works again. If the webhook is slow, KubeSpawner must not repeat its request: it would
+// delete the Pod that the first request created.
+func TestJupyterHubWithoutWebhook(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
 	g.register(t)
@@ -142,18 +142,19 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 			assert.Contains(t, h.Log(), want)
 		}))
 	}
-	// The API server watches webhook configurations. It uses the new one once a pod is denied.
+	// The API server reads webhook configurations a moment later. The new ones are in effect once a Pod is denied.
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
-		result, err := world.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice", "--dry-run=server")
+		result, err := cluster.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice",
+			"--dry-run=server")
 		return strings.Contains(result.Stderr, "failed calling webhook"), err
 	}))
-	t.Run("gone", func(t *testing.T) { fails(t, "connect: connection refused") })
+	t.Run("connection refused", func(t *testing.T) { fails(t, "connect: connection refused") })
 	g.open(t)
-	t.Run("stuck", func(t *testing.T) {
+	t.Run("no response", func(t *testing.T) {
 		g.delay.Store(int64(time.Hour))
 		fails(t, "context deadline exceeded")
 	})
-	t.Run("slow, and back", func(t *testing.T) {
+	t.Run("slow response", func(t *testing.T) {
 		g.delay.Store(int64(time.Second / 2))
 		assert.Equal(t, 1, attempts(func() { s.start(t, nil) }))
 		assert.NotContains(t, h.Log(), "Found existing pod")

@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// optionsUser is the user of the servers with other options.
+// optionsUser is the user of the servers of spawnerTraits that must start.
 const optionsUser = "qiang.guo03"
 
-// spawnerTraits returns the settings (traits) of KubeSpawner for single servers. test/golden tests the effect of all options on
-// Pods. This function has only the options that must also be tested with a running server.
+// spawnerTraits returns settings (traits) of KubeSpawner for single servers, by user and server. It has only the options that
+// must be tested with a running server. test/golden tests the effect of all options on Pods.
 func spawnerTraits(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
@@ -46,8 +46,8 @@ func spawnerTraits(discovery discovery) map[string]map[string]any {
 	return servers
 }
 
-// sharedHomes is the claim of a hub with static storage.
-const sharedHomes = `
+// staticClaim is the claim of a hub with static storage: one claim for all users.
+const staticClaim = `
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: shared-homes, namespace: %s}
@@ -56,7 +56,7 @@ spec:
   resources: {requests: {storage: 10Gi}}
 `
 
-// spawnWithOptions spawns a server for each option.
+// spawnWithOptions spawns servers of spawnerTraits, and asserts the results of their options.
 func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
@@ -71,25 +71,25 @@ func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 	t.Run("cmd as a list, args, notebook_dir, default_url, no storage", func(t *testing.T) {
 		t.Parallel()
-		asList(t, h)
+		testCmdList(t, h)
 	})
 	if discovery == atAdmission {
-		return // TestImages tests the start of images there, which the webhook does not change.
+		return // With discovery at admission the webhook does not change the start of an image.
 	}
 	t.Run("cmd unset, lifecycle_hooks, profile_list", func(t *testing.T) {
 		t.Parallel()
-		unset(t, h)
+		testUnsetCmd(t, h)
 	})
 	t.Run("start-singleuser.sh, static storage", func(t *testing.T) {
 		t.Parallel()
-		script(t, h)
+		testStartScript(t, h)
 	})
 }
 
-func asList(t *testing.T, h jupyterHub) {
+func testCmdList(t *testing.T, h jupyterHub) {
 	owner := homeOf(optionsUser)
-	require.NoError(t, world.share.makeFolder(owner, "work"))
-	require.NoError(t, world.share.write(owner, "work/in-work.txt", "found"))
+	require.NoError(t, cluster.share.makeFolder(owner, "work"))
+	require.NoError(t, cluster.share.write(owner, "work/in-work.txt", "found"))
 	s := h.logIn(t, optionsUser, "list")
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)
@@ -101,7 +101,7 @@ func asList(t *testing.T, h jupyterHub) {
 	assert.False(t, mounted)
 }
 
-func unset(t *testing.T, h jupyterHub) {
+func testUnsetCmd(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, optionsUser, "unset")
 	s.start(t, map[string]any{"profile": "big"})
 	s.assertOwnedBy(t, optionsUser)
@@ -109,13 +109,13 @@ func unset(t *testing.T, h jupyterHub) {
 	assert.Contains(t, strings.Join(process.Args, " "), "jupyterhub-singleuser", "the image's own start knows that there is a hub")
 	assert.Equal(t, "big", process.Environment()["PROFILE"])
 	assert.Contains(t, process.Environment(), "BEFORE_NOTEBOOK_HOOK", "start.sh ran")
-	info, err := os.Stat(world.share.path(optionsUser, "post-start-"+strings.TrimPrefix(h.namespace, "jhub-")))
+	info, err := os.Stat(cluster.share.path(optionsUser, "post-start-"+strings.TrimPrefix(h.namespace, "jhub-")))
 	require.NoError(t, err)
 	assert.Equal(t, uint32(homeOf(optionsUser).uid), info.Sys().(*syscall.Stat_t).Uid, "the hook ran as the user")
 }
 
-func script(t *testing.T, h jupyterHub) {
-	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(sharedHomes, "%s", h.namespace)))
+func testStartScript(t *testing.T, h jupyterHub) {
+	require.NoError(t, cluster.apply(t.Context(), strings.ReplaceAll(staticClaim, "%s", h.namespace)))
 	s := h.logIn(t, optionsUser, "script")
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)

@@ -8,8 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestKubeSpawner6 runs a hub with KubeSpawner 6, which uses other names of Pods and other labels than version 7. The hub may use
-// only some homes.
+// TestKubeSpawner6 runs a hub with KubeSpawner 6, which gives Pods other names and labels than version 7. The hub may use
+// only two homes.
 func TestKubeSpawner6(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, "jhub-six", "baseline", hub.Options{Release: hub.KubeSpawner6}, "bob", "alice.smith")
@@ -20,7 +20,7 @@ func TestKubeSpawner6(t *testing.T) {
 		assert.Equal(t, "jupyter-alice-2esmith", s.pod(t).name)
 		assert.NoError(t, s.Stop(t.Context(), ""))
 	})
-	t.Run("one that the hub may not use", func(t *testing.T) {
+	t.Run("a home that the hub may not use", func(t *testing.T) {
 		shown := h.logIn(t, otherUser, "").startDenied(t)
 		want := noAccess("system:serviceaccount:jhub-six:hub", otherUser, "jhub-six", "default")
 		assert.Contains(t, shown, want)

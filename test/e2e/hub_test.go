@@ -16,18 +16,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestJupyterHub tests that a hub that works without the webhook works with it, with either discovery, and its users' servers
+// TestJupyterHub tests a hub whose configuration does not mention the webhook, with each discovery: the servers of its users
 // run as the owners of their homes. With discovery at admission the namespace enforces restricted.
 func TestJupyterHub(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: spawnerTraits(discovery),
-				Config: hub.Patient})
-			t.Run("together", func(t *testing.T) {
+			h := startHub(t, discovery.hubNamespace(), discovery.level, hub.Options{
+				Release: hub.KubeSpawner7, Servers: spawnerTraits(discovery), Config: hub.Patient,
+			})
+			t.Run("parallel", func(t *testing.T) {
 				t.Run("a user logs in and works", func(t *testing.T) { t.Parallel(); testWorkingDay(t, h, discovery) })
-				t.Run("users who are denied", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })
+				t.Run("users who are denied", func(t *testing.T) { t.Parallel(); assertDenials(t, h, discovery) })
 				t.Run("options", func(t *testing.T) { t.Parallel(); spawnWithOptions(t, h, discovery) })
 			})
 			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
@@ -35,7 +36,8 @@ func TestJupyterHub(t *testing.T) {
 	}
 }
 
-// testWorkingDay does with the hub what alice does on a working day.
+// testWorkingDay does with the hub what alice does on a working day: she logs in, uses two servers, stops one of them and
+// starts it again.
 func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
 	t.Run("the browser sees JupyterLab", func(t *testing.T) {
@@ -50,9 +52,9 @@ func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("stop", func(t *testing.T) {
 		p := s.pod(t)
 		require.NoError(t, s.Stop(t.Context(), ""))
-		_, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+		_, err := cluster.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
 		assert.True(t, apierrors.IsNotFound(err), err)
-		assert.Equal(t, map[string]bool{"second": true}, second.all(t))
+		assert.Equal(t, map[string]bool{"second": true}, second.allServers(t))
 	})
 	t.Run("spawn again", func(t *testing.T) {
 		s.start(t, nil)
@@ -60,7 +62,8 @@ func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// logInAs logs a user in who has no server, and waits until the page is the server's.
+// logInAs returns the browser actions that log in a user without a server, and wait until the browser shows a page of the
+// server.
 func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	return []chromedp.Action[chromedp.Void]{
 		chromedp.SetValue(chromedp.CSS("#username_input"), user),
@@ -75,9 +78,9 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// users returns users of a hub, by the names of their homes. For some of them KubeSpawner changes the name in the Pod's name and
-// label.
-func users(discovery discovery) map[string]string {
+// hubUsers returns the users of logInAtOnce, with the names of their homes. For some of them KubeSpawner changes the name in
+// the Pod's name and label.
+func hubUsers(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {
 		all["alice.smith"] = "alice.smith"
@@ -88,13 +91,13 @@ func users(discovery discovery) map[string]string {
 	return all
 }
 
-// logInAtOnce: with discovery at start eight users log in at once, and every server gets ready. Then the hub is restarted, and
-// they work on.
+// logInAtOnce logs several users in at the same time, eight of them with discovery at start, and asserts that every server
+// gets ready. Then it restarts the hub, and asserts that a running server can still be used.
 func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
 	var group sync.WaitGroup
-	for user := range users(discovery) {
+	for user := range hubUsers(discovery) {
 		s := h.logIn(t, user, "")
 		servers[user] = s
 		group.Go(func() { assert.NoError(t, s.Spawn(t.Context(), "", nil)) })
@@ -104,32 +107,32 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 		s.ready(t)
 	}
 	t.Logf("%d servers ready after %s", len(servers), time.Since(began).Round(100*time.Millisecond))
-	for user, home := range users(discovery) {
+	for user, home := range hubUsers(discovery) {
 		assertOwned(t, servers[user].pod(t), homeOf(home))
 	}
 	for _, user := range []string{"alice.smith", "user-1", "alice@x.org"} {
 		if s, here := servers[user]; here {
-			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, users(discovery)[user]) })
+			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, hubUsers(discovery)[user]) })
 		}
 	}
 	t.Run("no database is on the share", func(t *testing.T) {
 		servers["user-1"].jupyter(t).Save(t, "signed-"+discovery.namespace+".ipynb")
-		assert.NoFileExists(t, world.share.path("user-1", ".local/share/jupyter/nbsignatures.db"))
+		assert.NoFileExists(t, cluster.share.path("user-1", ".local/share/jupyter/nbsignatures.db"))
 	})
-	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
+	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner must not repeat a request")
 	t.Run("the hub restarts", func(t *testing.T) {
 		s := servers["user-1"]
 		k := s.jupyter(t).Kernel(t)
 		k.Run(t, "x = 41")
 		require.NoError(t, h.Restart(t.Context()))
-		assert.Equal(t, "42\n", k.Run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
-		assert.Equal(t, map[string]bool{"": true}, s.all(t))
-		assert.NoError(t, s.Stop(t.Context(), ""), "it still knows the server")
+		assert.Equal(t, "42\n", k.Run(t, "print(x + 1)"), "the kernel must keep its state, and the proxy must know the server")
+		assert.Equal(t, map[string]bool{"": true}, s.allServers(t))
+		assert.NoError(t, s.Stop(t.Context(), ""), "the hub must still know the server")
 	})
 }
 
-// assertWhoIsDenied: the hub's page shows the webhook's denial to the user.
-func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
+// assertDenials asserts that the hub's page shows the webhook's denial to the user.
+func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
 		"123abc":    "cannot be a user here: a name begins with a to z or _",
@@ -146,12 +149,12 @@ func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 		})
 		return
 	}
-	t.Run("homeless", func(t *testing.T) { hasNoHomeAtStart(t, h) })
+	t.Run("homeless", func(t *testing.T) { assertNoHomeAtStart(t, h) })
 }
 
-// hasNoHomeAtStart: for a user without a home, the hub's page shows events. The kubelet's events name the failed container, but
-// do not contain its message.
-func hasNoHomeAtStart(t *testing.T, h jupyterHub) {
+// assertNoHomeAtStart asserts the hub's page for a user without a home, with discovery at start. The page shows events. The
+// kubelet's events name the failed container, but do not contain its message.
+func assertNoHomeAtStart(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, "homeless", "")
 	require.NoError(t, s.Spawn(t.Context(), "", nil))
 	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
@@ -159,6 +162,6 @@ func hasNoHomeAtStart(t *testing.T, h jupyterHub) {
 	const want = "Back-off restarting failed container jupyter-user-init in pod jupyter-homeless"
 	_, err := s.Progress(ctx, "", func(event hub.Event) bool { return strings.Contains(event.Message, want) })
 	require.NoError(t, err)
-	assertStopped(t, s.pod(t), "homeless has no home: /data/hpc/home/homeless does not exist on the share")
+	assertInitFailed(t, s.pod(t), "homeless has no home: /data/hpc/home/homeless does not exist on the share")
 	assert.NoError(t, s.Stop(t.Context(), ""))
 }

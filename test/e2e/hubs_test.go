@@ -25,44 +25,44 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// jupyterHub is a running hub with a namespace of its own, in which no other user runs Pods.
+// jupyterHub is a running hub with its own namespace, in which no other user runs Pods.
 type jupyterHub struct {
 	*hub.Hub
 	namespace string
 }
 
-// spawnLimit is how long a hub with the chart's configuration waits for a server.
+// spawnLimit is how long the hub waits for a server, as with the default values of the chart.
 const spawnLimit = 5 * time.Minute
 
-// hubRules are the rights that the chart gives its hub.
+// hubRules are the rights that the chart gives to its hub.
 var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
 		Verbs: []string{"get", "watch", "list", "create", "delete"}},
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md says. The hub may use the given homes, or every
-// home if none is given. The hub ends with its test.
+// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use these homes, or
+// every home if the list is empty. The hub ends with the test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
 	var err error
 	options.Programs, err = hub.Build(ctx, os.Stderr, options.Release)
 	require.NoError(t, err)
-	require.NoError(t, world.makeNamespace(ctx, namespace, level))
-	require.NoError(t, world.apply(ctx, fmt.Sprintf(storage, namespace, world.share.root)))
+	require.NoError(t, cluster.makeNamespace(ctx, namespace, level))
+	require.NoError(t, cluster.apply(ctx, fmt.Sprintf(shareTemplate, namespace, cluster.share.root)))
 	makeClaimVolumes(t, namespace)
-	account, err := world.mayUseEveryHome(ctx, namespace)
+	account, err := cluster.allowUseOfEveryHome(ctx, namespace)
 	require.NoError(t, err)
 	if len(homes) > 0 {
-		require.NoError(t, world.Admin.Do(ctx, "", "delete", "rolebinding", "hub-uses-every-home", "-n", namespace))
-		require.NoError(t, world.mayUse(ctx, account, namespace, homes...))
+		require.NoError(t, cluster.Admin.Do(ctx, "", "delete", "rolebinding", "hub-uses-every-home", "-n", namespace))
+		require.NoError(t, cluster.allowUse(ctx, account, namespace, homes...))
 	}
-	require.NoError(t, world.Allow(ctx, namespace, account, hubRules...))
+	require.NoError(t, cluster.Allow(ctx, namespace, account, hubRules...))
 
-	options.Folder = filepath.Join(world.Enclosure.Folder, namespace)
+	options.Folder = filepath.Join(cluster.Enclosure.Folder, namespace)
 	require.NoError(t, os.MkdirAll(options.Folder, 0o755))
-	options.Kubeconfig, err = world.tokenOf(ctx, namespace, "hub", options.Folder)
+	options.Kubeconfig, err = cluster.kubeconfigOf(ctx, namespace, "hub", options.Folder)
 	require.NoError(t, err)
 	options.Namespace, options.Address = namespace, node.Address
 	if options.Image == "" {
@@ -79,15 +79,16 @@ func startHub(t *testing.T, namespace, level string, options hub.Options, homes 
 	return jupyterHub{running, namespace}
 }
 
-// tokenOf returns a kubeconfig with a token of a ServiceAccount, as a Pod with this ServiceAccount has.
-func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) (string, error) {
-	made, err := w.Client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{},
+// kubeconfigOf writes a kubeconfig with a token of a ServiceAccount, and returns its path. A Pod with this ServiceAccount
+// would get the same rights.
+func (c *testCluster) kubeconfigOf(ctx context.Context, namespace, account, folder string) (string, error) {
+	made, err := c.Client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{},
 		metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
 	config := api.NewConfig()
-	config.Clusters["e2e"] = &api.Cluster{Server: w.Admin.Config.Host, CertificateAuthorityData: w.Admin.Config.CAData}
+	config.Clusters["e2e"] = &api.Cluster{Server: c.Admin.Config.Host, CertificateAuthorityData: c.Admin.Config.CAData}
 	config.AuthInfos["hub"] = &api.AuthInfo{Token: made.Status.Token}
 	config.Contexts["hub"] = &api.Context{Cluster: "e2e", AuthInfo: "hub"}
 	config.CurrentContext = "hub"
@@ -95,34 +96,36 @@ func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) 
 	return path, clientcmd.WriteToFile(*config, path)
 }
 
-// mostClaims is the highest number of servers with a claim of their own in these tests.
-const mostClaims = 20
+// claimVolumes is the number of volumes for the claims of one hub's servers. It must be at least the number of servers that
+// get a claim.
+const claimVolumes = 20
 
-// makeClaimVolumes makes volumes for the claims of a hub's servers, instead of a provisioner.
+// makeClaimVolumes makes volumes for the claims of a hub's servers, in place of a provisioner.
 func makeClaimVolumes(t *testing.T, namespace string) {
 	t.Helper()
-	for i := range mostClaims {
+	for i := range claimVolumes {
 		name := namespace + "-" + strconv.Itoa(i)
 		volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
 			Capacity:    corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")},
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
-				Path: filepath.Join(world.Enclosure.Folder, "claims", name), Type: new(corev1.HostPathDirectoryOrCreate),
+				Path: filepath.Join(cluster.Enclosure.Folder, "claims", name), Type: new(corev1.HostPathDirectoryOrCreate),
 			}},
 		}}
-		_, err := world.Client.CoreV1().PersistentVolumes().Create(t.Context(), volume, metav1.CreateOptions{})
+		_, err := cluster.Client.CoreV1().PersistentVolumes().Create(t.Context(), volume, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
 }
 
-// server is a server of a user of a hub.
+// server is a server of a hub's user.
 type server struct {
 	*hub.Session
 	hub  jupyterHub
 	name string
 }
 
-// logIn logs a user in, for a server with this name. The default server has none.
+// logIn logs a user in, and returns the user's server with this name. The name of the default server is empty. The server's
+// Pod is removed when the test ends.
 func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	t.Helper()
 	session, err := h.LogIn(t.Context(), user)
@@ -133,7 +136,7 @@ func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 		defer cancel()
 		p, found := s.find(ctx)
 		if found && t.Failed() {
-			t.Log(p.story(ctx))
+			t.Log(p.describe(ctx))
 		}
 		if found {
 			assert.NoError(t, p.remove(ctx))
@@ -142,31 +145,28 @@ func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	return s
 }
 
-// start starts the server and waits until the hub reports it as ready.
 func (s server) start(t *testing.T, options map[string]any) {
 	t.Helper()
 	require.NoError(t, s.Spawn(t.Context(), s.name, options))
 	s.ready(t)
 }
 
-// ready waits until the hub reports the server as ready.
 func (s server) ready(t *testing.T) {
 	t.Helper()
 	shown, last := s.follow(t)
 	require.True(t, last.Ready, shown)
 }
 
-// startDenied starts the server, which must fail, and returns the text that the hub's page showed.
+// startDenied starts the server, which must fail, and returns the text that the hub's page shows.
 func (s server) startDenied(t *testing.T) string {
 	t.Helper()
-	// If the request fails at once, its response has the error too. The page of progress shows it as well.
+	// If the request fails at once, its error has the text too.
 	_ = s.Spawn(t.Context(), s.name, nil)
 	shown, last := s.follow(t)
 	require.True(t, last.Failed, shown)
 	return shown
 }
 
-// follow returns the text that the hub's page shows until the server is ready or has failed, and the last event.
 func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), spawnLimit)
@@ -180,17 +180,18 @@ func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	return text.String(), events[len(events)-1]
 }
 
-// all returns the user's servers, and whether each is ready.
-func (s server) all(t *testing.T) map[string]bool {
+// allServers returns the user's servers, and whether each is ready.
+func (s server) allServers(t *testing.T) map[string]bool {
 	t.Helper()
 	servers, err := s.Servers(t.Context())
 	require.NoError(t, err)
 	return servers
 }
 
-// find finds the Pod by KubeSpawner's annotations for its user and server.
+// find returns the server's Pod. It finds the Pod by the environment variables with which KubeSpawner names the user and the
+// server.
 func (s server) find(ctx context.Context) (pod, bool) {
-	list, err := world.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
+	list, err := cluster.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
 	if err != nil {
 		return pod{}, false
 	}
@@ -206,7 +207,6 @@ func (s server) find(ctx context.Context) (pod, bool) {
 	return pod{}, false
 }
 
-// pod returns the Pod of the server, which must exist.
 func (s server) pod(t *testing.T) pod {
 	t.Helper()
 	p, found := s.find(t.Context())
@@ -214,7 +214,6 @@ func (s server) pod(t *testing.T) pod {
 	return p
 }
 
-// jupyter returns the server's API, through the hub's proxy.
 func (s server) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	token, err := s.Token(t.Context())

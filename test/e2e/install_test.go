@@ -17,62 +17,64 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// installation is one of the two installations of this cluster: one for each discovery. Each serves its own namespaces.
+// installation has the names of an installation of the webhook in this cluster. Each installation serves its own namespaces:
+// the shipped installation with discovery at start, and the second installation with discovery at admission.
+// placesInstallation exists during one test.
 type installation struct {
-	// name is the name of its ValidatingWebhookConfiguration. space is its namespace.
-	name, space string
+	// name is the name of the ValidatingWebhookConfiguration. namespace is the namespace of the webhook.
+	name, namespace string
 }
 
-// mutating returns the name of its MutatingWebhookConfiguration.
+// mutating returns the name of the MutatingWebhookConfiguration.
 func (i installation) mutating() string { return "00-" + i.name }
 
 var (
-	shipped = installation{systemName, systemSpace}
-	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
+	shippedInstallation = installation{systemName, systemNamespace}
+	secondInstallation  = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// knownNamespaces are the namespaces of the second installation, which have discovery at admission.
-var knownNamespaces = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
+// secondNamespaces are the namespaces that the second installation serves.
+var secondNamespaces = []string{atAdmission.namespace, atAdmission.hubNamespace(), smallAtAdmission.namespace}
 
-// installShipped runs the first command of deploy/docs/install.md, with the image, which is already on the node, and two values:
-// the share and the namespace with notebooks. The other values are for such a small node. The second Deployment makes the
-// certificate, and the chart makes the namespace's volume and claim.
-func (w *World) installShipped(ctx context.Context) error {
-	if err := w.installByHelm(ctx, configuration, "--values", "-"); err != nil {
+// installShipped installs the shipped installation with helm and smallNodeValues. The chart makes the volume and the claim of
+// one namespace, and the second Deployment of the chart makes the certificate.
+func (c *testCluster) installShipped(ctx context.Context) error {
+	if err := c.installByHelm(ctx, smallNodeValues, "--values", "-"); err != nil {
 		return err
 	}
-	return w.excludeOther(ctx)
+	return c.excludeOtherNamespaces(ctx)
 }
 
-// installByHelm runs the first helm install of deploy/docs/install.md, with this node's image and share, more arguments, and
-// standard input for them. It waits until everything is in effect.
-func (w *World) installByHelm(ctx context.Context, stdin string, more ...string) error {
+// installByHelm runs the first helm install of deploy/docs/install.md, with this node's image and share, further arguments,
+// and their standard input. It waits until the replicas serve and the policies are in effect.
+func (c *testCluster) installByHelm(ctx context.Context, stdin string, more ...string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
 		return err
 	}
 	_, command, _ := strings.Cut(string(page), "```sh\n   helm install ")
 	command, _, _ = strings.Cut(command, "\n   ```")
-	command, err = changed("deploy/docs/install.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command),
-		"registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root,
+	command, err = replaceEach("deploy/docs/install.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command),
+		"registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+c.share.root,
 		"jupyter-system", atStart.namespace, "deploy/chart", "../../deploy/chart")
 	if err != nil {
 		return err
 	}
-	if _, err := w.helm.Run(ctx, stdin, append(strings.Fields(command), more...)...); err != nil {
+	if _, err := c.helm.Run(ctx, stdin, append(strings.Fields(command), more...)...); err != nil {
 		return err
 	}
-	return w.awaitInstalled(ctx)
+	return c.awaitInstalled(ctx)
 }
 
-// excludeOther excludes the namespaces of the second installation from the shipped webhook configurations. A cluster with one
-// installation does not need this.
-func (w *World) excludeOther(ctx context.Context) error {
+// excludeOtherNamespaces excludes the namespaces of the other installations, and gatedHub, from the webhook configurations of
+// the shipped installation. A cluster with one installation does not need this.
+func (c *testCluster) excludeOtherNamespaces(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, knownNamespaces, placesSpaces),
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
+		Values: slices.Concat([]string{gatedHub}, secondNamespaces, placesNamespaces),
 	}
-	configurations := w.Client.AdmissionregistrationV1()
-	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.mutating(), metav1.GetOptions{})
+	configurations := c.Client.AdmissionregistrationV1()
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shippedInstallation.mutating(), metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (w *World) excludeOther(ctx context.Context) error {
 	if _, err := configurations.MutatingWebhookConfigurations().Update(ctx, mutating, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, shipped.name, metav1.GetOptions{})
+	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, shippedInstallation.name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -98,8 +100,8 @@ func (w *World) excludeOther(ctx context.Context) error {
 	return err
 }
 
-// secondValues are the values of the second installation. Its sources of identities are the share and passwd. It caches nothing,
-// because the homes of these tests change their owners.
+// secondValues are the values of the second installation. Its sources of identities are the share and passwd. It keeps an
+// owner in its cache only for 1 ms, because tests change the owners of homes.
 const secondValues = `
 createNamespace: true
 share: {volume: {hostPath: {path: %q}}}
@@ -112,35 +114,35 @@ identity:
 certificates: {source: secret, caBundle: %q}
 `
 
-// installSecond applies the objects that the chart renders for these values, in another namespace and with other names. The
-// policies are those of the first installation.
-func (w *World) installSecond(ctx context.Context) error {
-	pair, err := pki.New(24*time.Hour, systemName+"."+knowing.space+".svc")
+// installSecond applies the objects that the chart renders for these values, with other names and in another namespace. The
+// policies are those of the shipped installation.
+func (c *testCluster) installSecond(ctx context.Context) error {
+	pair, err := pki.New(24*time.Hour, systemName+"."+secondInstallation.namespace+".svc")
 	if err != nil {
 		return err
 	}
-	rendered, err := w.helm.Template(ctx, configuration+fmt.Sprintf(secondValues, w.share.root, atAdmission.namespace,
-		strings.Join(knownNamespaces, ", "), pair.Cert))
+	rendered, err := c.helm.Template(ctx, smallNodeValues+fmt.Sprintf(secondValues, c.share.root, atAdmission.namespace,
+		strings.Join(secondNamespaces, ", "), pair.Cert))
 	if err != nil {
 		return err
 	}
-	users, err := usersOf(knowing.space)
+	accounts, err := accountsConfigMap(secondInstallation.namespace)
 	if err != nil {
 		return err
 	}
-	manifests, err := knowing.manifests(rendered, pair)
+	manifests, err := secondInstallation.manifests(rendered, pair)
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, manifests+"\n---\n"+users); err != nil {
+	if err := c.apply(ctx, manifests+"\n---\n"+accounts); err != nil {
 		return err
 	}
-	return w.awaitReplicas(ctx, knowing)
+	return c.awaitReplicas(ctx, secondInstallation)
 }
 
 // manifests returns the rendered objects for the webhook and the share, with the namespace and the names of the installation.
 func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string, error) {
-	certificates, err := certificatesOf(pair, i.space)
+	certificates, err := certificateSecret(pair, i.namespace)
 	if err != nil {
 		return "", err
 	}
@@ -148,50 +150,52 @@ func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string
 	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
 		"30-deployment.yaml", "31-service.yaml"} {
 		if !slices.Contains(rendered.Files(), file) {
-			continue // without rights among the values there are no bindings
+			continue // The chart renders the file with bindings only if the values have rights.
 		}
 		text, err := rendered.Read(file)
 		if err != nil {
 			return "", err
 		}
-		all = append(all, strings.ReplaceAll(text, systemSpace, i.space))
+		all = append(all, strings.ReplaceAll(text, systemNamespace, i.namespace))
 	}
-	mutating, validating, err := i.registrations(rendered)
+	mutating, validating, err := i.webhookConfigurations(rendered)
 	if err != nil {
 		return "", err
 	}
 	return strings.Join(append(all, certificates, mutating, validating), "\n---\n"), nil
 }
 
-// registrations returns the rendered webhook configurations, with the installation's name and for its namespaces.
-func (i installation) registrations(rendered deploy.Rendered) (mutating, validating string, err error) {
+// webhookConfigurations returns the rendered webhook configurations, with the names and the namespace of the installation.
+func (i installation) webhookConfigurations(rendered deploy.Rendered) (mutating, validating string, err error) {
 	for file, of := range map[string]struct {
 		text     *string
 		from, to string
 	}{
-		"50-mutatingwebhookconfiguration.yaml":   {&mutating, shipped.mutating(), i.mutating()},
-		"51-validatingwebhookconfiguration.yaml": {&validating, shipped.name, i.name},
+		"50-mutatingwebhookconfiguration.yaml":   {&mutating, shippedInstallation.mutating(), i.mutating()},
+		"51-validatingwebhookconfiguration.yaml": {&validating, shippedInstallation.name, i.name},
 	} {
 		if *of.text, err = rendered.Read(file); err != nil {
 			return "", "", err
 		}
-		*of.text = strings.Replace(strings.ReplaceAll(*of.text, systemSpace, i.space), "  name: "+of.from+"\n", "  name: "+of.to+"\n", 1)
+		inNamespace := strings.ReplaceAll(*of.text, systemNamespace, i.namespace)
+		*of.text = strings.Replace(inNamespace, "  name: "+of.from+"\n", "  name: "+of.to+"\n", 1)
 	}
 	return mutating, validating, nil
 }
 
-func certificatesOf(pair pki.Pair, space string) (string, error) {
+func certificateSecret(pair pki.Pair, namespace string) (string, error) {
 	text, err := yaml.Marshal(&corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: space},
+		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: namespace},
 		Type:       corev1.SecretTypeTLS,
 		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
 	})
 	return string(text), err
 }
 
-// usersOf returns the passwd and group files of these homes. For some users they differ from the share on purpose.
-func usersOf(space string) (string, error) {
+// accountsConfigMap returns the ConfigMap with the passwd and group files for these homes. For some users they differ from
+// the share on purpose.
+func accountsConfigMap(namespace string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
 		fmt.Fprintf(&passwd, "%s:*:%d:%d:%s:/home/%s:/bin/bash\n", name, uid, gid, name, name)
@@ -217,21 +221,21 @@ func usersOf(space string) (string, error) {
 	}
 	text, err := yaml.Marshal(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: space},
+		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: namespace},
 		Data:       map[string]string{"passwd": passwd.String(), "group": group.String()},
 	})
 	return string(text), err
 }
 
 const (
-	// mostGroups that a user may be in, as configured by default.
+	// mostGroups is the default limit for the number of a user's groups. firstGroup is the GID of the first of these groups.
 	mostGroups = 15
 	firstGroup = 9001
 )
 
-// awaitReplicas waits until the replicas serve. If they do not, the error has the reason.
-func (w *World) awaitReplicas(ctx context.Context, i installation) error {
-	err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=60s")
+// awaitReplicas waits until the rollout of an installation is complete. If it fails, the error has the Pods, events and logs.
+func (c *testCluster) awaitReplicas(ctx context.Context, i installation) error {
+	err := c.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.namespace, "--timeout=60s")
 	if err == nil {
 		return nil
 	}
@@ -239,26 +243,26 @@ func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 		{"get", "pods", "-o", "wide"}, {"get", "events"}, {"logs", "--tail=5", "deployment/" + systemName + "-self-signed"},
 		{"logs", "--tail=5", "deployment/" + systemName},
 	} {
-		said, _ := w.Admin.Kubectl(ctx, append(arguments, "-n", i.space)...)
-		err = fmt.Errorf("%w\n%s%s", err, said.Stdout, said.Stderr)
+		result, _ := c.Admin.Kubectl(ctx, append(arguments, "-n", i.namespace)...)
+		err = fmt.Errorf("%w\n%s%s", err, result.Stdout, result.Stderr)
 	}
 	return err
 }
 
-// awaitWebhooks waits until the API server uses the webhook configurations, which it watches.
-func (w *World) awaitWebhooks(ctx context.Context) error {
+// awaitWebhooks waits until the API server uses the webhook configurations of the shipped and the second installation.
+func (c *testCluster) awaitWebhooks(ctx context.Context) error {
 	for _, discovery := range discoveries {
-		if err := w.awaitDiscovery(ctx, discovery.namespace, discovery.name); err != nil {
+		if err := c.awaitDiscovery(ctx, discovery.namespace, discovery.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// awaitDiscovery waits until notebooks of a namespace have this discovery.
-func (w *World) awaitDiscovery(ctx context.Context, namespace, discovery string) error {
+// awaitDiscovery waits until notebooks in a namespace get this discovery.
+func (c *testCluster) awaitDiscovery(ctx context.Context, namespace, discovery string) error {
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-		result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", namespace, "--image=x", "--labels=jupyter-user=alice",
+		result, err := c.carol.Kubectl(ctx, "run", "probe", "-n", namespace, "--image=x", "--labels=jupyter-user=alice",
 			"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/discovery}`)
 		return result.Stdout == discovery, err
 	})

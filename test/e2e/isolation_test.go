@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// attackScript is an attack that runs in the notebook or in a shell in the notebook container. It tries to read bob's secret and
-// the rest of the share in many ways, and prints what it could read. If it has the capability SETUID, it tries the same as bob,
-// and as the owner of each process that it can see.
+// attackScript is an attack in Python that runs in the notebook or in a shell in the notebook container. It tries many ways
+// to read bob's secret and the rest of the share, and also tries to write there, to mount, and to make a device. It prints
+// what succeeded. With the capability SETUID it tries the same as alice, as bob and as root.
 const attackScript = `
 import ctypes, glob, json, os, sys
 found = []
@@ -81,16 +81,17 @@ print("".join(line + "\n" for line in found), end="")
 print("done")
 `
 
-// attackWithPath returns attackScript with the path of the share on the node. An attacker may know this path.
+// attackWithPath returns attackScript with the path of the share on the node, which an attacker may know.
 func attackWithPath(t *testing.T) string {
 	t.Helper()
-	node, err := json.Marshal(world.share.root)
+	node, err := json.Marshal(cluster.share.root)
 	require.NoError(t, err)
 	return strings.ReplaceAll(attackScript, "NODE", string(node))
 }
 
-// TestAnotherHomeIsOutOfReach tests that another home cannot be seen, listed, read, written or reached.
-func TestAnotherHomeIsOutOfReach(t *testing.T) {
+// TestOtherHomesUnreachable tests that attackScript finds nothing, from a kernel and from kubectl exec, and that the notebook
+// container shows only the user's own home.
+func TestOtherHomesUnreachable(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			p := run(t, discovery, "attacker", "alice", images.DockerStacks, withToken)
@@ -115,21 +116,20 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
 			})
 			if discovery == atStart {
-				t.Run("root in the container cannot even list the user's home", func(t *testing.T) {
+				t.Run("root in the container cannot list the user's home", func(t *testing.T) {
 					result := p.exec(t, "ls", "/home/alice")
 					assert.NotZero(t, result.ExitCode)
 					assert.Contains(t, result.Stderr, "Permission denied")
 				})
 			}
-			assert.NoFileExists(t, world.share.path("bob", "planted"))
+			assert.NoFileExists(t, cluster.share.path("bob", "planted"))
 		})
 	}
 }
 
-// TestTheAttackWorks proves that the attack finds a secret if there is one: in a Pod that mounts the whole share, as in the
-// example of the handbook.
-func TestTheAttackWorks(t *testing.T) {
-	require.NoError(t, world.apply(t.Context(), `
+// TestAttackScriptFindsSecret proves that attackScript finds a secret if there is one, in a Pod that mounts the whole share.
+func TestAttackScriptFindsSecret(t *testing.T) {
+	require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
 metadata: {name: exposed, namespace: default}
@@ -139,17 +139,17 @@ spec:
     image: `+images.Plain+`
     command: ["sleep", "1000"]
     volumeMounts: [{name: share, mountPath: /data/hpc}]
-  volumes: [{name: share, hostPath: {path: `+world.share.root+`}}]
+  volumes: [{name: share, hostPath: {path: `+cluster.share.root+`}}]
 `))
-	p := created(t, "default", "exposed")
+	p := removeAtEnd(t, "default", "exposed")
 	p.ready(t)
 	code := strings.ReplaceAll(attackScript, "NODE", `"/nowhere"`)
-	result, err := world.Admin.Kubectl(t.Context(), "exec", "exposed", "--", "python3", "-c", code)
+	result, err := cluster.Admin.Kubectl(t.Context(), "exec", "exposed", "--", "python3", "-c", code)
 	require.NoError(t, err)
 	assert.Contains(t, result.Stdout, "uid 0 read /data/hpc/home/bob/secret: bob's secret", result.Stderr)
 	assert.Contains(t, result.Stdout, "uid 5002 after setuid read /data/hpc/home/bob/secret")
 	assert.Contains(t, result.Stdout, "listed /data/hpc/home")
 	assert.Contains(t, result.Stdout, "wrote to /data/hpc/home/bob")
 	assert.Contains(t, result.Stdout, "made a device")
-	require.NoError(t, os.Remove(world.share.path("bob", "planted")))
+	require.NoError(t, os.Remove(cluster.share.path("bob", "planted")))
 }

@@ -8,19 +8,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// token is the token of the notebooks in these tests, set as in deploy/docs/pods.md, but without a Secret.
+// token is the token of the notebooks in these tests. deploy/docs/pods.md sets the token from a Secret.
 const token = "e2e-token"
 
-// withToken is the flag of kubectl run that gives a notebook the token.
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is the flag of kubectl run that adds probes to the small server, so that its Pod is Ready when it serves.
+// withProbes is a flag of kubectl run. It adds probes to a Pod with the small server of the image Plain, so that the Pod is
+// Ready only when the server responds.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
-// jupyter is the API of a running Jupyter server, and a token that it takes.
+// jupyter is the address and the token of a running Jupyter server.
 type jupyter = lab.Server
 
-// jupyter returns the API of the Pod's server. The Pod must be Ready.
+// jupyter waits until the Pod is Ready, and returns its server.
 func (p pod) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	address := p.ready(t).Status.PodIP

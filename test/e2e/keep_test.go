@@ -17,27 +17,28 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// For KEEP=1. The cluster runs in its own network namespace, but a user's kubectl and browser do not. So the API server and one
-// notebook each have a tunnel (see the package sealed). kubectl port-forward uses the tunnel of the API server.
+// This file is for make e2e KEEP=1, which leaves the cluster running. The cluster has its own network namespace, which a
+// user's kubectl and browser cannot reach. So the API server and one notebook each have a tunnel (see the package sealed).
+// kubectl port-forward uses the tunnel of the API server.
 
 const (
 	apiTunnel      = "api"
 	notebookTunnel = "notebook"
 )
 
-// recordTunnel stores the address at which a tunnel listens in an environment variable, because the process in the namespaces
-// also needs it.
+// recordTunnel stores the listening address of a tunnel in an environment variable, from which the process inside the
+// enclosure reads it.
 func recordTunnel(tunnel, address string) { _ = os.Setenv(tunnelVariable(tunnel), address) }
 
 func tunnelVariable(tunnel string) string { return "E2E_TUNNEL_" + tunnel }
 
-// keepRunning keeps everything running until Ctrl-C, with a JupyterLab to use.
-func (w *World) keepRunning(ctx context.Context) error {
-	kubeconfig, err := w.outsideKubeconfig()
+// keepRunning starts a JupyterLab, prints how to use the cluster, and returns at Ctrl-C.
+func (c *testCluster) keepRunning(ctx context.Context) error {
+	kubeconfig, err := c.outsideKubeconfig()
 	if err != nil {
 		return fmt.Errorf("keep the cluster: %w", err)
 	}
-	lab, err := w.runLab(ctx)
+	lab, err := c.runLab(ctx)
 	if err != nil {
 		return fmt.Errorf("run a notebook: %w", err)
 	}
@@ -54,48 +55,48 @@ The cluster is up until Ctrl-C. In another terminal, as root:
   kubectl port-forward -n at-start pod/nb 8888
 
 Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pgrep -n kubelet)"
-`, lab, kubeconfig, w.Enclosure.Folder)
+`, lab, kubeconfig, c.Enclosure.Folder)
 	<-ctx.Done()
 	return nil
 }
 
-// runLab runs JupyterLab as carol, and returns its address on this machine, with its token.
-func (w *World) runLab(ctx context.Context) (string, error) {
+// runLab runs a JupyterLab of alice as carol, and returns its address on this machine, with its token.
+func (c *testCluster) runLab(ctx context.Context) (string, error) {
 	const name = "lab"
 	secret := rand.Text()
-	result, err := w.carol.Kubectl(ctx, "run", name, "-n", atAdmission.namespace, "--image="+images.DockerStacks,
+	result, err := c.carol.Kubectl(ctx, "run", name, "-n", atAdmission.namespace, "--image="+images.DockerStacks,
 		"--labels=jupyter-user=alice", "--env=JUPYTER_TOKEN="+secret)
 	if err != nil || result.ExitCode != 0 {
 		return "", fmt.Errorf("kubectl run: %s: %w", result.Stderr, err)
 	}
 	var ready *corev1.Pod
 	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
-		ready, err = w.Client.CoreV1().Pods(atAdmission.namespace).Get(ctx, name, metav1.GetOptions{})
+		ready, err = c.Client.CoreV1().Pods(atAdmission.namespace).Get(ctx, name, metav1.GetOptions{})
 		return err == nil && node.IsReady(ready), err
 	})
 	if err != nil {
 		return "", err
 	}
-	if err := w.Enclosure.Open(notebookTunnel, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
+	if err := c.Enclosure.Open(notebookTunnel, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
 		return "", err
 	}
 	return "http://" + os.Getenv(tunnelVariable(notebookTunnel)) + "/lab?token=" + secret, nil
 }
 
 // outsideKubeconfig writes the admin's kubeconfig with the address of the API server's tunnel, and returns its path.
-func (w *World) outsideKubeconfig() (string, error) {
-	server, err := url.Parse(w.Admin.Config.Host)
+func (c *testCluster) outsideKubeconfig() (string, error) {
+	server, err := url.Parse(c.Admin.Config.Host)
 	if err != nil {
 		return "", err
 	}
-	if err := w.Enclosure.Open(apiTunnel, server.Host); err != nil {
+	if err := c.Enclosure.Open(apiTunnel, server.Host); err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(w.Admin.Kubeconfig)
+	data, err := os.ReadFile(c.Admin.Kubeconfig)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(w.Enclosure.Folder, "kubeconfig")
+	path := filepath.Join(c.Enclosure.Folder, "kubeconfig")
 	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(tunnelVariable(apiTunnel)))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }

@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// mountedByHomeLink is a Pod that mounts an attacker's program. A symbolic link in the home leads from the mount path to the path
-// of our program. Container runtimes follow such links, as root.
-const mountedByHomeLink = `
+// mountThroughHomeLink is a Pod that mounts an attacker's program. A symbolic link in the home leads from the mount path to
+// the path of our program. Container runtimes follow such links, as root.
+const mountThroughHomeLink = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -27,23 +27,23 @@ spec:
     volumeMounts: [{name: fake, mountPath: /home/busy/link}]
 `
 
-// TestAMountIsNotLedOverOurProgram tests that with discovery at start, the attacker's program would run as root, so the Pod is
-// denied. With discovery at admission no process is root.
-func TestAMountIsNotLedOverOurProgram(t *testing.T) {
+// TestMountThroughHomeLink tests that this Pod is denied with discovery at start, because the attacker's program would run as
+// root. With discovery at admission no process is root, so the Pod runs.
+func TestMountThroughHomeLink(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
-			link := world.share.path("busy", "link")
+			link := cluster.share.path("busy", "link")
 			require.NoError(t, os.Symlink("/config", link))
 			t.Cleanup(func() { emptyHome(t, "busy") })
 			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
 			if discovery == atStart {
-				result := tryCreate(t, discovery, mountedByHomeLink)
+				result := tryCreate(t, discovery, mountThroughHomeLink)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
 				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
 				assert.Contains(t, result.Stderr, "of /home/busy/link and /home/busy one is inside the other")
 				return
 			}
-			p := create(t, discovery, "led", mountedByHomeLink)
+			p := create(t, discovery, "led", mountThroughHomeLink)
 			p.ready(t)
 			assertOwned(t, p, homeOf("busy"))
 		})

@@ -24,14 +24,14 @@ import (
 const (
 	// admissionsPerSecond is five times the steady rate of new Pods with which SIG Scalability tests clusters.
 	admissionsPerSecond = 100
-	// admissionsAtOnce limits concurrent admissions. A machine that is too slow for the rate then makes fewer admissions, and no
-	// single admission takes longer than the API server waits.
+	// admissionsAtOnce limits concurrent admissions. On a machine that is too slow for the rate, the test makes fewer
+	// admissions, instead of admissions that take longer than the API server waits.
 	admissionsAtOnce = 8
 	// admissionLimit is the time limit for one admission. The API server waits 2 s for a webhook, twice.
 	admissionLimit = 10 * time.Second
 )
 
-// load creates notebooks in dry runs, at a constant rate and without retries.
+// load creates notebooks in dry runs, at a constant rate and without retries, and records the results.
 type load struct {
 	namespace string
 	client    *kubernetes.Clientset
@@ -43,19 +43,17 @@ type load struct {
 	admissions []admission
 }
 
-// admission is the result of one creation.
 type admission struct {
 	began time.Time
 	took  time.Duration
-	// made is the injected part of the Pod, if it was admitted.
-	made string
-	// denied is the API server's error.
-	denied error
-	// away is the error of the client if the API server did not respond.
-	away error
+	// injected is the result of injectedPart, if the Pod was admitted.
+	injected string
+	denied   error
+	// noResponse is the error of the client if the API server did not respond.
+	noResponse error
 }
 
-// loadPod returns a Pod without any random value, such as the name of a token's volume.
+// loadPod returns a Pod whose result has no random value, such as the name of a token's volume.
 func loadPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "loaded", Labels: map[string]string{"jupyter-user": "alice"}},
@@ -66,10 +64,10 @@ func loadPod() *corev1.Pod {
 	}
 }
 
-// newLoad returns a load by carol, with its own connection.
+// newLoad returns a load that creates Pods as carol, with its own connection.
 func newLoad(t *testing.T, namespace string) *load {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(world.carol.Config)
+	client, err := kubernetes.NewForConfig(cluster.carol.Config)
 	require.NoError(t, err)
 	return &load{namespace: namespace, client: client, ended: make(chan struct{})}
 }
@@ -105,13 +103,13 @@ func (l *load) start(ctx context.Context) {
 	}()
 }
 
-// end waits for the last response.
+// end stops the load, and waits for the last response.
 func (l *load) end() {
 	l.stop()
 	<-l.ended
 }
 
-// admit creates one Pod. It prevents the client's own retries.
+// admit creates one Pod in a dry run, without the client's own retries.
 func (l *load) admit(ctx context.Context) admission {
 	ctx, cancel := context.WithTimeout(ctx, admissionLimit)
 	defer cancel()
@@ -122,22 +120,21 @@ func (l *load) admit(ctx context.Context) admission {
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:
-		a.made = made(pod)
+		a.injected = injectedPart(pod)
 	case errors.As(err, &status):
 		a.denied = err
 	default:
-		a.away = err
+		a.noResponse = err
 	}
 	return a
 }
 
-// made returns the part of a Pod that the webhook can inject, as text for comparisons.
-func made(pod *corev1.Pod) string {
+// injectedPart returns the annotations and the spec of a Pod as text, for comparisons. The webhook injects nothing else.
+func injectedPart(pod *corev1.Pod) string {
 	text, _ := json.Marshal(map[string]any{"annotations": pod.Annotations, "spec": pod.Spec})
 	return string(text)
 }
 
-// between returns the admissions that began in a time span.
 func (l *load) between(from, to time.Time) (found []admission) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -149,8 +146,8 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// awaitResponses waits until a number of further admissions have a response.
-func (l *load) awaitResponses(t *testing.T, number int) {
+// awaitAdmissions waits until a number of further admissions have ended.
+func (l *load) awaitAdmissions(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) {
@@ -158,28 +155,27 @@ func (l *load) awaitResponses(t *testing.T, number int) {
 	}))
 }
 
-// responses returns how many admissions got a response from the API server.
-func responses(all []admission) (number int) {
+// countResponses returns how many admissions got a response from the API server.
+func countResponses(all []admission) (number int) {
 	for _, a := range all {
-		if a.away == nil {
+		if a.noResponse == nil {
 			number++
 		}
 	}
 	return number
 }
 
-// figures returns statistics of admissions, as a row of a Markdown table.
 func figures(name string, lasted time.Duration, of []admission) string {
-	var whole, denied, away int
+	var admitted, denied, noResponse int
 	var took []time.Duration
 	for _, a := range of {
 		switch {
 		case a.denied != nil:
 			denied++
-		case a.away != nil:
-			away++
+		case a.noResponse != nil:
+			noResponse++
 		default:
-			whole++
+			admitted++
 			took = append(took, a.took)
 		}
 	}
@@ -190,7 +186,7 @@ func figures(name string, lasted time.Duration, of []admission) string {
 		}
 		return fmt.Sprintf("%.0f", took[(len(took)-1)*per/100].Seconds()*1000)
 	}
-	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(of), whole, denied, away,
+	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(of), admitted, denied, noResponse,
 		quantile(50), quantile(99), quantile(100))
 }
 

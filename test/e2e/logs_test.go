@@ -12,15 +12,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// keptLogs has the logs of the webhook's replicas, including deleted replicas, of which the kubelet keeps no logs.
+// keptLogs has the logs of the webhook's replicas. The kubelet deletes the log of a replica with its Pod, but not the hard
+// links in this folder.
 type keptLogs struct{ folder string }
 
-// keep collects logs until the test ends. It makes hard links, which remain after the kubelet has deleted a file.
+// keep makes hard links to new logs until the test ends.
 func (l *keptLogs) keep(t *testing.T) {
 	t.Helper()
-	l.folder = filepath.Join(world.Enclosure.Folder, "kept-logs")
+	l.folder = filepath.Join(cluster.Enclosure.Folder, "kept-logs")
 	_ = os.MkdirAll(l.folder, 0o755)
-	pattern := filepath.Join(world.Enclosure.Folder, "pod-logs", systemSpace+"_*", "webhook", "*.log")
+	pattern := filepath.Join(cluster.Enclosure.Folder, "pod-logs", systemNamespace+"_*", "webhook", "*.log")
 	go func() {
 		_ = wait.PollUntilContextCancel(t.Context(), 100*time.Millisecond, true, func(context.Context) (bool, error) {
 			found, _ := filepath.Glob(pattern)
@@ -32,20 +33,20 @@ func (l *keptLogs) keep(t *testing.T) {
 	}()
 }
 
-// faults returns the log lines about reviews with faults.
+// faults returns, for each log, the name of its file and its first ten lines that do not have the level INFO.
 func (l *keptLogs) faults() string {
 	found, _ := filepath.Glob(filepath.Join(l.folder, "*"))
-	var told strings.Builder
+	var text strings.Builder
 	for _, path := range found {
-		text, err := os.ReadFile(path)
-		fmt.Fprintln(&told, filepath.Base(path), err)
+		log, err := os.ReadFile(path)
+		fmt.Fprintln(&text, filepath.Base(path), err)
 		lines := 0
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(string(log)) {
 			if !strings.Contains(line, `"level":"INFO"`) && lines < 10 {
-				told.WriteString(line)
+				text.WriteString(line)
 				lines++
 			}
 		}
 	}
-	return told.String()
+	return text.String()
 }

@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// world is the cluster that all tests share.
-var world *World
+// cluster is the cluster that all tests share.
+var cluster *testCluster
 
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") == "" {
@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 
 func keep() bool { return os.Getenv("KEEP") != "" }
 
-// build builds the programs of the cluster, while there is a network.
+// build builds the programs, images and hubs of the tests. It runs outside the enclosure (see the package sealed), because
+// the enclosure has no network.
 func build(ctx context.Context) error {
 	err := progress.Stage(os.Stderr, "programs", func() error {
 		_, cluster := node.Build(ctx, os.Stderr)
@@ -63,7 +64,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := progress.Stage(os.Stderr, "cluster, all told", func() (err error) {
-		world, err = newWorld(ctx, enclosure)
+		cluster, err = newTestCluster(ctx, enclosure)
 		return err
 	})
 	if err != nil {
@@ -75,18 +76,18 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 		return nil
 	})
 	if keep() {
-		if err := world.keepRunning(ctx); err != nil {
+		if err := cluster.keepRunning(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			return 1
 		}
 		return status
 	}
-	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return world.uninstall(ctx) }); err != nil {
+	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return cluster.uninstall(ctx) }); err != nil {
 		fmt.Fprintln(os.Stderr, "error: uninstall:", err)
 		return max(status, 1)
 	}
 	if mustInstallAgain() {
-		if err := world.installAgain(ctx); err != nil {
+		if err := cluster.installAgain(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "error: install again:", err)
 			return max(status, 1)
 		}

@@ -19,7 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// TestNotebook tests the promise: an ordinary user runs kubectl run with the label, and JupyterLab runs as the owner of the home.
+// TestNotebook tests the promise of the project: an ordinary user runs kubectl run with the label, and JupyterLab runs as the
+// owner of the home.
 func TestNotebook(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -42,10 +43,10 @@ func TestNotebook(t *testing.T) {
 				assert.JSONEq(t, `{"uid": 5003, "gid": 6003, "groups": [6003], "whoami": "qiang.guo03", "home": "/home/qiang.guo03",
 					"expanded": "/home/qiang.guo03", "cwd": "/home/qiang.guo03"}`, answer)
 			})
-			t.Run("a notebook saved through the REST API lands in the home as the owner's", func(t *testing.T) {
+			t.Run("a notebook saved through the REST API belongs to the owner", func(t *testing.T) {
 				name := discovery.namespace + ".ipynb"
 				jupyter.Save(t, name)
-				info, err := os.Stat(world.share.path("qiang.guo03", name))
+				info, err := os.Stat(cluster.share.path("qiang.guo03", name))
 				require.NoError(t, err)
 				stat := info.Sys().(*syscall.Stat_t)
 				assert.Equal(t, [2]uint32{5003, 6003}, [2]uint32{stat.Uid, stat.Gid})
@@ -58,7 +59,7 @@ func TestNotebook(t *testing.T) {
 	}
 }
 
-// whoAmI prints the identity of a kernel.
+// whoAmI is a Python script that prints the identity of a kernel.
 const whoAmI = `
 import json, os, subprocess
 print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(),
@@ -66,26 +67,27 @@ print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups
     "expanded": os.path.expanduser("~"), "cwd": os.getcwd()}))
 `
 
-// assertOwned asserts that every process of the notebook container has the owner's UID, GID and groups, and no others.
+// assertOwned asserts that every process of the notebook container has the owner's UID and GID, no other group, no
+// capability, and NoNewPrivs. It does not check the bounding set of capabilities.
 func assertOwned(t *testing.T, p pod, owner home) {
 	t.Helper()
 	uid, gid := int64(owner.uid), int64(owner.gid)
 	for _, process := range p.processes(t) {
-		what := strings.Join(process.Args, " ")
-		assert.Equal(t, []int64{uid, uid, uid, uid}, process.UIDs, what)
-		assert.Equal(t, []int64{gid, gid, gid, gid}, process.GIDs, what)
+		command := strings.Join(process.Args, " ")
+		assert.Equal(t, []int64{uid, uid, uid, uid}, process.UIDs, command)
+		assert.Equal(t, []int64{gid, gid, gid, gid}, process.GIDs, command)
 		for _, group := range process.Groups {
-			assert.Equal(t, gid, group, what)
+			assert.Equal(t, gid, group, command)
 		}
-		assert.Zero(t, process.Effective, what)
-		assert.Zero(t, process.Permitted, what)
-		assert.Zero(t, process.Inheritable, what)
-		assert.Zero(t, process.Ambient, what)
-		assert.True(t, process.NoNewPrivs, what)
+		assert.Zero(t, process.Effective, command)
+		assert.Zero(t, process.Permitted, command)
+		assert.Zero(t, process.Inheritable, command)
+		assert.Zero(t, process.Ambient, command)
+		assert.True(t, process.NoNewPrivs, command)
 	}
 }
 
-// serverProcess returns the process of Jupyter itself.
+// serverProcess returns the process of Jupyter itself: the first Python process that is not a kernel.
 func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	t.Helper()
 	for _, process := range processes {
@@ -97,33 +99,31 @@ func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// start is an image with its arguments, and the expected results of its start.
-type start struct {
-	image string
-	// arguments of kubectl run.
-	arguments []string
-	// atStart and atAdmission assert the result.
+// imageStart is an image with arguments of kubectl run, and assertions of the result with each discovery.
+type imageStart struct {
+	image                string
+	arguments            []string
 	atStart, atAdmission func(t *testing.T, p pod)
 }
 
-func starts() map[string]start {
-	lab, labAtX, hello := assertServes(askLab("")), assertServes(askLab("x/")), assertServes(askHello)
+func imageStarts() map[string]imageStart {
+	lab, labAtX, hello := assertServes(assertLabPage("")), assertServes(assertLabPage("x/")), assertServes(assertHelloPage)
 	base := "--ServerApp.base_url=/x/"
-	return map[string]start{
+	return map[string]imageStart{
 		"docker-stacks, command": {images.DockerStacks, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
-		"z2jh as it is":          {images.Z2JH, nil, lab, lab},
+		"z2jh, default command":  {images.Z2JH, nil, lab, lab},
 		"z2jh, arguments":        {images.Z2JH, []string{"--", "jupyter", "lab", base}, labAtX, labAtX},
 		"z2jh, command":          {images.Z2JH, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
-		"plain as it is":         {images.Plain, []string{"--restart=Never"}, saysNothingToRun, runsItsCommand},
-		"plain, arguments":       {images.Plain, []string{"--restart=Never", "--", "hello"}, saysNothingToRun, hello},
+		"plain, default command": {images.Plain, []string{"--restart=Never"}, assertUnknownStart, assertSucceeded},
+		"plain, arguments":       {images.Plain, []string{"--restart=Never", "--", "hello"}, assertUnknownStart, hello},
 		"plain, command":         {images.Plain, []string{"--command", "--", "hello"}, hello, hello},
 	}
 }
 
-// TestImages starts every image with and without arguments.
+// TestImages starts images with and without arguments and commands. TestImageGenerations starts the other images.
 func TestImages(t *testing.T) {
 	i := 0
-	for name, s := range starts() {
+	for name, s := range imageStarts() {
 		for _, discovery := range discoveries {
 			i++
 			name, podName := name+"/"+discovery.name, fmt.Sprintf("image-%d", i)
@@ -140,7 +140,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// assertServes asserts that the Pod serves, as the owner.
+// assertServes returns an assertion that the Pod's page is as expected, and that the Pod's processes run as alice.
 func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)
@@ -148,9 +148,9 @@ func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	}
 }
 
-// saysNothingToRun: the injected command replaces the image's own start, and the webhook does not know how this image starts. So
-// the container ends with a message.
-func saysNothingToRun(t *testing.T, p pod) {
+// assertUnknownStart asserts that the container ends with the error that its start command is unknown. The injected command
+// replaces the image's own start, and the webhook does not know how this image starts.
+func assertUnknownStart(t *testing.T, p pod) {
 	got := p.await(t, readyLimit, "to report that the start is unknown", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed
 	})
@@ -160,21 +160,21 @@ func saysNothingToRun(t *testing.T, p pod) {
 		"notebook.starts")
 }
 
-// runsItsCommand: the command of the image runs as without the webhook, and ends.
-func runsItsCommand(t *testing.T, p pod) {
-	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+// assertSucceeded waits until the Pod has succeeded: the image's own command runs, as without the webhook, and ends.
+func assertSucceeded(t *testing.T, p pod) {
+	p.await(t, readyLimit, "to succeed", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// askLab requests the lab's page below a base URL.
-func askLab(base string) func(t *testing.T, p pod) {
+// assertLabPage returns an assertion of JupyterLab's page below a base URL.
+func assertLabPage(base string) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		page := p.jupyter(t).Call(t, http.MethodGet, base+"lab", nil, http.StatusOK)
 		assert.Contains(t, string(page), "JupyterLab")
 	}
 }
 
-// askHello requests the page of the small server without Jupyter.
-func askHello(t *testing.T, p pod) {
+// assertHelloPage asserts the page of the small server of the image Plain, which shows the identity of the server's process.
+func assertHelloPage(t *testing.T, p pod) {
 	answer := struct {
 		UID, GID  int64
 		User, Cwd string
@@ -194,7 +194,7 @@ func askHello(t *testing.T, p pod) {
 	assert.Equal(t, "/home/alice", answer.Cwd)
 }
 
-// keepArtifact keeps a file of the run, for inspection by a user.
+// keepArtifact writes a file to dist/e2e, where a developer can look at it after the run.
 func keepArtifact(t *testing.T, name string, content []byte) {
 	t.Helper()
 	folder := filepath.Join("..", "..", "dist", "e2e")

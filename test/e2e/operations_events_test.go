@@ -24,68 +24,68 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// deployment is a release with a configuration.
+// deployment is a release of the webhook with one value of its configuration.
 type deployment struct {
 	name, image string
-	// lab is the configured value of JUPYTER_ENABLE_LAB.
+	// lab is the configured value of the environment variable JUPYTER_ENABLE_LAB.
 	lab string
 }
 
 var (
-	current              = deployment{"as shipped", images.Webhook, "yes"}
-	before               = deployment{"the release before", images.WebhookBefore, "yes"}
+	currentRelease       = deployment{"as shipped", images.Webhook, "yes"}
+	previousRelease      = deployment{"the release before", images.WebhookBefore, "yes"}
 	changedConfiguration = deployment{"another configuration", images.Webhook, "no"}
 )
 
 // rolloutLimit is the time limit for replacing two replicas.
 const rolloutLimit = 2 * machine.Patience
 
-// short returns the name of the image in the chart.
-func short(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }
+// chartImage returns the name of the image as the chart writes it.
+func chartImage(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }
 
-// values returns the values with which helm upgrade makes this deployment.
+// values returns the values with which helm upgrade deploys this deployment.
 func (d deployment) values() string {
 	_, tag, _ := strings.Cut(d.image, ":")
 	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
 }
 
-// upgradeTo changes the deployment with helm upgrade.
+// upgradeTo deploys another deployment, and records the result of an admission by it.
 func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	from := o.deployed
-	require.NoError(t, world.upgrade(t.Context(), to))
+	require.NoError(t, cluster.upgrade(t.Context(), to))
 	o.deployed = to
 	o.recordKnown(t, to.name+", after "+from.name)
-	o.awaitResponses(t, admissionsPerSecond)
+	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// upgrade runs the commands of the runbook, and waits until both replicas are new. The other installation's namespaces are not
-// changed.
-func (w *World) upgrade(ctx context.Context, to deployment) error {
-	_, err := w.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemSpace,
+// upgrade runs the helm upgrade of the runbook for the shipped installation, and waits until the rollout is complete. It also
+// excludes the namespaces of the other installations again (see excludeOtherNamespaces).
+func (c *testCluster) upgrade(ctx context.Context, to deployment) error {
+	_, err := c.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace,
 		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")
 	if err != nil {
 		return err
 	}
-	if err := w.excludeOther(ctx); err != nil {
+	if err := c.excludeOtherNamespaces(ctx); err != nil {
 		return err
 	}
-	return w.awaitReplicas(ctx, shipped)
+	return c.awaitReplicas(ctx, shippedInstallation)
 }
 
-// restore restores the webhook for other tests.
+// restore deploys the current release again, for the tests that follow.
 func (o *operations) restore(t *testing.T) {
-	if o.deployed == current {
+	if o.deployed == currentRelease {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
 	defer cancel()
-	assert.NoError(t, world.upgrade(ctx, current))
+	assert.NoError(t, cluster.upgrade(ctx, currentRelease))
 }
 
-// replicas returns the replicas that serve, and those that are ending.
+// replicas returns the replicas of the shipped installation that are not being deleted, and those that are.
 func replicas(t *testing.T) (serving, ending []corev1.Pod) {
 	t.Helper()
-	pods, err := world.Client.CoreV1().Pods(systemSpace).List(t.Context(), metav1.ListOptions{
+	pods, err := cluster.Client.CoreV1().Pods(systemNamespace).List(t.Context(), metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=" + systemName})
 	require.NoError(t, err)
 	for _, pod := range pods.Items {
@@ -98,31 +98,31 @@ func replicas(t *testing.T) (serving, ending []corev1.Pod) {
 	return serving, ending
 }
 
-// awaitReplica waits until the replicas meet a condition.
-func awaitReplica(t *testing.T, what string, condition func(serving, ending []corev1.Pod) bool) {
+// awaitReplicaState waits until the replicas meet a condition.
+func awaitReplicaState(t *testing.T, what string, condition func(serving, ending []corev1.Pod) bool) {
 	t.Helper()
 	require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
 		return condition(replicas(t)), nil
 	}), what)
 }
 
-// bothReady reports whether both replicas are ready.
+// bothReady reports whether there are two replicas, and both are ready.
 func bothReady(serving, _ []corev1.Pod) bool {
 	return len(serving) == 2 && node.IsReady(&serving[0]) && node.IsReady(&serving[1])
 }
 
-// awaitDrained waits until all replicas that are ending have ended.
+// awaitDrained waits until the replicas that are being deleted have ended.
 func (o *operations) awaitDrained(t *testing.T) {
-	awaitReplica(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
-	o.awaitResponses(t, admissionsPerSecond)
+	awaitReplicaState(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
+	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// evict evicts both replicas, as draining a node would. The second replica must run until a new replica is ready.
+// evict evicts both replicas, as kubectl drain would. The second replica must run until a new replica is ready.
 func (o *operations) evict(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
 	evict := func(pod corev1.Pod) error {
-		return world.Client.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+		return cluster.Client.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
 			SubResource("eviction").MaxRetries(0).Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name}}).
 			Do(t.Context()).Error()
 	}
@@ -137,7 +137,7 @@ func (o *operations) evict(t *testing.T) {
 		}
 		return err == nil, err
 	}))
-	assert.NotZero(t, denied, "the second was evicted before the first was replaced")
+	assert.NotZero(t, denied, "the second replica was evicted before the first was replaced")
 	now, _ := replicas(t)
 	ready := 0
 	for _, pod := range now {
@@ -147,16 +147,16 @@ func (o *operations) evict(t *testing.T) {
 	}
 	assert.NotZero(t, ready, "no replica served when the second was evicted")
 	t.Logf("the second eviction was denied %d times until there was another replica", denied)
-	awaitReplica(t, "two serve again", bothReady)
-	o.awaitResponses(t, admissionsPerSecond)
+	awaitReplicaState(t, "two replicas are ready again", bothReady)
+	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// kill kills the only process of one replica, without a drain or a notice.
+// kill kills the only process of one replica, which gets no time to drain.
 func (o *operations) kill(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
 	victim := serving[0]
-	serves := func() (found []node.Process) {
+	serverProcesses := func() (found []node.Process) {
 		for _, process := range node.Processes(victim.UID) {
 			if process.Exe == "/jupyter-user-webhook" {
 				found = append(found, process)
@@ -164,16 +164,16 @@ func (o *operations) kill(t *testing.T) {
 		}
 		return found
 	}
-	first := serves()
+	first := serverProcesses()
 	require.Len(t, first, 1)
 	killed := time.Now()
 	require.NoError(t, syscall.Kill(first[0].PID, syscall.SIGKILL))
 	require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
-		now := serves()
+		now := serverProcesses()
 		return len(now) == 1 && now[0].PID != first[0].PID, nil
 	}))
 	runs := time.Since(killed)
-	awaitReplica(t, "the killed one serves again", func(serving, ending []corev1.Pod) bool {
+	awaitReplicaState(t, "the killed replica is ready again", func(serving, ending []corev1.Pod) bool {
 		for _, pod := range serving {
 			if pod.UID == victim.UID && pod.Status.ContainerStatuses[0].RestartCount != victim.Status.ContainerStatuses[0].RestartCount+1 {
 				return false
@@ -182,7 +182,7 @@ func (o *operations) kill(t *testing.T) {
 		return bothReady(serving, ending)
 	})
 	o.killed = span{killed, time.Now()}
-	o.awaitResponses(t, admissionsPerSecond)
+	o.awaitAdmissions(t, admissionsPerSecond)
 	lost, last := 0, killed
 	for _, a := range o.between(killed.Add(-admissionLimit), time.Now()) {
 		if a.denied != nil && o.killed.overlaps(a) {
@@ -194,56 +194,56 @@ func (o *operations) kill(t *testing.T) {
 		last.Sub(killed).Round(time.Millisecond), runs.Round(time.Millisecond), o.killed.to.Sub(killed).Round(time.Millisecond))
 }
 
-// authority is the Secret with the CA of the Deployment self-signed.
-const authority = systemName + "-self-signed"
+// caSecret is the name of the Secret in which the Deployment self-signed stores its CA and the certificate of the webhook.
+const caSecret = systemName + "-self-signed"
 
-// deleteCA deletes the CA. The Deployment that rotates certificates creates another CA, makes the API server trust both, and only
-// then issues a certificate of the new CA.
+// deleteCA deletes the Secret with the CA. The Deployment self-signed then creates another CA, makes the API server trust
+// both CAs, and only after that issues a certificate of the new CA.
 func (o *operations) deleteCA(t *testing.T) {
-	kept, err := world.Client.CoreV1().Secrets(systemSpace).Get(t.Context(), authority, metav1.GetOptions{})
+	kept, err := cluster.Client.CoreV1().Secrets(systemNamespace).Get(t.Context(), caSecret, metav1.GetOptions{})
 	require.NoError(t, err)
-	o.authority = kept.Data["ca.crt"]
-	require.NoError(t, world.Client.CoreV1().Secrets(systemSpace).Delete(t.Context(), authority, metav1.DeleteOptions{}))
+	o.oldCA = kept.Data["ca.crt"]
+	require.NoError(t, cluster.Client.CoreV1().Secrets(systemNamespace).Delete(t.Context(), caSecret, metav1.DeleteOptions{}))
 }
 
 // awaitRotated waits until every replica serves a certificate of the new CA.
 func (o *operations) awaitRotated(t *testing.T) {
-	secrets := world.Client.CoreV1().Secrets(systemSpace)
+	secrets := cluster.Client.CoreV1().Secrets(systemNamespace)
 	var kept *corev1.Secret
 	require.NoError(t, await(t.Context(), rolloutLimit, func(ctx context.Context) (bool, error) {
 		var err error
-		kept, err = secrets.Get(ctx, authority, metav1.GetOptions{})
+		kept, err = secrets.Get(ctx, caSecret, metav1.GetOptions{})
 		if err != nil || len(kept.Data["tls.crt"]) == 0 {
-			return false, nil //nolint:nilerr // It is made later.
+			return false, nil //nolint:nilerr // The Secret is made later.
 		}
 		mounted, err := secrets.Get(ctx, systemName+"-certs", metav1.GetOptions{})
 		return err == nil && bytes.Equal(mounted.Data["tls.crt"], kept.Data["tls.crt"]), err
-	}), "the new certificate is there to be mounted")
-	require.NotEqual(t, o.authority, kept.Data["ca.crt"])
+	}), "the Secret that is mounted must get the new certificate")
+	require.NotEqual(t, o.oldCA, kept.Data["ca.crt"])
 	serving, _ := replicas(t)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(kept.Data["ca.crt"]))
 	for _, pod := range serving {
-		// The kubelet reads a Pod's Secrets again once a minute, or when the Pod changes.
-		require.NoError(t, world.Admin.Do(t.Context(), "", "annotate", "pod", pod.Name, "-n", pod.Namespace, "e2e/looked-at=now"))
+		// The kubelet reads a Pod's Secrets once a minute, or when the Pod changes.
+		require.NoError(t, cluster.Admin.Do(t.Context(), "", "annotate", "pod", pod.Name, "-n", pod.Namespace, "e2e/looked-at=now"))
 	}
 	for _, pod := range serving {
 		require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
 			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", net.JoinHostPort(pod.Status.PodIP, "9443"),
-				&tls.Config{RootCAs: roots, ServerName: systemName + "." + systemSpace + ".svc"})
+				&tls.Config{RootCAs: roots, ServerName: systemName + "." + systemNamespace + ".svc"})
 			if err != nil {
-				return false, nil //nolint:nilerr // It still serves the old one.
+				return false, nil //nolint:nilerr // The replica still serves the old certificate.
 			}
 			return true, conn.Close()
 		}), "%s shows the new certificate", pod.Name)
 	}
-	o.awaitResponses(t, admissionsPerSecond)
+	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// restartAPIServer: while the API server is away, creating Pods fails; afterwards it works again.
+// restartAPIServer restarts the API server. Until the API server has started again, creating Pods fails.
 func (o *operations) restartAPIServer(t *testing.T) {
-	o.away.from = time.Now()
-	require.NoError(t, world.RestartAPIServer(t.Context()))
-	o.away.to = time.Now()
-	o.awaitResponses(t, 2*admissionsPerSecond)
+	o.apiServerDown.from = time.Now()
+	require.NoError(t, cluster.RestartAPIServer(t.Context()))
+	o.apiServerDown.to = time.Now()
+	o.awaitAdmissions(t, 2*admissionsPerSecond)
 }

@@ -20,10 +20,9 @@ import (
 )
 
 const (
-	// readyLimit is the time limit for a JupyterLab on a busy machine with two cores. Alone it takes five seconds.
+	// readyLimit is the time limit for a JupyterLab on a busy machine with two cores. On an idle machine it takes five seconds.
 	readyLimit = 10 * time.Minute
-	// goneLimit is the time limit for the end of a Pod.
-	goneLimit = machine.Patience
+	goneLimit  = machine.Patience
 )
 
 // pod is a Pod that carol runs.
@@ -34,7 +33,7 @@ type pod struct {
 // kubectl runs kubectl as carol.
 func kubectl(t *testing.T, arguments ...string) controlplane.Result {
 	t.Helper()
-	return kubectlAs(t, world.carol, arguments...)
+	return kubectlAs(t, cluster.carol, arguments...)
 }
 
 func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) controlplane.Result {
@@ -44,27 +43,28 @@ func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) contr
 	return result
 }
 
-// run runs a Pod with this command: kubectl run NAME --image=… --labels=jupyter-user=USER …
+// run creates a Pod with kubectl run NAME --image=IMAGE --labels=jupyter-user=USER and more arguments. It removes the Pod when
+// the test ends.
 func run(t *testing.T, in discovery, name, user, image string, more ...string) pod {
 	t.Helper()
 	arguments := []string{"run", name, "-n", in.namespace, "--image=" + image, "--labels=jupyter-user=" + user}
 	result := kubectl(t, append(arguments, more...)...)
 	require.Zero(t, result.ExitCode, result.Stderr)
-	return created(t, in.namespace, name)
+	return removeAtEnd(t, in.namespace, name)
 }
 
-// create creates a pod from YAML.
+// create creates a Pod from YAML, and removes it when the test ends. The name must be that of the YAML.
 func create(t *testing.T, in discovery, name, yaml string) pod {
 	t.Helper()
 	result := tryCreate(t, in, yaml)
 	require.Zero(t, result.ExitCode, result.Stderr)
-	return created(t, in.namespace, name)
+	return removeAtEnd(t, in.namespace, name)
 }
 
-// tryCreate creates a Pod that may be denied.
+// tryCreate creates a Pod from YAML, and returns the result, which may be a denial.
 func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
-	return tryCreateAs(t, world.carol, in.namespace, yaml)
+	return tryCreateAs(t, cluster.carol, in.namespace, yaml)
 }
 
 func tryCreateAs(t *testing.T, user *controlplane.User, namespace, yaml string) controlplane.Result {
@@ -74,32 +74,32 @@ func tryCreateAs(t *testing.T, user *controlplane.User, namespace, yaml string) 
 	return result
 }
 
-// assertDenied asserts that a command was denied, with this reason.
+// assertDenied asserts that kubectl failed, with this text in its error.
 func assertDenied(t *testing.T, result controlplane.Result, want string) {
 	t.Helper()
 	assert.Equal(t, 1, result.ExitCode, result.Stdout)
 	assert.Contains(t, result.Stderr, want)
 }
 
-// created returns a Pod that is removed after its test. If the test fails, the log has the state of the Pod.
-func created(t *testing.T, namespace, name string) pod {
+// removeAtEnd returns an existing Pod, and removes it when the test ends. If the test fails, it logs the state of the Pod.
+func removeAtEnd(t *testing.T, namespace, name string) pod {
 	t.Helper()
 	p := pod{namespace, name}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
 		defer cancel()
 		if t.Failed() {
-			t.Log(p.story(ctx))
+			t.Log(p.describe(ctx))
 		}
 		assert.NoError(t, p.remove(ctx))
 	})
 	return p
 }
 
-// remove deletes the pod and waits until it is gone.
+// remove deletes the Pod and waits until it is gone.
 func (p pod) remove(ctx context.Context) error {
-	pods := world.Client.CoreV1().Pods(p.namespace)
-	grace := int64(1) // The Pod has no data to save.
+	pods := cluster.Client.CoreV1().Pods(p.namespace)
+	grace := int64(1) // second; the Pod has no data to save.
 	err := pods.Delete(ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &grace})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -110,59 +110,55 @@ func (p pod) remove(ctx context.Context) error {
 	})
 }
 
-// story returns the events and logs in which a user would find out why the Pod does not work.
-func (p pod) story(ctx context.Context) string {
-	var told strings.Builder
+// describe returns the events and logs in which a user would find out why the Pod does not work.
+func (p pod) describe(ctx context.Context) string {
+	var text strings.Builder
 	for _, arguments := range [][]string{
 		{"describe", "pod", p.name, "-n", p.namespace},
 		{"logs", p.name, "-n", p.namespace, "--all-containers", "--tail=40", "--prefix"},
 	} {
-		result, err := world.Admin.Kubectl(ctx, arguments...)
-		fmt.Fprintln(&told, result.Stdout, result.Stderr, err)
+		result, err := cluster.Admin.Kubectl(ctx, arguments...)
+		fmt.Fprintln(&text, result.Stdout, result.Stderr, err)
 	}
-	return told.String()
+	return text.String()
 }
 
-// get returns the current Pod.
 func (p pod) get(t *testing.T) *corev1.Pod {
 	t.Helper()
-	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+	got, err := cluster.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
 	require.NoError(t, err)
 	return got
 }
 
-// await waits until the Pod meets a condition.
 func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var got *corev1.Pod
 	err := await(t.Context(), limit, func(ctx context.Context) (bool, error) {
 		var err error
-		got, err = world.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		got, err = cluster.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 		return err == nil && condition(got), err
 	})
 	require.NoError(t, err, "%s/%s: %s", p.namespace, p.name, what)
 	return got
 }
 
-// ready waits until the pod is Ready.
 func (p pod) ready(t *testing.T) *corev1.Pod {
 	t.Helper()
 	return p.await(t, readyLimit, "to be Ready", node.IsReady)
 }
 
-// exec runs kubectl exec as carol.
 func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
 	t.Helper()
 	return kubectl(t, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 }
 
-// processes returns the processes of the notebook container. There must be no kubectl exec in it.
+// processes returns the processes of the notebook container. They include a running kubectl exec.
 func (p pod) processes(t *testing.T) []node.Process {
 	t.Helper()
 	got := p.get(t)
 	require.NotEmpty(t, got.Status.ContainerStatuses[0].ContainerID)
 	var found []node.Process
-	// A running container may still have the runtime's own process.
+	// At the start of a container, its only process can be the runtime's.
 	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
 		found = processesOf(got)
 		return len(found) > 0, nil
@@ -174,12 +170,12 @@ func (p pod) processes(t *testing.T) []node.Process {
 func processesOf(pod *corev1.Pod) []node.Process {
 	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
 	return slices.DeleteFunc(node.Processes(pod.UID), func(process node.Process) bool {
-		return process.Container != id || process.Runtime()
+		return process.Container != id || process.IsRuntime()
 	})
 }
 
-// message returns the termination message of the init container.
-func message(pod *corev1.Pod) string {
+// initMessage returns the termination message of the init container, or an empty string.
+func initMessage(pod *corev1.Pod) string {
 	for _, status := range pod.Status.InitContainerStatuses {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
 			if state.Terminated != nil {

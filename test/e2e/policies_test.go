@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// carolsHomes returns the homes that carol may use, and names without a home, so that denials about those names are not about
+// carolsHomes returns the homes that carol may use. It includes names without a home, so that their denials are not about
 // rights.
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
@@ -24,65 +24,67 @@ func carolsHomes() []string {
 	return names
 }
 
-// mayUse gives a user the right to homes, with the filled-in example, and waits until it is in effect.
-func (w *World) mayUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
-	text, err := example("one-home.yaml", "use-home-alice", useHomes(user), "alice@corp.example", user.Name,
+// allowUse gives a user the right to use homes, with the filled-in example of deploy/examples, and waits until the right is
+// in effect.
+func (c *testCluster) allowUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
+	text, err := readExample("one-home.yaml", "use-home-alice", useHomesName(user), "alice@corp.example", user.Name,
 		"namespace: lab", "namespace: "+namespace, "resourceNames: [alice]", "resourceNames: ["+strings.Join(homes, ", ")+"]")
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, text); err != nil {
+	if err := c.apply(ctx, text); err != nil {
 		return err
 	}
-	return w.awaitRight(ctx, user.Name, namespace, "use", homes[len(homes)-1])
+	return c.awaitRight(ctx, user.Name, namespace, "use", homes[len(homes)-1])
 }
 
-// useHomes returns the name of the role and the binding of mayUse.
-func useHomes(user *controlplane.User) string { return "use-homes-of-" + user.Name }
+// useHomesName returns the name of the role and of the binding that allowUse creates.
+func useHomesName(user *controlplane.User) string { return "use-homes-of-" + user.Name }
 
-// mayRunAs makes a ServiceAccount whose Pods may run as a user, with the filled-in example.
-func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) error {
-	text, err := example("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
+// allowRunAs makes a ServiceAccount whose Pods may run as a user, with the filled-in example of deploy/examples.
+func (c *testCluster) allowRunAs(ctx context.Context, namespace, account, home string) error {
+	text, err := readExample("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
 		"namespace: reports", "namespace: "+namespace, "name: nightly", "name: "+account)
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, serviceAccount(namespace, account)+"---\n"+text); err != nil {
+	if err := c.apply(ctx, serviceAccount(namespace, account)+"---\n"+text); err != nil {
 		return err
 	}
-	return w.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
+	return c.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
 }
 
-// mayUseEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, with the filled-in example, and returns a
-// user with its rights.
-func (w *World) mayUseEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
-	text, err := example("hub.yaml", "namespace: jhub", "namespace: "+namespace)
+// allowUseOfEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, with the filled-in example of
+// deploy/examples. It returns a requester that acts as this ServiceAccount.
+func (c *testCluster) allowUseOfEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
+	text, err := readExample("hub.yaml", "namespace: jhub", "namespace: "+namespace)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.apply(ctx, serviceAccount(namespace, "hub")+"---\n"+text); err != nil {
+	if err := c.apply(ctx, serviceAccount(namespace, "hub")+"---\n"+text); err != nil {
 		return nil, err
 	}
-	hub, err := w.User("system:serviceaccount:"+namespace+":hub", "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	hub, err := c.User("system:serviceaccount:"+namespace+":hub", "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	if err != nil {
 		return nil, err
 	}
-	return hub, w.awaitRight(ctx, hub.Name, namespace, "use", otherUser)
+	return hub, c.awaitRight(ctx, hub.Name, namespace, "use", otherUser)
 }
 
 func serviceAccount(namespace, name string) string {
 	return fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s}}\n", name, namespace)
 }
 
-// awaitRight waits until the API server, which watches roles, knows a right to a home.
-func (w *World) awaitRight(ctx context.Context, user, namespace, verb, home string) error {
+// awaitRight waits until the API server's authorizer allows the verb on a home. The API server reads new roles a moment
+// later.
+func (c *testCluster) awaitRight(ctx context.Context, user, namespace, verb, home string) error {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: "homes", Name: home,
 		},
 	}}
 	return await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-		answer, err := w.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		answer, err := c.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		return err == nil && answer.Status.Allowed, err
 	})
 }

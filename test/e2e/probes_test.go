@@ -16,10 +16,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// slowStart is the Jupyter configuration file of a user. With it, the server takes 40 s to start.
+// slowStart is a Jupyter configuration file of a user, with which the server takes more than 40 s to start.
 const slowStart = "import time\ntime.sleep(40)\n"
 
-// otherAddress is the Jupyter configuration file of a user. It sets another address, port and base URL, and HTTPS.
+// otherAddress is a Jupyter configuration file of a user. It sets another address, port and base URL, HTTPS, and a name for
+// new notebooks.
 const otherAddress = `
 c.ServerApp.port = 9999
 c.ServerApp.ip = "127.0.0.1"
@@ -29,43 +30,44 @@ c.ServerApp.keyfile = "/home/settled/.jupyter/tls.key"
 c.ContentsManager.untitled_notebook = "of-the-users"
 `
 
-// TestProbes tests JupyterLab with quick and slow starts, with other settings, and with a hanging server.
+// TestProbes tests the injected probes of JupyterLab: with a slow start, with settings of the user or arguments of the Pod
+// that change the address, and with a server that hangs.
 func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
-	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
-	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowStart))
+	require.NoError(t, cluster.share.makeFolder(slow, ".jupyter"))
+	require.NoError(t, cluster.share.write(slow, ".jupyter/jupyter_server_config.py", slowStart))
 	settled := homeOf("settled")
-	require.NoError(t, world.share.makeFolder(settled, ".jupyter"))
-	require.NoError(t, world.share.write(settled, ".jupyter/jupyter_server_config.py", otherAddress))
+	require.NoError(t, cluster.share.makeFolder(settled, ".jupyter"))
+	require.NoError(t, cluster.share.write(settled, ".jupyter/jupyter_server_config.py", otherAddress))
 	pair, err := pki.New(time.Hour, "settled")
 	require.NoError(t, err)
-	require.NoError(t, world.share.write(settled, ".jupyter/tls.crt", string(pair.Cert)))
-	require.NoError(t, world.share.write(settled, ".jupyter/tls.key", string(pair.Key)))
+	require.NoError(t, cluster.share.write(settled, ".jupyter/tls.crt", string(pair.Cert)))
+	require.NoError(t, cluster.share.write(settled, ".jupyter/tls.key", string(pair.Key)))
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			t.Run("settings of the user's own", func(t *testing.T) { t.Parallel(); testSettled(t, discovery) })
-			t.Run("forty seconds to come up", func(t *testing.T) { t.Parallel(); testSlow(t, discovery) })
-			t.Run("hung", func(t *testing.T) { t.Parallel(); testHung(t, discovery) })
+			t.Run("the user's own settings", func(t *testing.T) { t.Parallel(); testUserSettings(t, discovery) })
+			t.Run("slow start", func(t *testing.T) { t.Parallel(); testSlow(t, discovery) })
+			t.Run("server hangs", func(t *testing.T) { t.Parallel(); testHung(t, discovery) })
 			t.Run("base URL", func(t *testing.T) { t.Parallel(); testBaseURL(t, discovery) })
-			t.Run("another port", func(t *testing.T) { t.Parallel(); testPort(t, discovery) })
+			t.Run("port", func(t *testing.T) { t.Parallel(); testPort(t, discovery) })
 		})
 	}
 }
 
-// testSlow: a slow server is not killed.
+// testSlow tests that a server with a slow start is not killed.
 func testSlow(t *testing.T, in discovery) {
 	began := time.Now()
 	p := run(t, in, "slow", "slow", images.DockerStacks, withToken)
 	got := p.ready(t)
-	assert.GreaterOrEqual(t, time.Since(began), 40*time.Second, "it was slow indeed")
+	assert.GreaterOrEqual(t, time.Since(began), 40*time.Second, "the start must take 40 s")
 	assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testSettled: the server listens where the probes expect it, whatever the user's settings say, and is not restarted. The user's
-// other settings have an effect. The test waits for 20 s, which is longer than the five failed liveness probes, one every three
-// seconds, after which the kubelet would restart the container.
-func testSettled(t *testing.T, in discovery) {
+// testUserSettings tests that the server listens where the probes expect it, whatever the user's settings are, and is not
+// restarted. The user's other settings have an effect. The test waits for 20 s, which is longer than the five failed liveness
+// probes, one every three seconds, after which the kubelet would restart the container.
+func testUserSettings(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {
 			p := run(t, in, "settled-"+name, "settled", image, withToken)
@@ -82,7 +84,7 @@ func testSettled(t *testing.T, in discovery) {
 	}
 }
 
-// testHung: a hanging server is restarted, and serves again.
+// testHung tests that a server that hangs is restarted, and serves again.
 func testHung(t *testing.T, in discovery) {
 	p := run(t, in, "hung", "bob", images.DockerStacks, withToken)
 	p.ready(t)
@@ -95,7 +97,7 @@ func testHung(t *testing.T, in discovery) {
 	assert.EqualValues(t, 1, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testBaseURL: the Pod's arguments set a base URL, and the probes request a path below it.
+// testBaseURL tests that if the Pod's arguments set a base URL, the probes request a path below it.
 func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)

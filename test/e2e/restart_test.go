@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// writeEverywhere is a script that writes to every file and creates a file in every directory to which its user can write. It
-// prints their paths.
+// writeEverywhere is a Python script that tries to write to the files, and to create some files, below the usual top
+// directories. It prints the paths to which it could write.
 const writeEverywhere = `
 import os
 wrote = []
@@ -35,8 +35,9 @@ for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run",
 print("\n".join(wrote))
 `
 
-// TestRestart tests that init containers do not run again when a container restarts. With discovery at start the container
-// begins as root again.
+// TestRestart tests that a restarted notebook container runs as the owner again, after the user has written to all files that
+// writeEverywhere can change. Init containers do not run again, and with discovery at start the notebook container begins as
+// root again.
 func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestRestart(t *testing.T) {
 					assert.False(t, strings.HasPrefix(path, closed), path)
 				}
 			}
-			killFirst(t, p)
+			killNotebook(t, p)
 			p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
 				return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
 			})
@@ -60,32 +61,32 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChanged tests that our program checks the home at every start. If the path of the home leads to another
-// directory than before, the kubelet mounts this directory at the next start.
-func TestRestartAfterTheHomeChanged(t *testing.T) {
-	path := world.share.path("moving")
+// TestRestartWithChangedHome tests that with discovery at start, our program checks the home at every start. If the path of
+// the home leads to another directory than before, the kubelet mounts this directory at the next start.
+func TestRestartWithChangedHome(t *testing.T) {
+	path := cluster.share.path("moving")
 	for name, c := range map[string]struct {
 		change func() error
 		want   string
 	}{
-		"it has another owner": {
+		"another owner": {
 			func() error { return os.Chown(path, 5002, 6002) },
 			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the Pod again"},
-		"it is another directory of the same owner": {
-			// A mounted directory keeps its inode, so the new one cannot have the same.
-			func() error { return errors.Join(os.RemoveAll(path), world.share.makeHome(homeOf("moving"))) },
+		"another directory of the same owner": {
+			// A mounted directory keeps its inode in use, so the new directory gets another inode.
+			func() error { return errors.Join(os.RemoveAll(path), cluster.share.makeHome(homeOf("moving"))) },
 			"/home/moving is another directory than the one that the init container found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() {
 				require.NoError(t, os.RemoveAll(path))
-				require.NoError(t, world.share.makeHome(homeOf("moving")))
+				require.NoError(t, cluster.share.makeHome(homeOf("moving")))
 			})
 			p := run(t, atStart, "moved", "moving", images.DockerStacks)
 			p.ready(t)
 			require.NoError(t, c.change())
-			killFirst(t, p)
-			got := p.await(t, readyLimit, "to say what became of the home", func(p *corev1.Pod) bool {
+			killNotebook(t, p)
+			got := p.await(t, readyLimit, "to report the changed home", func(p *corev1.Pod) bool {
 				last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
 				return last != nil && last.Message != ""
 			})
@@ -94,18 +95,18 @@ func TestRestartAfterTheHomeChanged(t *testing.T) {
 	}
 }
 
-// killFirst kills the first process of the notebook container. Then the kernel kills all other processes of the container.
-func killFirst(t *testing.T, p pod) {
+// killNotebook kills the first process of the notebook container. The kernel then kills all other processes of the container.
+func killNotebook(t *testing.T, p pod) {
 	t.Helper()
-	require.NoError(t, syscall.Kill(initProcess(t, p).PID, syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(firstProcess(t, p).PID, syscall.SIGKILL))
 }
 
-// emptyHome makes the home again.
+// emptyHome removes everything in a home.
 func emptyHome(t *testing.T, name string) {
 	t.Helper()
-	entries, err := os.ReadDir(world.share.path(name))
+	entries, err := os.ReadDir(cluster.share.path(name))
 	require.NoError(t, err)
 	for _, entry := range entries {
-		require.NoError(t, os.RemoveAll(world.share.path(name, entry.Name())))
+		require.NoError(t, os.RemoveAll(cluster.share.path(name, entry.Name())))
 	}
 }

@@ -20,44 +20,46 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess returns the sentence for a requester without the right to a home.
+// noAccess returns the denial of a requester who may not use a home.
 func noAccess(who, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
 		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
 }
 
-// TestNotOnesHome tests that bob, who may create Pods but use no home, gets no notebook.
-func TestNotOnesHome(t *testing.T) {
+// TestRequesterWithoutAccess tests that bob, who may create Pods but use no home, gets no notebook.
+func TestRequesterWithoutAccess(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
-			result := kubectlAs(t, world.bob, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels=jupyter-user=alice")
+			result := kubectlAs(t, cluster.bob, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain,
+				"--labels=jupyter-user=alice")
 			assertDenied(t, result, `Error from server (Forbidden): pods "nb" is forbidden: ValidatingAdmissionPolicy `+
 				`'access.jupyter-user.io' with binding 'access.jupyter-user.io' `+noAccess("bob", "alice", discovery.namespace, "default"))
 		})
 	}
 }
 
-// revokedLimit is the time limit until a deleted RoleBinding has no effect, as the API server watches them.
+// revokedLimit is the time limit until a deleted RoleBinding has no effect. The API server reads the deletion a moment later.
 const revokedLimit = 5 * time.Second
 
-// TestARightTakenBack tests that a deleted RoleBinding has no effect after a moment, and that no running Pod stops.
-func TestARightTakenBack(t *testing.T) {
+// TestRevokedAccess tests that after a RoleBinding is deleted, a moment later its user gets no new notebook, and a notebook
+// that runs goes on.
+func TestRevokedAccess(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, world.makeNamespace(t.Context(), "taken-back", "baseline"))
-	require.NoError(t, world.apply(t.Context(), fmt.Sprintf(storage, "taken-back", world.share.root)))
-	require.NoError(t, world.mayUse(t.Context(), world.bob, "taken-back", "alice"))
+	require.NoError(t, cluster.makeNamespace(t.Context(), "taken-back", "baseline"))
+	require.NoError(t, cluster.apply(t.Context(), fmt.Sprintf(shareTemplate, "taken-back", cluster.share.root)))
+	require.NoError(t, cluster.allowUse(t.Context(), cluster.bob, "taken-back", "alice"))
 	try := func(ctx context.Context, more ...string) (controlplane.Result, error) {
-		return world.bob.Kubectl(ctx, append([]string{"run", "nb", "-n", "taken-back", "--image=" + images.Plain,
+		return cluster.bob.Kubectl(ctx, append([]string{"run", "nb", "-n", "taken-back", "--image=" + images.Plain,
 			"--labels=jupyter-user=alice"}, more...)...)
 	}
 	result, err := try(t.Context(), withProbes, "--command", "--", "hello")
 	require.NoError(t, err)
 	require.Zero(t, result.ExitCode, result.Stderr)
-	p := created(t, "taken-back", "nb")
+	p := removeAtEnd(t, "taken-back", "nb")
 	p.ready(t)
 
-	require.NoError(t, world.Admin.Do(t.Context(), "", "delete", "rolebinding", useHomes(world.bob), "-n", "taken-back"))
+	require.NoError(t, cluster.Admin.Do(t.Context(), "", "delete", "rolebinding", useHomesName(cluster.bob), "-n", "taken-back"))
 	watch := machine.For(t)
 	began := time.Now()
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
@@ -71,8 +73,8 @@ func TestARightTakenBack(t *testing.T) {
 	assertOwned(t, p, homeOf("alice"))
 }
 
-// spawned is a Pod as KubeSpawner creates it.
-const spawned = `
+// spawnedPod is a Pod as KubeSpawner creates it.
+const spawnedPod = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -90,35 +92,38 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsUser: 1000}
 `
 
-// createsPods is the part of a hub's rights that these tests need.
-var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
+// createPods is the part of a hub's rights that these tests need.
+var createPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 
-// TestHub tests that the hub may spawn a Pod of any user, and no other requester gets that right.
-func TestHub(t *testing.T) {
+// TestHubServiceAccount tests that a hub's ServiceAccount may create a Pod of any user, and that no other requester gets this
+// right.
+func TestHubServiceAccount(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			hub, err := world.mayUseEveryHome(t.Context(), discovery.namespace)
+			hub, err := cluster.allowUseOfEveryHome(t.Context(), discovery.namespace)
 			require.NoError(t, err)
-			require.NoError(t, world.Allow(t.Context(), discovery.namespace, hub, createsPods))
+			require.NoError(t, cluster.Allow(t.Context(), discovery.namespace, hub, createPods))
 			t.Run("the same pod by another requester", func(t *testing.T) {
-				assertDenied(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", otherUser, discovery.namespace, "default"))
+				assertDenied(t, tryCreateAs(t, cluster.carol, discovery.namespace, spawnedPod),
+					noAccess("carol", otherUser, discovery.namespace, "default"))
 			})
-			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
-				assertDenied(t, runBy(t, world.carol, discovery, "hub", otherUser), noAccess("carol", otherUser, discovery.namespace, "hub"))
+			t.Run("a pod that runs with the hub's ServiceAccount", func(t *testing.T) {
+				assertDenied(t, dryRunWithAccount(t, cluster.carol, discovery, "hub", otherUser),
+					noAccess("carol", otherUser, discovery.namespace, "hub"))
 			})
-			result := tryCreateAs(t, hub, discovery.namespace, spawned)
+			result := tryCreateAs(t, hub, discovery.namespace, spawnedPod)
 			require.Zero(t, result.ExitCode, result.Stderr)
-			p := created(t, discovery.namespace, "jupyter-dan")
+			p := removeAtEnd(t, discovery.namespace, "jupyter-dan")
 			p.ready(t)
 			assertOwned(t, p, homeOf(otherUser))
 		})
 	}
 }
 
-// asHub is a Pod that is not claimed and runs with the hub's ServiceAccount.
-const asHub = `
+// podAsHub is a Pod that runs with the hub's ServiceAccount, is no notebook, and prints the ServiceAccount's token.
+const podAsHub = `
 apiVersion: v1
 kind: Pod
 metadata: {name: as-hub}
@@ -132,21 +137,21 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1000, capabilities: {drop: [ALL]}}
 `
 
-// TestPodsBesideAHubHaveItsRights runs another Pod with the hub's ServiceAccount. Kubernetes gives a ServiceAccount's token to
-// every Pod that names the ServiceAccount, and the token has the hub's rights. No policy can distinguish such a Pod from the
-// hub's own, so only the hub may run Pods in its namespace.
-func TestPodsBesideAHubHaveItsRights(t *testing.T) {
-	hub, err := world.mayUseEveryHome(t.Context(), atStart.namespace)
+// TestPodWithHubServiceAccount tests that a Pod with the hub's ServiceAccount has the hub's rights. Kubernetes gives a
+// ServiceAccount's token to every Pod that names the ServiceAccount. No policy can distinguish such a Pod from the hub's own
+// Pod, so only the hub should run Pods in its namespace.
+func TestPodWithHubServiceAccount(t *testing.T) {
+	hub, err := cluster.allowUseOfEveryHome(t.Context(), atStart.namespace)
 	require.NoError(t, err)
-	require.NoError(t, world.Allow(t.Context(), atStart.namespace, hub, createsPods))
-	p := create(t, atStart, "as-hub", asHub)
+	require.NoError(t, cluster.Allow(t.Context(), atStart.namespace, hub, createPods))
+	p := create(t, atStart, "as-hub", podAsHub)
 	p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
-	config := rest.AnonymousClientConfig(world.carol.Config)
+	config := rest.AnonymousClientConfig(cluster.carol.Config)
 	config.BearerToken = kubectl(t, "logs", p.name, "-n", p.namespace).Stdout
 	client, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	notebook := &corev1.Pod{}
-	require.NoError(t, yaml.UnmarshalStrict([]byte(spawned), notebook))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(spawnedPod), notebook))
 	_, err = client.CoreV1().Pods(p.namespace).Create(t.Context(), notebook, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	assert.NoError(t, err, "if this is denied one day, change the threat model")
 }

@@ -22,14 +22,12 @@ const (
 	capSetUID = 1 << 7
 )
 
-// observed has what the function watch saw on the node. It leaves out a process of the container runtime until that process runs
-// the container's program.
+// observed has the processes that observe saw on the node, without those of the container runtime.
 type observed struct {
-	// asRoot are processes with at least one UID 0.
 	asRoot []node.Process
-	// inits are the processes of our init container, whatever UID they run as.
+	// inits are the processes of our init container, whatever their UIDs are.
 	inits []node.Process
-	// mounts are the mounts that the processes in inits saw, by process ID.
+	// mounts are the mounts of the processes in inits, by process ID.
 	mounts map[int]map[string][]string
 }
 
@@ -39,11 +37,11 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of our program in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// watch observes the node while the function while runs. caught reports whether one of our two programs was seen so far: the
+// observe watches the node while the function while runs. seen reports whether one of our two programs was seen so far: the
 // program of the init container together with its mounts, or the program of the notebook container as root.
-func watch(t *testing.T, while func(caught func(program string) bool)) observed {
+func observe(t *testing.T, while func(seen func(program string) bool)) observed {
 	t.Helper()
-	var caught sync.Map
+	var programs sync.Map
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	mounts := map[int]map[string][]string{}
@@ -51,21 +49,21 @@ func watch(t *testing.T, while func(caught func(program string) bool)) observed 
 	go func() {
 		found <- node.Watch(ctx, func(p node.Process) bool {
 			if p.Exe == initProgram {
-				// A process that is ending has no mounts, so the earlier ones count.
-				if seen := p.Mounts(); len(seen) > 0 {
-					mounts[p.PID] = seen
-					caught.Store(initProgram, true)
+				// A process that is ending has no mounts. Then the mounts that were read before are kept.
+				if visible := p.Mounts(); len(visible) > 0 {
+					mounts[p.PID] = visible
+					programs.Store(initProgram, true)
 				}
 				return true
 			}
-			if p.Exe == notebookProgram && p.Root() {
-				caught.Store(notebookProgram, true)
+			if p.Exe == notebookProgram && p.IsRoot() {
+				programs.Store(notebookProgram, true)
 			}
-			return p.Root() && !p.Runtime()
+			return p.IsRoot() && !p.IsRuntime()
 		})
 	}()
 	while(func(program string) bool {
-		_, ok := caught.Load(program)
+		_, ok := programs.Load(program)
 		return ok
 	})
 	stop()
@@ -74,28 +72,28 @@ func watch(t *testing.T, while func(caught func(program string) bool)) observed 
 		if p.Exe == initProgram {
 			saw.inits = append(saw.inits, p)
 		}
-		if p.Root() {
+		if p.IsRoot() {
 			saw.asRoot = append(saw.asRoot, p)
 		}
 	}
 	return saw
 }
 
-// TestInitContainerIsNeverRoot tests that with both discoveries the init container is never root, has no capability,
-// and sees the homes read-only. It runs as the user if the user is known at admission. The init container runs for milliseconds
-// only. If the test does not see it, the test runs another Pod.
-func TestInitContainerIsNeverRoot(t *testing.T) {
+// TestInitContainerNeverRoot tests that with both discoveries the init container is never root, has no capability, and sees
+// the homes read-only. With discovery at admission it runs as the user. The init container runs only for milliseconds. If the
+// test does not see it, the test runs another Pod.
+func TestInitContainerNeverRoot(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
-			saw := watch(t, func(caught func(string) bool) {
-				for i := 0; i < 20 && !caught(initProgram); i++ {
+			saw := observe(t, func(seen func(string) bool) {
+				for i := 0; i < 20 && !seen(initProgram); i++ {
 					p := run(t, discovery, fmt.Sprintf("init-%d", i), "alice", images.Plain, "--command", "--", "hello")
 					p.await(t, readyLimit, "to have come past the init container", func(p *corev1.Pod) bool {
 						return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Running != nil
 					})
 				}
 			})
-			require.NotEmpty(t, saw.mounts, "the watch saw no init container in twenty pods")
+			require.NotEmpty(t, saw.mounts, "no init container was seen in twenty Pods")
 			saw.assertInits(t)
 		})
 	}
@@ -104,7 +102,7 @@ func TestInitContainerIsNeverRoot(t *testing.T) {
 func (s observed) assertInits(t *testing.T) {
 	t.Helper()
 	for _, p := range s.inits {
-		uid, gid := runsAs(p)
+		uid, gid := initIdentity(p)
 		assert.Equal(t, []int64{uid, uid, uid, uid}, p.UIDs)
 		assert.Equal(t, []int64{gid, gid, gid, gid}, p.GIDs)
 		for _, set := range []uint64{p.Inheritable, p.Permitted, p.Effective, p.Bounding, p.Ambient} {
@@ -119,8 +117,9 @@ func (s observed) assertInits(t *testing.T) {
 	}
 }
 
-// runsAs returns the identity of an init container. With discovery at admission its command line has it.
-func runsAs(p node.Process) (uid, gid int64) {
+// initIdentity returns the expected identity of an init container: the one in its arguments with discovery at admission, and
+// initUser with discovery at start.
+func initIdentity(p node.Process) (uid, gid int64) {
 	uid, gid = initUser, initUser
 	for _, arg := range p.Args {
 		for flag, number := range map[string]*int64{"--uid=": &uid, "--gid=": &gid} {
@@ -132,10 +131,10 @@ func runsAs(p node.Process) (uid, gid int64) {
 	return uid, gid
 }
 
-// initUser is the UID of the init container with discovery at start: see webhook/inject/init.go.
+// initUser is the UID and GID of the init container with discovery at start: see webhook/inject/init.go.
 const initUser = 65532
 
-// assertMounts checks from the node where a notebook process of alice may write.
+// assertMounts asserts from the node which mounts of alice's notebook are read-only, and which are read-write.
 func assertMounts(t *testing.T, p pod) {
 	t.Helper()
 	for _, process := range p.processes(t) {
@@ -149,25 +148,25 @@ func assertMounts(t *testing.T, p pod) {
 	}
 }
 
-func of(p *corev1.Pod, processes []node.Process) (its []node.Process) {
+func processesOfPod(p *corev1.Pod, processes []node.Process) (found []node.Process) {
 	for _, process := range processes {
 		if process.Pod == p.UID {
-			its = append(its, process)
+			found = append(found, process)
 		}
 	}
-	return its
+	return found
 }
 
-func programs(processes []node.Process) (found []string) {
+func describeProcesses(processes []node.Process) (found []string) {
 	for _, p := range processes {
 		found = append(found, fmt.Sprintf("%s %q with the UIDs %v", p.Exe, p.Args, p.UIDs))
 	}
 	return found
 }
 
-// TestTheWatchSeesRoot proves that the function watch can find a process that runs as root.
-func TestTheWatchSeesRoot(t *testing.T) {
-	require.NoError(t, world.apply(t.Context(), `
+// TestObserveSeesRoot proves that observe finds a process that runs as root.
+func TestObserveSeesRoot(t *testing.T) {
+	require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
 metadata: {name: root, namespace: default}
@@ -176,25 +175,25 @@ spec:
   - {name: root, image: `+images.Plain+`, command: ["python3", "-c", "pass"]}
   restartPolicy: Never
 `))
-	p := created(t, "default", "root")
+	p := removeAtEnd(t, "default", "root")
 	var got *corev1.Pod
-	saw := watch(t, func(func(string) bool) {
+	saw := observe(t, func(func(string) bool) {
 		got = p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 	})
-	assert.NotEmpty(t, of(got, saw.asRoot), "python3 starts and ends, as root, in some ten milliseconds")
+	assert.NotEmpty(t, processesOfPod(got, saw.asRoot), "python3 runs as root for about ten milliseconds, and must be seen")
 }
 
-// TestAtAdmissionNothingIsEverRoot tests that no process is root, beginning with the init container.
-func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
+// TestNoRootAtAdmission tests that with discovery at admission no process of the Pod is root, from the init container on.
+func TestNoRootAtAdmission(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
-	saw := watch(t, func(func(string) bool) {
+	saw := observe(t, func(func(string) bool) {
 		p = run(t, atAdmission, "never-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		require.Zero(t, p.exec(t, "true").ExitCode)
 	})
-	assert.Empty(t, programs(of(got, saw.asRoot)))
+	assert.Empty(t, describeProcesses(processesOfPod(got, saw.asRoot)))
 
 	t.Run("the notebook's mounts", func(t *testing.T) { assertMounts(t, p) })
 	t.Run("the bounding set is empty", func(t *testing.T) {
@@ -206,16 +205,16 @@ func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 		result := p.exec(t, "sh", "-c", "id -u; id -g; id -G; whoami; grep CapBnd /proc/self/status")
 		assert.Equal(t, "5001\n6001\n6001\nalice\nCapBnd:\t0000000000000000\n", result.Stdout, result.Stderr)
 	})
-	t.Run("the image's entrypoint is untouched", func(t *testing.T) {
+	t.Run("the image's entrypoint is unchanged", func(t *testing.T) {
 		assert.Empty(t, got.Spec.Containers[0].Command)
 		assert.Empty(t, got.Spec.Containers[0].Args)
-		first := initProcess(t, p)
+		first := firstProcess(t, p)
 		assert.Equal(t, []string{"tini", "-g", "--", "start.sh", "start-notebook.py"}, first.Args)
 	})
 }
 
-// initProcess returns the first process of the notebook container.
-func initProcess(t *testing.T, p pod) node.Process {
+// firstProcess returns the first process of the notebook container.
+func firstProcess(t *testing.T, p pod) node.Process {
 	t.Helper()
 	processes := p.processes(t)
 	first := processes[0]
@@ -227,26 +226,27 @@ func initProcess(t *testing.T, p pod) node.Process {
 	return first
 }
 
-// TestAtStartOnlyOurProgramIsRoot tests that our program becomes the user before any program of the image runs.
-func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
+// TestOnlyOurProgramIsRootAtStart tests that with discovery at start our program becomes the user before it runs a program of
+// the image.
+func TestOnlyOurProgramIsRootAtStart(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
-	saw := watch(t, func(caught func(string) bool) {
+	saw := observe(t, func(seen func(string) bool) {
 		p = run(t, atStart, "hardly-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		// Our program is root for about a millisecond. If the test does not see it, the test runs the program again.
-		for i := 0; i < 100 && !caught(notebookProgram); i++ {
-			said := p.exec(t, notebookProgram, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
-			assert.Equal(t, "5001\n", said.Stdout, said.Stderr)
+		for i := 0; i < 100 && !seen(notebookProgram); i++ {
+			result := p.exec(t, notebookProgram, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
+			assert.Equal(t, "5001\n", result.Stdout, result.Stderr)
 		}
 	})
-	require.NotEmpty(t, of(got, saw.asRoot), "our program must start as root to become the user")
-	for _, process := range of(got, saw.asRoot) {
+	require.NotEmpty(t, processesOfPod(got, saw.asRoot), "our program must start as root to become the user")
+	for _, process := range processesOfPod(got, saw.asRoot) {
 		assert.Equal(t, notebookProgram, process.Exe, "as root: %v", process.Args)
 		assert.EqualValues(t, capSetUID|capSetGID, process.Bounding)
 	}
-	t.Run("afterwards nothing has UID 0 or a capability", func(t *testing.T) { assertOwned(t, p, homeOf("alice")) })
+	t.Run("no process has UID 0 or a capability afterwards", func(t *testing.T) { assertOwned(t, p, homeOf("alice")) })
 	t.Run("the notebook's mounts", func(t *testing.T) { assertMounts(t, p) })
 	t.Run("no sudo", func(t *testing.T) { assertNoSudo(t, p) })
 	t.Run("kubectl exec has two capabilities", func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 			result.Stdout, result.Stderr)
 	})
 	t.Run("the scratch volume is read-only to the notebook", func(t *testing.T) {
-		// The test writes both as the user and as root.
+		// The test tries to write as the user and as root.
 		answer := p.jupyter(t).Kernel(t).Run(t, `
 import os
 for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/jupyter-user-init", "/etc/passwd", "/etc/group"]:
@@ -268,7 +268,7 @@ for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/ju
 		for _, path := range []string{"/config/new", "/config/uid-gid.env", "/config/jupyter-user-init", "/etc/passwd"} {
 			result := p.exec(t, "sh", "-c", "echo x >> "+path)
 			assert.NotZero(t, result.ExitCode, path)
-			// Even in the container the files do not belong to root.
+			// The error depends on the file: files in the container do not belong to root either.
 			assert.Regexp(t, "Read-only file system|Permission denied", result.Stderr, path)
 		}
 	})

@@ -12,23 +12,22 @@ import (
 	"syscall"
 )
 
-// share is the directory of this machine that these tests use as the share, instead of an NFS export.
+// share is a directory of this machine that these tests use as the share, in place of an NFS export.
 type share struct{ root string }
 
-// home is a home on the share.
 type home struct {
 	name     string
 	uid, gid int
 	mode     fs.FileMode
 }
 
-// crowd is the number of users who run a notebook at the same time.
-const crowd = 50
+// crowdSize is the number of users who run a notebook at the same time.
+const crowdSize = 50
 
 // otherUser is the user dan, whose home carol may not use.
 const otherUser = "dan"
 
-// homes returns the homes of users, and those of accounts that cannot run a notebook.
+// homes returns the homes of the share. Some of them belong to accounts that cannot run a notebook.
 func homes() []home {
 	all := []home{
 		{"alice", 5001, 6001, 0o700},
@@ -44,17 +43,17 @@ func homes() []home {
 		{"grouped", 5009, 6009, 0o700},
 		{"joiner", 5014, 6014, 0o700},
 		{"disputed", 5012, 6012, 0o700},
-		{"alice.smith", 5015, 6015, 0o700}, // KubeSpawner uses another form of this name.
+		{"alice.smith", 5015, 6015, 0o700}, // KubeSpawner changes this name in Pod names and labels.
 		{"user-1", 5016, 6016, 0o700},
 		{"renamed", 5013, 6013, 0o700},
 		{"settled", 5018, 6018, 0o700},    // This user has Jupyter settings.
-		{"filled", 5019, 6019, 0o700},     // This home is on a full or read-only share.
-		{"unwritable", 5020, 6020, 0o500}, // This user may not write to the home.
+		{"filled", 5019, 6019, 0o700},     // This home is on the small share of TestUnwritableHome.
+		{"unwritable", 5020, 6020, 0o500}, // The mode forbids the owner to write.
 		{"toor", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},
 		{"daemonic", 500, 500, 0o700},
 	}
-	for i := range crowd {
+	for i := range crowdSize {
 		all = append(all, home{crowdName(i), 7001 + i, 8001 + i, 0o700})
 	}
 	return all
@@ -77,33 +76,33 @@ func (s share) path(name string, below ...string) string {
 	return filepath.Join(append([]string{s.root, "home", name}, below...)...)
 }
 
-func (w *World) makeHomes(context.Context) error {
-	if err := os.MkdirAll(filepath.Join(w.share.root, "home"), 0o755); err != nil {
+func (c *testCluster) makeHomes(context.Context) error {
+	if err := os.MkdirAll(filepath.Join(c.share.root, "home"), 0o755); err != nil {
 		return err
 	}
 	for _, h := range homes() {
-		if err := w.share.makeHome(h); err != nil {
+		if err := c.share.makeHome(h); err != nil {
 			return fmt.Errorf("make the home of %s: %w", h.name, err)
 		}
 	}
 	for i := range 1000 {
-		if err := w.share.write(homeOf("hoarder"), "file-"+strconv.Itoa(i), strings.Repeat("x", 100)); err != nil {
+		if err := c.share.write(homeOf("hoarder"), "file-"+strconv.Itoa(i), strings.Repeat("x", 100)); err != nil {
 			return err
 		}
 	}
 	return errors.Join(
-		// bob's secret, and links in alice's home that lead to it.
-		w.share.write(homeOf("bob"), "secret", "bob's secret"),
-		os.WriteFile(filepath.Join(w.share.root, "secret"), []byte("the share's secret"), 0o644),
-		os.Symlink("../bob", w.share.path("alice", "relative")),
-		os.Symlink("/data/hpc/home/bob", w.share.path("alice", "absolute")),
-		os.Symlink(w.share.path("bob"), w.share.path("alice", "of-the-node")),
-		// A file that is no home.
-		os.WriteFile(w.share.path("a-file"), nil, 0o644),
-		os.Symlink("alice", w.share.path("a-link")),
-		// A user's own link to another user's home.
-		os.Symlink("hoarder", w.share.path("led")),
-		os.Lchown(w.share.path("led"), 5001, 6001),
+		// Bob's secret, a secret of the share, and links in alice's home that lead to bob's home.
+		c.share.write(homeOf("bob"), "secret", "bob's secret"),
+		os.WriteFile(filepath.Join(c.share.root, "secret"), []byte("the share's secret"), 0o644),
+		os.Symlink("../bob", c.share.path("alice", "relative")),
+		os.Symlink("/data/hpc/home/bob", c.share.path("alice", "absolute")),
+		os.Symlink(c.share.path("bob"), c.share.path("alice", "of-the-node")),
+		// A file and a link in place of homes.
+		os.WriteFile(c.share.path("a-file"), nil, 0o644),
+		os.Symlink("alice", c.share.path("a-link")),
+		// A link of a user to another user's home.
+		os.Symlink("hoarder", c.share.path("led")),
+		os.Lchown(c.share.path("led"), 5001, 6001),
 	)
 }
 
@@ -118,7 +117,7 @@ func (s share) write(h home, name, content string) error {
 	return errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Lchown(path, h.uid, h.gid))
 }
 
-// listing returns all files of the share with their owners, to compare before and after.
+// listing returns all files of the share, with their modes and owners.
 func (s share) listing() (map[string]string, error) {
 	found := map[string]string{}
 	err := filepath.WalkDir(s.root, func(path string, entry fs.DirEntry, err error) error {
@@ -136,7 +135,6 @@ func (s share) listing() (map[string]string, error) {
 	return found, err
 }
 
-// makeFolder makes a folder in a home, unless it exists.
 func (s share) makeFolder(h home, name string) error {
 	path := s.path(h.name, name)
 	return errors.Join(os.MkdirAll(path, 0o700), os.Chown(path, h.uid, h.gid))

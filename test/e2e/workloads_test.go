@@ -17,11 +17,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// template is the template of a workload's Pods, with placeholders for the name, the ServiceAccount and the restart policy.
-const template = `{metadata: {labels: {app: %s, jupyter-user: ` + otherUser + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
+// podTemplate is the template of a workload's Pods. Its placeholders are the label app, the ServiceAccount and the restart
+// policy.
+const podTemplate = `{metadata: {labels: {app: %s, jupyter-user: ` + otherUser + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
-// workloads are the kinds that create Pods for a user, with the owner of the Pods: its controller creates them.
+// workloads are kinds of workload, with the kind of the object whose controller creates the Pods.
 var workloads = map[string]struct {
 	yaml, restart, creator string
 }{
@@ -34,50 +35,50 @@ var workloads = map[string]struct {
   jobTemplate: {spec: {template: %[2]s}}}}`, "Never", "Job"},
 }
 
-// deployAs creates a workload of dan as carol, who may not use his home, and returns its name.
+// deployAs creates a workload of dan as carol, who may not use his home, and returns its name. account is the ServiceAccount
+// of its Pods.
 func deployAs(t *testing.T, in discovery, kind, account string) string {
 	t.Helper()
 	w, name := workloads[kind], kind+"-by-"+account
-	text := fmt.Sprintf(w.yaml, name, fmt.Sprintf(template, name, account, w.restart))
-	result := tryCreateAs(t, world.carol, in.namespace, text)
+	text := fmt.Sprintf(w.yaml, name, fmt.Sprintf(podTemplate, name, account, w.restart))
+	result := tryCreateAs(t, cluster.carol, in.namespace, text)
 	require.Zero(t, result.ExitCode, result.Stderr)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
 		defer cancel()
-		assert.NoError(t, world.Admin.Do(ctx, "", "delete", kind, name, "-n", in.namespace, "--cascade=foreground", "--wait"))
+		assert.NoError(t, cluster.Admin.Do(ctx, "", "delete", kind, name, "-n", in.namespace, "--cascade=foreground", "--wait"))
 	})
 	if kind == "cronjob" {
-		// This makes the CronJob due, as if its last run were more than a minute ago.
+		// This makes the CronJob due, as if it had last run more than a minute ago.
 		past := time.Now().Add(-90 * time.Second).UTC().Format(time.RFC3339)
-		require.NoError(t, world.Admin.Do(t.Context(), "", "patch", kind, name, "-n", in.namespace, "--subresource=status",
+		require.NoError(t, cluster.Admin.Do(t.Context(), "", "patch", kind, name, "-n", in.namespace, "--subresource=status",
 			"--type=merge", `-p={"status": {"lastScheduleTime": "`+past+`"}}`))
 	}
 	return name
 }
 
-// podsOf returns the Pods of a workload.
 func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error) {
-	list, err := world.Client.CoreV1().Pods(in.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
+	list, err := cluster.Client.CoreV1().Pods(in.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
 	if err != nil {
 		return nil, err
 	}
 	return list.Items, nil
 }
 
-// TestWorkloads creates workloads as carol, for a user whose home she may not use. No Pod is created, and an event has the reason
-// and the remedy. If the Pods have a ServiceAccount that may run as this user, they run. Everyone in the namespace may use this
-// ServiceAccount.
+// TestWorkloads creates workloads as carol, for a user whose home she may not use. Without further rights no Pod is created,
+// and an event has the reason and the remedy. With a ServiceAccount that may run as this user the Pods run, because everyone
+// who can create Pods in the namespace can use this ServiceAccount.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
-		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", otherUser))
+		require.NoError(t, cluster.allowRunAs(t.Context(), discovery.namespace, "nightly", otherUser))
 		for kind := range workloads {
 			t.Run("denied/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				name := deployAs(t, discovery, kind, "default")
-				said := denialEvent(t, discovery, workloads[kind].creator, name)
-				assert.Contains(t, said, "NoAccess: metadata.annotations[jupyter-user.io/user]: system:serviceaccount:kube-system:")
-				assert.Contains(t, said, "-controller may not use the home of dan in namespace "+discovery.namespace+", and the ServiceAccount "+
+				output := denialEvent(t, discovery, workloads[kind].creator, name)
+				assert.Contains(t, output, "NoAccess: metadata.annotations[jupyter-user.io/user]: system:serviceaccount:kube-system:")
+				assert.Contains(t, output, "-controller may not use the home of dan in namespace "+discovery.namespace+", and the ServiceAccount "+
 					"default may not run as dan: ask the admin for a role with the verb use on homes.jupyter-user.io named dan (pods of a "+
 					"Deployment or a Job need the verb run-as, for their ServiceAccount)")
 				pods, err := podsOf(t.Context(), discovery, name)
@@ -102,34 +103,34 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// denialEvent returns the event about the denial on the workload's own object, as carol sees it.
+// denialEvent returns the event about the denial on the object that creates the workload's Pods, as carol sees the event.
 func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	t.Helper()
-	var said string
+	var output string
 	err := await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
-		result, err := world.carol.Kubectl(ctx, "get", "events", "-n", in.namespace, "--field-selector=reason=FailedCreate",
+		result, err := cluster.carol.Kubectl(ctx, "get", "events", "-n", in.namespace, "--field-selector=reason=FailedCreate",
 			`-o=jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name}: {.message}{"\n"}{end}`)
 		for line := range strings.Lines(result.Stdout) {
 			if strings.HasPrefix(line, creator+"/"+name) {
-				said = line
+				output = line
 			}
 		}
-		return said != "", err
+		return output != "", err
 	})
 	require.NoError(t, err, "no event says why there is no pod of %s", name)
-	return said
+	return output
 }
 
-// TestRunAsIsForEveryPodCreator tests the warning of deploy/docs/access.md: everyone in the namespace can use a ServiceAccount
-// that may run as a user.
-func TestRunAsIsForEveryPodCreator(t *testing.T) {
-	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
-	result := runBy(t, world.bob, atStart, "nightly", otherUser)
+// TestRunAsForEveryPodCreator tests the warning of deploy/docs/access.md: everyone who can create Pods in the namespace can
+// use a ServiceAccount that may run as a user.
+func TestRunAsForEveryPodCreator(t *testing.T) {
+	require.NoError(t, cluster.allowRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
+	result := dryRunWithAccount(t, cluster.bob, atStart, "nightly", otherUser)
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// runBy runs kubectl run with a ServiceAccount, and does not keep the Pod.
-func runBy(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
+// dryRunWithAccount runs kubectl run in a dry run, for a Pod with a ServiceAccount.
+func dryRunWithAccount(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
 	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",
 		`--overrides={"spec": {"serviceAccountName": "`+account+`"}}`)

@@ -55,7 +55,7 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
+				a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
 				require.NoError(c, err)
 				assert.Equal(c, of.may, a.May, a.Message)
 				assert.Contains(c, a.Message, of.says)
@@ -70,7 +70,7 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 	}
 	t.Run("where notebooks are denied", func(t *testing.T) { accessDenied(t, l) })
 	changeRecord("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
-	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
+	a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
@@ -93,7 +93,7 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 	assertAccess := func(t *testing.T, of query) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, User: of.user, Namespace: of.namespace})
+			a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: of.as, User: of.user, Namespace: of.namespace})
 			require.NoError(c, err)
 			assert.Equal(c, of.may, a.May, a.Message)
 			assert.Contains(c, a.Message, of.says)
@@ -119,7 +119,7 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 	for _, right := range a.Rights {
 		assert.NotEqual(t, "User dave", right.Who, "the right to one home is not enough there")
 	}
-	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
+	_, err = check.Access(t.Context(), l.look, check.AccessQuery{Requester: "erin", User: "alice", Namespace: "nosuch"})
 	require.EqualError(t, err, "there is no namespace nosuch")
 	changeRecord("podSecurity", "off")(t, l)
 	assertAccess(t, query{"dave", "alice", "open", true, ""})

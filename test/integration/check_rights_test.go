@@ -23,7 +23,7 @@ func checkWithoutRights(t *testing.T, l *checkedCluster) {
 		assert.Contains(t, f.Message, "deploy/examples/checker.yaml")
 	}
 	require.Error(t, check.Judge(findings))
-	_, err = check.Access(t.Context(), look, check.AccessQuery{As: "carol", User: "alice", Namespace: "lab"})
+	_, err = check.Access(t.Context(), look, check.AccessQuery{Requester: "carol", User: "alice", Namespace: "lab"})
 	require.ErrorContains(t, err, `User "carol" cannot list`)
 }
 
@@ -40,7 +40,7 @@ func checkWithRights(t *testing.T, l *checkedCluster) {
 		for _, f := range findings {
 			assert.NotContains(c, f.Message, "unknown without the right to read", "%+v", f)
 		}
-		_, err = check.Access(t.Context(), look, check.AccessQuery{As: "carol", User: "alice", Namespace: "lab"})
+		_, err = check.Access(t.Context(), look, check.AccessQuery{Requester: "carol", User: "alice", Namespace: "lab"})
 		assert.NoError(c, err)
 	}, wait, wait/100)
 	findings, err := check.Run(t.Context(), look, check.Options{Only: []string{"webhooks", "policies"}})

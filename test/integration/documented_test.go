@@ -58,20 +58,38 @@ func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", examples+"kubectl-user.yaml", "-f", examples+"one-home.yaml"))
 	alice, err := c.User("alice@corp.example")
 	require.NoError(t, err)
+	run := "run nb --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=alice -n lab"
+	require.NoError(t, alice.Do(t.Context(), "", strings.Fields(run)...))
+	c.assertDescribed(t, alice)
 	for _, command := range []string{
-		"run nb --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=alice",
-		"get pod nb", "describe pod nb", "delete pod nb --now",
-		"auth can-i watch pods", "auth can-i get pods --subresource=log", "auth can-i create pods --subresource=portforward",
+		"get pod nb", "delete pod nb --now", "auth can-i watch pods", "auth can-i get pods --subresource=log",
+		"auth can-i create pods --subresource=portforward",
 		"auth can-i get pods --subresource=portforward",
 	} {
 		require.NoError(t, alice.Do(t.Context(), "", append(strings.Fields(command), "-n", "lab")...))
 	}
 	for _, right := range []string{"create pods --subresource=exec", "get secrets", "create pods --subresource=attach", "patch pods",
-		"create deployments.apps"} {
+		"create deployments.apps", "create events"} {
 		may, err := alice.Kubectl(t.Context(), append(strings.Fields("auth can-i "+right), "-n", "lab")...)
 		require.NoError(t, err)
 		assert.Equal(t, "no\n", may.Stdout, right)
 	}
+}
+
+// assertDescribed asserts that kubectl describe shows a user the events of the Pod nb. Without the right to list events, kubectl
+// leaves them out and reports no error.
+func (c *cluster) assertDescribed(t *testing.T, user *controlplane.User) {
+	t.Helper()
+	pod, err := c.Admin.Kubectl(t.Context(), "get", "pod", "nb", "-n", "lab", "-o", "jsonpath={.metadata.uid}")
+	require.NoError(t, err)
+	require.NoError(t, c.Admin.Do(t.Context(), `{apiVersion: v1, kind: Event, metadata: {name: nb.1, namespace: lab}, type: Warning,
+reason: FailedScheduling, message: "0/1 nodes are available: insufficient memory.",
+involvedObject: {apiVersion: v1, kind: Pod, name: nb, namespace: lab, uid: "`+pod.Stdout+`"}}`, "create", "-f", "-"))
+	described, err := user.Kubectl(t.Context(), "describe", "pod", "nb", "-n", "lab")
+	require.NoError(t, err)
+	assert.Equal(t, 0, described.ExitCode, described.Stderr)
+	_, events, _ := strings.Cut(described.Stdout, "\nEvents:")
+	assert.Contains(t, events, "0/1 nodes are available: insufficient memory.")
 }
 
 // TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other

@@ -1,12 +1,17 @@
 package monitoring_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 // TestTheDashboardIsOneScreen tests that the dashboard fits on one screen: Grafana's grid has 24 columns, and a screen of 1080
@@ -58,4 +63,46 @@ func TestEveryExpressionIsPromQL(t *testing.T) {
 	} {
 		assert.True(t, read[name], "no expression reads %s", name)
 	}
+}
+
+// TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. The panel has the time since the last response
+// while lookups fail, also where the share is mounted soft and no lookup is old. After the next response it is at 0.
+func TestThePanelOfASilentShare(t *testing.T) {
+	t.Parallel()
+	dashboard, err := monitoring.ReadDashboard()
+	require.NoError(t, err)
+	expression := ""
+	for _, panel := range dashboard.Panels {
+		if panel.Title == "Share is silent for" {
+			expression = panel.Targets[0].Expr
+		}
+	}
+	type object = map[string]any
+	series := func(oldest, response, failure string) (found []object) {
+		for name, values := range map[string]string{"oldest_lookup_seconds": oldest, "last_answer_timestamp_seconds": response,
+			"last_failure_timestamp_seconds": failure} {
+			found = append(found, object{"series": "jupyter_user_share_" + name + `{instance="a"}`, "values": values})
+		}
+		return found
+	}
+	at := func(when string, value int) object {
+		return object{"expr": expression, "eval_time": when, "exp_samples": []object{{"labels": "{}", "value": value}}}
+	}
+	file := filepath.Join(t.TempDir(), "panel.yaml")
+	text, err := yaml.Marshal(object{"evaluation_interval": "1m", "tests": []object{
+		{"name": "no lookup fails", "interval": "1m", "input_series": series("0x10", "0+60x10", "0x10"),
+			"promql_expr_test": []object{at("8m", 0)}},
+		{"name": "a hard mount: a lookup does not end", "interval": "1m",
+			"input_series":     series("0x5 30+60x10", "0+60x5 300x10", "0x15"),
+			"promql_expr_test": []object{at("4m", 0), at("8m", 150)}},
+		{"name": "a soft mount: lookups fail from minute 5 to minute 9", "interval": "1m",
+			"input_series":     series("0x15", "0+60x5 300x4 600x5", "0x5 355+60x3 535x6"),
+			"promql_expr_test": []object{at("4m", 0), at("8m", 180), at("12m", 0)}},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	built, err := tools.Build(t.Context(), t.Output(), tools.Promtool)
+	require.NoError(t, err)
+	said, err := exec.CommandContext(t.Context(), built[tools.Promtool], "test", "rules", file).CombinedOutput()
+	assert.NoError(t, err, "%s", said)
 }

@@ -47,7 +47,7 @@ var (
 	quoted = regexp.MustCompile("`([^`]+)`")
 	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a command and
 	// no command line.
-	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
+	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|gpg|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
 	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)

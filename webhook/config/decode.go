@@ -20,22 +20,22 @@ type decoder struct {
 }
 
 func (d *decoder) fail(path *field.Path, format string, args ...any) {
-	place := ""
+	text := ""
 	if path != nil {
-		place = path.String()
+		text = path.String()
 	}
-	d.errs = append(d.errs, Error{d.lines.lineOf(place), place, fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, Error{d.lines.lineOf(text), text, fmt.Sprintf(format, args...)})
 }
 
-// decode decodes a node into out. It does not change out if the node has no value, or a value of another type.
+// decode decodes a node into out, which has the default.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		// Without anchors a small file cannot expand to a huge one, and each value stands where it is used.
+		// Without anchors a small file cannot expand to a huge one.
 		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
 	case isNull(n):
 		if out.Type() == probeType {
-			// null turns a probe off. For any other field it is a key without a value, which keeps its default.
+			// null turns a probe off. Any other field keeps its default.
 			out.FieldByName("Enabled").SetBool(false)
 		}
 	case n.Style&yaml.TaggedStyle != 0:
@@ -127,13 +127,13 @@ func (d *decoder) entries(n *yaml.Node, path *field.Path, at func(string) *field
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		e := entry{key: key.Value, path: at(key.Value), value: n.Content[i+1]}
-		first, twice := seen[e.key]
+		first, isDuplicate := seen[e.key]
 		seen[e.key] = key.Line
 		d.lines[e.path.String()] = key.Line
 		switch fault := keyFault(key); {
 		case fault != "":
 			d.fail(e.path, "%s", fault)
-		case twice:
+		case isDuplicate:
 			d.fail(e.path, "is here a second time, after line %d; remove one of them", first)
 		default:
 			found = append(found, e)
@@ -176,7 +176,6 @@ func kindFault(n *yaml.Node, want yaml.Kind) string {
 
 var kindText = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
 
-// describeNode returns the text for a node in messages.
 func describeNode(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:

@@ -6,8 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// Default returns the configuration of a file with only apiVersion and kind: the names and paths of the example that this
-// project comes from.
+// Default returns the configuration of a file with only apiVersion and kind.
 func Default() *Config {
 	return &Config{
 		APIVersion: apiVersion,
@@ -59,7 +58,7 @@ func Default() *Config {
 			Probes: Probes{
 				Enabled: true,
 				// Ten minutes: a JupyterLab with many extensions on a cold NFS starts slowly. The other two probes begin
-				// only after this one has passed.
+				// only after the startup probe has passed.
 				Startup:   Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
 				Readiness: Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
 				// The threshold is high because a kernel can starve the server of CPU for a minute, and a restart loses the

@@ -10,60 +10,59 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// parentsPath is the directory in which the init container sees the directories above those of users, each as
+// parentsPath is the directory of the init container below which the directories above those of users are mounted, each at
 // <claim>/<directory>.
 const parentsPath = "/directories"
 
-// IsUsers reports whether each user has their own directory: SubPath ends with {user}.
-func (d *Directory) IsUsers() bool { return strings.HasSuffix(d.SubPath, "/"+userPlace) }
+// IsPerUser reports whether each user has their own directory: SubPath ends with {user}.
+func (d *Directory) IsPerUser() bool { return strings.HasSuffix(d.SubPath, "/"+userPlaceholder) }
 
-// Pattern returns SubPath as a pattern. It must be called only if IsUsers.
+// Pattern returns SubPath as a pattern. It must be called only if IsPerUser.
 func (d *Directory) Pattern() HomePattern { return HomePattern(d.SubPath) }
 
-// SubPathOf returns where the directory of a user is on its claim.
+// SubPathOf returns the path of the directory on its claim, for a user.
 func (d *Directory) SubPathOf(name string) string {
-	if d.IsUsers() {
+	if d.IsPerUser() {
 		return d.Pattern().Of(name)
 	}
 	return d.SubPath
 }
 
-// MountPathOf returns where the notebook container of a user sees the directory.
+// MountPathOf returns the path of the directory in the notebook container of a user.
 func (d *Directory) MountPathOf(name string) string {
-	if p := HomePattern(d.MountPath); strings.HasSuffix(d.MountPath, "/"+userPlace) {
+	if p := HomePattern(d.MountPath); strings.HasSuffix(d.MountPath, "/"+userPlaceholder) {
 		return p.Of(name)
 	}
 	return d.MountPath
 }
 
-// UserPatterns returns the patterns of the users' directories on a claim. An empty name is the share's claim.
+// UserPatterns returns the patterns of the users' own directories on a claim. An empty name means the share's claim.
 func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	for i := range s.Directories {
-		if d := &s.Directories[i]; d.ClaimName == claim && d.IsUsers() {
+		if d := &s.Directories[i]; d.ClaimName == claim && d.IsPerUser() {
 			patterns = append(patterns, d.Pattern())
 		}
 	}
 	return patterns
 }
 
-// ParentOf returns the directory above that of a user, as the init container sees it.
+// ParentOf returns the path, in the init container, of the directory above that of a user.
 func (d *Directory) ParentOf(s *Share, name string) string {
 	return path.Join(parentsPath, cmp.Or(d.ClaimName, s.ClaimName), d.Pattern().Parent(name))
 }
 
-// hasUserDirectories reports whether the init container sees a directory above those of users.
 func (s *Share) hasUserDirectories() bool {
-	return slices.ContainsFunc(s.Directories, func(d Directory) bool { return d.IsUsers() })
+	return slices.ContainsFunc(s.Directories, func(d Directory) bool { return d.IsPerUser() })
 }
 
-// userSubPath validates where the directories of users are on a claim.
-func userSubPath(at *field.Path, dir string) field.ErrorList {
+// validateUserSubPath validates the pattern of users' own directories on a claim.
+func validateUserSubPath(at *field.Path, dir string) field.ErrorList {
 	why := pathFault(dir)
 	switch p := HomePattern(dir); {
 	case dir[0] == '/':
 		why = "must be relative to the root of the share: it does not begin with /"
 	case why != "":
-	case dir == userPlace:
+	case dir == userPlaceholder:
 		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move " +
 			"the directories into one, such as users/{user}"
 	default:
@@ -75,10 +74,10 @@ func userSubPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// directoryMountPath validates where notebooks see a directory. The path may end with the user's name if each user has a
-// directory.
-func directoryMountPath(at *field.Path, d *Directory) field.ErrorList {
-	errs := mountPath(at, d.MountPath)
+// validateDirectoryMountPath validates the path of a directory in notebooks. The path can end with {user} if each user has their
+// own directory.
+func validateDirectoryMountPath(at *field.Path, d *Directory) field.ErrorList {
+	errs := validateMountPath(at, d.MountPath)
 	if len(errs) > 0 || !strings.ContainsAny(d.MountPath, "{}") {
 		return errs
 	}
@@ -86,8 +85,8 @@ func directoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 	switch {
 	case path.Dir(d.MountPath) == "/":
 		why = "must not be directly in the root of the container, where a user's name could be that of a directory of the image"
-	case why == "" && !d.IsUsers():
-		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path", userPlace)
+	case why == "" && !d.IsPerUser():
+		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path", userPlaceholder)
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, d.MountPath, why)}

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document returns the mapping of the file's only document.
-func document(data []byte) (*yaml.Node, Errors) {
-	if errs := bytesFault(data); errs != nil {
+// parseDocument returns the mapping of the file's only document.
+func parseDocument(data []byte) (*yaml.Node, Errors) {
+	if errs := checkBytes(data); errs != nil {
 		return nil, errs
 	}
 	in := yaml.NewDecoder(bytes.NewReader(data))
@@ -29,7 +29,7 @@ func document(data []byte) (*yaml.Node, Errors) {
 	case !errors.Is(err, io.EOF):
 		return nil, Errors{syntaxError(err)}
 	case first.IsZero() || isNull(first.Content[0]):
-		return nil, whole("the file is empty; it begins with apiVersion: %s and kind: %s", apiVersion, kind)
+		return nil, fileError("the file is empty; it begins with apiVersion: %s and kind: %s", apiVersion, kind)
 	}
 	root := first.Content[0]
 	if fault := kindFault(root, yaml.MappingNode); fault != "" {
@@ -38,10 +38,10 @@ func document(data []byte) (*yaml.Node, Errors) {
 	return root, nil
 }
 
-// bytesFault finds bytes that the YAML reader would reject without a line number.
-func bytesFault(data []byte) Errors {
+// checkBytes returns an error if the file is too large, or has bytes that the YAML reader would reject without a line number.
+func checkBytes(data []byte) Errors {
 	if len(data) > MaxBytes {
-		return whole("the file has more than %d KiB, the most that is read", MaxBytes>>10)
+		return fileError("the file has more than %d KiB, the most that is read", MaxBytes>>10)
 	}
 	for line, text := range bytes.Split(data, []byte("\n")) {
 		if !utf8.Valid(text) {
@@ -56,14 +56,15 @@ func bytesFault(data []byte) Errors {
 	return nil
 }
 
-func whole(format string, args ...any) Errors {
+func fileError(format string, args ...any) Errors {
 	return Errors{{Message: fmt.Sprintf(format, args...)}}
 }
 
-// syntaxError moves the line number of a YAML error into its field.
+// syntaxError returns an Error for an error of the YAML library, with the line number in its own field.
 //
 // The library has the number only in the text. It counts lines from 0 in errors of its parser ("did not find expected") and
-// from 1 in errors of its scanner, and omits the number of the first line. Only the number in the message depends on this.
+// from 1 in errors of its scanner, and omits the number of the first line. If the library changes this, only the number in the
+// message becomes wrong.
 func syntaxError(err error) Error {
 	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if number, rest, found := strings.Cut(strings.TrimPrefix(text, "line "), ": "); found {

@@ -16,14 +16,14 @@ import (
 )
 
 // Generation returns a hash of the effective configuration: equal configurations have equal generations, however their
-// files are written. It is written to an annotation of each Pod, so that the verifier knows under which configuration the
-// Pod was injected. The mode is not part of it, because the injection does not depend on the mode. So while the mode is
-// being changed, replicas with either mode accept each other's Pods.
+// files are written. An annotation of each injected Pod has the generation, so that the verifier knows under which configuration
+// the Pod was injected. The hash does not contain the mode, because the injection does not depend on the mode. So while the mode
+// is being changed, replicas with either mode accept injected Pods.
 func (c *Config) Generation() string {
 	hash := sha256.New()
 	all := canonical(reflect.ValueOf(c).Elem()).(map[string]any)
 	delete(all, "mode")
-	// JSON can encode all of it, and writing to a hash cannot fail.
+	// Encoding these values and writing to a hash cannot fail.
 	_ = json.NewEncoder(hash).Encode(all)
 	return hex.EncodeToString(hash.Sum(nil)[:6])
 }
@@ -57,8 +57,7 @@ func canonical(v reflect.Value) any {
 	}
 }
 
-// canonicalQuantity returns one text for all ways to write a quantity: the same for 1, 1000m and 1.0, and the same for 1Gi
-// and 1073741824.
+// canonicalQuantity returns the same text for equal quantities, such as 1, 1000m and 1.0, or 1Gi and 1073741824.
 func canonicalQuantity(q resource.Quantity) string {
 	amount := q.DeepCopy()
 	number, _ := new(big.Rat).SetString(amount.AsDec().String())
@@ -76,7 +75,6 @@ func (c *Config) YAML() ([]byte, error) {
 	return out.Bytes(), encoder.Close()
 }
 
-// yamlNode returns the YAML node of a value.
 func yamlNode(v reflect.Value) *yaml.Node {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q.String()}
@@ -85,13 +83,13 @@ func yamlNode(v reflect.Value) *yaml.Node {
 	case reflect.Struct:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for f, member := range v.Fields() {
-			n.Content = append(n.Content, text(keyOf(f)), yamlNode(member))
+			n.Content = append(n.Content, textNode(keyOf(f)), yamlNode(member))
 		}
 		return n
 	case reflect.Map:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), byText) {
-			n.Content = append(n.Content, text(key.String()), yamlNode(v.MapIndex(key)))
+			n.Content = append(n.Content, textNode(key.String()), yamlNode(v.MapIndex(key)))
 		}
 		return n
 	case reflect.Slice:
@@ -101,7 +99,7 @@ func yamlNode(v reflect.Value) *yaml.Node {
 		}
 		return n
 	case reflect.String:
-		return text(v.String())
+		return textNode(v.String())
 	default:
 		n := &yaml.Node{}
 		_ = n.Encode(v.Interface())
@@ -111,14 +109,14 @@ func yamlNode(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// unquoted matches text that every version of YAML reads as text, except switches, such as yes and on: older versions read
-// these as booleans.
+// unquoted and switches decide which texts are written without quotes: those that match unquoted and not switches. Older versions
+// of YAML read switches, such as yes and on, as booleans.
 var (
 	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)
 )
 
-func text(value string) *yaml.Node {
+func textNode(value string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
 	if !unquoted.MatchString(value) || switches.MatchString(value) {
 		n.Style = yaml.DoubleQuotedStyle

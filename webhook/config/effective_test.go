@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-func TestGenerationIsTwelveHexadecimalDigits(t *testing.T) {
+func TestGenerationFormat(t *testing.T) {
 	assert.Regexp(t, `^[0-9a-f]{12}$`, config.Default().Generation())
 }
 
-func TestGenerationIsTheSameHoweverTheFileIsWritten(t *testing.T) {
+func TestGenerationOfEqualConfigurations(t *testing.T) {
 	want := config.Default().Generation()
 	for _, body := range []string{
 		"",
@@ -35,7 +35,7 @@ func TestGenerationIsTheSameHoweverTheFileIsWritten(t *testing.T) {
 	assert.Equal(t, want, reference.Generation())
 }
 
-func TestGenerationChangesWithEveryField(t *testing.T) {
+func TestGenerationDependsOnFields(t *testing.T) {
 	seen := map[string]string{config.Default().Generation(): "the defaults"}
 	eachField(reflect.TypeFor[config.Config](), nil, "", func(index []int, path string) {
 		if path == ".Mode" {
@@ -50,8 +50,7 @@ func TestGenerationChangesWithEveryField(t *testing.T) {
 	assert.Greater(t, len(seen), 30)
 }
 
-// TestBothModesHaveOneGeneration: both modes inject the same, so a replica with one mode verifies the Pods of the other.
-func TestBothModesHaveOneGeneration(t *testing.T) {
+func TestGenerationIgnoresMode(t *testing.T) {
 	assert.Equal(t, config.Default().Generation(), parse(t, "mode: Warn\n").Generation())
 }
 
@@ -88,8 +87,8 @@ func change(v reflect.Value) {
 	}
 }
 
-// TestJupyterConfigIsReadAsItIsWritten has every kind of value that JSON has.
-func TestJupyterConfigIsReadAsItIsWritten(t *testing.T) {
+// TestJupyterConfigRoundTrip reads and writes texts, numbers, booleans, lists and maps.
+func TestJupyterConfigRoundTrip(t *testing.T) {
 	c := parse(t, `notebook: {jupyterConfig: {A: {text: "yes", unquoted: no, n: -3, f: 1.5, on: true, list: [1, a, [x]], map: {k: {l: 2}}}}}`)
 	assert.Equal(t, map[string]map[string]any{"A": {"text": "yes", "unquoted": "no", "n": int64(-3), "f": 1.5, "on": true,
 		"list": []any{int64(1), "a", []any{"x"}}, "map": map[string]any{"k": map[string]any{"l": int64(2)}}}}, c.Notebook.JupyterConfig)
@@ -101,16 +100,15 @@ func TestJupyterConfigIsReadAsItIsWritten(t *testing.T) {
 	assert.Equal(t, c.Generation(), back.Generation())
 }
 
-func TestGenerationIsTheSameForNilAndEmpty(t *testing.T) {
+func TestGenerationOfNilAndEmptyLists(t *testing.T) {
 	c := config.Default()
 	c.User.Reserved = []string{}
 	c.Share.Directories = []config.Directory{}
 	assert.Equal(t, config.Default().Generation(), c.Generation())
 }
 
-// TestYAMLKeepsTextThatLooksLikeSomethingElse has texts that YAML versions read differently, or that YAML writers write
-// wrongly.
-func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
+// TestYAMLOfSpecialText writes and reads texts that YAML versions read differently, or that YAML writers can write wrongly.
+func TestYAMLOfSpecialText(t *testing.T) {
 	for _, value := range []string{
 		"", " ", "yes", "No", "on", "true", "null", "~", "5", "0o17", "0x1F", "1e3", ".5", "1_000", "12:30", "2024-01-01",
 		"- a", "a: b", "a #b", "#", "&a", "*a", "!a", "%a", "@a", "`", "{}", "[]", "<<", "=", "|", ">", "'", `"`, `\`,
@@ -127,14 +125,14 @@ func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 	}
 }
 
-func TestYAMLDeniesWhatIsNoText(t *testing.T) {
+func TestYAMLOfInvalidUTF8(t *testing.T) {
 	c := config.Default()
 	c.User.Domains = []string{"\xff"}
 	_, err := c.YAML()
 	require.Error(t, err)
 }
 
-func TestConfigurationCanBeReadFromManyGoroutines(t *testing.T) {
+func TestConcurrentReads(t *testing.T) {
 	c := parse(t, "scratch:\n  sizeLimit: 32Mi\n")
 	var all sync.WaitGroup
 	for range 8 {

@@ -16,8 +16,7 @@ type Error struct {
 	// Line is the line of the file, from 1; 0 if the error belongs to no line.
 	Line int
 	// Path is the path of the field, such as share.claimName; empty if the error is about the whole file.
-	Path string
-	// Message says what is wrong and what to do about it.
+	Path    string
 	Message string
 }
 
@@ -34,13 +33,13 @@ func (e Error) Error() string {
 	return b.String()
 }
 
-// Errors are all errors in a configuration file, in the order of its lines.
+// Errors are the errors in a configuration file, in the order of its lines.
 type Errors []Error
 
-// maxShown is the most errors that a message has, so that the message for a file of garbage stays readable.
+// maxShown is the maximum number of errors in a message, so that the message for a file of garbage stays readable.
 const maxShown = 100
 
-// Error returns one line for each error.
+// Error returns one line for each of the first maxShown errors, and the number of the others.
 func (e Errors) Error() string {
 	shown := make([]string, 0, maxShown+1)
 	for _, one := range e[:min(len(e), maxShown)] {
@@ -64,7 +63,7 @@ func (e Errors) sorted() Errors {
 	return e
 }
 
-// oneLine escapes text from the file, so that it cannot add lines or colours to a message.
+// oneLine replaces unprintable characters, so that text from the file cannot add lines or colours to a message.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -30,7 +30,7 @@ func read(t *testing.T, file string) string {
 	return string(data)
 }
 
-func TestDefaultsAreTheGoldenFile(t *testing.T) {
+func TestDefaultsEqualGoldenFile(t *testing.T) {
 	got, err := config.Default().YAML()
 	require.NoError(t, err)
 	golden(t, "testdata/defaults.yaml", string(got))
@@ -40,7 +40,7 @@ func TestDefaultsAreTheGoldenFile(t *testing.T) {
 	assert.Equal(t, config.Default(), parsed)
 }
 
-func TestEachInvalidFileSaysWhatIsWrongAndOnWhichLine(t *testing.T) {
+func TestInvalidFiles(t *testing.T) {
 	inputs, err := filepath.Glob("testdata/invalid/*.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, inputs)
@@ -54,7 +54,7 @@ func TestEachInvalidFileSaysWhatIsWrongAndOnWhichLine(t *testing.T) {
 	}
 }
 
-func TestNoErrorsFileIsWithoutItsInput(t *testing.T) {
+func TestInvalidFilesAreComplete(t *testing.T) {
 	outputs, err := filepath.Glob("testdata/invalid/*")
 	require.NoError(t, err)
 	for _, output := range outputs {

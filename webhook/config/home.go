@@ -8,21 +8,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// HomePattern is where the home of a user is, relative to the root of the share. {user} is the user's name, and {initial} the
-// first letter of the name:
+// HomePattern is the pattern for the path of a user's home, relative to the root of the share. {user} is the user's name, and
+// {initial} the first letter of the name:
 //
 //	pattern                 home of alice
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
 // There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor the
-// init container could compute the home; such homes must come from the directory service. {user} must be the last directory
-// and no other one, because the directory above a home must not be a user's.
+// init container could compute the home; such homes must come from the directory service. {user} must be the last directory,
+// and only the last, because the directory above a home must not be a user's.
 type HomePattern string
 
 const (
-	userPlace    = "{user}"
-	initialPlace = "{initial}"
+	userPlaceholder    = "{user}"
+	initialPlaceholder = "{initial}"
 )
 
 // Of returns the home of a user, relative to the root of the share.
@@ -30,7 +30,7 @@ func (p HomePattern) Of(name string) string { return p.Parent(name) + "/" + name
 
 // Parent returns the directory above the home of a user, relative to the root of the share.
 func (p HomePattern) Parent(name string) string {
-	return strings.ReplaceAll(p.above(), initialPlace, name[:min(1, len(name))])
+	return strings.ReplaceAll(p.above(), initialPlaceholder, name[:min(1, len(name))])
 }
 
 // aboveHome is a directory above the home of a user.
@@ -45,7 +45,7 @@ type aboveHome struct {
 func (p HomePattern) Above(name string) (above []aboveHome) {
 	dir := ""
 	for part := range strings.SplitSeq(p.above(), "/") {
-		isInitial := part == initialPlace
+		isInitial := part == initialPlaceholder
 		if isInitial {
 			part = name[:min(1, len(name))]
 		}
@@ -56,7 +56,7 @@ func (p HomePattern) Above(name string) (above []aboveHome) {
 }
 
 // ParentIsFixed reports whether the homes of all users are in one directory.
-func (p HomePattern) ParentIsFixed() bool { return !strings.Contains(string(p), initialPlace) }
+func (p HomePattern) ParentIsFixed() bool { return !strings.Contains(string(p), initialPlaceholder) }
 
 // Beginning returns the leading directories of the pattern that do not depend on the name; "." if there are none.
 func (p HomePattern) Beginning() string {
@@ -64,10 +64,10 @@ func (p HomePattern) Beginning() string {
 	return path.Clean(beginning)
 }
 
-func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
+func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlaceholder) }
 
-// overlapsHome reports whether a directory of the share is the home of a user, lies in one, or contains one, for any user. The
-// directory may be a pattern itself. It ignores case, because some shares ignore case.
+// overlapsHome reports whether a directory of the share can be, contain, or be inside the home of any user. The directory can be
+// a pattern too. overlapsHome ignores case, because some shares ignore case.
 func (p HomePattern) overlapsHome(dir string) bool {
 	return related(strings.ToLower(string(p)), strings.ToLower(dir))
 }
@@ -95,18 +95,17 @@ func partsOf(dir string) []string {
 // canBeSame reports whether two directories of patterns can have the same name.
 func canBeSame(a, b string) bool {
 	switch {
-	case a == userPlace || b == userPlace:
+	case a == userPlaceholder || b == userPlaceholder:
 		return true
-	case a == initialPlace:
-		return b == initialPlace || len(b) == 1
-	case b == initialPlace:
+	case a == initialPlaceholder:
+		return b == initialPlaceholder || len(b) == 1
+	case b == initialPlaceholder:
 		return len(a) == 1
 	}
 	return a == b
 }
 
-// homePattern validates a pattern of homes.
-func homePattern(at *field.Path, p HomePattern) field.ErrorList {
+func validateHomePattern(at *field.Path, p HomePattern) field.ErrorList {
 	if p == "" {
 		return field.ErrorList{field.Required(at, "write where the home of a user is on the share, such as home/{user}")}
 	}
@@ -115,7 +114,7 @@ func homePattern(at *field.Path, p HomePattern) field.ErrorList {
 	case p[0] == '/':
 		why = "must be relative to the root of the share: it does not begin with /"
 	case why != "":
-	case p == userPlace || p == ".":
+	case p == userPlaceholder || p == ".":
 		why = "must not be directly in the root of the share, where the init container would see the whole share: move the homes " +
 			"into a directory, such as home/{user}"
 	default:
@@ -127,23 +126,23 @@ func homePattern(at *field.Path, p HomePattern) field.ErrorList {
 	return nil
 }
 
-// patternFault returns what is wrong with the directories of a pattern.
+// patternFault returns the reason why a pattern is invalid; empty if it is valid.
 func patternFault(p HomePattern) string {
 	parts := strings.Split(string(p), "/")
 	last := len(parts) - 1
 	initials := 0
 	for i, part := range parts {
 		switch {
-		case part == initialPlace:
+		case part == initialPlaceholder:
 			initials++
-		case part == userPlace && i == last:
-		case part == userPlace:
+		case part == userPlaceholder && i == last:
+		case part == userPlaceholder:
 			return "must have {user} only at its end: the directory above a home must not be a user's"
 		case strings.ContainsAny(part, "{}"):
 			return fmt.Sprintf("must not have %s: only {user} and {initial} can be in braces, each as a whole directory", part)
 		}
 	}
-	if parts[last] != userPlace {
+	if parts[last] != userPlaceholder {
 		return fmt.Sprintf("must end with the user's name, such as %s/{user}", p)
 	}
 	if initials > 1 {

@@ -20,11 +20,11 @@ func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice
 //	/hpc/alice                  none: the init container would see the whole share
-//	/hpc/home/b/bob             none: another user's
+//	/hpc/home/b/bob             none: the name is not alice
 //	/hpc/home/b/../alice        none, like every path that is not in its shortest form
 //	/hpc/projects/alice         none if projects is in share.directories
 //
-// HomeOf does not check who owns the directory above the home; the init container does.
+// HomeOf does not check the owner of the directory above the home; the init container does.
 func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	below, within := strings.CutPrefix(homeField, strings.TrimSuffix(s.HomePrefix, "/")+"/")
 	switch {
@@ -47,8 +47,8 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// directoryConflict returns why a home conflicts with the configured directories; empty if it does not. It ignores case,
-// because some shares ignore case.
+// directoryConflict returns the reason why a home conflicts with a snapshot directory or a configured directory; empty if there
+// is no conflict. It ignores case, because some shares ignore case.
 func (s *Share) directoryConflict(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {
@@ -65,7 +65,7 @@ func (s *Share) directoryConflict(home string) string {
 	return ""
 }
 
-// validateHomePrefix validates the settings that homes from the directory service need.
+// validateHomePrefix validates share.homePrefix and the settings that depend on it.
 func validateHomePrefix(c *Config) field.ErrorList {
 	at, attributeAt := field.NewPath("share", "homePrefix"), field.NewPath("identity", "ldap", "users", "home")
 	prefix := c.Share.HomePrefix

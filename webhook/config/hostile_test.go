@@ -13,35 +13,35 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// hostile are files, each of which is the worst case, in time or memory, for the parser or a later step.
-var hostile = map[string]struct{ before, repeated, after string }{
-	"comments in a list":       {"user:\n  reserved:\n", "  - #\n", ""},
-	"a list of nothing":        {"user:\n  reserved: [", "a,", "]"},
-	"nested lists":             {"user: ", "[", ""},
-	"nested mappings":          {"user: ", "{a: ", ""},
-	"nested blocks":            {"", "- ", ""},
-	"unknown keys":             {"", "a: #x\n", ""},
-	"one key many times":       {"", "user: {}\n", ""},
-	"keys that nearly are":     {"", "notebooook: 1\n", ""},
-	"an unknown long key":      {"", "k", ": 1\n"},
-	"a long text":              {"user:\n  mapFile: ", "a", "\n"},
-	"a long path":              {"share:\n  mountPath: ", "/a/..", "\n"},
-	"a long image":             {"init:\n  image: ", "a-", "\n"},
-	"a long number":            {"notebook:\n  port: ", "9", "\n"},
-	"a long quantity":          {"scratch:\n  sizeLimit: ", "9", "Gi\n"},
-	"aliases":                  {"user: &a {}\nshare: [", "*a,", "]"},
-	"directories in one place": {"share:\n  directories:\n", "  - {subPath: a, mountPath: /a, access: ReadOnly}\n", ""},
-	"resources":                {"init:\n  resources:\n    limits:\n", "      a.b/c: 1\n", ""},
-	"documents":                {"", "---\n", ""},
-	"a long word in no ASCII":  {"user:\n  mapFile: ", "日", "\n"},
-	"a long key in no ASCII":   {"日", "日", ": 1\n"},
+// hostileFiles are the parts of large files that cost the parser or a later step much time or memory.
+var hostileFiles = map[string]struct{ before, repeated, after string }{
+	"comments in a list":     {"user:\n  reserved:\n", "  - #\n", ""},
+	"a list in brackets":     {"user:\n  reserved: [", "a,", "]"},
+	"nested lists":           {"user: ", "[", ""},
+	"nested mappings":        {"user: ", "{a: ", ""},
+	"nested blocks":          {"", "- ", ""},
+	"unknown keys":           {"", "a: #x\n", ""},
+	"one key many times":     {"", "user: {}\n", ""},
+	"misspelled keys":        {"", "notebooook: 1\n", ""},
+	"an unknown long key":    {"", "k", ": 1\n"},
+	"a long text":            {"user:\n  mapFile: ", "a", "\n"},
+	"a long path":            {"share:\n  mountPath: ", "/a/..", "\n"},
+	"a long image":           {"init:\n  image: ", "a-", "\n"},
+	"a long number":          {"notebook:\n  port: ", "9", "\n"},
+	"a long quantity":        {"scratch:\n  sizeLimit: ", "9", "Gi\n"},
+	"aliases":                {"user: &a {}\nshare: [", "*a,", "]"},
+	"equal directories":      {"share:\n  directories:\n", "  - {subPath: a, mountPath: /a, access: ReadOnly}\n", ""},
+	"resources":              {"init:\n  resources:\n    limits:\n", "      a.b/c: 1\n", ""},
+	"documents":              {"", "---\n", ""},
+	"a long word, not ASCII": {"user:\n  mapFile: ", "日", "\n"},
+	"a long key, not ASCII":  {"日", "日", ": 1\n"},
 }
 
-func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
-	for name, part := range hostile {
+func TestParseHostileFiles(t *testing.T) {
+	for name, parts := range hostileFiles {
 		t.Run(name, func(t *testing.T) {
-			space := config.MaxBytes - len(header) - len(part.before) - len(part.after)
-			file := header + part.before + strings.Repeat(part.repeated, space/len(part.repeated)) + part.after
+			space := config.MaxBytes - len(header) - len(parts.before) - len(parts.after)
+			file := header + parts.before + strings.Repeat(parts.repeated, space/len(parts.repeated)) + parts.after
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			watch := machine.For(t)
@@ -61,12 +61,12 @@ func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 	}
 }
 
-func TestTooLargeFileIsDeniedUnread(t *testing.T) {
+func TestParseTooLargeFile(t *testing.T) {
 	_, err := config.Parse([]byte(header + strings.Repeat("#", config.MaxBytes)))
 	require.EqualError(t, err, "the file has more than 256 KiB, the most that is read")
 }
 
-func TestManyErrorsAreCountedRatherThanShown(t *testing.T) {
+func TestParseFileWithManyErrors(t *testing.T) {
 	_, err := config.Parse([]byte(header + strings.Repeat("nonsense:\n", 1000)))
 	require.Error(t, err)
 	assert.Len(t, err, 1000)

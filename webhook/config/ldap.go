@@ -10,12 +10,11 @@ type LDAP struct {
 	StartTLS bool `json:"startTLS"`
 	// Insecure allows ldap:// without StartTLS: an attacker who can change network traffic can be any user.
 	Insecure bool `json:"insecure"`
-	// CAFile has the certificate authorities of the servers, as PEM; if it is empty, the system's are used. It is read for
-	// each connection.
-	CAFile string `json:"caFile"`
-	// Bind is how the webhook authenticates.
-	Bind LDAPBind `json:"bind"`
-	// Preset has the filters and attributes of a kind of directory, for everything that Users and Groups leave empty.
+	// CAFile is the file with the certificate authorities of the servers, as PEM. It is read for each connection. If CAFile is
+	// empty, the system's certificate authorities are used.
+	CAFile string   `json:"caFile"`
+	Bind   LDAPBind `json:"bind"`
+	// Preset names the kind of directory whose filters and attributes replace empty fields of Users and Groups.
 	Preset LDAPPreset `json:"preset"`
 	Users  LDAPUsers  `json:"users"`
 	Groups LDAPGroups `json:"groups"`
@@ -24,14 +23,14 @@ type LDAP struct {
 	// FreshSeconds is how long a found account is cached, and FreshMissingSeconds how long a missing one.
 	FreshSeconds        int `json:"freshSeconds"`
 	FreshMissingSeconds int `json:"freshMissingSeconds"`
-	// StaleSeconds is how long the last result for an account is used while no server responds.
+	// StaleSeconds is how long a found account is used while no server responds.
 	StaleSeconds int `json:"staleSeconds"`
 }
 
 // Configured reports whether the directory service is in use.
 func (l *LDAP) Configured() bool { return len(l.URLs) > 0 }
 
-// LDAPBind is how the webhook authenticates to the servers.
+// LDAPBind has the settings with which the webhook authenticates to the servers.
 type LDAPBind struct {
 	Method BindMethod `json:"method"`
 	// DN and PasswordFile are for Simple. The file is read for each connection, so a new password needs no restart.
@@ -62,49 +61,50 @@ type LDAPPreset string
 const (
 	// PresetRFC2307 has accounts of posixAccount, and groups of posixGroup that list their members by name (memberUid).
 	PresetRFC2307 LDAPPreset = "rfc2307"
-	// PresetRFC2307bis has groups that list their members by DN (member).
+	// PresetRFC2307bis has accounts of posixAccount, and groups of posixGroup that list their members by DN (member).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
 	// PresetAD is Active Directory, in which accounts and groups have uidNumber and gidNumber.
 	PresetAD LDAPPreset = "ad"
 )
 
-// LDAPUsers is where accounts are, and which of their attributes are read.
+// LDAPUsers has the base DN of the accounts, and the attributes that are read.
 type LDAPUsers struct {
 	BaseDN string `json:"baseDN"`
-	// Filter is what an account must match in addition to its name.
+	// Filter is the filter that an account must match in addition to its name.
 	Filter string `json:"filter"`
 	// Name, UID and GID are attributes with one value each.
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 	GID  string `json:"gid"`
-	// HubName is the attribute with the hub name of the user, such as mail. Without it a hub name is the user's name.
+	// HubName is the attribute with the hub name of the user, such as mail; empty if the directory service does not map hub
+	// names.
 	HubName string `json:"hubName"`
 	// Home is the attribute with the home, read if share.homePrefix is set.
 	Home string `json:"home"`
 }
 
-// LDAPGroups is where groups are, and which of their attributes are read. Without a BaseDN users have no supplementary
+// LDAPGroups has the base DN of the groups, and the attributes that are read. Without a BaseDN users have no supplementary
 // groups.
 type LDAPGroups struct {
 	BaseDN string `json:"baseDN"`
 	Filter string `json:"filter"`
-	// Member is the attribute that lists the members, and MemberIs what its values identify.
+	// Member is the attribute that lists the members, and MemberIs the kind of its values.
 	Member   string      `json:"member"`
 	MemberIs GroupMember `json:"memberIs"`
-	// GID is the attribute with the number. A group without a number adds no GID, but may have groups as members.
+	// GID is the attribute with the GID. A group without a GID adds none to its members, but can be a member of other groups.
 	GID string `json:"gid"`
-	// Nested follows groups that are members of groups.
+	// Nested also follows the groups of which a user's groups are members.
 	Nested bool `json:"nested"`
 }
 
-// GroupMember is how a group lists its members.
+// GroupMember is the kind of value with which a group lists its members.
 type GroupMember string
 
 // The values of GroupMember.
 const (
-	// MemberDN is the DN of the account.
+	// MemberDN means the DN of an account or of a group.
 	MemberDN GroupMember = "DN"
-	// MemberName is the user's name.
+	// MemberName means the name of a user.
 	MemberName GroupMember = "Name"
 )
 
@@ -132,8 +132,8 @@ var presets = map[LDAPPreset]LDAP{
 	},
 }
 
-// DirectoryService returns the settings of the directory service, completed by its preset. The attribute of the home is set
-// only if homes come from it: otherwise no account needs it.
+// DirectoryService returns the settings of the directory service, completed by the preset. Users.Home is set only if homes come
+// from the directory service (share.homePrefix).
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
 	switch {
@@ -145,7 +145,7 @@ func (c *Config) DirectoryService() LDAP {
 	return l
 }
 
-// WithPreset returns the settings with empty fields filled from the preset.
+// WithPreset returns the settings with empty fields of Users and Groups filled from the preset, except Users.Home.
 func (l LDAP) WithPreset() LDAP {
 	preset := presets[l.Preset]
 	for _, s := range []struct{ own, preset *string }{

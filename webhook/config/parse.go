@@ -16,7 +16,7 @@ import (
 // for 1 MiB of "- #" lines), and a wrong file must not exceed the memory limit of the process.
 const MaxBytes = 256 << 10
 
-// Read parses a configuration from r. It reads at most MaxBytes and one more byte.
+// Read parses a configuration from r. It reads at most MaxBytes and one more byte, which shows that the file is too large.
 func Read(r io.Reader) (*Config, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -25,17 +25,17 @@ func Read(r io.Reader) (*Config, error) {
 	return Parse(data)
 }
 
-// Parse reads one YAML document over the defaults. A missing key, or a key without a value, keeps its default; only for a
-// probe, null turns it off. A list or a map in the file replaces the default one.
+// Parse decodes one YAML document over the defaults. A missing key, or a key without a value, keeps its default, except that a
+// probe without a value is turned off. A list or a map in the file replaces the default one.
 //
-// The returned configuration is valid. Otherwise the error is Errors, with everything that is wrong in the file.
+// The returned configuration is valid. An error has the type Errors.
 //
 // The YAML is decoded directly into the types, not through JSON: each step of such a chain would interpret yes, 010 or a
 // duplicate key differently, and only the first step knows the lines.
 func Parse(data []byte) (*Config, error) {
-	root, errs := document(data)
+	root, errs := parseDocument(data)
 	if len(errs) == 0 {
-		errs = header(root)
+		errs = checkHeader(root)
 	}
 	if len(errs) > 0 {
 		return nil, errs
@@ -50,8 +50,9 @@ func Parse(data []byte) (*Config, error) {
 	return c, nil
 }
 
-// header checks only apiVersion and kind: in a file of another kind or version, other errors would be misleading.
-func header(root *yaml.Node) Errors {
+// checkHeader checks apiVersion and kind. Parse calls it first, because in a file of another kind or version other errors would
+// be misleading.
+func checkHeader(root *yaml.Node) Errors {
 	var errs Errors
 	for _, want := range []struct{ key, value string }{{"apiVersion", apiVersion}, {"kind", kind}} {
 		line, value := scalarAt(root, want.key)
@@ -74,7 +75,7 @@ func scalarAt(mapping *yaml.Node, key string) (int, string) {
 	return 0, ""
 }
 
-// add adds the errors of validation, except those of a field that could not be decoded: they would be about its default.
+// add adds the errors of validation, except those of a field that could not be decoded, which would be about the default.
 func (d *decoder) add(found field.ErrorList) {
 	failed := lines{}
 	for _, e := range d.errs {
@@ -85,7 +86,7 @@ func (d *decoder) add(found field.ErrorList) {
 			continue
 		}
 		message := e.ErrorBody()
-		if _, said := d.lines[e.Field]; !said && e.Type != field.ErrorTypeRequired {
+		if _, inFile := d.lines[e.Field]; !inFile && e.Type != field.ErrorTypeRequired {
 			message += " (the default: the file does not set it)"
 		}
 		d.errs = append(d.errs, Error{d.lines.lineOf(e.Field), e.Field, message})
@@ -95,8 +96,8 @@ func (d *decoder) add(found field.ErrorList) {
 // lines maps fields to their line in the file.
 type lines map[string]int
 
-// lineOf returns the line of a field, or of the nearest enclosing field in the file: an error about a missing key of a list
-// element gets the element's line. It returns 0 if there is none.
+// lineOf returns the line of a field, or of the nearest enclosing field in the file; 0 if the file has neither. So an error about
+// a missing key of a list element gets the element's line.
 func (l lines) lineOf(path string) int {
 	for path != "" {
 		if line, ok := l[path]; ok {

@@ -24,18 +24,18 @@ func parse(t *testing.T, body string) *config.Config {
 	return c
 }
 
-func TestHeaderAloneIsTheDefaults(t *testing.T) {
+func TestParseHeaderOnly(t *testing.T) {
 	assert.Equal(t, config.Default(), parse(t, ""))
 	assert.Equal(t, config.Default(), parse(t, "# a comment\n"))
 }
 
-func TestWindowsLineEndsAndByteOrderMarkAreRead(t *testing.T) {
+func TestParseWindowsFile(t *testing.T) {
 	c, err := config.Parse([]byte("\ufeff" + strings.ReplaceAll(header+"notebook:\n  port: 9999\n", "\n", "\r\n")))
 	require.NoError(t, err)
 	assert.EqualValues(t, 9999, c.Notebook.Port)
 }
 
-func TestJSONIsRead(t *testing.T) {
+func TestParseJSON(t *testing.T) {
 	c, err := config.Parse([]byte(`{"apiVersion":"jupyter-user.io/v1alpha1","kind":"WebhookConfiguration",` +
 		`"notebook":{"port":9999,"resources":{"limits":{}}}}`))
 	require.NoError(t, err)
@@ -43,12 +43,12 @@ func TestJSONIsRead(t *testing.T) {
 	assert.Nil(t, c.Notebook.Resources.Limits)
 }
 
-// TestNullMeansTheDefaultAtEveryKey: a key without a value has its default, except that null turns a probe off.
-func TestNullMeansTheDefaultAtEveryKey(t *testing.T) {
+// TestParseNull tests that a key without a value has its default, except that a probe is turned off.
+func TestParseNull(t *testing.T) {
 	golden := read(t, "testdata/defaults.yaml")
 	for _, key := range regexp.MustCompile(`(?m)^ *([A-Za-z]+):`).FindAllStringSubmatch(golden, -1) {
 		for _, null := range []string{"", " null", " ~"} {
-			c, want := parse(t, placed(t, key[1], null)), config.Default()
+			c, want := parse(t, fileWith(t, key[1], null)), config.Default()
 			switch key[1] {
 			case "startup":
 				want.Notebook.Probes.Startup.Enabled = false
@@ -62,8 +62,9 @@ func TestNullMeansTheDefaultAtEveryKey(t *testing.T) {
 	}
 }
 
-// placed returns a file in which the key has the value, with its enclosing keys as in the golden file.
-func placed(t *testing.T, key, value string) string {
+// fileWith returns a file in which the key has the value, inside the same keys as in the golden file. It returns "" for keys that
+// need a value.
+func fileWith(t *testing.T, key, value string) string {
 	if key == "apiVersion" || key == "kind" || key == "cpu" || key == "memory" || key == "name" || key == "value" {
 		return ""
 	}
@@ -80,19 +81,19 @@ func placed(t *testing.T, key, value string) string {
 	return ""
 }
 
-func TestStructsKeepTheDefaultsOfTheKeysThatTheFileLeavesOut(t *testing.T) {
+func TestParseKeepsOtherDefaults(t *testing.T) {
 	want := config.Default()
 	want.Notebook.Probes.Startup.FailureThreshold = 7
 	assert.Equal(t, want, parse(t, "notebook:\n  probes:\n    startup:\n      failureThreshold: 7\n"))
 }
 
-func TestListsReplaceTheDefaultList(t *testing.T) {
+func TestParseReplacesLists(t *testing.T) {
 	c := parse(t, "notebook:\n  containerNames: [lab]\n  env: []\n")
 	assert.Equal(t, []string{"lab"}, c.Notebook.ContainerNames)
 	assert.Empty(t, c.Notebook.Env)
 }
 
-func TestMapsReplaceTheDefaultMap(t *testing.T) {
+func TestParseReplacesMaps(t *testing.T) {
 	c := parse(t, "notebook:\n  resources:\n    requests:\n      cpu: 500m\n    limits: {}\n")
 	assert.Equal(t, []corev1.ResourceName{"cpu"}, namesOf(c.Notebook.Resources.Requests))
 	assert.Empty(t, c.Notebook.Resources.Limits)
@@ -107,7 +108,7 @@ func namesOf(list corev1.ResourceList) []corev1.ResourceName {
 	return names
 }
 
-func TestQuantitiesAreReadAsKubernetesDoes(t *testing.T) {
+func TestParseQuantities(t *testing.T) {
 	for text, want := range map[string]string{
 		"1": "1", "'1'": "1", "1.5": "1500m", "0.5": "500m", "250m": "250m", "1000m": "1", "1e1": "10", "1Ki": "1024",
 	} {
@@ -117,7 +118,7 @@ func TestQuantitiesAreReadAsKubernetesDoes(t *testing.T) {
 	}
 }
 
-func TestTextIsWhatTheFileSays(t *testing.T) {
+func TestParseText(t *testing.T) {
 	for text, want := range map[string]string{
 		"yes": "yes", "no": "no", "2024-01-01": "2024-01-01", "<<": "<<", "'5'": "5", `"a\nb"`: "a\nb", "''": "",
 		"|\n      two\n      lines": "two\nlines\n",
@@ -127,7 +128,7 @@ func TestTextIsWhatTheFileSays(t *testing.T) {
 	}
 }
 
-func TestErrorsCanBeTakenApart(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	_, err := config.Parse([]byte(header + "share:\n  clamName: x\nnotebook:\n  port: 0\n"))
 	var all config.Errors
 	require.True(t, errors.As(err, &all))
@@ -138,20 +139,20 @@ func TestErrorsCanBeTakenApart(t *testing.T) {
 	assert.EqualError(t, all[0], "line 4: share.clamName: unknown key; did you mean claimName?")
 }
 
-func TestReadStopsAtTheLimit(t *testing.T) {
+func TestReadLimit(t *testing.T) {
 	endless := &counter{}
 	_, err := config.Read(endless)
 	require.EqualError(t, err, "the file has more than 256 KiB, the most that is read")
 	assert.LessOrEqual(t, endless.bytes, 2*config.MaxBytes)
 }
 
-func TestReadParses(t *testing.T) {
+func TestRead(t *testing.T) {
 	c, err := config.Read(strings.NewReader(header))
 	require.NoError(t, err)
 	assert.Equal(t, config.Default(), c)
 }
 
-func TestReadReportsWhatTheReaderDoes(t *testing.T) {
+func TestReadError(t *testing.T) {
 	_, err := config.Read(io.MultiReader(strings.NewReader(header), failing{}))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }

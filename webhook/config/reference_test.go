@@ -17,13 +17,13 @@ import (
 
 const referenceFile = "testdata/reference.yaml"
 
-func TestReferenceIsTheDefaults(t *testing.T) {
+func TestReferenceEqualsDefaults(t *testing.T) {
 	parsed, err := config.Parse([]byte(read(t, referenceFile)))
 	require.NoError(t, err)
 	assert.Equal(t, config.Default(), parsed)
 }
 
-// The examples are the lines of the reference that begin with "#-", and the following lines that begin with "# key:".
+// An example in the reference is a line that begins with "#-", and the next lines that begin with "#  key:".
 var (
 	emptyList = regexp.MustCompile(`(?m)^( *[A-Za-z]+:) \[\]\n( *)#-`)
 	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)
@@ -54,7 +54,8 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 	}}, parsed.Notebook.Starts)
 }
 
-func TestReferenceNamesEveryKeyInTheOrderOfTheTypes(t *testing.T) {
+// TestReferenceKeys tests that the reference has each key of the types, in the same order.
+func TestReferenceKeys(t *testing.T) {
 	var document yaml.Node
 	require.NoError(t, yaml.Unmarshal([]byte(withExamples(t)), &document))
 	assert.Equal(t, keysOfType(reflect.TypeFor[config.Config](), ""), keysOfNode(document.Content[0], ""))

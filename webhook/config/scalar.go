@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// scalar decodes text, booleans and numbers exactly as YAML 1.2 defines them: a number is not text, and yes, on and "1" are
-// neither booleans nor numbers. A lenient decoder would misread a user named 1e3 or no.
+// scalar decodes text, booleans and numbers strictly: a number is not text, and yes, on and "1" are neither booleans nor
+// numbers. A lenient decoder would misread a user named 1e3 or no.
 func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
 	fault := ""
 	switch out.Kind() {
@@ -52,7 +52,7 @@ func setBool(n *yaml.Node, out reflect.Value) string {
 	return ""
 }
 
-// decimal excludes numbers that YAML versions read differently: 0644, 0o644, 0x1A4, 1_000.
+// decimal matches a decimal number. It excludes numbers that YAML versions read differently: 0644, 0o644, 0x1A4, 1_000.
 var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 func setInteger(n *yaml.Node, out reflect.Value) string {
@@ -97,8 +97,8 @@ func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 	}
 }
 
-// newQuantity also fills the cached text of the quantity. Otherwise Quantity.String would write it on first use, which is a
-// data race, because every admission reads the configuration.
+// newQuantity returns a quantity whose cached text is filled. Otherwise the first call of Quantity.String would write the text,
+// which is a data race, because concurrent admissions read the configuration.
 func newQuantity(text string) resource.Quantity {
 	q := resource.MustParse(text)
 	_ = q.String()

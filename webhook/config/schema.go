@@ -30,8 +30,8 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// hint suggests a key for an unknown one: a key with a similar name, or the same key at another place, because the
-// indentation may be wrong.
+// hint returns a hint for an unknown key: the new name of a renamed key, a key with a similar name, the same key elsewhere in the
+// configuration because the indentation can be wrong, or a list of the keys.
 func hint(key string, t reflect.Type) string {
 	if now, ok := renamed[key]; ok && slices.Contains(keys(t), now.key) {
 		return now.hint
@@ -40,7 +40,7 @@ func hint(key string, t reflect.Type) string {
 		if near := nearest(key, keys(t)); near != "" {
 			return fmt.Sprintf("did you mean %s?", near)
 		}
-		if elsewhere := placesOf(key, reflect.TypeFor[Config](), ""); len(elsewhere) > 0 {
+		if elsewhere := pathsOf(key, reflect.TypeFor[Config](), ""); len(elsewhere) > 0 {
 			return fmt.Sprintf("did you mean %s?", strings.Join(elsewhere, " or "))
 		}
 	}
@@ -57,21 +57,22 @@ var renamed = map[string]struct{ key, hint string }{
 	"refusedGIDs": {"deniedGIDs", "it is deniedGIDs now, with the same values"},
 }
 
-// placesOf returns the paths of all fields with that key, except those in lists.
-func placesOf(key string, t reflect.Type, path string) []string {
-	var places []string
+// pathsOf returns the paths of the fields with a key, except those in lists.
+func pathsOf(key string, t reflect.Type, path string) []string {
+	var paths []string
 	for f := range t.Fields() {
 		if keyOf(f) == key {
-			places = append(places, path+key)
+			paths = append(paths, path+key)
 		}
 		if f.Type.Kind() == reflect.Struct && f.Type != quantityType {
-			places = append(places, placesOf(key, f.Type, path+keyOf(f)+".")...)
+			paths = append(paths, pathsOf(key, f.Type, path+keyOf(f)+".")...)
 		}
 	}
-	return places
+	return paths
 }
 
-// nearest returns the known key with the smallest edit distance, of at most two and at most one in three letters.
+// nearest returns the known key with the smallest edit distance. The distance must be at most two, and at most a third of the
+// key's length; otherwise nearest returns "".
 func nearest(key string, known []string) string {
 	best, lowest := "", 3
 	for _, k := range known {

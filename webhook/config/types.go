@@ -1,7 +1,7 @@
-// Package config is the webhook's configuration as an API: one YAML file of a versioned kind, decoded strictly over its
-// defaults, validated with the path and line of every error, and immutable afterwards.
+// Package config has the types of the webhook's configuration, a YAML file of a versioned kind. A file is decoded strictly
+// over the defaults and validated; errors have the path and the line of the field. A Config must not be changed after Parse.
 //
-// Settings of the process (addresses, files, log level) are flags, not fields of this file.
+// Settings of the process, such as addresses and the log level, are flags, not fields of this file.
 package config
 
 import (
@@ -20,7 +20,6 @@ type Config struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 
-	// Mode is whether decisions are enforced.
 	Mode Mode `json:"mode"`
 
 	User     User     `json:"user"`
@@ -31,7 +30,7 @@ type Config struct {
 	Notebook Notebook `json:"notebook"`
 }
 
-// Mode is whether decisions are enforced.
+// Mode decides whether decisions about Pods are enforced.
 type Mode string
 
 // The modes.
@@ -60,16 +59,16 @@ type User struct {
 	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
 	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, on users' servers
-	// (KubeSpawner.component_label). A hub's Pod with another value is not a notebook.
+	// (KubeSpawner.component_label). A hub's Pod with a different value is not a notebook.
 	HubComponents []string `json:"hubComponents"`
-	// MapFile maps hub names to users, one pair a line. It is used only for the annotation of a hub's Pod.
+	// MapFile is the path of a file that maps hub names to users (package hubnames). It is used only for the annotation of a
+	// hub's Pod.
 	MapFile string `json:"mapFile"`
-	// Unmapped is how the webhook handles a hub name that is not in the map, or that no account has as
-	// identity.ldap.users.hubName.
+	// Unmapped is the treatment of a hub name that is not in the map, or that no account has as identity.ldap.users.hubName.
 	Unmapped Unmapped `json:"unmapped"`
 }
 
-// Unmapped is how the webhook handles a hub name that is not in the map.
+// Unmapped is the treatment of a hub name that is mapped to no user.
 type Unmapped string
 
 // The values of Unmapped.
@@ -83,31 +82,31 @@ const (
 
 // Share is the shared volume with the homes.
 type Share struct {
-	// ClaimName is the name of the PersistentVolumeClaim, which every namespace with notebooks has.
+	// ClaimName is the name of the PersistentVolumeClaim, which every namespace with notebooks must have.
 	ClaimName string `json:"claimName"`
 	// VolumeName is the name of the share's volume in Pods.
 	VolumeName string `json:"volumeName"`
 	// MountPath is the share's path in the containers, absolute. Homes are mounted below it, at their path on the share.
 	MountPath string `json:"mountPath"`
-	// Home is where the home of a user is, relative to the root of the share.
+	// Home is the path of a user's home, relative to the root of the share.
 	Home HomePattern `json:"home"`
 	// HomePrefix takes homes from the home field of the directory service instead of Home: the part of the field below this
 	// prefix is the path on the share. Then discovery is at admission only.
 	HomePrefix string `json:"homePrefix"`
 	// Directories lists further directories that every notebook sees, of the share or of claims of their own. They are
-	// mounted only with discovery at admission, because only file permissions protect their content, and these do not stop
-	// a container that starts as root.
+	// mounted only with discovery at admission, because only file permissions protect their content, and file permissions do not
+	// stop a container that starts as root.
 	Directories []Directory `json:"directories"`
-	// ExposeEveryHome mounts the whole share instead of the home alone.
+	// ExposeEveryHome decides whether the whole share is mounted, and not only the home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
-	// FSGroup is how a Pod's fsGroup is handled.
+	// FSGroup is the treatment of a Pod's fsGroup.
 	FSGroup FSGroup `json:"fsGroup"`
-	// AllowUserNamespaces admits Pods with hostUsers: false. The share's file system must support ID-mapped mounts: on any
-	// other, such a Pod never starts.
+	// AllowUserNamespaces admits Pods with hostUsers: false. The share's file system must support ID-mapped mounts; otherwise
+	// such a Pod does not start.
 	AllowUserNamespaces bool `json:"allowUserNamespaces"`
 }
 
-// FSGroup is how a Pod's fsGroup is handled.
+// FSGroup is the treatment of a Pod's fsGroup.
 type FSGroup string
 
 // The values of FSGroup.
@@ -121,20 +120,19 @@ const (
 
 // Directory is one directory and its path in notebooks.
 type Directory struct {
-	// ClaimName is the PersistentVolumeClaim with the directory, if it is not the claim of the share; empty for the share.
-	// Such a claim is called a further claim. Every namespace with notebooks must have it. It is also the name of the
-	// volume in Pods.
+	// ClaimName is empty for a directory of the share. Otherwise it is the name of the PersistentVolumeClaim with the directory,
+	// which is called a further claim. Every namespace with notebooks must have this claim. The volume in Pods has the same
+	// name.
 	ClaimName string `json:"claimName"`
 	// SubPath is the path on the share or the further claim, relative, without "..". It is empty for the whole of a further
 	// claim.
 	SubPath string `json:"subPath"`
 	// MountPath is the path in the notebook container, absolute.
 	MountPath string `json:"mountPath"`
-	// Access is whether notebooks may write to the directory.
-	Access Access `json:"access"`
+	Access    Access `json:"access"`
 }
 
-// Access is how notebooks can access a directory.
+// Access decides whether a directory is mounted read-only.
 type Access string
 
 // The values of Access.
@@ -145,18 +143,18 @@ const (
 	AccessReadWrite Access = "ReadWrite"
 )
 
-// Exposure is which notebooks see the whole share.
+// Exposure decides which notebooks see the whole share.
 type Exposure string
 
 // The exposures, the safest first.
 const (
-	// ExposeNever mounts only the user's home.
+	// ExposeNever mounts the whole share in no notebook.
 	ExposeNever Exposure = "Never"
-	// ExposeToTheUser mounts the whole share with discovery at admission, where no process is ever root: only file
+	// ExposeToTheUser mounts the whole share with discovery at admission, where every container runs as the user: only file
 	// permissions protect users' files from each other.
 	ExposeToTheUser Exposure = "ToTheUser"
 	// ExposeEvenToRoot mounts the whole share also where the container starts as root: anyone with kubectl exec into that Pod
-	// can become any user on the share. The hand-written example did this. Each admission returns a warning.
+	// can become any user on the share. Each such admission returns a warning.
 	ExposeEvenToRoot Exposure = "EvenToRoot"
 )
 
@@ -164,27 +162,28 @@ const (
 type Scratch struct {
 	// VolumeName is the name of the emptyDir in Pods.
 	VolumeName string `json:"volumeName"`
-	// MountPath is the path in both containers, absolute. Only the init container can write there.
+	// MountPath is the absolute path in the init container and the notebook container. Only the init container can write there.
 	MountPath string `json:"mountPath"`
 	// SizeLimit is the size limit of the emptyDir, which has the in-pod binary (under 4 MiB) and a few small files.
 	SizeLimit resource.Quantity `json:"sizeLimit"`
 }
 
-// Discovery is how the identity is found.
+// Discovery decides when the identity of a Pod's user is found.
 type Discovery string
 
 // The discoveries.
 const (
 	// DiscoveryAuto is AtAdmission if a source of identities is configured, otherwise AtStart.
 	DiscoveryAuto Discovery = "Auto"
-	// DiscoveryAtAdmission writes UID and GID into the Pod, so that no process of the Pod is ever root. A Pod whose user is not
+	// DiscoveryAtAdmission writes UID and GID into the Pod, so that the notebook container is never root. A Pod whose user is not
 	// known at admission is denied.
 	DiscoveryAtAdmission Discovery = "AtAdmission"
-	// DiscoveryAtStart lets the Pod find the owner of the home when it starts, and become that user.
+	// DiscoveryAtStart lets the init container find the owner of the home; the notebook container starts as root and becomes that
+	// user.
 	DiscoveryAtStart Discovery = "AtStart"
 )
 
-// TooManyGroups is how the webhook handles a user with more supplementary groups than a Pod may have.
+// TooManyGroups is the treatment of a user with more than maxGroups supplementary groups.
 type TooManyGroups string
 
 // The values of TooManyGroups.
@@ -195,7 +194,7 @@ const (
 	TooManyGroupsCut TooManyGroups = "Cut"
 )
 
-// Identity is how the UID and the GIDs are found and which are denied.
+// Identity has the settings for finding the identity of a user, and for the UIDs and GIDs that are denied.
 type Identity struct {
 	Discovery Discovery `json:"discovery"`
 	// MinUID and MinGID are the floor: the lowest numbers that a user can have.
@@ -203,28 +202,28 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are denied as primary and supplementary groups: groups whose members can access more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
-	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them if the identity is
-	// known at admission and the notebook container sees only the home of the share. They are below MinGID, so that none is a
-	// user's.
+	// ImageGroups are GIDs of groups of images, such as docker-stacks' users (100): a Pod can ask for them if the identity is
+	// known at admission and the notebook container sees only the home of the share. They must be below MinGID, so that none is
+	// the group of a user.
 	ImageGroups []int64 `json:"imageGroups"`
-	// MaxGroups is the most supplementary groups that a user's Pod has. NFS with AUTH_SYS sends 16, and container runtimes count
-	// the primary group among them; the client silently omits the rest. A server with manage-gids ignores the groups that the
-	// client sends and looks up those of the UID itself: then there is no limit, if the server knows the user.
+	// MaxGroups is the maximum number of supplementary groups of a Pod. NFS with AUTH_SYS sends 16 groups, and container runtimes
+	// count the primary group among them; the client silently omits the rest. A server with manage-gids ignores the groups that
+	// the client sends and looks up those of the UID itself: then NFS has no limit for users that the server knows.
 	MaxGroups int `json:"maxGroups"`
-	// TooManyGroups is how the webhook handles a user with more groups.
+	// TooManyGroups is the treatment of a user with more groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`
-	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A node
-	// whose container runtime does not support it rejects the Pod: containerd 2.0 and CRI-O 1.32 support it.
+	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). containerd 2.0
+	// and CRI-O 1.32 support this; a node with an older container runtime rejects the Pod.
 	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`
 	// LDAP is a directory service as a source of identities.
 	LDAP LDAP `json:"ldap"`
 }
 
-// Init is the container that finds the owner of the home, or checks it.
+// Init has the settings of the init container, which finds or checks the owner of the home.
 type Init struct {
 	// Image is the image of this webhook, which also has the in-pod binary; best with a digest.
 	Image string `json:"image"`
-	// AcceptedImages are also allowed as the init container's image: those of the previous release, during a rolling
+	// AcceptedImages are also allowed as the init container's image, such as the image of the previous release during a rolling
 	// update.
 	AcceptedImages []string `json:"acceptedImages"`
 	// ImagePullSecrets are added to the Pod, by name. The secrets must exist in the Pod's namespace.
@@ -238,29 +237,29 @@ type Resources struct {
 	Limits   corev1.ResourceList `json:"limits"`
 }
 
-// Notebook is what the notebook container gets.
+// Notebook has the settings of the notebook container.
 type Notebook struct {
-	// ContainerNames are names of the notebook container; the first name that the Pod has counts. Package inject,
+	// ContainerNames are names of the notebook container. The first name in this list that the Pod has is used. Package inject,
 	// notebook.go, has the rules for a Pod that has none of them.
 	ContainerNames []string `json:"containerNames"`
-	// Homes is where the home is mounted a second time, as <Homes>/<name>; absolute.
+	// Homes is the absolute path below which the home is mounted a second time, as <Homes>/<name>.
 	Homes string `json:"homes"`
 	// Port is the port on which Jupyter listens, unless the Pod sets another.
 	Port int32 `json:"port"`
-	// Env are default variables: a variable that the Pod sets is the Pod's.
+	// Env are default variables, for Pods that do not set them.
 	Env []EnvVar `json:"env"`
 	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. They take precedence over settings in
 	// users' homes. Settings for where Jupyter listens are not allowed.
 	JupyterConfig map[string]map[string]any `json:"jupyterConfig"`
-	// Umask is the umask of Jupyter and of what Jupyter starts, as four octal digits; empty for the image's own.
+	// Umask is the umask of Jupyter and of the programs that Jupyter starts, as four octal digits; empty for the image's own.
 	Umask string `json:"umask"`
-	// Resources are for a notebook container without requests and limits, unless a hub created the Pod.
+	// Resources are default requests and limits, unless a hub created the Pod.
 	Resources Resources `json:"resources"`
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts are how images of no known family start. Discovery at start needs them, because it replaces the image's entrypoint.
-	// The first element with a matching Image counts.
+	// Starts are the starts of images of no known family. Discovery at start needs them, because it replaces the image's
+	// entrypoint. The first element with a matching Image is used.
 	Starts []Start `json:"starts"`
 }
 
@@ -278,16 +277,16 @@ type Probes struct {
 	Liveness  Probe `json:"liveness"`
 }
 
-// Probe is the timing of one probe, with the fields of a container's probe. null turns it off.
+// Probe has the timing of one probe, with the fields of a container's probe. In the file, null in place of a Probe turns the
+// probe off.
 type Probe struct {
-	// Enabled turns this probe on.
 	Enabled          bool  `json:"enabled"`
 	PeriodSeconds    int32 `json:"periodSeconds"`
 	TimeoutSeconds   int32 `json:"timeoutSeconds"`
 	FailureThreshold int32 `json:"failureThreshold"`
 }
 
-// Start is how an image starts: its ENTRYPOINT and CMD.
+// Start is the start of an image: its ENTRYPOINT and CMD.
 type Start struct {
 	// Image is the image as written in Pods; a * matches any number of any characters.
 	Image string `json:"image"`

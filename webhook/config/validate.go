@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Validate returns every error in the configuration, with the path of the field.
+// Validate returns the errors in the configuration, with the paths of the fields.
 //
-// The admin is trusted but makes mistakes. So Validate denies a value that would give one user access to another's files,
-// hide a part of the image, or produce Pods that cannot start.
+// The admin is trusted but makes mistakes. So Validate denies, for example, values that would give one user access to the files
+// of another, hide a part of the image, or produce Pods that cannot start.
 func (c *Config) Validate() field.ErrorList {
 	errs := validateHeader(c)
 	errs = append(errs, validateUser(&c.User, field.NewPath("user"))...)
@@ -24,7 +24,7 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, validateIdentity(&c.Identity, field.NewPath("identity"))...)
 	errs = append(errs, validateInit(&c.Init, field.NewPath("init"))...)
 	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
-	errs = append(errs, validatePlaces(c)...)
+	errs = append(errs, validateMounts(c)...)
 	errs = append(errs, validateHubNames(c)...)
 	errs = append(errs, validateHomePrefix(c)...)
 	return append(errs, validateDiscovery(c)...)
@@ -49,7 +49,7 @@ var possibleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 func validateUser(u *User, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	errs = append(errs, names(u.Domains, path.Child("domains"), domainFaults)...)
+	errs = append(errs, validateNames(u.Domains, path.Child("domains"), domainFaults)...)
 	if len(u.Domains) > 1 && !u.DomainsAreSynonyms {
 		errs = append(errs, field.Invalid(path.Child("domains"), u.Domains, "makes one user of "+"alice@"+u.Domains[0]+" and alice@"+
 			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, or write one domain"))
@@ -57,7 +57,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 	if choices := []Unmapped{UnmappedDeny, UnmappedName}; !slices.Contains(choices, u.Unmapped) {
 		errs = append(errs, field.NotSupported(path.Child("unmapped"), u.Unmapped, choices))
 	}
-	errs = append(errs, optionalFile(path.Child("mapFile"), u.MapFile)...)
+	errs = append(errs, validateOptionalFile(path.Child("mapFile"), u.MapFile)...)
 	if u.MaxLength < 1 || u.MaxLength > 32 {
 		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
 			"must be between 1 and 32, the most that useradd takes"))
@@ -76,7 +76,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		}
 		seen[lower] = true
 	}
-	return append(errs, names(u.HubComponents, path.Child("hubComponents"), componentFaults)...)
+	return append(errs, validateNames(u.HubComponents, path.Child("hubComponents"), componentFaults)...)
 }
 
 func domainFaults(domain string) []string {
@@ -86,7 +86,7 @@ func domainFaults(domain string) []string {
 	return validation.IsDNS1123Subdomain(domain)
 }
 
-// validateHubNames denies two mappings of hub names.
+// validateHubNames denies a configuration in which both a file and the directory service map hub names.
 func validateHubNames(c *Config) field.ErrorList {
 	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
 		return nil
@@ -95,8 +95,8 @@ func validateHubNames(c *Config) field.ErrorList {
 		"to users: remove one of the two")}
 }
 
-// componentFaults returns what is wrong with a value of the component label. An empty value would match Pods without the
-// label.
+// componentFaults returns the reasons why a value of the component label is invalid. For the policies an empty value would match
+// Pods without the label.
 func componentFaults(component string) []string {
 	if component == "" {
 		return []string{"must not be empty; write the value of the label component that users' servers have"}
@@ -141,7 +141,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 // nogroup is the GID that NFS shows for a group that it cannot map.
 const nogroup = 65534
 
-// validateImageGroups denies GIDs that could be a group of users: any Pod could ask for that group and access its files.
+// validateImageGroups denies GIDs that could be the group of a user: any Pod could ask for that group and access its files.
 func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[int64]()
@@ -174,7 +174,7 @@ func between(lowest, highest int) string {
 
 func validID(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
-// validateDiscovery denies settings that have no effect with discovery AtStart.
+// validateDiscovery denies settings that would have no effect, because discovery is AtStart.
 func validateDiscovery(c *Config) field.ErrorList {
 	if c.Identity.Discovery != DiscoveryAtStart {
 		return nil
@@ -205,8 +205,8 @@ func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	return errs
 }
 
-// names validates a list of names without duplicates.
-func names(list []string, path *field.Path, check func(string) []string) field.ErrorList {
+// validateNames validates a list of names without duplicates.
+func validateNames(list []string, path *field.Path, check func(string) []string) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, name := range list {

@@ -14,8 +14,8 @@ func validateInit(i *Init, path *field.Path) field.ErrorList {
 	} else {
 		errs = append(errs, invalid(path.Child("image"), i.Image, imageFaults(i.Image))...)
 	}
-	errs = append(errs, names(i.AcceptedImages, path.Child("acceptedImages"), imageFaults)...)
-	errs = append(errs, names(i.ImagePullSecrets, path.Child("imagePullSecrets"), validation.IsDNS1123Subdomain)...)
+	errs = append(errs, validateNames(i.AcceptedImages, path.Child("acceptedImages"), imageFaults)...)
+	errs = append(errs, validateNames(i.ImagePullSecrets, path.Child("imagePullSecrets"), validation.IsDNS1123Subdomain)...)
 	return append(errs, validateResources(&i.Resources, path.Child("resources"))...)
 }
 
@@ -28,7 +28,8 @@ var reference = regexp.MustCompile(`^(` +
 	`)(?::([0-9A-Za-z_][0-9A-Za-z_.-]{0,127}))?` +
 	`(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`)
 
-// imageFaults requires a tag or digest: the init container and the webhook must be of one release.
+// imageFaults returns the reasons why an image is invalid. It requires a digest, or a tag other than latest, because the init
+// container and the webhook must be of one release.
 func imageFaults(image string) []string {
 	parts := reference.FindStringSubmatch(image)
 	if parts == nil || len(parts[1]) > 255 {

@@ -34,7 +34,7 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 			case secretTrait.MatchString(trait):
 				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone "+
 					"who reads this file or a Pod; remove it"))
-			case slices.Contains(servers, class) && handoff.SetsWhereItListens(trait):
+			case slices.Contains(servers, class) && handoff.IsListenTrait(trait):
 				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook sets where Jupyter listens, because the probes "+
 					"need it; write notebook.port, or remove this"))
 			}

@@ -13,7 +13,7 @@ import (
 // maxWait is the longest waitMilliseconds. It leaves time for the rest of a review, which must end within a second.
 const maxWait = 600
 
-// validateLDAP checks all settings, even if no URL is set, so that mistakes show before the directory service is in use.
+// validateLDAP also checks the settings if no URL is set, so that mistakes show before the directory service is in use.
 func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, text := range l.URLs {
@@ -25,7 +25,7 @@ func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
 	if !slices.Contains(presets, l.Preset) {
 		errs = append(errs, field.NotSupported(path.Child("preset"), l.Preset, presets))
 	}
-	errs = append(errs, optionalFile(path.Child("caFile"), l.CAFile)...)
+	errs = append(errs, validateOptionalFile(path.Child("caFile"), l.CAFile)...)
 	errs = append(errs, validateBind(l, path.Child("bind"))...)
 	errs = append(errs, validateLDAPUsers(l, path.Child("users"))...)
 	errs = append(errs, validateLDAPGroups(l, path.Child("groups"))...)
@@ -48,7 +48,7 @@ func urlFault(text string, l *LDAP) string {
 	return ""
 }
 
-func optionalFile(at *field.Path, file string) field.ErrorList {
+func validateOptionalFile(at *field.Path, file string) field.ErrorList {
 	if file == "" || path.IsAbs(file) && path.Clean(file) == file {
 		return nil
 	}
@@ -77,7 +77,7 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(at, "is for bind.method "+string(f.method)+", but the method is "+string(b.Method)+
 				": remove it, or change the method"))
 		case f.key != "dn":
-			errs = append(errs, optionalFile(at, f.value)...)
+			errs = append(errs, validateOptionalFile(at, f.value)...)
 		}
 	}
 	if b.Method == BindExternal && slices.ContainsFunc(l.URLs, func(u string) bool { return strings.HasPrefix(u, "ldap:") }) &&
@@ -91,7 +91,7 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 // attribute matches the name of an attribute, or its OID. It excludes every character that could end a filter.
 var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]{0,79}|[0-9]+(\.[0-9]+){1,30})$`)
 
-func attributes(path *field.Path, named map[string]string) field.ErrorList {
+func validateAttributes(path *field.Path, named map[string]string) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range []string{"name", "uid", "gid", "hubName", "home", "member"} {
 		if value := named[key]; value != "" && !attribute.MatchString(value) {
@@ -101,11 +101,11 @@ func attributes(path *field.Path, named map[string]string) field.ErrorList {
 	return errs
 }
 
-// filterFault is a rough check: the filter has parentheses around it, and as many opening as closing ones. The LDAP library
+// validateFilter is a rough check: the filter must be in parentheses, and have as many opening as closing ones. The LDAP library
 // checks the rest at start.
-func filterFault(at *field.Path, filter string) field.ErrorList {
-	whole := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
-	if filter == "" || whole && strings.Count(filter, "(") == strings.Count(filter, ")") {
+func validateFilter(at *field.Path, filter string) field.ErrorList {
+	inParentheses := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
+	if filter == "" || inParentheses && strings.Count(filter, "(") == strings.Count(filter, ")") {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(at, filter, "must be a filter in parentheses, such as (objectClass=posixAccount)")}
@@ -113,7 +113,7 @@ func filterFault(at *field.Path, filter string) field.ErrorList {
 
 func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 	u := l.Users
-	errs := filterFault(path.Child("filter"), u.Filter)
+	errs := validateFilter(path.Child("filter"), u.Filter)
 	if l.Configured() && u.BaseDN == "" {
 		errs = append(errs, field.Required(path.Child("baseDN"), "write the DN below which the accounts are, such as "+
 			"ou=people,dc=example,dc=org"))
@@ -122,14 +122,14 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is configured, so every hub name "+
 			"would be unknown: write its servers in identity.ldap.urls, or remove this"))
 	}
-	return append(errs, attributes(path, map[string]string{
+	return append(errs, validateAttributes(path, map[string]string{
 		"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName, "home": u.Home,
 	})...)
 }
 
 func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 	g := l.Groups
-	errs := filterFault(path.Child("filter"), g.Filter)
+	errs := validateFilter(path.Child("filter"), g.Filter)
 	kinds := []GroupMember{MemberDN, MemberName}
 	if g.MemberIs != "" && !slices.Contains(kinds, g.MemberIs) {
 		errs = append(errs, field.NotSupported(path.Child("memberIs"), g.MemberIs, kinds))
@@ -138,7 +138,7 @@ func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name contain no "+
 			"groups: write false, or memberIs: DN and the attribute that has DNs"))
 	}
-	return append(errs, attributes(path, map[string]string{"member": g.Member, "gid": g.GID})...)
+	return append(errs, validateAttributes(path, map[string]string{"member": g.Member, "gid": g.GID})...)
 }
 
 func validateTimes(l *LDAP, path *field.Path) field.ErrorList {

@@ -13,8 +13,8 @@ import (
 )
 
 func validateNotebook(n *Notebook, path *field.Path) field.ErrorList {
-	errs := names(n.ContainerNames, path.Child("containerNames"), containerFaults)
-	errs = append(errs, mountPath(path.Child("homes"), n.Homes)...)
+	errs := validateNames(n.ContainerNames, path.Child("containerNames"), containerFaults)
+	errs = append(errs, validateMountPath(path.Child("homes"), n.Homes)...)
 	errs = append(errs, invalid(path.Child("port"), n.Port, validation.IsValidPortNum(int(n.Port)))...)
 	errs = append(errs, validateEnv(n.Env, path.Child("env"))...)
 	errs = append(errs, validateJupyterConfig(n.JupyterConfig, path.Child("jupyterConfig"))...)

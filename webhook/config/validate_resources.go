@@ -13,8 +13,8 @@ import (
 
 // validateResources denies resources that the API server would deny in every Pod.
 func validateResources(r *Resources, path *field.Path) field.ErrorList {
-	errs := resourceList(r.Requests, path.Child("requests"))
-	errs = append(errs, resourceList(r.Limits, path.Child("limits"))...)
+	errs := validateResourceList(r.Requests, path.Child("requests"))
+	errs = append(errs, validateResourceList(r.Limits, path.Child("limits"))...)
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request, at := r.Requests[name], path.Child("requests").Key(string(name))
 		limit, limited := r.Limits[name]
@@ -31,7 +31,7 @@ func validateResources(r *Resources, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func resourceList(list corev1.ResourceList, path *field.Path) field.ErrorList {
+func validateResourceList(list corev1.ResourceList, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		quantity, at := list[name], path.Key(string(name))

@@ -17,8 +17,8 @@ const maxDirectories = 32
 func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs := invalid(path.Child("claimName"), s.ClaimName, validation.IsDNS1123Subdomain(s.ClaimName))
 	errs = append(errs, invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))...)
-	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
-	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
+	errs = append(errs, validateMountPath(path.Child("mountPath"), s.MountPath)...)
+	errs = append(errs, validateHomePattern(path.Child("home"), s.Home)...)
 	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
 	if further := s.FurtherClaims(); len(further) > maxFurtherClaims {
 		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims "+
@@ -42,8 +42,8 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	for i, dir := range s.Directories {
 		at := path.Index(i)
 		errs = append(errs, validateFurtherClaim(s, at.Child("claimName"), dir.ClaimName)...)
-		errs = append(errs, directoryMountPath(at.Child("mountPath"), &dir)...)
-		wrong := validateSubPath(s, at.Child("subPath"), dir)
+		errs = append(errs, validateDirectoryMountPath(at.Child("mountPath"), &dir)...)
+		wrong := validateDirectorySubPath(s, at.Child("subPath"), dir)
 		if len(wrong) == 0 {
 			wrong = denyDirectoryOverlap(s.Directories, i, path)
 		}
@@ -53,15 +53,15 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// validateSubPath validates the path of a directory on its claim. It may be empty for a further claim, to mount the whole
-// claim.
-func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
+// validateDirectorySubPath validates the path of a directory on its claim. The path can be empty for a further claim, which
+// mounts the whole claim.
+func validateDirectorySubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	if dir.ClaimName != "" && dir.SubPath == "" {
 		return nil
 	}
-	validate := subPath
+	validate := validateRelativePath
 	if strings.ContainsAny(dir.SubPath, "{}") {
-		validate = userSubPath
+		validate = validateUserSubPath
 	}
 	if wrong := validate(at, dir.SubPath); len(wrong) > 0 {
 		return wrong
@@ -76,8 +76,8 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	return nil
 }
 
-// denyDirectoryOverlap denies directory i of the list if it overlaps with an earlier one on the same claim: the two are the
-// same directory, or one contains the other. It ignores case, because some shares ignore case.
+// denyDirectoryOverlap denies list[i] if it overlaps with an earlier directory on the same claim: the two are the same
+// directory, or one contains the other. It ignores case, because some shares ignore case.
 func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
@@ -106,8 +106,8 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 // snapshots are the directories in which file servers keep old versions of all other directories, homes included.
 var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".zfs")
 
-// snapshotFault returns why a directory would show users old versions of other directories. It ignores case, because a
-// share may.
+// snapshotFault returns an error text for a directory in a snapshot directory, where users would see old versions of other
+// directories. It ignores case, because some shares ignore case.
 func snapshotFault(dir string) string {
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {
@@ -122,7 +122,7 @@ const minScratch = 8 << 20
 
 func validateScratch(s *Scratch, path *field.Path) field.ErrorList {
 	errs := invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))
-	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
+	errs = append(errs, validateMountPath(path.Child("mountPath"), s.MountPath)...)
 	if s.SizeLimit.CmpInt64(minScratch) < 0 {
 		errs = append(errs, field.Invalid(path.Child("sizeLimit"), s.SizeLimit.String(),
 			"must be at least 8Mi: it holds the in-pod binary and a few small files"))

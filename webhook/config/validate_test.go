@@ -16,7 +16,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Empty(t, config.Default().Validate())
 }
 
-func TestZeroConfigurationIsDeniedFieldByField(t *testing.T) {
+func TestValidateZeroConfig(t *testing.T) {
 	var paths []string
 	for _, e := range new(config.Config).Validate() {
 		paths = append(paths, e.Field)
@@ -35,46 +35,45 @@ func TestZeroConfigurationIsDeniedFieldByField(t *testing.T) {
 	}, paths)
 }
 
-// TestWhatLooksUnusualAndIsRight has values that must be accepted. The files of testdata/invalid have values that must be
-// denied.
-func TestWhatLooksUnusualAndIsRight(t *testing.T) {
+// TestValidateUnusualConfigs tests unusual values that are valid. The files of testdata/invalid have invalid values.
+func TestValidateUnusualConfigs(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
-		"one-label domain":             "user: {domains: [corp]}",
-		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
-		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, directories: [{subPath: a, mountPath: /a, access: ReadOnly}]}",
-		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
-		"homes further down":           "share: {home: 'users/by.name/{user}'}",
-		"homes by their initials":      "share: {home: 'home/{initial}/{user}'}",
-		"initials in the root":         "share: {home: '{initial}/{user}'}",
-		"initials above a directory":   "share: {home: '{initial}/home/{user}'}",
-		"a directory beside initials":  "share: {home: 'home/{initial}/{user}', directories: [{subPath: home/shared, mountPath: /data/hpc/home/shared, access: ReadOnly}]}",
-		"beside initials in the root":  "share: {home: '{initial}/{user}', directories: [{subPath: data, mountPath: /data/hpc/data, access: ReadOnly}]}",
-		"name that begins like homes":  "share: {directories: [{subPath: home2, mountPath: /data/hpc/home2, access: ReadOnly}]}",
-		"dots that are no way up":      "share: {home: 'a..b/{user}', mountPath: /data/..hpc}",
-		"read-only beside the homes":   "share: {directories: [{subPath: data/sets, mountPath: /data/hpc/sets, access: ReadOnly}]}",
-		"two directories":              "share: {directories: [{subPath: a, mountPath: /a, access: ReadWrite}, {subPath: ab, mountPath: /ab, access: ReadOnly}]}",
-		"share below the other homes'": "share: {mountPath: /homes}",
-		"names that begin like system": "notebook: {homes: /etcetera}",
-		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
-		"highest floor":                "identity: {minUID: 2147483647, minGID: 2147483647}",
-		"GID of root denied":           "identity: {deniedGIDs: [0]}",
-		"no supplementary groups":      "identity: {maxGroups: 0}",
-		"as many groups as Linux has":  "identity: {maxGroups: 65536, tooManyGroups: Cut}",
-		"image by digest":              "init: {image: registry.example/jupyter-user-webhook" + digest + "}",
-		"latest with a digest":         "init: {image: 'registry.example:5000/a/b__c:latest" + digest + "'}",
-		"image of an IPv6 registry":    "init: {image: '[2001:db8::1]:5000/a:v1'}",
-		"no resources":                 "init: {resources: {requests: {}, limits: {}}}",
-		"limits alone":                 "notebook: {resources: {requests: {}, limits: {nvidia.com/gpu: 1}}}",
-		"huge pages":                   "init: {resources: {requests: {hugepages-2Mi: 2Mi}, limits: {hugepages-2Mi: 2Mi}}}",
-		"no container names":           "notebook: {containerNames: []}",
-		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
-		"probes off":                   "notebook: {probes: {enabled: false}}",
-		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
-		"a directory of each user":     "share: {directories: [{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: scratch2, mountPath: /scratch2, access: ReadWrite}]}",
-		"users' on a claim of its own": "share: {directories: [{claimName: scratch, subPath: 'home/{user}', mountPath: /data/hpc/scratch, access: ReadWrite}]}",
-		"users' beside the homes":      "share: {home: 'home/{initial}/{user}', directories: [{subPath: 'home/all/{user}', mountPath: '/data/hpc/home/all/{user}', access: ReadWrite}]}",
-		"snapshot in a name":           "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
+		"one-label domain":                          "user: {domains: [corp]}",
+		"the whole share":                           "share: {exposeEveryHome: EvenToRoot}",
+		"whole share and read-only":                 "share: {exposeEveryHome: ToTheUser, directories: [{subPath: a, mountPath: /a, access: ReadOnly}]}",
+		"whole share at start":                      "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
+		"homes further down":                        "share: {home: 'users/by.name/{user}'}",
+		"homes by initial":                          "share: {home: 'home/{initial}/{user}'}",
+		"initial in the root":                       "share: {home: '{initial}/{user}'}",
+		"initial above a directory":                 "share: {home: '{initial}/home/{user}'}",
+		"directory next to initials":                "share: {home: 'home/{initial}/{user}', directories: [{subPath: home/shared, mountPath: /data/hpc/home/shared, access: ReadOnly}]}",
+		"directory next to initials in the root":    "share: {home: '{initial}/{user}', directories: [{subPath: data, mountPath: /data/hpc/data, access: ReadOnly}]}",
+		"directory with a longer name than homes":   "share: {directories: [{subPath: home2, mountPath: /data/hpc/home2, access: ReadOnly}]}",
+		"names with two dots":                       "share: {home: 'a..b/{user}', mountPath: /data/..hpc}",
+		"read-only next to the homes":               "share: {directories: [{subPath: data/sets, mountPath: /data/hpc/sets, access: ReadOnly}]}",
+		"two directories":                           "share: {directories: [{subPath: a, mountPath: /a, access: ReadWrite}, {subPath: ab, mountPath: /ab, access: ReadOnly}]}",
+		"share path /homes":                         "share: {mountPath: /homes}",
+		"homes path /etcetera":                      "notebook: {homes: /etcetera}",
+		"lowest floor":                              "identity: {minUID: 1, minGID: 1}",
+		"highest floor":                             "identity: {minUID: 2147483647, minGID: 2147483647}",
+		"GID of root denied":                        "identity: {deniedGIDs: [0]}",
+		"no supplementary groups":                   "identity: {maxGroups: 0}",
+		"maximum of groups":                         "identity: {maxGroups: 65536, tooManyGroups: Cut}",
+		"image by digest":                           "init: {image: registry.example/jupyter-user-webhook" + digest + "}",
+		"latest with a digest":                      "init: {image: 'registry.example:5000/a/b__c:latest" + digest + "'}",
+		"image of an IPv6 registry":                 "init: {image: '[2001:db8::1]:5000/a:v1'}",
+		"no resources":                              "init: {resources: {requests: {}, limits: {}}}",
+		"limits without requests":                   "notebook: {resources: {requests: {}, limits: {nvidia.com/gpu: 1}}}",
+		"huge pages":                                "init: {resources: {requests: {hugepages-2Mi: 2Mi}, limits: {hugepages-2Mi: 2Mi}}}",
+		"no container names":                        "notebook: {containerNames: []}",
+		"unusual variables":                         "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
+		"probes off":                                "notebook: {probes: {enabled: false}}",
+		"start without entrypoint":                  "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
+		"users' own directories":                    "share: {directories: [{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: scratch2, mountPath: /scratch2, access: ReadWrite}]}",
+		"users' own directories on a further claim": "share: {directories: [{claimName: scratch, subPath: 'home/{user}', mountPath: /data/hpc/scratch, access: ReadWrite}]}",
+		"users' own directories next to the homes":  "share: {home: 'home/{initial}/{user}', directories: [{subPath: 'home/all/{user}', mountPath: '/data/hpc/home/all/{user}', access: ReadWrite}]}",
+		"snapshot in a name":                        "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Empty(t, parse(t, body+"\n").Validate())
@@ -82,7 +81,7 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	}
 }
 
-func TestEveryPathOfAnErrorIsOneOfTheTypes(t *testing.T) {
+func TestValidatePathsExist(t *testing.T) {
 	known := map[string]bool{}
 	for _, key := range keysOfType(reflect.TypeFor[config.Config](), "") {
 		known[strings.TrimPrefix(key, ".")] = true
@@ -92,7 +91,7 @@ func TestEveryPathOfAnErrorIsOneOfTheTypes(t *testing.T) {
 	}
 }
 
-func TestSecretsAreNotRepeatedInErrors(t *testing.T) {
+func TestValidateHidesSecrets(t *testing.T) {
 	c := config.Default()
 	c.Notebook.Env = []config.EnvVar{{Name: "JUPYTER_TOKEN", Value: "hunter2"}, {Name: "=", Value: "hunter2\x00"}}
 	errs := c.Validate()

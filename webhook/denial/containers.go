@@ -24,8 +24,8 @@ func NoSuchContainer(annotation, value string, containers []string) Denial {
 		"pod has %s", shorten(value), list(containers))
 }
 
-// These texts say why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each follows the
-// name.
+// These texts are the reasons why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each
+// continues a sentence that begins with the container's name.
 const (
 	HomeInEmpty    = "names no container: write the names of containers of this Pod, with a comma between two"
 	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
@@ -35,12 +35,12 @@ const (
 	HomeInTwice    = "is named twice: name it once"
 )
 
-// HomeInUnusable denies a name among the other containers that request the home. why is one of the reasons above.
+// HomeInUnusable denies a name in the annotation jupyter-user.io/home-in. why is one of the preceding constants.
 func HomeInUnusable(annotation, name, why string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q %s", shorten(name), why)
 }
 
-// HomeInAtStart denies the home in other containers with discovery at start.
+// HomeInAtStart denies the annotation jupyter-user.io/home-in with discovery at start.
 func HomeInAtStart(annotation string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "a container other than the notebook container can "+
 		"have the home only if the UID and GID of the user are known at admission, but this Pod finds them when it starts: "+
@@ -71,16 +71,17 @@ func NotLinux(name string) Denial {
 		Printable(name))
 }
 
-// UserNamespace denies a Pod with its own user namespace, if such a Pod cannot mount the share.
+// UserNamespace denies a Pod with its own user namespace, unless the configuration allows such Pods.
 func UserNamespace(field string) Denial {
 	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only if the "+
 		"share's file system supports ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether "+
 		"this share supports them (share.allowUserNamespaces)")
 }
 
-// DoneByTheWebhook denies an init container that finds the owner of the home, as in Pods written before the webhook was
-// installed. It names everything to remove together: without the init container, the command that reads its file fails.
-func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Denial {
+// OwnInitContainer denies an init container that finds the owner of the home, as in Pods written before the webhook was
+// installed. The message names everything that must be removed together: without the init container, the command that reads
+// its file fails.
+func OwnInitContainer(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove "+
 		"this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
 		initContainer, notebook, share, scratch)
@@ -95,7 +96,7 @@ func SidecarForeign(field string, uid, gid int64) Denial {
 		"mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", uid, gid)
 }
 
-// ContainerTaken denies any other container with the init container's name.
+// ContainerTaken denies a container that has the init container's name, but is not the init container.
 func ContainerTaken(field, name string) Denial {
 	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",
 		name)

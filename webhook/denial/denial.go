@@ -1,6 +1,6 @@
-// Package denial has every sentence that a user can get from the webhook, each with its reason and its status code. A
-// reason is the same word in the API server's status, the log line, the metric and the audit annotation, so that each can
-// be found from the others. Sentences may be reworded, reasons may not.
+// Package denial has the sentences that a user can get from the webhook. A denial also has a reason and a status code. The
+// reason is the same word in the API server's status, the log line, the metric and the audit annotation, so that each can be
+// found from the others. Sentences can be reworded, reasons must not change.
 package denial
 
 import (
@@ -15,28 +15,28 @@ type Reason string
 // Denial has a reason, the field of the Pod, and one or two sentences that say what is wrong and what to do.
 type Denial struct {
 	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a Pod that cannot become a notebook, 500 a
-	// fault of the webhook, 503 a source of identities does not respond.
+	// fault of the webhook, 503 if a later attempt can succeed.
 	Code   int32
 	Reason Reason
 	// Field is the field of the Pod in Kubernetes' notation, as in spec.containers[0].volumeMounts[2]; empty if the denial
-	// is about the whole review.
+	// is not about one field.
 	Field   string
 	Message string
 }
 
 // String returns the field and the message.
-func (a Denial) String() string {
-	if a.Field == "" {
-		return a.Message
+func (d Denial) String() string {
+	if d.Field == "" {
+		return d.Message
 	}
-	return a.Field + ": " + a.Message
+	return d.Field + ": " + d.Message
 }
 
-// maxShown is the most denials, and the most warnings, that one response has. A user's Pod has a few. An attacker's Pod with
-// thousands would fill logs and make responses of megabytes.
+// maxShown is the number of denials, and of warnings, that one response shows. A user's Pod has a few. An attacker's Pod can
+// have thousands, which would fill logs and make responses of megabytes.
 const maxShown = 50
 
-// FirstDenials returns the denials that are shown.
+// FirstDenials returns the first maxShown denials.
 func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), maxShown)] }
 
 // Join returns several denials as one text, in their order: one denial is the text itself, more become a list.

@@ -11,13 +11,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// TestTooMuchIsSaid checks that a denial of a too large Pod says what is too large and what to leave out.
-func TestTooMuchIsSaid(t *testing.T) {
-	for _, a := range []denial.Denial{
+// TestTooLargeMessages tests that the denial of a too large Pod says what to do.
+func TestTooLargeMessages(t *testing.T) {
+	for _, d := range []denial.Denial{
 		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyNames(2, 1), denial.TooManyInAll("f", 1),
 	} {
-		assert.Contains(t, a.Message, "leave ")
-		assert.NotContains(t, a.Message, "no API server")
+		assert.Contains(t, d.Message, "leave ")
+		assert.NotContains(t, d.Message, "no API server")
 	}
 	assert.Equal(t, "the review is larger than 4194304 bytes: a Pod that large, with the defaults that the API server adds to each "+
 		"container, cannot become a notebook; leave out containers, variables or other long lists", denial.TooLarge(4<<20).Message)
@@ -26,8 +26,8 @@ func TestTooMuchIsSaid(t *testing.T) {
 // TestReasonsAreStable spells out the reasons and codes, because dashboards, alerts and admins' scripts contain them.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
-		code int32
-		a    denial.Denial
+		code   int32
+		denial denial.Denial
 	}{
 		"NotAPodReview":           {400, denial.NotAPodReview("v1 ConfigMap")},
 		"NotAReview":              {400, denial.NotAReview("the body is empty")},
@@ -75,17 +75,17 @@ func TestReasonsAreStable(t *testing.T) {
 		"GenerationUnknown":       {503, denial.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			assert.EqualValues(t, reason, c.a.Reason)
-			assert.Equal(t, c.code, c.a.Code)
-			assert.NotContains(t, c.a.Message, "%!", "a sentence has all its parts")
-			assert.NotContains(t, c.a.Message, "\n")
+			assert.EqualValues(t, reason, c.denial.Reason)
+			assert.Equal(t, c.code, c.denial.Code)
+			assert.NotContains(t, c.denial.Message, "%!", "a sentence has all its parts")
+			assert.NotContains(t, c.denial.Message, "\n")
 		})
 	}
 }
 
-// TestNoSentenceIsBrokenByWhatAStrangerWrote puts an attacker's text into each sentence, because an attacker can write every
-// field of a Pod.
-func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
+// TestMessagesEscapeTextOfPods puts hostile text into sentences that contain text from the Pod. The author of a Pod can be an
+// attacker.
+func TestMessagesEscapeTextOfPods(t *testing.T) {
 	for _, evil := range []string{
 		"a\nb", "\r", "\x1b[2J", "\x00", "\u202egnp", "\u0085", "\u2028", "а", "\xff", strings.Repeat("long", 1<<18), strings.Repeat("ä", 1<<18),
 	} {
@@ -127,12 +127,12 @@ func TestPlainNamesAreNotQuoted(t *testing.T) {
 	assert.Contains(t, denial.NoSuchContainer("a", "x", []string{"", "my nb", "nb\n"}).Message, `the pod has "", my nb, "nb\n"`)
 }
 
-func TestPlainLeavesAllElseAsItIs(t *testing.T) {
+func TestPrintableText(t *testing.T) {
 	assert.Equal(t, `container "nb": it's \ <here>`, denial.PrintableText(`container "nb": it's \ <here>`))
 	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, denial.PrintableText("\"a\nb\" 'а' \x1b[2J \xff"))
 }
 
-func TestSeveralErrorsAreOneLine(t *testing.T) {
+func TestJoinedErrorsAreOneLine(t *testing.T) {
 	got := denial.PodUnreadable(errors.Join(errors.New("one"), errors.New("two")))
 	assert.Equal(t, "this is not a Pod that can be read: one; two", got.Message)
 }

@@ -2,7 +2,7 @@ package denial
 
 import "strings"
 
-// These texts are the reasons behind a plan, for inject --explain.
+// These texts are reasons for the decisions about a Pod. inject --explain shows them.
 const (
 	// The Container… texts say how the notebook container was found.
 	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
@@ -29,12 +29,12 @@ const (
 	ResourcesOfPod    = "the pod has Pod-level resources (spec.resources)"
 	ResourcesOfHub    = "a hub created the pod, and a hub without limits has none on purpose"
 
-	// The next texts say why a Pod is not claimed.
+	// The next texts say why a Pod is not claimed. The denial Unclaimed also contains them.
 	NoLabel  = "it has no label that names a user"
 	OptedOut = "its annotation jupyter-user.io/inject opts out"
 )
 
-// NoServerOfAHub returns why a hub's Pod is not claimed.
+// NoServerOfAHub returns the reason why a hub's Pod is not claimed.
 func NoServerOfAHub(components []string) string {
 	return "a hub created it, but it is not a user's server: that has the label and the annotation hub.jupyter.org/username, and " +
 		"a label component or app.kubernetes.io/component with a value of user.hubComponents (" + strings.Join(components, ", ") + ")"

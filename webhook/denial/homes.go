@@ -9,13 +9,14 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 }
 
 // HomeFieldUnusable denies an unusable home field of the directory service. why continues a sentence that begins with the
-// field. The sentence does not show the field's value, because the requester may have no access to that user.
+// field. The sentence does not show the field's value, because a requester without access to that user gets it too.
 func HomeFieldUnusable(name, why string) Denial {
 	return forbidden("HomeUnusable", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)
 }
 
-// HomeInUnknown denies a home below a directory whose owner the share does not show. why says which owner it shows instead.
+// HomeInUnknown denies a home below a directory whose owner the share does not show. why says which owner the share shows
+// instead.
 func HomeInUnknown(name, dir, why string) Denial {
 	return forbidden("HomeUnusable", "", "the share does not show who owns %[2]s, which contains the home of %[1]s: %[3]s; ask "+
 		"the admin to look at the ID mapping of NFS on the nodes and on the server", name, dir, why)

@@ -8,13 +8,13 @@ import (
 
 // These denials are about the identity of the user, and the groups.
 
-// IdentityDenied denies an identity below the floor.
+// IdentityDenied denies an identity that the floor excludes (identity.minUID, minGID, deniedGIDs).
 func IdentityDenied(name string, why error) Denial {
 	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
-// TooManyGroups denies a user with more groups than a Pod may have. It does not say how many, because the requester may
-// have no access to that user.
+// TooManyGroups denies a user with more groups than a Pod can have. The message does not say how many, because a requester
+// without access to that user can get it.
 func TooManyGroups(name string, limit int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"silently ignore the rest: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
@@ -37,13 +37,12 @@ func IdentitySilent(name string) Denial {
 
 // Account is the result of one source of identities for a user.
 type Account struct {
-	// Source is the source that was asked.
 	Source Source
 	// UID is negative if the source does not know the user.
 	UID int64
 }
 
-// Source is how a message names a source of identities.
+// Source is the name of a source of identities in messages.
 type Source string
 
 // The sources of identities.
@@ -73,7 +72,6 @@ func IdentityDisputed(name string, accounts []Account) Denial {
 		"with the same UID, so ask the admin %s", name, strings.Join(known[:last], ", "), known[last], disputeRemedy(accounts))
 }
 
-// disputeRemedy returns the remedy for a disagreement of sources.
 func disputeRemedy(accounts []Account) string {
 	homeless, uids := false, map[int64]bool{}
 	for _, account := range accounts {
@@ -112,10 +110,10 @@ func ImageGroupForeign(field string, gid int64, why string) Denial {
 	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
 }
 
-// NotBesideTheShare is why a Pod that sees more of the share than the home may not have a group of the image.
-const NotBesideTheShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
+// NoImageGroupWithShare is the reason why a Pod that sees more of the share than the home cannot have a group of the image.
+const NoImageGroupWithShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
 
-// NoFurtherGroup returns why a user with the maximum number of groups gets no group of the image.
+// NoFurtherGroup returns the reason why a user with the maximum number of groups gets no group of the image.
 func NoFurtherGroup(name string, limit int) string {
 	return fmt.Sprintf("%s already has the %d groups that a pod may have, and NFS would silently ignore one more",
 		name, limit)

@@ -2,7 +2,7 @@ package denial
 
 import "fmt"
 
-// The next texts say why no probe can reach Jupyter. They continue the warning of ProbesLeftOut.
+// The texts of this file are the reasons why no probes are added. They continue the warning of ProbesLeftOut.
 const (
 	OnUnixSocket      = "Jupyter is told to listen on a Unix socket (--sock)"
 	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
@@ -11,12 +11,12 @@ const (
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )
 
-// OnLoopback says that Jupyter listens on an address of the Pod alone.
+// OnLoopback says that Jupyter listens on a loopback address.
 func OnLoopback(ip string) string {
 	return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
 }
 
-// SettingsFromFile says that a file of the Pod may set where Jupyter listens.
+// SettingsFromFile says that a settings file of the Pod can set where Jupyter listens.
 func SettingsFromFile(probesAnnotation string) string {
 	return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
 		"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
@@ -42,7 +42,7 @@ func BaseURLNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot read the base URL"
 }
 
-// BaseURLTooLong says that the base URL has more than most bytes.
+// BaseURLTooLong says that the base URL is longer than the limit, in bytes.
 func BaseURLTooLong(limit int) string {
 	return fmt.Sprintf("the base URL is longer than %d bytes", limit)
 }

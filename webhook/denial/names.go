@@ -7,7 +7,7 @@ import (
 
 // These denials are about the name of the user.
 
-// NameInvalid denies a name that is not on the allow-list.
+// NameInvalid denies a text that is not a valid name. rule is the rule that it violates.
 func NameInvalid(field, name, rule string) Denial {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
 }
@@ -18,7 +18,7 @@ func NameReserved(field, name string) Denial {
 		"directory", name)
 }
 
-// NameDomain denies a name with a domain that is not configured.
+// NameDomain denies a name with a domain that is not configured. domain lists the configured ones; empty if there are none.
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster accepts none: use the name without the domain, or "+
@@ -41,8 +41,8 @@ func HubNameUnmapped(annotation, hubName string) Denial {
 		"map of hub names, or to the directory service", shorten(hubName))
 }
 
-// HubNameUnusable denies a hub name that the directory service maps to no single user. why continues a sentence that begins
-// with the name.
+// HubNameUnusable denies a hub name for which the directory service has no usable account. why continues a sentence that
+// begins with the hub name.
 func HubNameUnusable(annotation, hubName, why string) Denial {
 	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct "+
 		"the account", shorten(hubName), why)
@@ -55,7 +55,7 @@ func HubNameSilent(annotation, hubName string) Denial {
 			"ask the admin to look at the webhook's log", shorten(hubName))}
 }
 
-// HubNameDiffers denies a Pod that was injected for one user, if its hub name now belongs to another.
+// HubNameDiffers denies a Pod that was injected for one user, if its hub name no longer belongs to that user.
 func HubNameDiffers(annotation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
 		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if that does not help " +

@@ -7,7 +7,7 @@ import (
 
 // These denials are about the review, and about the Pod as a document.
 
-// NotAPodReview denies a review of anything but the creation of a Pod.
+// NotAPodReview denies a review of an object that is not a Pod.
 func NotAPodReview(kind string) Denial {
 	if kind == "" {
 		kind = "an empty review"
@@ -21,7 +21,7 @@ func NotAReview(why string) Denial {
 	return malformed("NotAReview", "", "this is not an AdmissionReview as an API server sends it: %s", why)
 }
 
-// PodUnreadable denies a document that is not a Pod or not JSON.
+// PodUnreadable denies a document that cannot be read as a Pod.
 func PodUnreadable(err error) Denial {
 	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %s", oneLine(err))
 }
@@ -56,7 +56,7 @@ func TooManyInAll(field string, limit int) Denial {
 		"%d elements in total: leave some out", limit)
 }
 
-// PathTooLong denies a path over the limit of Linux.
+// PathTooLong denies a path that is longer than Linux allows.
 func PathTooLong(field string, have, limit int) Denial {
 	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, limit)
 }

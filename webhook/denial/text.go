@@ -14,7 +14,7 @@ func AnnotationField(key string) string {
 // shorten cuts text from the Pod, so that it cannot fill the message. The caller quotes it.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns the text if it is at most limit bytes long. Otherwise it returns the beginning of the text, and a …
+// Cut returns a text of at most limit bytes unchanged. Of a longer text it returns the beginning and a "…".
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -31,7 +31,8 @@ func Printable(s string) string {
 	return shorten(s)
 }
 
-// PrintableText returns a whole text that contains text from the Pod, with everything but plain ASCII escaped.
+// PrintableText returns a text with every character outside printable ASCII escaped. It is for a sentence that already
+// contains text from the Pod.
 func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text
@@ -66,22 +67,23 @@ func Wrap(text string, limit int) (lines []string) {
 	return append(lines, line)
 }
 
-// special reports whether a character could break a line, imitate another character or control a terminal.
+// special reports whether a character is outside printable ASCII. Such a character could break a line, imitate another
+// character or control a terminal.
 func special(r rune) bool { return r < ' ' || r > '~' }
 
-// oneLine returns the text of an error that may contain text from the Pod.
+// oneLine returns the text of an error in one line of limited length. The error can contain text from the Pod.
 func oneLine(err error) string {
 	return Cut(strings.ReplaceAll(err.Error(), "\n", "; "), 300)
 }
 
 func list(names []string) string {
 	const limit = 8
-	told := make([]string, 0, limit)
+	shown := make([]string, 0, limit)
 	for _, name := range names[:min(len(names), limit)] {
-		told = append(told, Printable(name))
+		shown = append(shown, Printable(name))
 	}
 	if more := len(names) - limit; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(told, ", "), more)
+		return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), more)
 	}
-	return strings.Join(told, ", ")
+	return strings.Join(shown, ", ")
 }

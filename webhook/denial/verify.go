@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// These denials are about what the verifier finds.
+// These denials are of the verifier.
 
 // Drifted denies a Pod in which a field of ours is not as planned.
 func Drifted(field string) Denial {
@@ -13,19 +13,19 @@ func Drifted(field string) Denial {
 		"which other webhook changes it")
 }
 
-// NotInjected denies a Pod that has parts of a notebook and lacks what the webhook injects.
+// NotInjected denies a claimed Pod that was not injected. lacks names what is missing.
 func NotInjected(lacks string) Denial {
 	return forbidden("NotInjected", "", "the pod has parts of a notebook but lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
 }
 
-// Unclaimed denies a Pod that is not claimed and has something that only a notebook can have.
+// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have, which mark describes.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, but is not a user's notebook: %s; remove that part, or label the "+
 		"pod jupyter-user and leave the rest to the webhook", Printable(mark), why)
 }
 
-// IdentityDiffers denies a Pod whose annotated identity differs from the user's identity now.
+// IdentityDiffers denies a Pod whose annotation with the identity differs from the user's identity now.
 func IdentityDiffers(annotation, name string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentityDiffers", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("the identity of %s has changed between the two reviews of this pod: try again, and if that does not "+

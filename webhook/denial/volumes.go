@@ -2,16 +2,16 @@ package denial
 
 // These denials are about volumes, mounts and devices.
 
-// VolumeTaken denies a different volume under one of our names.
+// VolumeTaken denies a different volume under one of our names. what describes our volume.
 func VolumeTaken(field, name, what string) Denial {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another volume, or has other "+
 		"settings: rename or remove this volume", name, what)
 }
 
-// ScratchVolume names the scratch volume in VolumeTaken.
+// ScratchVolume describes the scratch volume in VolumeTaken.
 const ScratchVolume = "the webhook's own emptyDir"
 
-// OurClaim names a claim of ours in VolumeTaken: the share's, or one with directories.
+// OurClaim describes a claim of ours in VolumeTaken: the share's, or a further claim with directories.
 func OurClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"
@@ -25,8 +25,8 @@ func ShareAgain(field, claim, volume string) Denial {
 		"volume and its mounts, the webhook adds the user's home", claim, volume)
 }
 
-// ShareByHub denies the share's claim in a hub's server. Its user cannot change the volumes, so the message is for the hub's
-// admin. initContainers are those that mount the claim too.
+// ShareByHub denies the share's claim in a hub's server. The user cannot change the volumes, so the message is for the hub's
+// admin. initContainers are the init containers that mount the claim too.
 func ShareByHub(field, claim string, initContainers []string) Denial {
 	without := ""
 	if len(initContainers) > 0 {
@@ -43,14 +43,14 @@ func ClaimAgain(field, claim string) Denial {
 		"the volume %s: remove this volume and its mounts, the webhook adds them", claim, claim)
 }
 
-// ClaimClosed denies a further claim in a Pod whose user is found at start.
+// ClaimClosed denies a further claim with discovery at start.
 func ClaimClosed(field, claim string) Denial {
 	return forbidden("ClaimClosed", field, "the claim %s can be in a notebook only if the UID and GID of the user are known at "+
 		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
 }
 
-// MountForeign denies a mount of the share or of the scratch volume that is not ours. If homeAlone, the
-// annotation jupyter-user.io/home-in names the container, which has the home and no directories.
+// MountForeign denies a mount of one of our volumes, in a container with the home, that is not ours. homeAlone reports whether
+// the container has the home by the annotation jupyter-user.io/home-in: such a container gets no directories.
 func MountForeign(field, volume, at string, homeAlone bool) Denial {
 	adds := "the home and the directories that the admin lists in share.directories"
 	if homeAlone {
@@ -60,7 +60,7 @@ func MountForeign(field, volume, at string, homeAlone bool) Denial {
 		"mount, the webhook adds %s", volume, Printable(at), adds)
 }
 
-// MountElsewhere denies a mount of the share or of the scratch volume in a container other than the notebook container.
+// MountElsewhere denies a mount of one of our volumes in a container without the home.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, but only the notebook container %s has the home: "+
 		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
@@ -68,7 +68,7 @@ func MountElsewhere(field, volume, at, notebook string) Denial {
 		volume, Printable(at), notebook)
 }
 
-// MountTaken denies a mount of the Pod's own at one of our paths.
+// MountTaken denies a mount of the Pod's own at one of our paths. ours describes our mount.
 func MountTaken(field, at, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
 }
@@ -81,8 +81,8 @@ func MountNested(field, at, other string) Denial {
 		Printable(other))
 }
 
-// MountInShare denies a path that the container runtime creates as root, if a symbolic link could direct it into another
-// user's home.
+// MountInShare denies a path inside a mount where the container sees more of the share than the home: the container runtime
+// creates missing directories as root, and a symbolic link could direct the path into another user's home.
 func MountInShare(field, at, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, and notebooks here see more of the share than "+
 		"the home: missing directories of that path are created as root, even where the user may not write, or where a symbolic "+
@@ -101,7 +101,7 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
-// DeviceNested denies a block device inside one of our mounts.
+// DeviceNested denies a block device inside a mount, which ours describes.
 func DeviceNested(field, at, ours string) Denial {
 	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
 		"root, and leave it there; use another path, such as one below /dev", Printable(at), ours)

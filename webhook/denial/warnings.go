@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Warnings are shown to the requester, by kubectl as "Warning: …". They say which of the Pod's own settings were changed, or
-// have no effect. A Pod without such settings gets none.
+// Warnings are shown to the requester, by kubectl as "Warning: …". They say what the webhook changed or left out, and what it
+// could not find out about the Pod.
 
-// FSGroupTaken warns that the fsGroup was removed, and that the kubelet will no longer give these volumes to that group.
+// FSGroupTaken warns that the fsGroup was removed, so that the kubelet does not give these volumes to that group.
 func FSGroupTaken(gid int64, volumes []string) string {
 	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
 		"sure that the user can write there", gid, list(volumes))
@@ -20,8 +20,8 @@ func GroupsCut(name string, limit int) string {
 		"files of the others (identity.tooManyGroups: Cut)", limit, name)
 }
 
-// GroupsLeftOut warns that a Pod lacks the user's supplementary groups below the floor. It does not name them, because a
-// requester who may not be that user gets the warning too.
+// GroupsLeftOut warns that a Pod lacks those supplementary groups of the user that no Pod can have. The warning does not name
+// the groups, because a requester without access to that user can get it.
 func GroupsLeftOut(name string, minGID int64) string {
 	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, "+
 		"and those with a number that no Pod can have; the pod cannot access their files", name, minGID)
@@ -32,7 +32,7 @@ func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s removed: the notebook runs as the user, without privileges", are(fields))
 }
 
-// PrivilegeTakenFrom warns that another container which has the home requested more privileges than its user has.
+// PrivilegeTakenFrom warns that privileges of another container with the home were removed.
 func PrivilegeTakenFrom(container string, fields []string) string {
 	return fmt.Sprintf("%s removed from the container %s: it has the home, so it runs as the user, without privileges",
 		are(fields), Printable(container))
@@ -56,12 +56,12 @@ func EveryHomeToRoot() string {
 		"kubectl exec into it can read and write every home"
 }
 
-// ProbesLeftOut warns that Jupyter starts, but the webhook cannot tell on which address and port.
+// ProbesLeftOut warns that no probes are added. why is one of the texts of listening.go.
 func ProbesLeftOut(why string) string {
 	return "no probes are added: " + why
 }
 
-// ReadinessAlone warns that a container with an unknown image gets no liveness probe.
+// ReadinessAlone warns that a container with an unknown image gets a readiness probe and no other.
 func ReadinessAlone(container, annotation string) string {
 	return fmt.Sprintf("the webhook cannot tell whether the image of the container %s starts Jupyter, so it adds a "+
 		"readiness probe, but no probe that restarts the container: set the annotation %s to on if Jupyter starts, or to "+
@@ -75,15 +75,15 @@ func StartUnclear(container, annotation string) string {
 		Printable(container), annotation)
 }
 
-// SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings.
+// SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings, which variable names.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("the webhook sets where Jupyter listens, whatever is in the directory of %s: if the pod needs "+
 		"another port or base URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the "+
 		"annotation %s to off", variable, annotation)
 }
 
-// OpensInImagesHome warns that Jupyter will open in a directory that the user may not enter, because the command is a shell
-// script.
+// OpensInImagesHome warns that a shell script or NOTEBOOK_ARGS tells Jupyter to open in the image's own home, which the user
+// cannot enter.
 func OpensInImagesHome(dir, home string) string {
 	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out",
 		Printable(dir), home)
@@ -105,7 +105,7 @@ func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
-// HomeOfTheImage warns that the image's home was replaced by the user's home.
+// HomeOfTheImage warns that a directory in the image's own home was replaced by one in the user's home.
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field, home,
 		Printable(was))
@@ -114,7 +114,7 @@ func HomeOfTheImage(field, was, home string) string {
 // The following warnings are for Warn mode, in which nothing is changed or denied.
 
 // WouldBeDenied warns of a denial.
-func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be denied: %s: %s", a.Reason, a) }
+func WouldBeDenied(d Denial) string { return fmt.Sprintf("would be denied: %s: %s", d.Reason, d) }
 
 // WouldBecome warns that the Pod would be injected.
 func WouldBecome(name, discovery, identity string) string {
@@ -128,7 +128,7 @@ func WouldBecome(name, discovery, identity string) string {
 // WouldWarn warns of a warning.
 func WouldWarn(warning string) string { return "would be warned: " + warning }
 
-// FirstWarnings returns the warnings that are shown.
+// FirstWarnings returns the first maxShown warnings. If there are more, it adds a warning with their number.
 func FirstWarnings(warnings []string) []string {
 	if len(warnings) <= maxShown {
 		return warnings

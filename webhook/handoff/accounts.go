@@ -20,8 +20,8 @@ type Account struct {
 
 // Passwd returns the content of /etc/passwd in the notebook container.
 //
-// The user's line precedes jovyan's, so that a user with jovyan's UID 1000 is found first. jovyan must be there because
-// docker-stacks' start.sh looks up its UID under set -e, and exits without a message if it is missing.
+// The user's line precedes jovyan's, so that a user with jovyan's UID 1000 is found first. The file must have jovyan, because
+// docker-stacks' start.sh looks up the UID of jovyan under set -e, and exits without a message if the lookup fails.
 func (a Account) Passwd() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err

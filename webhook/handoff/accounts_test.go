@@ -12,7 +12,7 @@ import (
 
 var qiang = handoff.Account{Name: "qiang.guo03", Home: "/home/qiang.guo03", UID: 5003, GID: 6003, Groups: []int64{7001, 6003, 7002}}
 
-func TestPasswdToTheByte(t *testing.T) {
+func TestPasswd(t *testing.T) {
 	got, err := qiang.Passwd()
 	require.NoError(t, err)
 	assert.Equal(t, `root:x:0:0:root:/root:/bin/sh
@@ -22,7 +22,7 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `, string(got))
 }
 
-func TestGroupToTheByte(t *testing.T) {
+func TestGroup(t *testing.T) {
 	got, err := qiang.Group()
 	require.NoError(t, err)
 	assert.Equal(t, `root:x:0:
@@ -39,33 +39,33 @@ nogroup:x:65534:
 	assert.Equal(t, "root:x:0:\nalice:x:6001:\nusers:x:100:\nnogroup:x:65534:\n", string(got))
 }
 
-// TestAUserWithJovyansUIDIsFoundFirst: getpwuid returns the first line of a UID.
-func TestAUserWithJovyansUIDIsFoundFirst(t *testing.T) {
+// TestPasswdOfUserWithUIDOfJovyan tests the order of the lines: getpwuid returns the first line with a UID.
+func TestPasswdOfUserWithUIDOfJovyan(t *testing.T) {
 	got, err := handoff.Account{Name: "alice", Home: "/home/alice", UID: 1000, GID: 100}.Passwd()
 	require.NoError(t, err)
 	assert.Less(t, bytes.Index(got, []byte("alice:x:1000:100:")), bytes.Index(got, []byte("jovyan:x:1000:100:")))
 }
 
-func TestNoAccountBreaksOutOfItsLine(t *testing.T) {
+func TestInvalidAccount(t *testing.T) {
 	for why, change := range map[string]func(*handoff.Account){
-		"no name":                         func(a *handoff.Account) { a.Name = "" },
-		"a name with a colon":             func(a *handoff.Account) { a.Name = "alice:x:0:0" },
-		"a name with a line break":        func(a *handoff.Account) { a.Name = "alice\ntoor" },
-		"a name with a carriage return":   func(a *handoff.Account) { a.Name = "alice\r" },
-		"a name with a NUL":               func(a *handoff.Account) { a.Name = "alice\x00" },
-		"a name with a comma":             func(a *handoff.Account) { a.Name = "alice,bob" },
-		"a name with a space":             func(a *handoff.Account) { a.Name = "alice bob" },
-		"a name that is NIS's to look up": func(a *handoff.Account) { a.Name = "+" },
-		"a name that NIS leaves out":      func(a *handoff.Account) { a.Name = "-alice" },
-		"a name that is a comment":        func(a *handoff.Account) { a.Name = "#alice" },
-		"a name that is a number":         func(a *handoff.Account) { a.Name = "0" },
-		"a name that is no UTF-8":         func(a *handoff.Account) { a.Name = "alice\xff" },
-		"no home":                         func(a *handoff.Account) { a.Home = "" },
-		"a home with a colon":             func(a *handoff.Account) { a.Home = "/home/a:/bin/sh" },
-		"a home with a line break":        func(a *handoff.Account) { a.Home = "/home/a\ntoor:x:0:0:::" },
-		"a home with an escape":           func(a *handoff.Account) { a.Home = "/home/\x1b[2J" },
-		"a home with a C1 control":        func(a *handoff.Account) { a.Home = "/home/\u0085" },
-		"a home that is no UTF-8":         func(a *handoff.Account) { a.Home = "/home/\xff" },
+		"no name":                       func(a *handoff.Account) { a.Name = "" },
+		"a name with a colon":           func(a *handoff.Account) { a.Name = "alice:x:0:0" },
+		"a name with a line break":      func(a *handoff.Account) { a.Name = "alice\ntoor" },
+		"a name with a carriage return": func(a *handoff.Account) { a.Name = "alice\r" },
+		"a name with a NUL":             func(a *handoff.Account) { a.Name = "alice\x00" },
+		"a name with a comma":           func(a *handoff.Account) { a.Name = "alice,bob" },
+		"a name with a space":           func(a *handoff.Account) { a.Name = "alice bob" },
+		"a name that begins with +":     func(a *handoff.Account) { a.Name = "+" },
+		"a name that begins with -":     func(a *handoff.Account) { a.Name = "-alice" },
+		"a name that begins with #":     func(a *handoff.Account) { a.Name = "#alice" },
+		"a name that is a number":       func(a *handoff.Account) { a.Name = "0" },
+		"a name of invalid UTF-8":       func(a *handoff.Account) { a.Name = "alice\xff" },
+		"no home":                       func(a *handoff.Account) { a.Home = "" },
+		"a home with a colon":           func(a *handoff.Account) { a.Home = "/home/a:/bin/sh" },
+		"a home with a line break":      func(a *handoff.Account) { a.Home = "/home/a\ntoor:x:0:0:::" },
+		"a home with an escape":         func(a *handoff.Account) { a.Home = "/home/\x1b[2J" },
+		"a home with a C1 control":      func(a *handoff.Account) { a.Home = "/home/\u0085" },
+		"a home of invalid UTF-8":       func(a *handoff.Account) { a.Home = "/home/\xff" },
 	} {
 		t.Run(why, func(t *testing.T) {
 			account := qiang
@@ -80,7 +80,7 @@ func TestNoAccountBreaksOutOfItsLine(t *testing.T) {
 	}
 }
 
-func TestHomesThatAConfigurationCanHave(t *testing.T) {
+func TestPasswdHomes(t *testing.T) {
 	for _, home := range []string{"/home/alice", "/srv/home dirs/alice", "/a,b/alice", "/größe/alice", "/$HOME/alice"} {
 		account := qiang
 		account.Home = home

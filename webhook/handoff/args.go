@@ -10,9 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// A flag is always one argument, --name=value or --name, in a fixed order. So equal values give equal command lines, and
-// the webhook recognizes its own.
-
+// flags writes the flags of a command line. A flag is always one argument, --name=value or --name, and the order is fixed. So
+// equal values give equal command lines, which the webhook can compare.
 type flags struct {
 	args []string
 }
@@ -55,17 +54,17 @@ func (f *flags) set(name string, on bool) {
 	}
 }
 
-// A reader parses a command line. It accepts only what flags writes, because the program that parses it in the Pod runs as
-// root. It continues after an error and keeps the first one.
+// reader parses a command line. It is strict, because in the Pod a program that runs as root parses the command line. It
+// continues after an error and keeps the first one.
 type reader struct {
 	values map[string]string
 	rest   []string
-	// ended reports whether there was a "--".
+	// ended reports whether the command line has a "--".
 	ended bool
 	err   error
 }
 
-// read reads the known flags: --name= has a value, --name has none.
+// read reads the flags in known, in which --name= is a flag with a value and --name one without.
 func read(args []string, verb string, known ...string) *reader {
 	r := &reader{values: map[string]string{}}
 	if len(args) == 0 || args[0] != verb {
@@ -77,13 +76,13 @@ func read(args []string, verb string, known ...string) *reader {
 			r.rest, r.ended = args[i+2:], true
 			break
 		}
-		flag, value, valued := strings.Cut(arg, "=")
+		flag, value, hasValue := strings.Cut(arg, "=")
 		name := strings.TrimPrefix(flag, "--")
-		if valued {
+		if hasValue {
 			flag += "="
 		}
-		_, twice := r.values[name]
-		if twice || !slices.Contains(known, flag) || valued && value == "" {
+		_, exists := r.values[name]
+		if exists || !slices.Contains(known, flag) || hasValue && value == "" {
 			r.fail("%s does not take %q", verb, arg)
 		}
 		r.values[name] = value
@@ -99,7 +98,7 @@ func (r *reader) fail(format string, args ...any) {
 
 func (r *reader) text(name string) string { return r.values[name] }
 
-// path returns a required flag that must be an absolute path.
+// path returns the value of a required flag with a path. The value must be valid as a field of passwd.
 func (r *reader) path(name string) string {
 	if err := checkField(r.values[name]); err != nil {
 		r.fail("--%s: %w", name, err)
@@ -114,7 +113,8 @@ func (r *reader) user() string {
 	return r.values["user"]
 }
 
-// umask returns a flag that must be digits only, because it becomes a number in a program.
+// umask returns the value of --umask, which must have octal digits only, because it becomes a number in a Python file
+// (UmaskFile).
 func (r *reader) umask() string {
 	text := r.values["umask"]
 	if strings.Trim(text, "01234567") != "" {

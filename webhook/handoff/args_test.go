@@ -12,10 +12,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// The following command lines spell out the wire format. Pods that run while the webhook is updated have these command lines,
-// so their spelling must not change.
+// The following command lines spell out the format. Pods that run while the webhook is updated have such command lines, so the
+// format must not change.
 
-var discovers = map[string]struct {
+var discoverCases = map[string]struct {
 	value handoff.Discover
 	args  []string
 }{
@@ -74,7 +74,7 @@ var discovers = map[string]struct {
 	},
 }
 
-var execs = map[string]struct {
+var execCases = map[string]struct {
 	value handoff.Exec
 	args  []string
 }{
@@ -109,8 +109,8 @@ var execs = map[string]struct {
 	},
 }
 
-func TestDiscoverOnTheCommandLine(t *testing.T) {
-	for name, c := range discovers {
+func TestDiscoverArgs(t *testing.T) {
+	for name, c := range discoverCases {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, c.args, c.value.Args())
 			got, err := handoff.ParseDiscover(c.args)
@@ -120,62 +120,61 @@ func TestDiscoverOnTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestExecOnTheCommandLine(t *testing.T) {
-	for name, c := range execs {
+func TestExecArgs(t *testing.T) {
+	for name, c := range execCases {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, c.args, c.value.Args())
 			got, err := handoff.ParseExec(c.args)
 			require.NoError(t, err)
 			assert.Equal(t, c.value.Argv, slices.Clip(append([]string(nil), got.Argv...)))
-			got.Argv = c.value.Argv // without arguments for the image's start, Argv is nil or empty
+			got.Argv = c.value.Argv // an empty Argv can be nil
 			assert.Equal(t, c.value, got)
 		})
 	}
 }
 
-// TestHostileDiscover changes one argument of a good command line at a time.
-func TestHostileDiscover(t *testing.T) {
-	good := discovers["known at admission"].args
-	for name, c := range hostile(good, map[string]string{
+func TestParseDiscoverErrors(t *testing.T) {
+	valid := discoverCases["known at admission"].args
+	for name, args := range invalidVariants(valid, map[string]string{
 		"--denied-gids=0,2000": "", "--groups=7001,7002": "",
 	}) {
 		t.Run(name, func(t *testing.T) {
-			_, err := handoff.ParseDiscover(c)
+			_, err := handoff.ParseDiscover(args)
 			assert.Error(t, err)
 		})
 	}
 	for name, replaced := range map[string][2]string{
-		"no user":                         {"--user=alice", "--user="},
-		"a user above":                    {"--user=alice", "--user=../bob"},
-		"a user with a line break":        {"--user=alice", "--user=alice\nroot"},
-		"a user with a field separator":   {"--user=alice", "--user=alice:x"},
-		"a user of another script":        {"--user=alice", "--user=\u0430lice"},
-		"a home with a field separator":   {"--home=/home/alice", "--home=/home/alice:/bin/sh"},
-		"a home with a line break":        {"--home=/home/alice", "--home=/home/alice\nevil"},
-		"homes that are none":             {"--homes=/data/hpc/home", "--homes="},
-		"a scratch with a NUL":            {"--scratch=/config", "--scratch=/config\x00"},
-		"no number":                       {"--min-uid=1000", "--min-uid=many"},
-		"a number with a zero in front":   {"--min-uid=1000", "--min-uid=01000"},
-		"a number with a plus":            {"--min-uid=1000", "--min-uid=+1000"},
-		"a number with a space":           {"--min-uid=1000", "--min-uid= 1000"},
-		"less than nothing":               {"--min-uid=1000", "--min-uid=-1"},
-		"2^31":                            {"--uid=5003", "--uid=2147483648"},
-		"a UID without a GID":             {"--gid=6003", "--groups=1"},
-		"a list with a hole":              {"--groups=7001,7002", "--groups=7001,,7002"},
-		"a list with a comma behind":      {"--groups=7001,7002", "--groups=7001,"},
-		"a list with a space":             {"--groups=7001,7002", "--groups=7001, 7002"},
-		"a list that is empty":            {"--denied-gids=0,2000", "--denied-gids="},
-		"another verb":                    {"discover", "exec"},
-		"the verb in another case":        {"discover", "Discover"},
-		"a flag of the other verb":        {"--home=/home/alice", "--image-start"},
-		"a flag in another case":          {"--user=alice", "--User=alice"},
-		"a flag with one hyphen":          {"--user=alice", "-user=alice"},
-		"a flag with three hyphens":       {"--user=alice", "---user=alice"},
-		"a flag with its value behind it": {"--user=alice", "--user"},
+		"an empty user":                 {"--user=alice", "--user="},
+		"a path as user":                {"--user=alice", "--user=../bob"},
+		"a user with a line break":      {"--user=alice", "--user=alice\nroot"},
+		"a user with a field separator": {"--user=alice", "--user=alice:x"},
+		"a user of another script":      {"--user=alice", "--user=\u0430lice"},
+		"a home with a field separator": {"--home=/home/alice", "--home=/home/alice:/bin/sh"},
+		"a home with a line break":      {"--home=/home/alice", "--home=/home/alice\nevil"},
+		"empty homes":                   {"--homes=/data/hpc/home", "--homes="},
+		"a scratch with a NUL":          {"--scratch=/config", "--scratch=/config\x00"},
+		"a word as number":              {"--min-uid=1000", "--min-uid=many"},
+		"a number with a leading zero":  {"--min-uid=1000", "--min-uid=01000"},
+		"a number with a plus":          {"--min-uid=1000", "--min-uid=+1000"},
+		"a number with a space":         {"--min-uid=1000", "--min-uid= 1000"},
+		"a negative number":             {"--min-uid=1000", "--min-uid=-1"},
+		"a UID of 2^31":                 {"--uid=5003", "--uid=2147483648"},
+		"a UID without a GID":           {"--gid=6003", "--groups=1"},
+		"a list with an empty element":  {"--groups=7001,7002", "--groups=7001,,7002"},
+		"a list with a trailing comma":  {"--groups=7001,7002", "--groups=7001,"},
+		"a list with a space":           {"--groups=7001,7002", "--groups=7001, 7002"},
+		"an empty list":                 {"--denied-gids=0,2000", "--denied-gids="},
+		"another verb":                  {"discover", "exec"},
+		"the verb in another case":      {"discover", "Discover"},
+		"a flag of the other verb":      {"--home=/home/alice", "--image-start"},
+		"a flag in another case":        {"--user=alice", "--User=alice"},
+		"a flag with one hyphen":        {"--user=alice", "-user=alice"},
+		"a flag with three hyphens":     {"--user=alice", "---user=alice"},
+		"a flag without a value":        {"--user=alice", "--user"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Contains(t, good, replaced[0])
-			args := slices.Clone(good)
+			assert.Contains(t, valid, replaced[0])
+			args := slices.Clone(valid)
 			args[slices.Index(args, replaced[0])] = replaced[1]
 			_, err := handoff.ParseDiscover(args)
 			assert.Error(t, err)
@@ -183,33 +182,33 @@ func TestHostileDiscover(t *testing.T) {
 	}
 }
 
-func TestHostileExec(t *testing.T) {
-	good := execs["in another directory"].args
-	for name, c := range hostile(good[:len(good)-2], map[string]string{"--working-dir=/work, of $HOME": ""}) {
+func TestParseExecErrors(t *testing.T) {
+	valid := execCases["in another directory"].args
+	for name, args := range invalidVariants(valid[:len(valid)-2], map[string]string{"--working-dir=/work, of $HOME": ""}) {
 		t.Run(name, func(t *testing.T) {
-			_, err := handoff.ParseExec(append(c, "--", "sh"))
+			_, err := handoff.ParseExec(append(args, "--", "sh"))
 			assert.Error(t, err)
 		})
 	}
 	for name, args := range map[string][]string{
-		"nothing":                       nil,
-		"the verb alone":                {"exec"},
-		"no -- in front of what to run": {"exec", "--user=a", "--home=/h", "--scratch=/s", "sh"},
-		"no -- and nothing to run":      {"exec", "--user=a", "--home=/h", "--scratch=/s"},
-		"flags behind the --":           {"exec", "--user=a", "--", "--home=/h", "--scratch=/s", "sh"},
-		"a switch with a value":         {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start=no", "--"},
-		"a switch with an empty value":  {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start=", "--"},
-		"a start of no image":           {"exec", "--user=a", "--home=/h", "--scratch=/s", `--entrypoint=["x"]`, "--", "sh"},
-		"a start that is no JSON":       {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", "--entrypoint=tini", "--"},
-		"a start that is no list":       {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint={"a":1}`, "--"},
-		"a start of nothing":            {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint=[]`, "--"},
-		"a start of null":               {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint=null`, "--"},
-		"a start of numbers":            {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--command=[1]`, "--"},
-		"a start with more behind it":   {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--command=["x"]["y"]`, "--"},
-		"a user above":                  {"exec", "--user=..", "--home=/h", "--scratch=/s", "--", "sh"},
-		"a user who is a flag":          {"exec", "--user=-a", "--home=/h", "--scratch=/s", "--", "sh"},
-		"a home with a line break":      {"exec", "--user=a", "--home=/h\n", "--scratch=/s", "--", "sh"},
-		"an empty argument":             {"exec", "--user=a", "--home=/h", "", "--scratch=/s", "--", "sh"},
+		"no arguments":                 nil,
+		"the verb only":                {"exec"},
+		"a command without --":         {"exec", "--user=a", "--home=/h", "--scratch=/s", "sh"},
+		"neither -- nor a command":     {"exec", "--user=a", "--home=/h", "--scratch=/s"},
+		"flags after --":               {"exec", "--user=a", "--", "--home=/h", "--scratch=/s", "sh"},
+		"a switch with a value":        {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start=no", "--"},
+		"a switch with an empty value": {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start=", "--"},
+		"--entrypoint without image":   {"exec", "--user=a", "--home=/h", "--scratch=/s", `--entrypoint=["x"]`, "--", "sh"},
+		"an entrypoint without JSON":   {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", "--entrypoint=tini", "--"},
+		"an entrypoint of a JSON map":  {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint={"a":1}`, "--"},
+		"an empty entrypoint":          {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint=[]`, "--"},
+		"an entrypoint of null":        {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--entrypoint=null`, "--"},
+		"a command of numbers":         {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--command=[1]`, "--"},
+		"a command of two JSON lists":  {"exec", "--user=a", "--home=/h", "--scratch=/s", "--image-start", `--command=["x"]["y"]`, "--"},
+		"a user ..":                    {"exec", "--user=..", "--home=/h", "--scratch=/s", "--", "sh"},
+		"a user with a leading hyphen": {"exec", "--user=-a", "--home=/h", "--scratch=/s", "--", "sh"},
+		"a home with a line break":     {"exec", "--user=a", "--home=/h\n", "--scratch=/s", "--", "sh"},
+		"an empty argument":            {"exec", "--user=a", "--home=/h", "", "--scratch=/s", "--", "sh"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := handoff.ParseExec(args)
@@ -218,24 +217,24 @@ func TestHostileExec(t *testing.T) {
 	}
 }
 
-// hostile makes bad command lines from a good one: with each flag twice, without each required flag, and with a foreign
-// argument at each position.
-func hostile(good []string, optional map[string]string) map[string][]string {
-	bad := map[string][]string{}
-	for i, arg := range good {
+// invalidVariants returns invalid command lines made from a valid one: with an argument twice, without a required argument,
+// and with an unknown argument at each position.
+func invalidVariants(valid []string, optional map[string]string) map[string][]string {
+	variants := map[string][]string{}
+	for i, arg := range valid {
 		if _, ok := optional[arg]; !ok {
-			bad["without "+arg] = slices.Delete(slices.Clone(good), i, i+1)
+			variants["without "+arg] = slices.Delete(slices.Clone(valid), i, i+1)
 		}
-		bad["twice "+arg] = slices.Insert(slices.Clone(good), i, arg)
-		for _, foreign := range []string{"--unknown=x", "--unknown", "", "-", "--=x", "=", "--no-user=x", "alice", "--user alice"} {
-			bad[foreign+" in front of "+arg] = slices.Insert(slices.Clone(good), i, foreign)
+		variants["twice "+arg] = slices.Insert(slices.Clone(valid), i, arg)
+		for _, unknown := range []string{"--unknown=x", "--unknown", "", "-", "--=x", "=", "--no-user=x", "alice", "--user alice"} {
+			variants[unknown+" before "+arg] = slices.Insert(slices.Clone(valid), i, unknown)
 		}
 	}
-	return bad
+	return variants
 }
 
-// TestAnyValueRoundTrips tests values with every text that a configuration and a Pod can have.
-func TestAnyValueRoundTrips(t *testing.T) {
+// TestArgsRoundTrip writes and parses random values, with texts that are special in a command line.
+func TestArgsRoundTrip(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4)) // the same values each time
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
 	ids := func() (ids []int64) {
@@ -278,10 +277,10 @@ func TestAnyValueRoundTrips(t *testing.T) {
 
 // FuzzArgs tests both parsers: an accepted command line has the same meaning when it is written again.
 func FuzzArgs(f *testing.F) {
-	for _, c := range discovers {
+	for _, c := range discoverCases {
 		f.Add(strings.Join(c.args, "\x00"))
 	}
-	for _, c := range execs {
+	for _, c := range execCases {
 		f.Add(strings.Join(c.args, "\x00"))
 	}
 	f.Fuzz(func(t *testing.T, joined string) {

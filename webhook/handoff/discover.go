@@ -7,7 +7,7 @@ type Discover struct {
 	User string
 	// Homes is the directory of the homes in the init container.
 	Homes string
-	// Scratch is the directory to write to.
+	// Scratch is the directory of the scratch volume, to which the init container writes.
 	Scratch string
 	// Home is the home's path in the notebook container, for passwd.
 	Home string
@@ -16,16 +16,15 @@ type Discover struct {
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
-	// JupyterConfig is the settings of Jupyter, as JSON (JupyterFiles); if it is empty, the constant JupyterConfig is used.
+	// JupyterConfig is the settings of Jupyter, as JSON (JupyterFiles). If it is empty, the constant JupyterConfig is used.
 	JupyterConfig string
-	// Umask is the umask of Jupyter, in octal digits; if it is empty, the image's umask stays.
+	// Umask is the umask of Jupyter, in octal digits. If it is empty, the image's umask stays.
 	Umask string
-	// Expect is the identity that the Pod was admitted with; nil with discovery at start.
+	// Expect is the identity with which the Pod was admitted; nil with discovery at start.
 	Expect *Expected
 }
 
-// Expected is an identity found at admission: the owner must have its UID, and its GID and groups are written to the group
-// file.
+// Expected is an identity found at admission. The owner of the home must have its UID. passwd and group get its GID and groups.
 type Expected struct {
 	UID, GID int64
 	Groups   []int64
@@ -36,7 +35,7 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
-// deniedGIDsBefore is the flag with which a webhook of v0.1.0 writes DeniedGIDs.
+// deniedGIDsBefore is the name of the flag denied-gids in v0.1.0.
 const deniedGIDsBefore = "refused-gids"
 
 // Args returns the arguments of the command line.

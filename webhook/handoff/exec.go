@@ -1,9 +1,8 @@
 package handoff
 
-// Exec is the command line that precedes every command of a notebook container that starts as root: become the user that
-// the init container found, change to the home, and run what follows.
-//
-// It is used in the command of a container, hook or probe. A container's args are not changed; Kubernetes appends them.
+// Exec is the command line with which a notebook container that starts as root begins its command, exec hooks and exec probes:
+// become the user that the init container found, change to the working directory, and run the command after it. Kubernetes
+// appends the container's args.
 type Exec struct {
 	// User is the owner's name.
 	User string
@@ -11,18 +10,18 @@ type Exec struct {
 	Home string
 	// Scratch is the directory with the init container's files.
 	Scratch string
-	// WorkingDir is the directory to run in; if it is empty, the home is used.
+	// WorkingDir is the working directory. If it is empty, the home is used.
 	WorkingDir string
-	// JupyterConfig reports whether the settings in Scratch take precedence over all others.
+	// JupyterConfig reports whether JUPYTER_CONFIG_PATH begins with Scratch, so that Jupyter reads our settings first.
 	JupyterConfig bool
 	// Image is the image's start; nil if Argv is the command.
 	Image *ImageStart
-	// Argv is the Pod's command.
+	// Argv is the Pod's command, or with Image the arguments of the image's start.
 	Argv []string
 }
 
-// ImageStart is how an image starts. The rest of the command line has its arguments. If both lists are empty, the binary
-// finds out the family of the image.
+// ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, the binary finds out the family of the
+// image and starts it like that family.
 type ImageStart struct {
 	// Entrypoint and Command are the image's ENTRYPOINT and CMD, if they are configured.
 	Entrypoint, Command []string

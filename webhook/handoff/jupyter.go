@@ -10,8 +10,8 @@ import (
 // JupyterConfigVariable is the variable with the directories from which Jupyter reads settings first.
 const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 
-// JupyterConfig is the default settings: Jupyter listens on all addresses of the Pod. Without them it listens on loopback,
-// which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
+// JupyterConfig has the default settings: Jupyter listens on all addresses of the Pod. Without them Jupyter listens on
+// loopback, which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
 // The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.
@@ -28,12 +28,12 @@ const (
 // traits of each class of Jupyter, such as ServerApp. The file for notebook 6 uses NotebookApp, the server's name in notebook
 // 6.
 func JupyterFiles(settings string) (map[string][]byte, error) {
-	settled := classes{}
-	if err := json.Unmarshal([]byte(settings), &settled); err != nil {
+	byClass := classes{}
+	if err := json.Unmarshal([]byte(settings), &byClass); err != nil {
 		return nil, fmt.Errorf("the settings of Jupyter are not a JSON object of objects: %w", err)
 	}
 	files := map[string][]byte{}
-	for name, content := range map[string]any{jupyterConfigFile: forServer(settled), notebookConfigFile: forNotebook(settled)} {
+	for name, content := range map[string]any{jupyterConfigFile: forServer(byClass), notebookConfigFile: forNotebook(byClass)} {
 		text, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
@@ -51,32 +51,32 @@ type traits = map[string]json.RawMessage
 // listenTraits are the traits that set where a server listens.
 var listenTraits = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
-// SetsWhereItListens reports whether a trait sets where a server listens, which the webhook decides.
-func SetsWhereItListens(trait string) bool { return slices.Contains(listenTraits, trait) }
+// IsListenTrait reports whether a trait sets where a server listens. The webhook decides about these traits.
+func IsListenTrait(trait string) bool { return slices.Contains(listenTraits, trait) }
 
-// UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that it starts. Jupyter has no trait
-// for it.
+// UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that Jupyter starts. Jupyter has no
+// trait for the umask.
 func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" + umask + ")\n") }
 
-// forServer returns settings for jupyter_server. The traits that set where the server listens are set for NotebookApp too:
-// notebook_shim applies the NotebookApp traits of a user's file to the server, and these take precedence.
+// forServer returns settings for jupyter_server. The traits that set where the server listens are set for NotebookApp too.
+// Otherwise the NotebookApp traits of a user's file would take precedence, because notebook_shim applies them to the server.
 func forServer(all classes) classes {
 	all = maps.Clone(all)
-	old := traits{}
+	notebookApp := traits{}
 	for _, name := range listenTraits {
 		if value, ok := all["ServerApp"][name]; ok {
-			old[name] = value
+			notebookApp[name] = value
 		}
 	}
-	if maps.Copy(old, all["NotebookApp"]); len(old) > 0 {
-		all["NotebookApp"] = old
+	if maps.Copy(notebookApp, all["NotebookApp"]); len(notebookApp) > 0 {
+		all["NotebookApp"] = notebookApp
 	}
 	return all
 }
 
-// forNotebook returns settings for notebook 6: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir. LabApp
-// of JupyterLab 2 is a subclass of NotebookApp, so it gets the same traits: otherwise the LabApp traits of a user's file
-// would take precedence.
+// forNotebook returns settings for notebook 6, in which ServerApp is NotebookApp and root_dir is notebook_dir. LabApp of
+// JupyterLab 2 is a subclass of NotebookApp, so LabApp gets the same traits: otherwise the LabApp traits of a user's file would
+// take precedence.
 func forNotebook(all classes) classes {
 	all = maps.Clone(all)
 	server := traits{}

@@ -23,8 +23,8 @@ type Owner struct {
 	Name     string
 	// HomeInode is the inode number of the home. A different number shows that the home was replaced.
 	HomeInode uint64
-	// HomeDevice is the device of the home's file system. It may change while a Pod runs, if a network file system is mounted
-	// again, so a start does not depend on it. It is only used to explain a different inode.
+	// HomeDevice is the number of the home's file system. It can change while a Pod runs, if a network file system is mounted
+	// again, so no check depends on it. It is only used to explain a different inode number.
 	HomeDevice uint64
 }
 
@@ -34,17 +34,17 @@ func (o Owner) Env() []byte {
 		o.UID, o.GID, o.Name, o.HomeInode, o.HomeDevice)
 }
 
-// ParseEnv parses uid-gid.env: exactly the five lines of Owner, in any order, each once, each in its canonical form. It is
-// strict because the program that reads the file runs as root.
+// ParseEnv parses uid-gid.env: exactly the five lines of Owner, in any order, each once, each in its canonical form. ParseEnv
+// is strict because the program that reads the file runs as root.
 func ParseEnv(data []byte) (Owner, error) {
-	text, whole := strings.CutSuffix(string(data), "\n")
-	if !whole {
+	text, complete := strings.CutSuffix(string(data), "\n")
+	if !complete {
 		return Owner{}, errors.New("the file is empty or incomplete")
 	}
 	values := map[string]string{}
 	for i, line := range strings.Split(text, "\n") {
 		name, value, ok := strings.Cut(line, "=")
-		if _, twice := values[name]; !ok || twice {
+		if _, exists := values[name]; !ok || exists {
 			return Owner{}, fmt.Errorf("line %d is not NAME=value, or has a name for the second time", i+1)
 		}
 		values[name] = value
@@ -82,9 +82,8 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName denies a text that is not a user's name. The webhook has parsed the name by stricter rules. These rules are what
-// the files need: for some C libraries a line that begins with + or - refers to NIS, and a line that begins with # is a
-// comment.
+// checkName returns an error if a text cannot be a user's name in the files. The webhook has parsed the name by stricter rules.
+// For some C libraries a line of passwd that begins with + or - refers to NIS, and a line that begins with # is a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {
@@ -100,7 +99,8 @@ func checkName(s string) error {
 	return nil
 }
 
-// checkField denies characters that would end a field of passwd. It accepts every path that a configuration can have.
+// checkField returns an error if a text cannot be a field of passwd: if it is empty or not UTF-8, or has a colon or a control
+// character.
 func checkField(s string) error {
 	if s == "" {
 		return errors.New("a field is empty")

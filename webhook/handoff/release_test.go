@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestAWebhookOfAnEarlierRelease parses the command lines of each release, which are in testdata/releases. Every later
-// program must read the same meaning. UPDATE_GOLDEN=1 writes the command lines of this release; the others never change.
-func TestAWebhookOfAnEarlierRelease(t *testing.T) {
+// TestCommandLinesOfReleases parses the command lines of each release, which are in testdata/releases, and writes them again.
+// UPDATE_GOLDEN=1 writes the file of this release; the files of earlier releases must not change.
+func TestCommandLinesOfReleases(t *testing.T) {
 	own := "testdata/releases/" + handoff.Version + ".json"
 	if os.Getenv("UPDATE_GOLDEN") == "1" {
 		writeRelease(t, own)
@@ -64,11 +64,11 @@ func reread(t *testing.T, args []string) []string {
 func writeRelease(t *testing.T, file string) {
 	t.Helper()
 	var lines [][]string
-	for _, name := range slices.Sorted(maps.Keys(discovers)) {
-		lines = append(lines, discovers[name].args)
+	for _, name := range slices.Sorted(maps.Keys(discoverCases)) {
+		lines = append(lines, discoverCases[name].args)
 	}
-	for _, name := range slices.Sorted(maps.Keys(execs)) {
-		lines = append(lines, execs[name].args)
+	for _, name := range slices.Sorted(maps.Keys(execCases)) {
+		lines = append(lines, execCases[name].args)
 	}
 	data, err := json.MarshalIndent(lines, "", "  ")
 	require.NoError(t, err)

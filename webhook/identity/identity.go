@@ -1,5 +1,5 @@
-// Package identity has the identity of a user (UID, GID and supplementary groups), and the floor: the lowest numbers that an
-// identity can have. It does no I/O.
+// Package identity has the identity of a user (UID, GID and supplementary groups), and the floor: the lowest UID and GID of a
+// user, and the denied groups. It does no I/O.
 package identity
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
+// maxID is the highest UID or GID that Kubernetes accepts: 2^31-1.
 const maxID = 1<<31 - 1
 
 // nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits for an old
@@ -24,8 +24,8 @@ const (
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
-	// Home is the home field of the directory service; empty if homes do not come from there (share.homePrefix). String omits
-	// it.
+	// Home is the home field of the directory service; empty if homes do not come from there (share.homePrefix). It is not part
+	// of the text that Parse reads and String returns.
 	Home string
 }
 
@@ -56,7 +56,7 @@ func Parse(text string) (Identity, error) {
 	return New(uid, gid, groups), nil
 }
 
-// New returns an identity with sorted groups.
+// New returns an identity whose groups are sorted, without duplicates and without the GID.
 func New(uid, gid int64, groups []int64) Identity {
 	groups = slices.Clone(groups)
 	slices.Sort(groups)
@@ -105,8 +105,8 @@ type Floor struct {
 	DeniedGIDs     []int64
 }
 
-// Check returns why no Pod may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
-// one, and denied groups. It returns nil if the identity can be a user's.
+// Check returns an error if no Pod can run as the identity: if the UID or a GID is root's, below the floor, denied, above maxID,
+// or the owner that NFS shows if it cannot map the real owner.
 func (f Floor) Check(id Identity) error {
 	if err := CheckOwner(id.UID); err != nil {
 		return err
@@ -126,18 +126,18 @@ func (f Floor) Check(id Identity) error {
 	return err
 }
 
-// LeaveOut returns the identity without the supplementary groups below the floor or above maxID. A denied group stays, so
-// that Check denies it.
+// LeaveOut returns the identity without the supplementary groups that no Pod can have, such as those below the floor. A group of
+// DeniedGIDs stays, so that Check denies it.
 func (f Floor) LeaveOut(id Identity) Identity {
-	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
-	if !slices.ContainsFunc(id.Groups, noUsers) {
+	isUnusable := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
+	if !slices.ContainsFunc(id.Groups, isUnusable) {
 		return id
 	}
-	return id.with(slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
+	return id.with(slices.DeleteFunc(slices.Clone(id.Groups), isUnusable))
 }
 
-// CheckOwner returns an error for a UID that is no user's under any configuration: root, and the owner that NFS shows when it
-// cannot map one.
+// CheckOwner returns an error for a UID that is not a user's under any configuration: root, and the owner that NFS shows if it
+// cannot map the real owner.
 func CheckOwner(uid int64) error {
 	switch uid {
 	case 0:

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-func TestParseReadsWhatStringWrites(t *testing.T) {
+func TestParse(t *testing.T) {
 	for text, want := range map[string]identity.Identity{
 		"5003:6003":              {UID: 5003, GID: 6003},
 		"5003:6003:7001":         {UID: 5003, GID: 6003, Groups: []int64{7001}},
@@ -33,7 +33,7 @@ func TestParseReadsWhatStringWrites(t *testing.T) {
 	}
 }
 
-func TestParsePutsGroupsInOrder(t *testing.T) {
+func TestParseSortsGroups(t *testing.T) {
 	got, err := identity.Parse("5003:6003:7002,6003,7001,7002")
 	require.NoError(t, err)
 	assert.Equal(t, []int64{7001, 7002}, got.Groups, "ascending, without duplicates and without the GID")
@@ -45,43 +45,43 @@ func TestParsePutsGroupsInOrder(t *testing.T) {
 	assert.Equal(t, "5003:6003", got.String())
 }
 
-func TestNewLeavesTheGivenListAlone(t *testing.T) {
+func TestNewDoesNotChangeArgument(t *testing.T) {
 	given := []int64{3, 1, 2, 1}
 	identity.New(1, 2, given)
 	assert.Equal(t, []int64{3, 1, 2, 1}, given)
 }
 
-func TestParseDenies(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	for name, text := range map[string]string{
-		"nothing":                     "",
-		"a UID alone":                 "5003",
-		"no GID":                      "5003:",
-		"no UID":                      ":6003",
-		"no groups behind the colon":  "5003:6003:",
-		"a comma too many":            "5003:6003:7001,",
-		"a comma in front":            "5003:6003:,7001",
-		"four parts":                  "5003:6003:7001:7002",
-		"a leading zero":              "05003:6003",
-		"an octal zero":               "0o17:6003",
-		"hexadecimal":                 "0x10:6003",
-		"an underscore":               "5_003:6003",
-		"an exponent":                 "5e3:6003",
-		"a plus":                      "+5003:6003",
-		"a minus":                     "-1:6003",
-		"minus zero":                  "-0:6003",
-		"a minus at the GID":          "5003:-1",
-		"a minus at a group":          "5003:6003:-1",
-		"a space":                     " 5003:6003",
-		"a line break":                "5003:6003\n",
-		"a name":                      "alice:users",
-		"2^31":                        "2147483648:6003",
-		"2^31 as a GID":               "5003:2147483648",
-		"2^31 as a group":             "5003:6003:2147483648",
-		"2^32, which chown takes off": "4294967296:6003",
-		"2^32-1, which is nobody":     "4294967295:6003",
-		"2^64":                        "18446744073709551616:6003",
-		"digits that are not ASCII":   "５００３:6003",
-		"a NUL":                       "5003\x00:6003",
+		"empty text":                "",
+		"a UID without a GID":       "5003",
+		"an empty GID":              "5003:",
+		"an empty UID":              ":6003",
+		"an empty list of groups":   "5003:6003:",
+		"a trailing comma":          "5003:6003:7001,",
+		"a leading comma":           "5003:6003:,7001",
+		"four parts":                "5003:6003:7001:7002",
+		"a leading zero":            "05003:6003",
+		"octal":                     "0o17:6003",
+		"hexadecimal":               "0x10:6003",
+		"an underscore":             "5_003:6003",
+		"an exponent":               "5e3:6003",
+		"a plus":                    "+5003:6003",
+		"a minus":                   "-1:6003",
+		"minus zero":                "-0:6003",
+		"a negative GID":            "5003:-1",
+		"a negative group":          "5003:6003:-1",
+		"a space":                   " 5003:6003",
+		"a line break":              "5003:6003\n",
+		"a name":                    "alice:users",
+		"2^31":                      "2147483648:6003",
+		"2^31 as a GID":             "5003:2147483648",
+		"2^31 as a group":           "5003:6003:2147483648",
+		"2^32":                      "4294967296:6003",
+		"2^32-1":                    "4294967295:6003",
+		"2^64":                      "18446744073709551616:6003",
+		"digits that are not ASCII": "５００３:6003",
+		"a NUL":                     "5003\x00:6003",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := identity.Parse(text)
@@ -95,29 +95,29 @@ func TestFloor(t *testing.T) {
 	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{2000}}
 	for name, c := range map[string]struct {
 		id  identity.Identity
-		why string // empty if the identity is a user's
+		why string // empty if there is no error
 	}{
-		"a user":                       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001}}, ""},
-		"the lowest":                   {identity.Identity{UID: 1000, GID: 1000}, ""},
-		"the highest":                  {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
-		"beside nobody":                {identity.Identity{UID: 65533, GID: 65535}, ""},
-		"root":                         {identity.Identity{UID: 0, GID: 6003}, "UID 0 is root, who owns a home if its file system is not mounted, or if the directory was created and not given to its user: mount the file system, or chown the home"},
-		"one under the floor":          {identity.Identity{UID: 999, GID: 6003}, "UID 999 is below 1000, the lowest of a user (identity.minUID)"},
-		"less than nothing":            {identity.Identity{UID: -1, GID: 6003}, "UID -1 is below 1000, the lowest of a user (identity.minUID)"},
-		"nobody":                       {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
-		"nobody of an old server":      {identity.Identity{UID: 4294967294, GID: 6003}, "UID 4294967294 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
-		"nogroup of an old server":     {identity.Identity{UID: 5003, GID: 4294967294}, "GID 4294967294 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"over the highest":             {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
-		"root's group":                 {identity.Identity{UID: 5003, GID: 0}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
-		"a group under the floor":      {identity.Identity{UID: 5003, GID: 999}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
-		"less than no group":           {identity.Identity{UID: 5003, GID: -1}, "GID -1 is below 1000, the lowest of a user (identity.minGID)"},
-		"nogroup":                      {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"a group over the highest":     {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
-		"a denied group":               {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is denied here (identity.deniedGIDs)"},
-		"root's group, supplementary":  {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
-		"a low group, supplementary":   {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
-		"nogroup, supplementary":       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"a denied supplementary group": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is denied here (identity.deniedGIDs)"},
+		"a user":                              {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001}}, ""},
+		"lowest UID and GID":                  {identity.Identity{UID: 1000, GID: 1000}, ""},
+		"highest UID and GID":                 {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
+		"next to nobody":                      {identity.Identity{UID: 65533, GID: 65535}, ""},
+		"root":                                {identity.Identity{UID: 0, GID: 6003}, "UID 0 is root, who owns a home if its file system is not mounted, or if the directory was created and not given to its user: mount the file system, or chown the home"},
+		"UID below the floor":                 {identity.Identity{UID: 999, GID: 6003}, "UID 999 is below 1000, the lowest of a user (identity.minUID)"},
+		"negative UID":                        {identity.Identity{UID: -1, GID: 6003}, "UID -1 is below 1000, the lowest of a user (identity.minUID)"},
+		"nobody":                              {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nobody of an old server":             {identity.Identity{UID: 4294967294, GID: 6003}, "UID 4294967294 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nogroup of an old server":            {identity.Identity{UID: 5003, GID: 4294967294}, "GID 4294967294 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"UID of 2^31":                         {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
+		"GID of root":                         {identity.Identity{UID: 5003, GID: 0}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
+		"GID below the floor":                 {identity.Identity{UID: 5003, GID: 999}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
+		"negative GID":                        {identity.Identity{UID: 5003, GID: -1}, "GID -1 is below 1000, the lowest of a user (identity.minGID)"},
+		"nogroup":                             {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"GID of 2^31":                         {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
+		"denied GID":                          {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is denied here (identity.deniedGIDs)"},
+		"supplementary group of root":         {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
+		"supplementary group below the floor": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
+		"supplementary nogroup":               {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"denied supplementary group":          {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is denied here (identity.deniedGIDs)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := floor.Check(c.id)
@@ -130,8 +130,8 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// TestRootIsUnderEveryFloor tests floors of every kind, including the zero value.
-func TestRootIsUnderEveryFloor(t *testing.T) {
+// TestFloorDeniesRoot tests low floors, including the zero value.
+func TestFloorDeniesRoot(t *testing.T) {
 	for _, floor := range []identity.Floor{{}, {MinUID: -10, MinGID: -10}, {MinUID: 1, MinGID: 1}} {
 		assert.Error(t, floor.Check(identity.Identity{UID: 0, GID: 1000}))
 		assert.Error(t, floor.Check(identity.Identity{UID: -5, GID: 1000}))
@@ -139,11 +139,10 @@ func TestRootIsUnderEveryFloor(t *testing.T) {
 		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: -5}))
 		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: 1000, Groups: []int64{0}}))
 		assert.Error(t, floor.Check(identity.Identity{UID: 65534, GID: 1000}))
-		assert.NoError(t, floor.Check(identity.Identity{UID: 1, GID: 1}), "a site may begin at 1")
+		assert.NoError(t, floor.Check(identity.Identity{UID: 1, GID: 1}))
 	}
 }
 
-// TestLeaveOut: a supplementary group that is not a user's is left out, and a denied group stays for Check.
 func TestLeaveOut(t *testing.T) {
 	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{500, 2000}}
 	for text, want := range map[string]string{
@@ -157,13 +156,12 @@ func TestLeaveOut(t *testing.T) {
 		id, err := identity.Parse(text)
 		require.NoError(t, err)
 		assert.Equal(t, want, floor.LeaveOut(id).String())
-		assert.Equal(t, id, identity.New(id.UID, id.GID, id.Groups), "the given one is left alone")
+		assert.Equal(t, id, identity.New(id.UID, id.GID, id.Groups), "the argument is not changed")
 	}
 	beyond := floor.LeaveOut(identity.New(5003, 6003, []int64{7001, 2147483648, 4294967294}))
 	assert.Equal(t, "5003:6003:7001", beyond.String())
 }
 
-// TestCheckOwner has UIDs that are denied with any floor.
 func TestCheckOwner(t *testing.T) {
 	assert.ErrorContains(t, identity.CheckOwner(0), "UID 0 is root")
 	assert.ErrorContains(t, identity.CheckOwner(65534), "UID 65534 is nobody")
@@ -201,5 +199,5 @@ func TestWithGroups(t *testing.T) {
 	assert.Equal(t, id, id.WithGroups(3))
 	assert.Equal(t, id, id.WithGroups(15))
 	assert.Equal(t, "1:2", id.WithGroups(0).String())
-	assert.Equal(t, "1:2:7001,7002,7003", id.String(), "the given one is left alone")
+	assert.Equal(t, "1:2:7001,7002,7003", id.String(), "the argument is not changed")
 }

@@ -7,12 +7,12 @@ import "errors"
 type Unusable struct {
 	// Why is the end of a sentence that begins with the name. It contains only what every user may read.
 	Why string
-	// Parent is the directory above the home that makes it unusable; nil if there is another cause.
+	// Parent is the directory above the home that makes the home unusable; nil if there is another cause.
 	Parent *BadParent
 }
 
-// BadParent is a directory below which no home can be: a user owns it and could replace a home with another directory, or
-// it is a symbolic link, so the real directories above the home are unknown.
+// BadParent is a directory of the share below which no home can be: a user owns the directory and could replace a home, the
+// owner is unknown, or the directory is a symbolic link, so that the real directories above the home are unknown.
 type BadParent struct {
 	// Dir is relative to the root of the share.
 	Dir string
@@ -27,6 +27,6 @@ func (u *Unusable) Error() string { return u.Why }
 
 // IsUnusable reports whether an error is an *Unusable, so that another attempt, or another server, does not help.
 func IsUnusable(err error) bool {
-	_, is := errors.AsType[*Unusable](err)
-	return is
+	_, ok := errors.AsType[*Unusable](err)
+	return ok
 }

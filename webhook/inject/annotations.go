@@ -11,11 +11,11 @@ import (
 
 // Annotations: they record on the Pod which user it runs as.
 //
-// Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity was found (AtAdmission or AtStart);
+// Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity is found (AtAdmission or AtStart);
 // jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the generation of the
 // configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which the
-// policies compute the home. All of them are ours: a different value is replaced, and with discovery at start an identity is
-// removed. Policy access decides by jupyter-user.io/user, so its value is never taken from the Pod.
+// policies compute the home. All of them are ours: a different value is replaced, and an identity or home that the webhook
+// would not write is removed. Policy access decides by jupyter-user.io/user, so Decide never takes its value from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
 // jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other containers
@@ -33,7 +33,7 @@ const (
 	ConfigAnnotation    = annotationPrefix + "config"
 )
 
-// The annotations that request something.
+// The annotations with which the author of a Pod requests something.
 const (
 	containerAnnotation    = annotationPrefix + "container"
 	probesAnnotation       = annotationPrefix + "probes"
@@ -41,7 +41,8 @@ const (
 	homeInAnnotation       = annotationPrefix + "home-in"
 )
 
-// defaultContainerAnnotation is Kubernetes' own and is only read: kubectl logs and exec use the container that it names.
+// defaultContainerAnnotation is an annotation of Kubernetes that the webhook only reads. It names the container that kubectl
+// logs and exec use.
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
@@ -61,9 +62,9 @@ var annotationPaths = map[string]pod.Pointer{
 	containerAnnotation: pod.AnnotationsPath.Child(containerAnnotation),
 }
 
-// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one
-// that opts out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. A
-// volume name is no mark: the policies decide who mounts the share, by the volume's claim.
+// NotebookMark describes something in a Pod that only a notebook can have: an annotation of ours other than the one that opts
+// out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. A volume name is no
+// mark: the policies decide who mounts the share, by the volume's claim.
 func NotebookMark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {
@@ -104,7 +105,7 @@ func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	p.setOrRemove(have, c, IdentityAnnotation, p.identity)
 	p.setOrRemove(have, c, HomeAnnotation, p.home)
 	p.set(have, c, ConfigAnnotation, p.generation)
-	if _, says := have[containerAnnotation]; says {
+	if _, has := have[containerAnnotation]; has {
 		c.recordKept(annotation(have, containerAnnotation))
 	} else {
 		putField(c, thePods, annotation(have, containerAnnotation), nil, p.notebook)

@@ -6,7 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Action is what a reconciliation did with one field.
+// Action is the action of a reconciliation on one field.
 type Action string
 
 // The actions.
@@ -20,16 +20,16 @@ const (
 	LeftOut Action = "left out"
 )
 
-// Change is the action on one field, for explanations. The verifier's drift comes from the same records, so the two cannot
-// contradict each other.
+// Change is the action on one field, for explanations. The verifier's drift comes from the same records, so that explanation
+// and verification agree.
 type Change struct {
-	// Piece is the injected piece that the field belongs to.
+	// Piece is the name of the injected piece that has the field (plan.go).
 	Piece  string
 	Action Action
 	// Ours reports whether a different value is replaced or denied, and not kept.
 	Ours bool
-	// Object is the object or list that has the field, in Kubernetes' notation, with notebook and init for the two
-	// containers, as in the table of package webhook.
+	// Object is the object or list that has the field, in Kubernetes' notation, with notebook and init for the notebook
+	// container and the init container, as in the table of package webhook.
 	Object string
 	// Key is the key of the field, or the name of the list element.
 	Key string
@@ -61,7 +61,7 @@ func (o Outcome) Changes() []Change {
 }
 
 func (o Outcome) change(n fieldChange) Change {
-	c := Change{Piece: n.piece, Action: n.action, Ours: n.owner == ours, Object: o.place(n.object), Key: n.key, Why: n.why}
+	c := Change{Piece: n.piece, Action: n.action, Ours: n.owner == ours, Object: o.objectName(n.object), Key: n.key, Why: n.why}
 	if element, ok := n.value.(named); ok {
 		c.Key, c.Element = element.ElementName(), true
 		return c
@@ -74,27 +74,25 @@ func (o Outcome) change(n fieldChange) Change {
 	return c
 }
 
-// place returns the field, with notebook and init for the two containers.
-func (o Outcome) place(at pod.Pointer) string {
+// objectName returns the field at a pointer, with notebook and init for the notebook container and the first init container.
+func (o Outcome) objectName(at pod.Pointer) string {
 	const firstInit = pod.SpecPath + "/initContainers/0"
-	for container, called := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {
+	for container, name := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {
-			at = called + at[len(container):]
+			at = name + at[len(container):]
 		}
 	}
 	return at.Field()
 }
 
-// typicalChanges is about how many field changes a Pod gets.
-const typicalChanges = 40
+// Initial capacities for the field changes and operations of a usual Pod, and for the fields of an added object.
+const (
+	typicalChanges    = 40
+	typicalOperations = 32
+	typicalFields     = 8
+)
 
-// typicalOperations is about how many operations a Pod gets.
-const typicalOperations = 32
-
-// typicalFields is about how many fields an added object gets.
-const typicalFields = 8
-
-// fieldChange is what a piece did with one field.
+// fieldChange is the action of a piece on one field.
 type fieldChange struct {
 	piece  string
 	action Action
@@ -112,8 +110,8 @@ func (n fieldChange) at() pod.Pointer {
 	return n.member.at()
 }
 
-func (c *changes) record(done Action, o owner, m member, value any) {
-	c.recordChange(fieldChange{action: done, owner: o, member: m, value: value})
+func (c *changes) record(action Action, o owner, m member, value any) {
+	c.recordChange(fieldChange{action: action, owner: o, member: m, value: value})
 }
 
 func (c *changes) recordChange(n fieldChange) {
@@ -123,7 +121,7 @@ func (c *changes) recordChange(n fieldChange) {
 	}
 }
 
-// recordKept records a value of the Pod's that stays.
+// recordKept records that a value of the Pod stays.
 func (c *changes) recordKept(m member) { c.record(Kept, thePods, m, nil) }
 
 // recordLeftOut records why a default is not added to this Pod.
@@ -131,18 +129,17 @@ func (c *changes) recordLeftOut(m member, why string) {
 	c.recordChange(fieldChange{action: LeftOut, owner: thePods, member: m, why: why})
 }
 
-// offerDefault adds a default. It records Kept if the Pod has a value of its own, and LeftOut if left is a reason not to
-// add the default.
-func (c *changes) offerDefault(m member, has bool, left string, add func()) {
+// putDefault calls add, which adds the default, unless the Pod has a value of its own or leftOut is a reason not to add the
+// default.
+func (c *changes) putDefault(m member, has bool, leftOut string, add func()) {
 	switch {
 	case has:
 		c.recordKept(m)
-	case left != "":
-		c.recordLeftOut(m, left)
+	case leftOut != "":
+		c.recordLeftOut(m, leftOut)
 	default:
 		add()
 	}
 }
 
-// named is a list element that has a name.
 type named interface{ ElementName() string }

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed, for a Pod that is too long to
-// decode. It does not look for duplicate keys, which would take memory; an API server sends none.
+// ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed. It is for a Pod that exceeds the
+// limits of package pod. It does not search for duplicate keys, because that takes memory; an API server sends none.
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {
@@ -20,10 +20,10 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claim is a map that keeps the entries which user.Claimed reads.
+// claim is a map that is decoded without the entries that user.Claimed does not read.
 type claim map[string]string
 
-// UnmarshalJSONFrom skips all other entries.
+// UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.
 func (c *claim) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return d.SkipValue()

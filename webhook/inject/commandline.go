@@ -7,27 +7,28 @@ import (
 	"strings"
 )
 
-// This file finds out what a container runs from its command line alone, without its image. It reads the command line as
-// the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
+// This file finds out from the command line of a container, without its image, which kind of program the container runs. It
+// reads the command line as the programs on it do: a launcher runs the command after its options, a shell runs the script
+// after -c.
 
-// programKind is the result for a command line or an image: does it run Jupyter?
+// programKind is the kind of the program that a container runs: Jupyter or not.
 type programKind int
 
 const (
-	// runsUnknown means that the command line names no program.
+	// runsUnknown means that the command line names no program, or that the image is not known.
 	runsUnknown programKind = iota
 	// runsJupyter means a Jupyter server.
 	runsJupyter
 	// runsOther means a program that is not a Jupyter server.
 	runsOther
-	// runsUnclear means a program that may start Jupyter.
+	// runsUnclear means a program or script of which the webhook does not know whether it starts Jupyter.
 	runsUnclear
 )
 
-// started is the result of reading a command line.
-type started struct {
+// commandLine is the result of reading a command line.
+type commandLine struct {
 	kind programKind
-	// argv is the program with its arguments, without its launchers.
+	// argv is the program with its arguments, without the launchers before it.
 	argv []string
 	// script reports whether argv comes from a shell script.
 	script bool
@@ -35,7 +36,7 @@ type started struct {
 	env map[string]string
 }
 
-// launcher is a program that runs what follows its own options.
+// launcher is a program that runs the command after its own options.
 type launcher struct {
 	// verb must follow the name, as in conda run; empty if the launcher has none.
 	verb string
@@ -49,7 +50,7 @@ var packageManager = launcher{verb: "run", valued: []string{"-n", "--name", "-p"
 	"--environment", "--manifest-path", "--with", "--with-requirements", "--with-editable", "--python", "--project", "--directory",
 	"--extra", "--group", "--env-file", "--index-url", "--package"}}
 
-// launchers by name: entrypoints of known images, and programs that users put before a command.
+// launchers are the known launchers by name: entrypoints of images, and programs that users put before a command.
 var launchers = map[string]launcher{
 	"tini": {valued: []string{"-p", "-e"}}, "dumb-init": {valued: []string{"-r", "--rewrite"}}, "catatonit": {},
 	"start.sh": {}, "run-one": {}, "run-one-constantly": {}, "repo2docker-entrypoint": {}, "nvidia_entrypoint.sh": {},
@@ -62,13 +63,13 @@ var launchers = map[string]launcher{
 	"pixi": packageManager, "poetry": packageManager, "pipenv": packageManager,
 }
 
-// serverCommands are the commands that start a Jupyter server, unless their arguments say otherwise (noServer).
+// serverCommands are commands that start a Jupyter server, unless noServer is true for their arguments.
 var serverCommands = []string{
 	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
 	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
 }
 
-// otherPrograms are commands that are not a Jupyter server.
+// otherPrograms are commands that do not start a Jupyter server.
 var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
@@ -79,8 +80,8 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and similar commands exit with these arguments instead of serving. A flag counts at
-// any position, a word only as the first argument: later it may be a flag's value.
+// noServer reports whether jupyter lab and similar commands exit with these arguments instead of serving. It looks for flags at
+// any position, but for words only in the first argument, because a later word can be the value of a flag.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
 		"extension"}
@@ -94,13 +95,13 @@ var (
 	shell  = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
 )
 
-// maxLaunchers is how many nested launchers are read.
+// maxLaunchers is the number of nested launchers that are read.
 const maxLaunchers = 16
 
-// readCommand returns what a command line runs. value returns the variables that a shell script refers to, and whether they
-// are known.
-func readCommand(argv []string, value func(name string) (string, bool)) started {
-	s := started{argv: argv}
+// readCommand reads a command line. The function value returns the value of a variable to which a shell script refers, and
+// whether the value is known.
+func readCommand(argv []string, value func(name string) (string, bool)) commandLine {
+	s := commandLine{argv: argv}
 	for range maxLaunchers {
 		if len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-") {
 			return s
@@ -128,18 +129,18 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 				return s
 			}
 		default:
-			s.kind = program(name, rest)
+			s.kind = kindOfProgram(name, rest)
 			return s
 		}
-		s.assign()
+		s.readAssignments()
 	}
 	s.kind = runsUnclear
 	return s
 }
 
-// assign removes the leading variable assignments of a command line.
-func (s *started) assign() {
-	for len(s.argv) > 0 && assigns(s.argv[0]) {
+// readAssignments moves the variable assignments at the beginning of argv to env.
+func (s *commandLine) readAssignments() {
+	for len(s.argv) > 0 && isAssignment(s.argv[0]) {
 		name, value, _ := strings.Cut(s.argv[0], "=")
 		if s.env == nil {
 			s.env = map[string]string{}
@@ -148,7 +149,7 @@ func (s *started) assign() {
 	}
 }
 
-// skip returns what follows a launcher's verb, options and operands; nil if it runs nothing.
+// skip returns the arguments after a launcher's verb, options and operands; nil if the verb is missing.
 func (l launcher) skip(args []string) []string {
 	if l.verb != "" {
 		if len(args) == 0 || args[0] != l.verb {
@@ -169,8 +170,8 @@ func (l launcher) skip(args []string) []string {
 	return args[min(l.operands, len(args)):]
 }
 
-// program returns what a program runs that is not a launcher.
-func program(name string, args []string) programKind {
+// kindOfProgram returns the kind of a program from its name and arguments. The program is not a launcher.
+func kindOfProgram(name string, args []string) programKind {
 	switch {
 	case slices.Contains(serverCommands, name):
 		if noServer(args) {
@@ -183,15 +184,15 @@ func program(name string, args []string) programKind {
 		}
 		return runsOther
 	case python.MatchString(name):
-		return pythonProgram(args)
+		return kindOfPython(args)
 	case slices.Contains(otherPrograms, name):
 		return runsOther
 	}
 	return runsUnclear
 }
 
-// pythonProgram returns what python runs: a module or a script.
-func pythonProgram(args []string) programKind {
+// kindOfPython returns the kind of the module or script that a python command line runs.
+func kindOfPython(args []string) programKind {
 	valued := []string{"-W", "-X"}
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		option := args[0]
@@ -202,7 +203,7 @@ func pythonProgram(args []string) programKind {
 				return runsOther
 			}
 			if args[0] == "jupyter" {
-				return program("jupyter", args[1:])
+				return kindOfProgram("jupyter", args[1:])
 			}
 			if noServer(args[1:]) {
 				return runsOther
@@ -214,7 +215,7 @@ func pythonProgram(args []string) programKind {
 			args = args[1:]
 		}
 	}
-	if len(args) > 0 && program(path.Base(args[0]), args[1:]) == runsJupyter {
+	if len(args) > 0 && kindOfProgram(path.Base(args[0]), args[1:]) == runsJupyter {
 		return runsJupyter
 	}
 	return runsOther

@@ -9,11 +9,11 @@ import (
 // Confinement: the settings of the node's security modules on our init container.
 //
 // Nothing is added: the defaults of AppArmor and SELinux are right. A profile or level that a policy engine gives to every
-// container of a namespace stays. What Pod Security baseline forbids is removed: an unconfined AppArmor profile, an SELinux
-// user, role or foreign type, a host process. Only a Pod that already has a container with our init container's name can have
-// these. Otherwise our own container would make the Pod violate baseline.
+// container of a namespace stays. Settings that Pod Security baseline forbids are removed, because our own container must not
+// make the Pod violate baseline: an unconfined AppArmor profile, an SELinux user, role or foreign type, a host process. Only
+// an init container that the Pod has already can have such settings.
 
-// containerTypes are the SELinux types for containers.
+// containerTypes are the SELinux types that Pod Security baseline allows.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
 func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {

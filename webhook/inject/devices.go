@@ -7,17 +7,17 @@ import (
 
 // Devices: volumes that a container has as block devices. They are the Pod's, unless they conflict with one of our mounts.
 //
-//	device                                          with discovery at start    at admission
-//	of one of our volumes                           denied                     denied
-//	of the notebook container:
-//	  at a path of ours, or in the home             denied                     denied
-//	  inside of another mount                       denied                     denied
-//	  elsewhere, as below /dev                      the Pod's                  the Pod's
+//	device                                                    with either discovery
+//	of one of our volumes                                     denied
+//	of the notebook container, or of one that gets the home:
+//	  at a path of ours, or in the home                       denied
+//	  inside another mount                                    denied
+//	  elsewhere, such as /dev/xvda                            the Pod's
 //
 // A container runtime creates the device node and the directories above it as root, and follows symbolic links. So a device
 // is checked like a mount (mounts.go): a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
-// only an empty directory there. A device leaves a device node, which every machine that mounts the share sees as a device.
-// So a device in the home is denied with discovery at admission too.
+// only an empty directory in the home. A device leaves a device node, which is a device on every machine that mounts the
+// share. So a device in the home is denied with discovery at admission too.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {
@@ -25,14 +25,14 @@ func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container
 		switch {
 		case p.ours.has(d.Name):
 			c.deny(denial.DeviceForeign(field(), d.Name))
-		case container == p.notebook && d.DevicePath != "":
+		case container == p.container && d.DevicePath != "":
 			// The API server denies a device without a path.
-			p.denyDeviceInTheWay(field, d.DevicePath, c)
+			p.denyDeviceConflict(field, d.DevicePath, c)
 		}
 	}
 }
 
-func (p mountsPiece) denyDeviceInTheWay(field func() string, devicePath string, c *changes) {
+func (p mountsPiece) denyDeviceConflict(field func() string, devicePath string, c *changes) {
 	at := pod.CleanPath(devicePath)
 	for _, want := range p.want {
 		if !want.closed && pod.Inside(at, want.MountPath) {
@@ -40,9 +40,9 @@ func (p mountsPiece) denyDeviceInTheWay(field func() string, devicePath string, 
 			return
 		}
 	}
-	if around, nested := p.nestedIn[at]; nested && !p.startsAsRoot && !p.seesMore {
+	if around, nested := p.mountAround[at]; nested && !p.startsAsRoot && !p.seesMore {
 		c.deny(denial.DeviceNested(field(), devicePath, around))
 		return
 	}
-	p.denyMountInTheWay(field, devicePath, c)
+	p.denyConflict(field, devicePath, c)
 }

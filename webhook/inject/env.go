@@ -14,15 +14,16 @@ import (
 //
 // Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start our
 // binary sets these two, and the Pod's are removed. These six are ours: a different value is replaced and a second entry of
-// the same name is removed, with a warning. The configured defaults (JUPYTER_ENABLE_LAB) are the Pod's if it has them.
-// JUPYTER_CONFIG_PATH begins with the settings of settings.go, followed by the Pod's directories. No token is ever added:
-// without one Jupyter makes its own.
+// the same name is removed, with a warning. The configured defaults (notebook.env, such as JUPYTER_ENABLE_LAB) are added if
+// the Pod does not have them. With discovery at admission, JUPYTER_CONFIG_PATH begins with the directory of our settings file
+// (settings.go), followed by the Pod's directories. No token is ever added: without one Jupyter makes its own.
 //
-// XDG_CACHE_HOME and similar variables are the Pod's, but never a directory in the image's own home (jovyan.go). At
-// admission the image's variables are not known, so XDG_CACHE_HOME is set to its default, .cache in the home. At start our
-// program replaces the image's value if it is in the image's own home.
+// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a directory in the image's own home (jovyan.go) is
+// replaced. At admission the image's variables are not known, so XDG_CACHE_HOME is set to its default, .cache in the home. At
+// start our program replaces the image's value if it is in the image's own home.
 //
-// JUPYTER_RUNTIME_DIR is below /tmp, if the Pod does not set it and the container can write to /tmp.
+// JUPYTER_RUNTIME_DIR is below /tmp, if Jupyter can start, the Pod does not set the variable and the container can write to
+// /tmp.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -37,7 +38,7 @@ type envPiece struct {
 type identityVar struct {
 	name  string
 	value string
-	// unknown reports whether the value is not known at admission. Then the Pod must not have the variable.
+	// unknown reports whether the value is not known at admission. Then the variable is removed from the Pod.
 	unknown bool
 }
 
@@ -63,14 +64,15 @@ func (in *planning) planEnv() envPiece {
 	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
 	}
-	if in.jupyter.mayStart() && in.writesTmp() && !contains(p.defaults, runtimeVariable) {
+	if in.jupyter.canStart() && in.writesTmp() && !contains(p.defaults, runtimeVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: runtimeVariable, Value: runtimeDir})
 	}
 	return p
 }
 
-// Jupyter's directory for the state of a running server. Its default is in the home: there Jupyter exits at once if the
-// home is full or over quota, and it locks files, which not every network file system supports.
+// The variable for Jupyter's directory with the state of a running server, and its value. Jupyter's default is in the home:
+// there Jupyter exits at once if the home is full or over quota, and locks files, which not every network file system
+// supports.
 const (
 	runtimeVariable = "JUPYTER_RUNTIME_DIR"
 	runtimeDir      = "/tmp/jupyter-runtime"
@@ -93,7 +95,6 @@ func (in *planning) writesTmp() bool {
 	return s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem
 }
 
-// envDefaults returns the configured default variables.
 func envDefaults(c *config.Config) (defaults []pod.EnvVar) {
 	for _, v := range c.Notebook.Env {
 		defaults = append(defaults, pod.EnvVar{Name: v.Name, Value: v.Value})
@@ -106,29 +107,29 @@ func contains(variables []pod.EnvVar, name string) bool {
 }
 
 func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
-	var taken []string
-	var gone []int
+	var replaced []string
+	var surplus []int
 	var missing []pod.EnvVar
 	for _, want := range p.identity {
-		changed, second, absent := p.find(want)
-		gone = append(gone, second...)
-		if absent {
+		changed, remove, add := p.find(want)
+		surplus = append(surplus, remove...)
+		if add {
 			missing = append(slices.Grow(missing, len(p.identity)-len(missing)), pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}
 			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
-		if changed >= 0 || len(second) > 0 {
-			taken = append(taken, want.name)
+		if changed >= 0 || len(remove) > 0 {
+			replaced = append(replaced, want.name)
 		}
 	}
-	if len(taken) > 0 {
-		c.warn(denial.EnvTaken(taken))
+	if len(replaced) > 0 {
+		c.warn(denial.EnvTaken(replaced))
 	}
 	p.replaceImagesHome(c)
-	slices.Sort(gone)
-	removeAt(c, p.at, p.have, gone)
+	slices.Sort(surplus)
+	removeAt(c, p.at, p.have, surplus)
 	for i := range missing {
 		c.appendTo(ours, p.at, len(p.have), &missing[i])
 	}
@@ -142,11 +143,10 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
-	p.join(c)
+	p.putConfigPath(c)
 }
 
-// join puts the settings in the scratch volume before the Pod's own directories in JUPYTER_CONFIG_PATH.
-func (p envPiece) join(c *changes) {
+func (p envPiece) putConfigPath(c *changes) {
 	if p.configPath == "" {
 		return
 	}
@@ -155,7 +155,7 @@ func (p envPiece) join(c *changes) {
 		c.appendTo(thePods, p.at, len(p.have), &want)
 		return
 	}
-	// The last entry of a name counts.
+	// If a name has several entries, a process gets the last one.
 	for i, v := range slices.Backward(p.have) {
 		if v.Name != want.Name {
 			continue
@@ -171,42 +171,42 @@ func (p envPiece) join(c *changes) {
 	}
 }
 
-// cacheVariable is set in many images, to a directory in the home of the image's own user.
+// cacheVariable is the variable that many images set to a directory in the image's own home.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome replaces the image's own home by the user's in the hub's root directory and in the variables for caches
-// and settings.
+// replaceImagesHome replaces a directory in the image's own home by the user's home in JUPYTERHUB_ROOT_DIR, and by the same
+// directory in the user's home in the variables XDG_*.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")
 		if !isXDG && v.Name != rootDirVariable || v.ValueFrom != nil || !inImagesHome(v.Value, p.home) {
 			continue
 		}
-		home := p.home
+		dir := p.home
 		if isXDG {
-			home += strings.TrimPrefix(pod.CleanPath(v.Value), handoff.ImagesHome)
+			dir += strings.TrimPrefix(pod.CleanPath(v.Value), handoff.ImagesHome)
 		}
-		c.warn(denial.HomeOfTheImage(v.Name, v.Value, home))
+		c.warn(denial.HomeOfTheImage(v.Name, v.Value, dir))
 		m := member{p.at, true, decimal(int64(i))}
-		c.replaceWithHome(m, m.at().Child("value"), home, pod.EnvVar{Name: v.Name, Value: home})
+		c.replaceText(m, m.at().Child("value"), dir, pod.EnvVar{Name: v.Name, Value: dir})
 	}
 }
 
-// find returns which entry of a variable must change (-1 for none), which entries are duplicates, and whether there is no
-// entry.
-func (p envPiece) find(want identityVar) (changed int, second []int, absent bool) {
-	changed, absent = -1, !want.unknown
+// find returns the index of the entry of a variable that must change (-1 for none), the indices of the entries that must be
+// removed, and whether an entry must be added.
+func (p envPiece) find(want identityVar) (changed int, remove []int, add bool) {
+	changed, add = -1, !want.unknown
 	for i, v := range p.have {
 		switch {
 		case v.Name != want.name:
-		case want.unknown || !absent:
-			second = append(second, i)
+		case want.unknown || !add:
+			remove = append(remove, i)
 		default:
-			absent = false
+			add = false
 			if v.Value != want.value || v.ValueFrom != nil {
 				changed = i
 			}
 		}
 	}
-	return changed, second, absent
+	return changed, remove, add
 }

@@ -12,29 +12,30 @@ import (
 
 // Groups: the supplementary groups, which Kubernetes has only for the whole Pod.
 //
-//	group in supplementalGroups                    what becomes of it
-//	the user's                                     given, also where the Pod does not ask for it
-//	under the floor (identity.minGID)              left out, with a warning
-//	one of identity.imageGroups                    given to a Pod that asks for it, if the notebook container sees only the home
+//	group                                          in supplementalGroups
+//	of the user                                    added, also if the Pod does not ask for it
+//	of the user, under the floor (identity.minGID) left out, with a warning
+//	of identity.imageGroups                        kept, if the notebook container sees only the home, up to identity.maxGroups
 //	any other                                      denied; with discovery at start, every group is denied
 //
-// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Removes fsGroup, because a CSI driver
-// would give the whole share that group. A warning names each other volume that the fsGroup served. Where the share's driver
-// ignores it (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays
-// as fsGroup, and any other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of
-// the Pod's security context is the Pod's.
+// Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group adds
+// none. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the Pod's own claims, which
+// then lack the fsGroup. Where the share's driver ignores fsGroup (share.fsGroup: Keep) and the identity is known at admission,
+// the user's GID or one of the user's groups stays as fsGroup, and any other is denied, because the kubelet gives that group
+// to every process. All three fields are ours; the rest of the Pod's security context is the Pod's.
 
 type groupsPiece struct {
 	user string
 	// groups are the supplementary groups, without the primary one.
 	groups  []int64
 	primary int64
-	// image are the groups that a Pod may ask for. If beside is not empty, it is the reason why this Pod may have none of
-	// them.
+	// image are the groups for which a Pod may ask (identity.imageGroups), and noImage the reason why this Pod cannot have
+	// them; empty if it can.
 	image     []int64
-	beside    string
+	noImage   string
 	maxGroups int
-	strict    bool
+	// strict reports whether supplementalGroupsPolicy is set to Strict.
+	strict bool
 	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
@@ -57,7 +58,7 @@ func (in *planning) planGroups() groupsPiece {
 		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
 		p.image, p.maxGroups = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
-			p.beside = denial.NotBesideTheShare
+			p.noImage = denial.NoImageGroupWithShare
 		}
 	}
 	return p
@@ -113,8 +114,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 		case p.primary != 0 && gid == p.primary || slices.Contains(want, gid):
 		case !slices.Contains(p.image, gid):
 			foreign = append(foreign, denial.GroupForeign(field, gid, p.user))
-		case p.beside != "":
-			foreign = append(foreign, denial.ImageGroupForeign(field, gid, p.beside))
+		case p.noImage != "":
+			foreign = append(foreign, denial.ImageGroupForeign(field, gid, p.noImage))
 		case len(want) >= p.maxGroups:
 			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoFurtherGroup(p.user, p.maxGroups)))
 		default:
@@ -124,8 +125,9 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// fsGroupVolumes returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may
-// write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
+// fsGroupVolumes returns the Pod's own claims, also ephemeral ones: the user can perhaps not write to them without the fsGroup.
+// Every UID can write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to
+// hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) &&
@@ -136,7 +138,7 @@ func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	return names
 }
 
-// Limited is an identity with no more groups than a Pod may have, or the reason why no Pod can run as it.
+// Limited is the identity that a user's Pod gets, with warnings about left out groups, or with denials.
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string

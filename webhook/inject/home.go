@@ -8,19 +8,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Home mounts: the user's home, and nothing else of the share.
+// Home mounts: the user's home, and the parts of the share that the configuration adds.
 //
 // Adds the home twice, by subPath: at its path on the share (/data/hpc/home/<name>, so that paths in users' files stay valid)
 // and as /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share or of
-// further claims, read-only or read-write. share.exposeEveryHome mounts the whole share in place of the home; if the
-// container also starts as root, each admission returns a warning.
+// further claims, read-only or read-write. With share.exposeEveryHome the first of the two mounts is the whole share.
 //
 // With discovery at start only the home is mounted, because a root shell in that container can become any UID. A warning
-// names the configured directories that are left out.
+// names the configured directories that are left out. share.exposeEveryHome: EvenToRoot mounts the whole share nevertheless,
+// and each admission returns a warning.
 //
 // The mounts are ours (mounts.go).
 
-// typicalMounts is how many of our mounts a notebook usually has.
+// typicalMounts is the number of our mounts in a usual notebook container.
 const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
@@ -35,13 +35,13 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	}
 	mounts = append(mounts, in.homeMount(in.home))
 
-	var left []string
+	var leftOut []string
 	for i := range in.planner.config.Share.Directories {
 		d := &in.planner.config.Share.Directories[i]
 		if in.discovery == config.DiscoveryAtAdmission {
 			mounts = append(mounts, in.directoryMount(d))
 		} else {
-			left = append(left, d.MountPathOf(name))
+			leftOut = append(leftOut, d.MountPathOf(name))
 		}
 	}
 	switch {
@@ -49,10 +49,10 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	case in.planner.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
 		warnings = append(warnings, denial.EveryHomeToRoot())
 	case in.planner.config.Share.ExposeEveryHome == config.ExposeToTheUser:
-		left = append(left, in.planner.config.Share.MountPath)
+		leftOut = append(leftOut, in.planner.config.Share.MountPath)
 	}
-	if len(left) > 0 {
-		warnings = append(warnings, denial.DirectoriesLeftOut(left))
+	if len(leftOut) > 0 {
+		warnings = append(warnings, denial.DirectoriesLeftOut(leftOut))
 	}
 	return mounts, warnings
 }
@@ -71,9 +71,9 @@ func (in *planning) directoryMount(d *config.Directory) wantedMount {
 	return m
 }
 
-// findHome finds the user's home on the share, and the directory above it. The init container sees that directory at the same
-// path as the notebook container, so that messages show a path that users know. If homes come from the directory service, an
-// unknown identity has been denied already.
+// findHome finds the user's home on the share, and the directory above the home. In the init container that directory has the
+// same path as in the notebook container, so that messages show a path that users know. If homes come from the directory
+// service, findHome does nothing for an unknown identity, which chooseDiscovery has denied.
 func (in *planning) findHome() *denial.Denial {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	switch {
@@ -97,7 +97,7 @@ func (in *planning) findHome() *denial.Denial {
 	return nil
 }
 
-// fixedHomes returns the directory above the homes, if it is the same for every user.
+// fixedHomes returns the directory above the homes; empty if it is not the same for every user.
 func fixedHomes(c *config.Config) string {
 	if c.Share.HomesByField() || !c.Share.Home.ParentIsFixed() {
 		return ""

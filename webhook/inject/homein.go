@@ -13,22 +13,23 @@ import (
 // Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
 // TensorBoard, or a clone of a course before the notebook starts.
 //
-// Mounts the home in each of them at the same two paths as in the notebook container, and runs each as the user, with the
-// security context of the notebook container. Mounts and security context are ours, like those of the notebook container
-// (mounts.go, privileges.go). Directories are not mounted there.
+// Mounts the home in each of these containers at the same two paths as in the notebook container, and runs each as the user,
+// with the security context of the notebook container. Mounts and security context are ours, like those of the notebook
+// container (mounts.go, privileges.go). The directories of share.directories are not mounted in these containers.
 //
-//	the annotation names                       what becomes of it
-//	a container, an init container             it gets the home
-//	no container, an ephemeral one, nothing    denied
-//	the notebook container, ours, one twice    denied
-//	a mesh's proxy, which has a UID of its own denied
-//	anything, with discovery at start          denied: the UID is not known when the container is created
+//	a name in the annotation                               result
+//	a container or an init container                       gets the home
+//	a missing or an ephemeral container; an empty name     denied
+//	the notebook container; our init container             denied
+//	a container that is named already                      denied
+//	a proxy, which needs a UID of its own                  denied
+//	any name, with discovery at start                      denied: the UID is not known when the container is created
 //
-// These init containers run after ours, so the home is checked before any of them starts.
+// An init container that gets the home runs after ours, so the home is checked before.
 
 type homeInPiece struct{ containers []homeInContainer }
 
-// homeInContainer is the plan for one other container that has the home.
+// homeInContainer is the plan for one other container that gets the home.
 type homeInContainer struct {
 	mounts     mountsPiece
 	privileges privilegesPiece
@@ -58,13 +59,13 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 	return denials
 }
 
-// homeContainer is another container that has the home, and its pointer in the Pod.
+// homeContainer is another container that gets the home, and its pointer in the Pod.
 type homeContainer struct {
 	at        pod.Pointer
 	container *pod.Container
 }
 
-// containerNamed returns the container or init container of a name.
+// containerNamed returns the first container or init container with a name, and its pointer in the Pod.
 func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	for at, c := range in.pod.AllContainers {
 		if c.Name == name && at.List != pod.EphemeralContainersPath {
@@ -74,7 +75,7 @@ func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	return "", nil
 }
 
-// whyNoHome returns why the annotation may not give a container the home; empty if it may.
+// whyNoHome returns the reason why a container cannot get the home; empty if it can.
 func (in *planning) whyNoHome(name string, c *pod.Container) string {
 	switch {
 	case name == "":
@@ -93,7 +94,7 @@ func (in *planning) whyNoHome(name string, c *pod.Container) string {
 	return ""
 }
 
-// hasHome reports whether a container is one of the other containers that have the home.
+// hasHome reports whether a container is one of homeIn.
 func hasHome(homeIn []homeContainer, c *pod.Container) bool {
 	return slices.ContainsFunc(homeIn, func(h homeContainer) bool { return h.container == c })
 }
@@ -104,22 +105,21 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 	}
 	for _, h := range in.homeIn {
 		mounts := mountsPiece{
-			container: h.at, notebook: h.container, ours: in.ourVolumes(), home: in.home, homeOnShare: in.homeOnShare,
+			at: h.at, container: h.container, ours: in.ourVolumes(), home: in.home, homeOnShare: in.homeOnShare,
 			homeAlone: true,
 		}
 		for _, at := range []string{in.homeOnShare, in.home} {
 			mounts.want = append(mounts.want, in.homeMount(at))
 		}
 		if len(h.container.VolumeDevices) > 0 {
-			mounts.nestedIn = nestedPaths(h.container)
+			mounts.mountAround = nestedPaths(h.container)
 		}
-		privileges := privilegesPiece{at: h.at.Child("securityContext"), container: h.container, want: in.asTheUser()}
+		privileges := privilegesPiece{at: h.at.Child("securityContext"), container: h.container, want: in.userContext()}
 		p.containers = append(p.containers, homeInContainer{mounts, privileges})
 	}
 	return p
 }
 
-// homeMount returns the mount of the home at a path.
 func (in *planning) homeMount(mountPath string) wantedMount {
 	return wantedMount{what: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
 		Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: in.subPath,
@@ -129,10 +129,10 @@ func (in *planning) homeMount(mountPath string) wantedMount {
 // reconcile must run before the init container's piece, which changes the indices of the other init containers.
 func (p homeInPiece) reconcile(_ *pod.Pod, c *changes) {
 	for i := range p.containers {
-		one := &p.containers[i]
-		one.mounts.reconcileNotebook(false, c)
-		one.privileges.enforce(c, func(fields []string) string {
-			return denial.PrivilegeTakenFrom(one.privileges.container.Name, fields)
+		container := &p.containers[i]
+		container.mounts.reconcileContainer(false, c)
+		container.privileges.enforce(c, func(fields []string) string {
+			return denial.PrivilegeTakenFrom(container.privileges.container.Name, fields)
 		})
 	}
 }

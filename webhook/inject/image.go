@@ -7,7 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file finds out what an image runs by default, from its name alone.
+// This file finds out from the name of an image which kind of program the image starts by default.
 
 var (
 	// jupyterImages are words in the names of images that start Jupyter.
@@ -15,8 +15,8 @@ var (
 	// otherImages are words in the names of images that start another program.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
 		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
-	// proxyImages and proxyNames are words in the images and names of proxy containers: those of service meshes, and those that
-	// require a login.
+	// proxyImages are words in the images of containers that serve another container: proxies of service meshes, login proxies,
+	// database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
 		"hashicorp/vault"}
@@ -27,8 +27,8 @@ var (
 // foundation is the base image of docker-stacks: it starts a shell.
 const foundation = "docker-stacks-foundation"
 
-// imageRuns returns what an image without a command runs.
-func imageRuns(image *string) programKind {
+// kindOfImage returns the kind of the program that an image starts by default.
+func kindOfImage(image *string) programKind {
 	if image == nil {
 		return runsUnknown
 	}
@@ -44,13 +44,13 @@ func imageRuns(image *string) programKind {
 	case in(repository, otherImages) && !in(repository, jupyterImages):
 		return runsOther
 	case in(name, jupyterImages):
-		// The tag counts too, as in tensorflow:latest-jupyter.
+		// The name includes the tag, as in tensorflow:latest-jupyter.
 		return runsJupyter
 	}
 	return runsUnknown
 }
 
-// isProxy reports whether a container is known to be a proxy.
+// isProxy reports whether a container is a known proxy (proxyImages, proxyNames).
 func isProxy(c *pod.Container) bool {
 	if slices.Contains(proxyNames, c.Name) {
 		return true

@@ -14,29 +14,30 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Init container: finds the owner of the home, or checks that it is still the one that the Pod was admitted with, and
+// Init container: finds the owner of the home, or checks that the owner is still the one with which the Pod was admitted, and
 // writes the files that the notebook container needs.
 //
-// Adds jupyter-user-init, first of the init containers, so that nothing of the Pod runs before the home is checked. It runs
-// our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 if it has to find the
-// identity. Of the share it sees only the directory above the home, and those above directories of the user
-// (share.directories with {user}). They are read-only, and lstat of an entry needs no right on the entry. It writes to the
-// scratch volume.
+// Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The container
+// runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with discovery at
+// start. Of the share it sees only the directory above the home, and those above directories of the user (share.directories
+// with {user}). These mounts are read-only: lstat of an entry needs no right on the entry. The container writes to the scratch
+// volume.
 //
-// Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination
-// message and that it is no sidecar. An existing one is corrected; in any other position than the first, it is removed and
-// added again. In a Pod of the class Guaranteed its requests equal its limits. Its environment is always empty. A volume
-// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount. Anywhere else it could
-// hide a home, or a symbolic link could direct it over our program. The Pod's, or a later webhook's: resources and pull
-// policy, which LimitRanger and AlwaysPullImages fill in. Any other container with that name is denied.
+// Ours: its position, image (one of the accepted ones), command, args, mounts, termination message and security context but
+// for its confinement (confinement.go). Variables, devices, probes, hooks, restart policy, working directory, stdin and tty are
+// ours too, and are removed. An existing container is corrected; in any other position than the first, it is removed and added
+// again. In a Pod of the class Guaranteed its requests equal its limits. A volume mount of another webhook is tolerated only
+// below /var/run/secrets, and not inside another mount. Anywhere else it could hide a home, or a symbolic link could direct it
+// over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. Any other container
+// with that name is denied.
 
 const (
-	// nonroot is the customary UID and GID of images that need no particular one.
+	// nonroot is the UID and GID that many images use as an unprivileged user.
 	nonroot = 65532
-	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has no mount there. Our
-	// container mounts something there, because it needs no token.
+	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has no mount there. Our container
+	// needs no token, so it has a mount of the scratch volume there.
 	tokenPath = secretsDir + "kubernetes.io/serviceaccount"
-	// secretsDir is where webhooks for workload identities mount their tokens.
+	// secretsDir is the directory in which webhooks for workload identities mount their tokens.
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
 
@@ -46,8 +47,7 @@ type initPiece struct {
 	ours     ourVolumes
 }
 
-// initTemplate is the part of the init container that is the same in every Pod: all but its UID and GID, arguments and
-// requests.
+// initTemplate is the part of the init container that does not depend on the Pod.
 type initTemplate struct {
 	container pod.InitContainer
 	security  pod.SecurityContext
@@ -83,12 +83,12 @@ func newInitTemplate(c *config.Config) initTemplate {
 }
 
 func (in *planning) planInit() initPiece {
-	runs := in.identity
-	if runs == nil {
-		runs = &identity.Identity{UID: nonroot, GID: nonroot}
+	runAs := in.identity
+	if runAs == nil {
+		runAs = &identity.Identity{UID: nonroot, GID: nonroot}
 	}
 	want, security := in.planner.init.container, in.planner.init.security
-	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
+	security.RunAsUser, security.RunAsGroup = &runAs.UID, &runAs.GID
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
 	for i := range want.Args {
@@ -104,7 +104,7 @@ func (in *planning) planInit() initPiece {
 }
 
 // parentMounts returns the mounts of the directories above those of the user (share.directories with {user}), which the init
-// container checks as it checks the home.
+// container checks like the home. It returns none with discovery at start.
 func (in *planning) parentMounts() (mounts []pod.Mount) {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	if in.discovery != config.DiscoveryAtAdmission {
@@ -112,7 +112,7 @@ func (in *planning) parentMounts() (mounts []pod.Mount) {
 	}
 	for i := range share.Directories {
 		d := &share.Directories[i]
-		if d.IsUsers() {
+		if d.IsPerUser() {
 			mounts = append(mounts, pod.Mount{
 				Name: cmp.Or(d.ClaimName, share.VolumeName), ReadOnly: true,
 				MountPath: d.ParentOf(share, name), SubPath: d.Pattern().Parent(name),
@@ -127,13 +127,12 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
-// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits: otherwise
-// the Pod would lose that class for its whole lifetime. If the Pod has Pod-level resources, the init container gets no more
-// than those.
+// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits, because
+// otherwise the Pod would lose that class. If the Pod has Pod-level resources, the init container gets no more than those.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
-	if whole := in.pod.Spec.Resources; !whole.Empty() {
-		return fitInto(want, whole)
+	if ofPod := in.pod.Spec.Resources; !ofPod.Empty() {
+		return fitInto(want, ofPod)
 	}
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
@@ -222,12 +221,12 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	c.removeField(field("tty"), have.TTY)
 }
 
-// putArgs enforces the arguments. One of them, Jupyter's settings, depends on the notebook's command line and variables,
-// which are the Pod's. A later webhook that changes these need not change our argument, so the verifier does not compare
-// it.
+// putArgs enforces the arguments. The argument with Jupyter's settings depends on the notebook container's command line and
+// variables, which are the Pod's. A later webhook can change these without changing our argument, so the verifier does not
+// compare this argument.
 func (p initPiece) putArgs(m member, have []string, c *changes) {
-	settingsAlone := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
-	if settingsAlone && !slices.Equal(have, p.want.Args) {
+	othersEqual := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
+	if othersEqual && !slices.Equal(have, p.want.Args) {
 		c.record(Replaced, thePods, m, p.want.Args)
 		c.operation("replace", m.at(), p.want.Args)
 		return
@@ -235,7 +234,7 @@ func (p initPiece) putArgs(m member, have []string, c *changes) {
 	putList(c, ours, m, have, p.want.Args)
 }
 
-// withoutSettings returns the arguments without Jupyter's settings.
+// withoutSettings returns the arguments without the first that has Jupyter's settings.
 func withoutSettings(args []string) []string {
 	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+handoff.JupyterConfigFlag+"=") })
 	if i < 0 {
@@ -255,26 +254,27 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	dropUnconfined(c, at, now)
 }
 
-// tolerated reports whether a mount that is not ours can stay: below secretsDir, and neither inside another mount nor around
-// ours, because a symbolic link in a volume would direct the inner mount over our program.
-func (p initPiece) tolerated(m pod.Mount, inside map[string]string) bool {
+// tolerated reports whether a mount of another volume can stay: below secretsDir, and neither inside another mount nor around
+// ours, because a symbolic link in a volume could direct the inner mount over our program. nested has the paths that are
+// inside another mount.
+func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
-	_, nested := inside[at]
+	_, isNested := nested[at]
 	free := at != tokenPath && !pod.Inside(at, tokenPath) && !pod.Inside(tokenPath, at)
-	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !nested
+	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !isNested
 }
 
-// mounts reports whether all mounts are ours or tolerated, and returns the mounts that should be there.
+// mounts returns our mounts and the tolerated ones, and reports whether have consists of exactly these.
 func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
-	inside := nestedPaths(&pod.Container{VolumeMounts: have})
+	nested := nestedPaths(&pod.Container{VolumeMounts: have})
 	for _, m := range have {
 		switch {
 		case slices.Contains(p.want.VolumeMounts, m.Normalized()):
 			missing--
-		case p.tolerated(m, inside):
+		case p.tolerated(m, nested):
 			want = append(want, m)
 		default:
 			ok = false

@@ -8,12 +8,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The image's own home: /home/jovyan, the home of every user in the images of docker-stacks, Zero to JupyterHub and Kubeflow.
-// A Pod can ask to open there by its workingDir, by an argument such as --ServerApp.root_dir, or by KubeSpawner's
-// notebook_dir. Such a Pod means the user's home, but /home/jovyan belongs to UID 1000: the user may not enter it, and
-// Jupyter would not start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames
-// its user, and the Pod gets a warning. A subdirectory is replaced by the home too, because the home may not have it. Any
-// other directory is the Pod's.
+// The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to JupyterHub and
+// Kubeflow. A Pod can ask to open there by its workingDir, by an argument such as --ServerApp.root_dir, or by KubeSpawner's
+// notebook_dir. Such a Pod means the user's home. /home/jovyan belongs to UID 1000, so the user cannot use it, and Jupyter
+// would not start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames its user,
+// and the Pod gets a warning. A subdirectory is replaced by the home too, because it can be missing in the home; the
+// variables XDG_* keep it (env.go). Any other directory is the Pod's.
 
 // rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
@@ -24,7 +24,7 @@ func inImagesHome(dir, home string) bool {
 	return in(handoff.ImagesHome) && !in(home)
 }
 
-// openingTraits are the settings of the directory in which Jupyter opens. Jupyter ends if the preferred one does not exist.
+// openingTraits are the settings of the directory in which Jupyter opens. Jupyter exits if preferred_dir does not exist.
 var openingTraits = []string{"root_dir", "preferred_dir"}
 
 // setsOpening reports whether an argument sets the directory in which Jupyter opens.
@@ -33,9 +33,10 @@ func setsOpening(arg string) bool {
 	return slices.Contains(openingTraits, trait)
 }
 
-// withUserHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
-// directory, and the indices of these arguments. A shell script is not changed, and the Pod gets a warning (jupyter.go).
-func withUserHome(argv []string, home string) (replaced []string, at []int) {
+// withUserHome returns the command line with the user's home in place of the image's own home in the arguments that set the
+// directory in which Jupyter opens, and the indices of the changed arguments. It does not look into a shell script. The Pod
+// gets a warning for a script (jupyter.go).
+func withUserHome(argv []string, home string) (replaced []string, indices []int) {
 	for i, arg := range argv {
 		if !setsOpening(arg) {
 			continue
@@ -54,17 +55,17 @@ func withUserHome(argv []string, home string) (replaced []string, at []int) {
 			replaced = slices.Clone(argv)
 		}
 		replaced[i] = strings.TrimSuffix(argv[i], value) + home
-		at = append(at, i)
+		indices = append(indices, i)
 	}
 	if replaced == nil {
 		return argv, nil
 	}
-	return replaced, at
+	return replaced, indices
 }
 
-// replaceWithHome replaces the image's own home by the user's, at the field or inside the element m. The verifier does not
-// check it: the field is still the Pod's.
-func (c *changes) replaceWithHome(m member, at pod.Pointer, home string, value any) {
+// replaceText replaces the text at a pointer, which is the field m, a part of it or an element of it. value is the new value
+// of m. The field stays the Pod's, so the verifier does not compare it.
+func (c *changes) replaceText(m member, at pod.Pointer, text string, value any) {
 	c.record(Replaced, thePods, m, value)
-	c.operation("replace", at, home)
+	c.operation("replace", at, text)
 }

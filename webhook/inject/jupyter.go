@@ -14,28 +14,30 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// jupyterServer is what the Pod shows of its Jupyter server, without the image.
+// jupyterServer is what the webhook finds out about the Jupyter server of a Pod.
 type jupyterServer struct {
-	// kind is what the notebook container runs; runsUnknown if that depends on an image that the webhook does not know.
+	// kind is the kind of the program that the notebook container runs.
 	kind programKind
 	// port and base are the port and the base URL on which Jupyter listens. If the port is not known, port is 0 and why is the
 	// reason.
 	port int32
 	base string
 	why  string
-	// reachable reports whether the webhook's settings set where Jupyter listens: the port is known, and no hub sets it.
-	reachable bool
-	// tls reports whether Jupyter serves HTTPS, mutual whether it also requires a client certificate, so that no HTTP probe
+	// setsAddress reports whether our settings file (settings.go) sets where Jupyter listens: the port is known, and no hub
+	// sets the address.
+	setsAddress bool
+	// tls reports whether Jupyter serves HTTPS, mutual whether Jupyter requires a client certificate, so that no HTTP probe
 	// passes.
 	tls, mutual bool
-	// warnings are about settings of Jupyter that the webhook cannot read.
+	// warnings are about settings of Jupyter that the webhook cannot read or does not change.
 	warnings []string
 }
 
-// mayStart reports whether Jupyter starts, or may start because the image is not known.
-func (s jupyterServer) mayStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
+// canStart reports whether Jupyter starts, or whether that is unknown because the image is not known.
+func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
-// findServer reads the command line and the environment as Jupyter does.
+// findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
+// environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
 	start := in.readStart(in.notebook)
 	env := func(name string) envValue {
@@ -44,10 +46,10 @@ func (in *planning) findServer(s switches) jupyterServer {
 		}
 		return in.envValue(name)
 	}
-	found := jupyterServer{kind: in.whatStarts(s, start, env)}
+	found := jupyterServer{kind: in.kindOfNotebook(s, start, env)}
 	argv := start.argv
-	// The start scripts of docker-stacks put NOTEBOOK_ARGS before the arguments, and split it as a shell does.
-	before, readable := words(env("NOTEBOOK_ARGS").value)
+	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
+	before, readable := splitWords(env("NOTEBOOK_ARGS").value)
 	arguments := argv
 	if len(before) > 0 {
 		arguments = slices.Concat(before, argv)
@@ -62,16 +64,16 @@ func (in *planning) findServer(s switches) jupyterServer {
 	if found.base = base; why != "" {
 		found.port, found.why = 0, why
 	}
-	if why := unreachable(flags, env); why != "" {
+	if why := whyNoProbe(flags, env); why != "" {
 		found.port, found.why = 0, why
 	}
 	if !readable {
 		found.port, found.why = 0, denial.ArgsQuoteOpen
 	}
-	found.reachable = found.mayStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
+	found.setsAddress = found.canStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
-	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.reachable {
+	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.setsAddress {
 		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
 	for _, trait := range openingTraits {
@@ -82,8 +84,10 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// unreachable returns why no probe can reach the address on which Jupyter listens; empty if a probe can.
-func unreachable(flags map[string]string, env func(name string) envValue) string {
+// whyNoProbe returns the reason why no probe can be added, apart from an unknown port or base URL: the kubelet cannot connect
+// to the address on which Jupyter listens, or settings that the webhook cannot read decide about the address. It is empty if
+// there is no such reason.
+func whyNoProbe(flags map[string]string, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
 	case flags["sock"] != "":
@@ -101,8 +105,8 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 	return ""
 }
 
-// readStart reads the command line of a container, or of the configured start if the container has none.
-func (in *planning) readStart(c *pod.Container) started {
+// readStart reads the command and args of a container, without our wrapper.
+func (in *planning) readStart(c *pod.Container) commandLine {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	return readCommand(argv, func(name string) (string, bool) {
 		v := in.envValue(name)
@@ -110,13 +114,15 @@ func (in *planning) readStart(c *pod.Container) started {
 	})
 }
 
-// whatStarts returns what the notebook container runs. The first of these that shows it counts: the annotation, the command
-// line, the configuration, a hub, the image.
-func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) programKind {
-	ownStart := start.kind == runsUnknown
+// kindOfNotebook returns the kind of the program that the notebook container runs. The first of these that determines the kind
+// is used: the annotation jupyter-user.io/probes: on, the variable of a kernel, the command line, an image that is known to
+// start another program, the configured start of the image (notebook.starts), a hub's labels, an image that is known to start
+// Jupyter.
+func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name string) envValue) programKind {
+	imageDecides := start.kind == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
-		if ownStart || len(start.argv) > 0 && strings.HasPrefix(path.Base(start.argv[0]), "start-notebook.") {
-			start.kind, ownStart = runsUnclear, false
+		if imageDecides || len(start.argv) > 0 && strings.HasPrefix(path.Base(start.argv[0]), "start-notebook.") {
+			start.kind, imageDecides = runsUnclear, false
 		}
 	}
 	switch {
@@ -124,10 +130,10 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 		return runsJupyter
 	case env(kernelVariable).set:
 		return runsOther
-	case !ownStart:
+	case !imageDecides:
 		return start.kind
 	}
-	byImage := imageRuns(in.notebook.Image)
+	byImage := kindOfImage(in.notebook.Image)
 	if byImage == runsOther {
 		return runsOther
 	}
@@ -148,8 +154,8 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 // no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
-// traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and other
-// applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own names.
+// traits maps the flags that the webhook reads to their settings, by the last part of the flag: --port is short for
+// --ServerApp.port, and other applications (NotebookApp, LabApp, JupyterHubSingleUser) have the same settings.
 var traits = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
@@ -157,7 +163,8 @@ var traits = map[string]string{
 	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
 }
 
-// jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last value counts, as in Jupyter.
+// jupyterFlags returns the values of the settings in traits. It reads --port 9999, --port=9999 and --ServerApp.port=9999. Of
+// several values of one setting the last is used, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
@@ -173,8 +180,8 @@ func jupyterFlags(argv []string) map[string]string {
 	return flags
 }
 
-// jupyterFlag returns the setting of an argument; empty if it sets none of traits. If inline is false, the value is the
-// next argument.
+// jupyterFlag returns the setting of an argument and its value; trait is empty if the argument sets none of traits. If inline
+// is false, the value is the next argument.
 func jupyterFlag(arg string) (trait, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {
@@ -190,13 +197,13 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 // envValue is a variable of the notebook container.
 type envValue struct {
 	set bool
-	// value is empty and known is false if the variable comes from a Secret, a ConfigMap or a field.
+	// value is empty and known is false if the variable comes from a Secret, a ConfigMap or a field, for example.
 	value string
 	known bool
 }
 
-// envValue returns a variable as planned. The first of these that has it counts: the webhook's own, the Pod's, the configured
-// defaults. If a list has several entries of that name, the last one counts, as in a process. Variables from envFrom are not
+// envValue returns a variable as planned, from the first of these lists that has it: the webhook's own variables, the Pod's,
+// the configured defaults. Of several entries in a list the last is used, as in a process. Variables from envFrom are not
 // known at admission, and are assumed not to change where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identityEnv {
@@ -217,7 +224,8 @@ func (in *planning) envValue(name string) envValue {
 	return envValue{}
 }
 
-// portNames are the usual names of a notebook's port. The first is KubeSpawner's. A port named http may belong to any server.
+// portNames are the usual names of a notebook's port. The first is KubeSpawner's. http is not among them, because the port of
+// any server can have that name.
 var portNames = []string{"notebook-port", "notebook", "jupyter"}
 
 // findPort returns the port from the first of these that sets it: the command line, the hub's URL, JUPYTER_PORT, a declared
@@ -262,19 +270,19 @@ func parsePort(text, source string) (int32, string) {
 // findBase returns the base URL from the first of these that sets it: the hub, the command line, NB_PREFIX of Kubeflow. The
 // default is /.
 func (in *planning) findBase(flags map[string]string, env func(name string) envValue) (base, why string) {
-	base, said := flags["base_url"]
-	decides := ""
+	base, isFlag := flags["base_url"]
+	variable := ""
 	switch {
 	case env("JUPYTERHUB_SERVICE_PREFIX").set:
-		decides = "JUPYTERHUB_SERVICE_PREFIX"
-	case env("NB_PREFIX").set && !said:
-		decides = "NB_PREFIX"
+		variable = "JUPYTERHUB_SERVICE_PREFIX"
+	case env("NB_PREFIX").set && !isFlag:
+		variable = "NB_PREFIX"
 	}
-	if decides != "" {
-		if !env(decides).known {
-			return "", denial.BaseURLNotLiteral(decides)
+	if variable != "" {
+		if !env(variable).known {
+			return "", denial.BaseURLNotLiteral(variable)
 		}
-		base = env(decides).value
+		base = env(variable).value
 	} else {
 		base = in.expandLiterals(base)
 	}
@@ -294,16 +302,17 @@ var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 
 // expandLiterals replaces $(NAME) as Kubernetes does in a command line, by the Pod's variables and those that the webhook
 // adds. A reference stays if Kubernetes would not replace it, or if its value is not known at admission. It also stays if
-// the text would exceed the limit of a base URL, because a short text can refer to a long value many times.
+// the text would exceed the limit of a base URL, because a short text can refer to a long value many times. A text that is
+// already longer is returned unchanged.
 func (in *planning) expandLiterals(text string) string {
 	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
-	// A base URL can refer to some 250 variables, and a linear search as in envValue would look for each among a hundred
+	// A base URL can refer to some 250 variables, and a linear search as in envValue would look for each of them among ten
 	// thousand.
 	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
 	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
-		// Kubernetes expands the value itself with the variables before it, so a value with a $ is not known here.
+		// Kubernetes also expands references in the value of a variable, so a value with a $ is not known here.
 		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
 	for _, v := range in.identityEnv {

@@ -11,10 +11,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestWhatACommandLineRuns reads command lines as a shell would split them.
-func TestWhatACommandLineRuns(t *testing.T) {
+func TestReadCommand(t *testing.T) {
 	for line, want := range map[string]programKind{
-		"":                                                 runsUnknown, // the start of the image
+		"":                                                 runsUnknown, // the image decides
 		"start-notebook.py":                                runsJupyter,
 		"start-notebook.sh --foo":                          runsJupyter,
 		"/usr/local/bin/start-notebook.sh":                 runsJupyter,
@@ -83,21 +82,21 @@ func TestWhatACommandLineRuns(t *testing.T) {
 		"my-jupyter-lab":                                   runsUnclear,
 		"jhsingle-native-proxy -- code-server":             runsUnclear,
 	} {
-		argv, ok := words(line)
+		argv, ok := splitWords(line)
 		assert.True(t, ok, line)
 		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).kind, line)
 	}
 }
 
-// TestLaunchersWithoutEnd checks that a long command line does not keep the webhook busy.
-func TestLaunchersWithoutEnd(t *testing.T) {
+// TestReadCommandLimits checks that many launchers, or a long script, are not read.
+func TestReadCommandLimits(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
 	assert.Equal(t, runsUnclear, readCommand(argv, nil).kind)
 	long := "jupyter lab " + strings.Repeat("x", 1<<20)
 	assert.Equal(t, runsUnclear, readCommand([]string{"sh", "-c", long}, nil).kind)
 }
 
-func TestWhatAnImageRuns(t *testing.T) {
+func TestKindOfImage(t *testing.T) {
 	for image, want := range map[string]programKind{
 		"quay.io/jupyter/base-notebook:2025-01-01":       runsJupyter,
 		"jupyter/minimal-notebook":                       runsJupyter,
@@ -113,12 +112,12 @@ func TestWhatAnImageRuns(t *testing.T) {
 		"registry.example/sci:1":                         runsUnknown,
 		"jupyter.example/sci:1":                          runsUnknown,
 	} {
-		assert.Equal(t, want, imageRuns(&image), image)
+		assert.Equal(t, want, kindOfImage(&image), image)
 	}
-	assert.Equal(t, runsUnknown, imageRuns(nil))
+	assert.Equal(t, runsUnknown, kindOfImage(nil))
 }
 
-func TestWhereJupyterListens(t *testing.T) {
+func TestFindServer(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  string
 		env   []pod.EnvVar
@@ -126,31 +125,31 @@ func TestWhereJupyterListens(t *testing.T) {
 		port  int32
 		base  string
 	}{
-		"by default":                      {port: 8888, base: "/"},
-		"--port 9999":                     {args: "lab --port 9999", port: 9999, base: "/"},
-		"--port=9999":                     {args: "lab --port=9999", port: 9999, base: "/"},
-		"--ServerApp.port=9999":           {args: "lab --ServerApp.port=9999", port: 9999, base: "/"},
-		"the last one counts":             {args: "lab --port=1 --NotebookApp.port 2", port: 2, base: "/"},
-		"a flag without a value":          {args: "lab --port", port: 8888, base: "/"},
-		"a port by a variable":            {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
-		"a variable that is not known":    {args: "lab --port=$(PORT)", port: 0, base: "/"},
-		"a port of env":                   {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
-		"NOTEBOOK_ARGS in quotes":         {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
-		"NOTEBOOK_ARGS with half a quote": {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
-		"--config":                        {args: "lab --config=/etc/x.py", port: 0, base: "/"},
-		"--config, port and base URL":     {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
-		"http may be another server's":    {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
-		"notebook-port before http":       {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
-		"too high":                        {args: "lab --port=65536", port: 0, base: "/"},
-		"zero":                            {args: "lab --port=0", port: 0, base: "/"},
-		"a base URL":                      {args: "lab --ServerApp.base_url=x/y", port: 8888, base: "/x/y/"},
-		"a base URL with a variable":      {args: "lab --ServerApp.base_url=/$(X)", port: 0, base: ""},
-		"--ServerApp.sock":                {args: "lab --ServerApp.sock=/x", port: 0, base: "/"},
-		"JUPYTER_PORT":                    {env: []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
-		"the hub's URL":                   {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
-		"the hub's prefix beats the args": {args: "--ServerApp.base_url=/x", env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
-		"a port by name":                  {ports: []pod.Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
-		"a port without a name":           {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
+		"defaults":                          {port: 8888, base: "/"},
+		"--port 9999":                       {args: "lab --port 9999", port: 9999, base: "/"},
+		"--port=9999":                       {args: "lab --port=9999", port: 9999, base: "/"},
+		"--ServerApp.port=9999":             {args: "lab --ServerApp.port=9999", port: 9999, base: "/"},
+		"the last flag is used":             {args: "lab --port=1 --NotebookApp.port 2", port: 2, base: "/"},
+		"flag without a value":              {args: "lab --port", port: 8888, base: "/"},
+		"port from a variable":              {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
+		"unknown variable":                  {args: "lab --port=$(PORT)", port: 0, base: "/"},
+		"variable set by env":               {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
+		"NOTEBOOK_ARGS in quotes":           {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
+		"NOTEBOOK_ARGS with an open quote":  {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
+		"--config":                          {args: "lab --config=/etc/x.py", port: 0, base: "/"},
+		"--config, port and base URL":       {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
+		"port named http is not used":       {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
+		"notebook-port before http":         {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
+		"port above 65535":                  {args: "lab --port=65536", port: 0, base: "/"},
+		"port 0":                            {args: "lab --port=0", port: 0, base: "/"},
+		"base URL":                          {args: "lab --ServerApp.base_url=x/y", port: 8888, base: "/x/y/"},
+		"base URL with an unknown variable": {args: "lab --ServerApp.base_url=/$(X)", port: 0, base: ""},
+		"--ServerApp.sock":                  {args: "lab --ServerApp.sock=/x", port: 0, base: "/"},
+		"JUPYTER_PORT":                      {env: []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
+		"hub's URL":                         {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
+		"hub's prefix before the args":      {args: "--ServerApp.base_url=/x", env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
+		"port by its name":                  {ports: []pod.Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
+		"port without a name":               {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
@@ -163,7 +162,7 @@ func TestWhereJupyterListens(t *testing.T) {
 	}
 }
 
-func TestFieldIsWrittenAsKubernetesWritesIt(t *testing.T) {
+func TestPointerField(t *testing.T) {
 	for at, want := range map[pod.Pointer]string{
 		pod.SpecPath.Child("containers").Index(0).Child("image"):    "spec.containers[0].image",
 		pod.AnnotationsPath.Child("jupyter-user.io/user"):           "metadata.annotations[jupyter-user.io/user]",
@@ -176,7 +175,7 @@ func TestFieldIsWrittenAsKubernetesWritesIt(t *testing.T) {
 	assert.Equal(t, pod.Pointer("/metadata/annotations/jupyter-user.io~1user"), pod.AnnotationsPath.Child("jupyter-user.io/user"))
 }
 
-func TestMatchesImage(t *testing.T) {
+func TestImageStartMatches(t *testing.T) {
 	for pattern, images := range map[string]map[string]bool{
 		"quay.io/jupyter/*": {"quay.io/jupyter/x:1": true, "quay.io/jupyter/": true, "evil/quay.io/jupyter/x": false},
 		"*":                 {"anything": true},

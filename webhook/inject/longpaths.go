@@ -5,21 +5,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file limits the length of a Pod's paths, which are compared with others and written more than once. A requester can
-// send up to 3 MiB of any content; without these limits a directory name of 3 MB becomes a patch of 36 MB. No Pod that a
-// user wrote comes near the limits, and a Pod over them is denied before it is planned. The limits of lists are in package
-// pod, list.go.
+// This file limits the length of a Pod's paths, because the planner compares each path with others, and messages and patch
+// repeat it. A requester can send up to 3 MiB of any content; without these limits a directory name of 3 MB becomes a patch of
+// 36 MB. A Pod with a longer path is denied before its pieces are planned. The limits of lists are in package pod, list.go.
 
 const (
 	// maxPathLength is PATH_MAX of Linux, which includes the terminating byte.
 	maxPathLength = 4096
 	// maxBaseURLLength is the longest base URL of a server in a probe, in bytes.
 	maxBaseURLLength = 1024
-	// maxDenials is how many denials of one Pod are collected. A message shows fifty.
+	// maxDenials is the number of denials of one Pod that a step collects. A message shows fifty.
 	maxDenials = 1000
 )
 
-// denyLongPaths denies Pods with a path that is too long.
 func (in *planning) denyLongPaths() (denials []denial.Denial) {
 	for at, c := range in.pod.AllContainers {
 		if len(denials) >= maxDenials {

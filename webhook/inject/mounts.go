@@ -12,40 +12,41 @@ import (
 )
 
 // Mounts: what the containers see of the share and of the scratch volume. home.go, accounts.go and this file define the
-// mounts of the notebook container, init.go those of the init container. Only this file enforces them.
+// mounts of the notebook container. init.go has the mounts of the init container.
 //
-// Adds the mounts of the notebook container. They are ours. The webhook denies any other mount of our volumes in any
-// container of the Pod, by subPath, subPathExpr or as a device; any other volume at one of our paths or inside the scratch
-// directory; and a termination message there, which is a mount too. It does not correct these, because their purpose is
-// unknown. Mounts of other volumes are the Pod's.
+// Adds the mounts of the notebook container. They are ours. In every container but the init container, the webhook denies any
+// other mount of our volumes, also one by subPath, subPathExpr or as a device. In the notebook container it denies another
+// volume at one of our paths or inside the scratch directory, and a termination message there, which is a mount too. It does
+// not correct these, because their purpose is unknown. Other mounts of other volumes are the Pod's.
 //
 // A container runtime mounts as root and follows symbolic links inside the container. A link to the scratch directory, in a
 // home or in any volume, could direct any mount over the program that the container starts as root. So with discovery at
-// start no mount of the Pod's own may be inside another mount, none of ours may be inside it, and none may be at or in /proc,
-// or at a path of /dev that leads there.
+// start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside, and must not be at
+// /dev, in /proc or at a path of /dev that leads to /proc.
 //
-// The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, these are in
-// the user's own home. If it sees more of the share, the path, or a link in the home, can lead to a directory that the user
-// may not write to. Then the same rules hold as with discovery at start, and the working directory must be the home or
-// outside every mount. Links in the image are not known at admission.
+// The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, these
+// directories are in the user's own home. If it sees more of the share, the path, or a link in the home, can lead to a
+// directory that the user must not write to. Then the same rules hold as with discovery at start, and the working directory
+// must be the home or outside every mount. Links in the image are not known at admission.
 
 // wantedMount is a mount of ours and its name in a denial.
 type wantedMount struct {
 	pod.Mount
 	what description
-	// closed reports whether no other mount may be inside this one.
+	// closed reports whether other mounts inside this mount are denied.
 	closed bool
 }
 
-// description is the text that describes a mount, with a name in it. It is joined only for a denial.
+// description is the text that describes a mount, in three parts. They are joined only for a denial.
 type description struct{ before, name, after string }
 
 // String returns the joined text.
 func (d description) String() string { return d.before + d.name + d.after }
 
+// mountsPiece are the mounts of one container: the notebook container, or another container that gets the home (homein.go).
 type mountsPiece struct {
-	container pod.Pointer
-	notebook  *pod.Container
+	at        pod.Pointer
+	container *pod.Container
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
@@ -53,14 +54,14 @@ type mountsPiece struct {
 	startsAsRoot, seesMore bool
 	// deniedVolumes are the volumes of the share that share.go denies. Their mounts get no denial of their own.
 	deniedVolumes []string
-	// homeAlone reports whether the container has the home and no directories.
+	// homeAlone is true for another container that gets the home. Directories are not mounted there.
 	homeAlone bool
-	// home and homeOnShare are the two paths of the home.
+	// home and homeOnShare are the two paths at which the home is mounted.
 	home, homeOnShare string
-	// homeIn are the other containers that have the home (homein.go).
+	// homeIn are the other containers that get the home.
 	homeIn []homeContainer
-	// nestedIn maps each path that is inside another mount to the path of that mount.
-	nestedIn map[string]string
+	// mountAround maps each path of the container that is inside another mount to the path of that mount.
+	mountAround map[string]string
 }
 
 func (in *planning) planMounts(s switches) mountsPiece {
@@ -75,7 +76,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		want = append(want, accounts[:]...)
 	}
 	p := mountsPiece{
-		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		at: in.notebookAt, container: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
 		seesMore:      in.seesMoreThanHome(),
 		deniedVolumes: in.deniedVolumes,
@@ -83,7 +84,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		homeIn: in.homeIn,
 	}
 	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
-		p.nestedIn = nestedPaths(in.notebook)
+		p.mountAround = nestedPaths(in.notebook)
 	}
 	return p
 }
@@ -108,14 +109,14 @@ func (o ourVolumes) has(name string) bool {
 
 func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
-	byHand := false
+	ownInit := false
 	for at, container := range pod.AllContainers {
 		switch {
-		case p.findsTheOwner(at, container):
-			byHand = true
-			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
-		case container == p.notebook:
-			p.reconcileNotebook(byHand, c)
+		case p.findsOwner(at, container):
+			ownInit = true
+			c.deny(denial.OwnInitContainer(at.Pointer().Field(), container.Name, p.container.Name, p.ours.share, p.ours.scratch))
+		case container == p.container:
+			p.reconcileContainer(ownInit, c)
 		case isInit(at, container), hasHome(p.homeIn, container):
 		default:
 			p.denyForeign(at.Pointer, container, c)
@@ -123,23 +124,23 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-// findsTheOwner reports whether another init container mounts both the share and the scratch volume: such a container does
-// what ours does.
-func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
-	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
-	return another && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
+// findsOwner reports whether a container is an init container of the Pod's own that mounts both the share and the scratch
+// volume. Such a container does the work of our init container.
+func (p mountsPiece) findsOwner(at pod.Element, container *pod.Container) bool {
+	isOwn := at.List == pod.InitContainersPath && container.Name != handoff.Container
+	return isOwn && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
-// reconcileNotebook adds our mounts. If an init container of the Pod finds the owner, its denial already names the mounts
-// that belong to it.
-func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
-	mounts := p.container.Child("volumeMounts")
+// reconcileContainer adds our mounts to the container and denies mounts that conflict with them. ownInit reports whether an
+// init container of the Pod's own finds the owner: the denial of that container already names the mounts that it needs.
+func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
+	mounts := p.at.Child("volumeMounts")
 	present := make([]bool, len(p.want))
-	for i, have := range p.notebook.VolumeMounts {
+	for i, have := range p.container.VolumeMounts {
 		field := func() string { return mounts.Index(i).Field() }
-		ok, does := false, have.Normalized()
+		ok, normalized := false, have.Normalized()
 		for j, want := range p.want {
-			if does == want.Mount {
+			if normalized == want.Mount {
 				ok, present[j] = true, true
 			}
 		}
@@ -147,32 +148,33 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			continue
 		}
 		if p.ours.has(have.Name) {
-			if !byHand {
+			if !ownInit {
 				c.deny(denial.MountForeign(field(), have.Name, have.MountPath, p.homeAlone))
 			}
 			continue
 		}
 		if !slices.Contains(p.deniedVolumes, have.Name) {
-			p.denyMountInTheWay(field, have.MountPath, c)
+			p.denyConflict(field, have.MountPath, c)
 		}
 	}
-	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
-		// The kubelet mounts a file there that the container can write.
-		p.denyMountInTheWay(func() string { return p.container.Child("terminationMessagePath").Field() }, *at, c)
+	if at := p.container.TerminationMessagePath; at != nil && *at != "" {
+		// The kubelet mounts a file at this path, to which the container can write.
+		p.denyConflict(func() string { return p.at.Child("terminationMessagePath").Field() }, *at, c)
 	}
 	if p.seesMore {
 		p.denyWorkingDir(c)
 	}
-	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
+	p.denyVolumes(func() pod.Pointer { return p.at }, p.container, c)
 	for j := range p.want {
 		if !present[j] {
-			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
+			c.appendTo(ours, mounts, len(p.container.VolumeMounts), &p.want[j].Mount)
 		}
 	}
 }
 
-// denyMountInTheWay denies a mount of the Pod's own whose path conflicts with one of our mounts.
-func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c *changes) {
+// denyConflict denies a mount of the Pod's own whose path is one of ours or inside the scratch directory. Where the container
+// starts as root or sees more than the home, it also denies nested mounts.
+func (p mountsPiece) denyConflict(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
 	if want, taken := p.conflicting(at); taken {
 		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
@@ -191,10 +193,10 @@ func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c 
 	}
 }
 
-// denyWorkingDir denies a working directory inside a mount, unless it is the home. start.go replaces a working directory in
-// the image's own home.
+// denyWorkingDir denies a working directory inside a mount, other than the home. A directory in the image's own home is not
+// denied, because start.go replaces it.
 func (p mountsPiece) denyWorkingDir(c *changes) {
-	dir := p.notebook.WorkingDir
+	dir := p.container.WorkingDir
 	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
 		return
 	}
@@ -203,7 +205,7 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 		return
 	}
 	deny := func(around string) {
-		c.deny(denial.MountInShare(p.container.Child("workingDir").Field(), *dir, around))
+		c.deny(denial.MountInShare(p.at.Child("workingDir").Field(), *dir, around))
 	}
 	for _, want := range p.want {
 		if pod.Inside(at, want.MountPath) {
@@ -211,7 +213,7 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 			return
 		}
 	}
-	for _, m := range p.notebook.VolumeMounts {
+	for _, m := range p.container.VolumeMounts {
 		if pod.Inside(at, pod.CleanPath(m.MountPath)) {
 			deny(m.MountPath)
 			return
@@ -219,17 +221,17 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 	}
 }
 
-// kernelPaths are paths whose content comes from the kernel: /dev has links to /proc/self/fd.
+// kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested returns the mount around a path, or our mount inside that path.
+// nested returns the mount or the kernel path around a path, or our mount inside the path.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
 	}
-	for _, kernels := range kernelPaths {
-		if at == kernels || pod.Inside(at, kernels) {
-			return kernels, true
+	for _, kernelPath := range kernelPaths {
+		if at == kernelPath || pod.Inside(at, kernelPath) {
+			return kernelPath, true
 		}
 	}
 	for _, want := range p.want {
@@ -237,13 +239,13 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 			return want.MountPath, true
 		}
 	}
-	other, nested = p.nestedIn[at]
+	other, nested = p.mountAround[at]
 	return other, nested
 }
 
-// nestedPaths maps each clean path of a container's mounts, devices and termination message that is inside another one to
-// the nearest one. It visits the paths in tree order, in which the content of a directory follows the directory. Comparing
-// all pairs took six seconds for a thousand paths of two KiB.
+// nestedPaths returns the paths of a container's mounts, devices and termination message that are inside another such path,
+// each with the nearest path around it. It visits the paths in tree order, in which the content of a directory follows the
+// directory. Comparing all pairs took six seconds for a thousand paths of two KiB.
 func nestedPaths(c *pod.Container) (inside map[string]string) {
 	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
 	for _, m := range c.VolumeMounts {
@@ -274,7 +276,7 @@ func nestedPaths(c *pod.Container) (inside map[string]string) {
 	return inside
 }
 
-// conflicting returns our mount that conflicts with a clean path.
+// conflicting returns our mount at a clean path, or the closed mount around the path.
 func (p mountsPiece) conflicting(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {
@@ -287,13 +289,14 @@ func (p mountsPiece) conflicting(at string) (wantedMount, bool) {
 func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, m := range container.VolumeMounts {
 		if p.ours.has(m.Name) {
-			c.deny(denial.MountElsewhere(at().Child("volumeMounts").Index(i).Field(), m.Name, m.MountPath, p.notebook.Name))
+			c.deny(denial.MountElsewhere(at().Child("volumeMounts").Index(i).Field(), m.Name, m.MountPath, p.container.Name))
 		}
 	}
 	p.denyVolumes(at, container, c)
 }
 
-// denyVolumes denies devices and variables that give a container data of our volumes without a mount.
+// denyVolumes denies variables and devices that give a container data of our volumes without a mount, and devices that
+// conflict with our mounts.
 func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {

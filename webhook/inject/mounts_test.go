@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestNestings compares nestedPaths with a comparison of all pairs of paths, on 5,000 generated containers.
-func TestNestings(t *testing.T) {
+// TestNestedPaths compares nestedPaths with a comparison of all pairs of paths, on 5,000 generated containers.
+func TestNestedPaths(t *testing.T) {
 	seeded := rand.New(rand.NewPCG(1, 2))
 	for range 5_000 {
 		var mounts []pod.Mount

@@ -7,16 +7,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// findNotebook finds the notebook container. The first of these that finds one counts: our annotation, a configured name,
-// kubectl's annotation, the first container that is known to start Jupyter, the first container that is not a proxy.
+// findNotebook finds the notebook container. The first of these that finds a container is used: our annotation, a configured
+// name (notebook.containerNames), kubectl's annotation, the first container that is known to start Jupyter, the first
+// container that is not a proxy.
 func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
 		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
-		a := denial.NoContainer()
-		return 0, "", &a
+		d := denial.NoContainer()
+		return 0, "", &d
 	}
 	if name, ok := in.pod.Metadata.Annotations[containerAnnotation]; ok {
 		at := byName(name)
@@ -25,8 +26,8 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 			for _, c := range containers {
 				names = append(names, c.Name)
 			}
-			a := denial.NoSuchContainer(containerAnnotation, name, names)
-			return 0, "", &a
+			d := denial.NoSuchContainer(containerAnnotation, name, names)
+			return 0, "", &d
 		}
 		return at, denial.ContainerByAnnotation, nil
 	}
@@ -35,27 +36,29 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 			return at, denial.ContainerByName, nil
 		}
 	}
-	// A service mesh inserts its proxy as the first container, and names the main container by this annotation. The named
-	// container may be missing.
+	// A service mesh can insert its proxy as the first container, and name the main container in this annotation. The container
+	// that it names can be missing.
 	if at := byName(in.pod.Metadata.Annotations[defaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
 	if at, why, in.otherCandidates = in.guessNotebook(); at < 0 {
-		a := denial.ProxiesAlone(containers[0].Name, containerAnnotation)
-		return 0, "", &a
+		d := denial.ProxiesAlone(containers[0].Name, containerAnnotation)
+		return 0, "", &d
 	}
 	return at, why, nil
 }
 
-// guessNotebook returns the first container that is known to start Jupyter. If there is none, it returns the first that is
-// not a proxy, or -1. The only container of a Pod is returned in any case. others are the names of further candidates.
+// guessNotebook returns the index of the first container that is known to start Jupyter and is not a proxy. If there is none,
+// it returns the first container that is not a proxy, or -1. In a Pod with one container it returns 0. others are the names
+// of further candidates.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
 		c := &in.pod.Spec.Containers[i]
-		sameName := func(before pod.Container) bool { return before.Name == c.Name }
+		sameName := func(earlier pod.Container) bool { return earlier.Name == c.Name }
 		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
-			// If two containers have the same name, the first counts, as for the annotation that the webhook writes.
+			// Of two containers with the same name only the first is a candidate: the annotation that the webhook writes would
+			// name the first.
 			continue
 		}
 		candidates = append(candidates, i)
@@ -84,5 +87,5 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 func (in *planning) startsJupyter(c *pod.Container) bool {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	start := readCommand(argv, func(string) (string, bool) { return "", false })
-	return start.kind == runsJupyter || start.kind == runsUnknown && imageRuns(c.Image) == runsJupyter
+	return start.kind == runsJupyter || start.kind == runsUnknown && kindOfImage(c.Image) == runsJupyter
 }

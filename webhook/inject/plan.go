@@ -7,14 +7,13 @@
 // The package is pure: the same Pod, facts and configuration give the same bytes. It does no I/O, reads no clock and writes
 // no log, so the webhook, the command line and the tests all run the same code.
 //
-// Each injected piece has one file, whose first comment says what it adds, which fields are ours, and what happens if the
-// Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, homein.go,
-// init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and
-// accounts.go (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go
-// and jovyan.go.
+// Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens if
+// the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, homein.go,
+// init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. home.go and accounts.go define mounts
+// of the notebook container, settings.go Jupyter's settings, confinement.go and devices.go parts of a piece.
 //
 // To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the list
-// above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to meddling in
+// above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to differentValues in
 // webhook/ownership_test.go; write the golden files again (UPDATE_GOLDEN=1).
 package inject
 
@@ -32,7 +31,7 @@ import (
 
 // Facts are what is known about a Pod besides its document.
 type Facts struct {
-	// Namespace is the request's namespace. The Pod's own field may be empty.
+	// Namespace is the request's namespace. The Pod's own field can be empty.
 	Namespace string
 	// Restricted reports whether the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
@@ -49,7 +48,7 @@ type Facts struct {
 type Plan struct {
 	// Discovery is config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery
-	// Identity is what the Pod runs as; nil with discovery at start.
+	// Identity is the identity with which the Pod runs; nil with discovery at start.
 	Identity *identity.Identity
 	// DiscoveryReason is why Discovery was chosen.
 	DiscoveryReason string
@@ -64,13 +63,12 @@ type Plan struct {
 	notebookPath pod.Pointer
 }
 
-// piece is one thing that is injected.
 type piece interface {
 	reconcile(pod *pod.Pod, c *changes)
 }
 
-// pieces are all injected pieces. They are not planned if the Pod has no container.
 type pieces struct {
+	// planned is false if a denial has ended the planning early.
 	planned     bool
 	annotations annotationsPiece
 	share       sharePiece
@@ -93,7 +91,7 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	if !p.planned {
 		return
 	}
-	for _, one := range [...]struct {
+	for _, named := range [...]struct {
 		name string
 		piece
 	}{
@@ -112,7 +110,7 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 		{"port", &p.port},
 		{"resources", &p.resources},
 	} {
-		if !yield(one.name, one.piece) {
+		if !yield(named.name, named.piece) {
 			return
 		}
 	}
@@ -123,22 +121,22 @@ type planning struct {
 	planner *Planner
 	facts   Facts
 	pod     *pod.Pod
-	// discovery, identity and limited are the outcome of chooseDiscovery. identity is nil with discovery at start.
+	// discovery, identity and limited are set by chooseDiscovery. identity is nil with discovery at start.
 	discovery config.Discovery
 	identity  *identity.Identity
 	limited   Limited
 	// notebook is the notebook container, and notebookAt its pointer in the Pod.
 	notebook   *pod.Container
 	notebookAt pod.Pointer
-	// homeIn are the other containers that have the home.
+	// homeIn are the other containers that get the home (homein.go).
 	homeIn []homeContainer
 	// otherCandidates are the names of further candidates for the notebook container.
 	otherCandidates []string
 	// home is the value of HOME in the notebook container.
 	home string
-	// subPath is the home, relative to the share's root; empty if it is unknown. parent is the directory above it on the
-	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
-	// in the notebook container.
+	// subPath is the home, relative to the share's root; empty if the home is unknown. parent is the directory above the home on
+	// the share, and homes the path of that directory in the init container. homeOnShare is the home's path below the share's
+	// path in the notebook container.
 	subPath, parent, homes, homeOnShare string
 	// deniedVolumes are the names of the volumes that use the share's claim under a name other than ours.
 	deniedVolumes []string
@@ -147,17 +145,17 @@ type planning struct {
 	jupyter     jupyterServer
 }
 
-// Planner plans Pods by one configuration, which never changes in its lifetime.
+// Planner plans Pods by one configuration. It does not change after NewPlanner, and is safe for concurrent use.
 type Planner struct {
 	config     *config.Config
 	generation string
-	// The following fields are the same for every Pod and are never written to after NewPlanner.
+	// The following fields are computed from the configuration once, because they are the same for every Pod.
 	starts    []imageStart
 	init      initTemplate
 	env       []pod.EnvVar
 	resources pod.Resources
 	scratch   pod.Volume
-	// shares are the volumes of our claims, the share's first; further are the names of the other claims.
+	// shares are the volumes of our claims, the share's first; further are the names of the further claims.
 	shares  []pod.Volume
 	further []string
 	// settings are Jupyter's settings as JSON, for Pods in which the webhook does not set where Jupyter listens.
@@ -181,11 +179,12 @@ func NewPlanner(c *config.Config) *Planner {
 // Generation returns the configuration's generation, as written on the Pods.
 func (p *Planner) Generation() string { return p.generation }
 
-// Plan returns what the Pod must have. It takes these steps:
+// Plan returns the plan for a Pod. It takes these steps:
 //
 //  1. Choose the discovery: is the identity known now, or found at start? (discovery.go) Find the home. (home.go)
 //  2. Find the notebook container. (notebook.go)
-//  3. Deny Pods that cannot become a notebook: paths that are too long, another operating system, sidecars of other users.
+//  3. Deny Pods that cannot become a notebook, for example with a path that is too long, for Windows, or with a sidecar that
+//     could run as another user.
 //  4. Read the annotations by which the Pod turns pieces on and off.
 //  5. Find out from the Pod where Jupyter listens. (jupyter.go)
 //  6. Plan each piece.
@@ -204,7 +203,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	}
 	plan.Home = in.subPath
 
-	// If the notebook container is unknown, the first container is used instead, to find further errors.
+	// If no notebook container is found, the first container is used instead, to find further errors.
 	at, reason, denied := in.findNotebook()
 	if denied != nil {
 		plan.denials = append(plan.denials, *denied)
@@ -253,8 +252,8 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// denyWholePod denies Pods in which no notebook can run, whatever is injected. Of the host's namespaces it checks only the
-// user namespace: policy node denies the others (63-policy-node.yaml of the chart).
+// denyWholePod denies Windows Pods, host processes, and user namespaces unless they are allowed. The host's network, PID and
+// IPC namespaces are not checked here: policy node denies them (63-policy-node.yaml of the chart).
 func (in *planning) denyWholePod() (denials []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		denials = append(denials, denial.NotLinux(os.Name))
@@ -272,22 +271,23 @@ func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	deny := func(at pod.Pointer) {
 		denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
 	}
-	is := func(windows *pod.WindowsOptions) bool { return windows != nil && isTrue(windows.HostProcess) }
-	if c := in.pod.Spec.SecurityContext; c != nil && is(c.WindowsOptions) {
+	isHostProcess := func(windows *pod.WindowsOptions) bool { return windows != nil && isTrue(windows.HostProcess) }
+	if c := in.pod.Spec.SecurityContext; c != nil && isHostProcess(c.WindowsOptions) {
 		deny(pod.SecurityContextPath)
 	}
 	for at, container := range in.pod.AllContainers {
-		if c := container.SecurityContext; c != nil && is(c.WindowsOptions) && !isInit(at, container) {
+		if c := container.SecurityContext; c != nil && isHostProcess(c.WindowsOptions) && !isInit(at, container) {
 			deny(at.Pointer().Child("securityContext"))
 		}
 	}
 	return denials
 }
 
-// switches are the pieces that the Pod's annotations turn on or off.
+// switches say which pieces are turned on or off, by an annotation of the Pod or by the configuration.
 type switches struct {
-	// probes is on, off, or empty if the Pod has no such annotation.
-	probes       string
+	// probes is the annotation's value, on or off; empty if the Pod has no such annotation.
+	probes string
+	// accountFiles reports whether the account files are mounted (accounts.go).
 	accountFiles bool
 }
 
@@ -305,7 +305,7 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 	return s, denials
 }
 
-// warnings returns the warnings that belong to no single piece.
+// warnings returns warnings about the choice of the notebook container and about unknown annotations of ours.
 func (in *planning) warnings() (warnings []string) {
 	if len(in.otherCandidates) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))

@@ -7,10 +7,10 @@ import (
 
 // Port: 8888, named http, for users and Services that refer to it.
 //
-// Adds the port on which Jupyter listens, if Jupyter starts and the notebook container declares no port. The ports are the
-// Pod's: a container that declares any is not changed. No port is added if another container has a port of that name or
-// number: a Service that names a login proxy's port would then bypass the proxy, and with hostNetwork the two numbers would
-// conflict. Probes do not need the port.
+// Adds the port on which Jupyter listens, if Jupyter can start, the port is known and the notebook container declares no port.
+// The ports are the Pod's: a container that declares any is not changed. No port is added if another container has a port of
+// that name or number: a Service that names a login proxy's port would then bypass the proxy, and with hostNetwork the two
+// numbers would conflict. Probes do not need a declared port.
 
 type portPiece struct {
 	at   pod.Pointer
@@ -24,7 +24,7 @@ func (in *planning) planPort() portPiece {
 	p := portPiece{at: in.notebookAt, has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
-	case !in.jupyter.mayStart():
+	case !in.jupyter.canStart():
 		p.leftOut = denial.NoJupyter
 	case in.jupyter.port == 0:
 		p.leftOut = denial.NoListening
@@ -38,7 +38,7 @@ func (in *planning) planPort() portPiece {
 
 const portName = "http"
 
-// portTaken reports whether any container has a port of our name or of that number.
+// portTaken reports whether any container declares a port with our name or this number.
 func (in *planning) portTaken(number int32) bool {
 	for _, c := range in.pod.AllContainers {
 		for _, p := range c.Ports {
@@ -52,5 +52,5 @@ func (in *planning) portTaken(number int32) bool {
 
 func (p portPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.at, true, "ports"}
-	c.offerDefault(m, p.has, p.leftOut, func() { c.appendTo(thePods, m.at(), 0, p.want) })
+	c.putDefault(m, p.has, p.leftOut, func() { c.appendTo(thePods, m.at(), 0, p.want) })
 }

@@ -8,16 +8,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Privileges: the UID and GID of the notebook container, and no privileges beyond those of that user.
+// Privileges: the UID and GID of the notebook container, and the other fields of its security context that limit privileges.
 //
-// At admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are dropped. With
-// discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID. Our binary needs
-// these to become the user, which is all that it does as root. With either discovery, allowPrivilegeEscalation is false, the
-// seccomp profile is RuntimeDefault or a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
+// With discovery at admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are dropped.
+// With discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID, which our binary
+// needs to become the user. With either discovery, allowPrivilegeEscalation is false, the seccomp profile is RuntimeDefault or
+// a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
 //
-// All of these fields are ours and are replaced. A Pod that asked for privileges gets a warning. With discovery at start, so
-// does a Pod that asked for runAsNonRoot. The other fields of the container's security context are the Pod's:
-// readOnlyRootFilesystem, SELinux, AppArmor.
+// All of these fields are ours: a different value is replaced or removed. A Pod that asked for privileges gets a warning, and
+// with discovery at start also a Pod that asked for runAsNonRoot. The other fields of the container's security context, such as
+// readOnlyRootFilesystem, SELinux and AppArmor, are the Pod's.
 
 type privilegesPiece struct {
 	at        pod.Pointer
@@ -25,7 +25,7 @@ type privilegesPiece struct {
 	want      *pod.SecurityContext
 }
 
-// The security contexts of a container that starts as root and of one that starts as the user. Nothing writes to them.
+// The security contexts of a container that starts as root, and of one that starts as the user, without UID and GID.
 var (
 	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),
@@ -46,13 +46,13 @@ var (
 func (in *planning) planPrivileges() privilegesPiece {
 	want := &asRoot
 	if in.discovery == config.DiscoveryAtAdmission && in.identity != nil {
-		want = in.asTheUser()
+		want = in.userContext()
 	}
 	return privilegesPiece{in.notebookAt.Child("securityContext"), in.notebook, want}
 }
 
-// asTheUser returns the security context of a container that starts as the user, whose identity is known.
-func (in *planning) asTheUser() *pod.SecurityContext {
+// userContext returns the security context of a container that starts as the user. The identity must be known.
+func (in *planning) userContext() *pod.SecurityContext {
 	want := asUser
 	want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
 	return &want
@@ -65,14 +65,14 @@ func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// enforce makes the security context ours. The function taken returns the warning about privileges that the Pod asked for.
-func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string) {
+// enforce enforces the security context. The function warning returns the warning about privileges that the Pod asked for.
+func (p privilegesPiece) enforce(c *changes, warning func(fields []string) string) {
 	have, exists := p.container.SecurityContext, p.container.SecurityContext != nil
 	if !exists {
 		have = &pod.SecurityContext{}
 	}
 	if excess := p.excessPrivileges(have); len(excess) > 0 {
-		c.warn(taken(excess))
+		c.warn(warning(excess))
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }
@@ -100,7 +100,7 @@ func (p privilegesPiece) excessPrivileges(have *pod.SecurityContext) (fields []s
 	return fields
 }
 
-// putPrivileges enforces each field of our security context.
+// putPrivileges enforces the fields that limit privileges. A localhost seccomp profile is kept.
 func putPrivileges(c *changes, m member, have, want *pod.SecurityContext) {
 	field := func(key string) member { return member{m.object, m.exists, key} }
 	putField(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)

@@ -12,14 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestAPlanCanBeReconciledTwice reconciles one plan twice with its Pod. Both outcomes must be the same, and the plan, the Pod
-// and the configuration must not change. It uses each Pod of the golden files, as submitted and as admitted.
-func TestAPlanCanBeReconciledTwice(t *testing.T) {
+// TestReconcileIsPure reconciles a plan twice with its Pod. Both outcomes must be the same, and the plan, the Pod and the
+// configuration must not change. The test uses the Pods of the golden files that have a plan, as submitted and as admitted.
+func TestReconcileIsPure(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	for _, c := range cases {
 		if _, err := pod.Read(c.JSON); err != nil {
-			continue // No Pod: there is no plan for it.
+			continue // An unreadable Pod has no plan.
 		}
 		documents := map[string][]byte{"submitted": c.JSON}
 		if d := c.Decide(c.JSON); d.Claimed && len(d.Denials) == 0 {

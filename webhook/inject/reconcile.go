@@ -10,7 +10,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// owner is who decides the value of a field: the webhook or the Pod.
 type owner int
 
 const (
@@ -20,13 +19,13 @@ const (
 	thePods
 )
 
-// Outcome of a reconciliation: the operations that turn the Pod into the planned one, or every denial.
+// Outcome is the result of a reconciliation: the operations that turn the Pod into the planned one, or denials.
 type Outcome struct {
-	// Operations of RFC 6902; empty if the Pod is as planned, nil if it is denied.
+	// Operations are those of RFC 6902; empty if the Pod is as planned, nil if it is denied.
 	Operations []jsonpatch.Operation
-	// Denials in the order of the plan; empty if the Pod can be injected.
+	// Denials are the planner's, then those of the pieces; empty if the Pod can be injected.
 	Denials []denial.Denial
-	// Warnings for the requester.
+	// Warnings are for the requester.
 	Warnings []string
 
 	// pod and plan are for Changes and Drift; changed reports whether any field changes.
@@ -35,8 +34,8 @@ type Outcome struct {
 	changed bool
 }
 
-// Drift returns our fields that are not as planned, in Kubernetes' notation. The verifier denies a Pod that has any.
-// Defaulted fields never drift.
+// Drift returns our fields that are not as planned, in Kubernetes' notation. The verifier denies a Pod with such a field.
+// Defaulted fields are not compared.
 func (o Outcome) Drift() []string {
 	fields := []string{}
 	if !o.changed {
@@ -65,8 +64,8 @@ func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	return out
 }
 
-// fieldChanges reconciles a second time and records every field. Most callers do not need the records, which would be a
-// fifth of all allocations of a review.
+// fieldChanges reconciles a second time and records the change of each field. Reconcile does not record them, because most
+// callers do not need the records, which would be a fifth of the allocations of a review.
 func (o Outcome) fieldChanges() []fieldChange {
 	if o.plan == nil {
 		return nil
@@ -83,43 +82,43 @@ func (c *changes) collect(pod *pod.Pod, plan *Plan) {
 	}
 }
 
-// changes collects the changes of all pieces. A list or object that the Pod lacks is created by one operation, with the
-// values of all pieces in it.
+// changes collects the changes of all pieces. A list or object that the Pod lacks is created by one operation; the pieces add
+// their values to the operation's value.
 type changes struct {
 	operations []jsonpatch.Operation
 	created    []created
 	// list is the list that was last appended to, and end the pointer to its next element.
 	list, end pod.Pointer
-	// piece is the name of the piece that is being reconciled; recorded are the field changes so far, nil if they are not
-	// needed.
-	piece    string
+	// piece is the name of the piece that is being reconciled.
+	piece string
+	// recorded are the field changes so far; nil if changes are not recorded.
 	recorded []fieldChange
 	denials  []denial.Denial
 	warnings []string
 }
 
-// created is a list or an object that the Pod lacks.
+// created is a list (*[]any) or an object (*pod.Object) that an operation creates.
 type created struct {
-	at   pod.Pointer
-	what any
+	at    pod.Pointer
+	value any
 }
 
-// createdAt returns what is created at a pointer, or nil.
+// createdAt returns the list or object that is created at a pointer, or nil.
 func (c *changes) createdAt(at pod.Pointer) any {
-	for _, one := range c.created {
-		if one.at == at {
-			return one.what
+	for _, created := range c.created {
+		if created.at == at {
+			return created.value
 		}
 	}
 	return nil
 }
 
-func (c *changes) create(at pod.Pointer, what any) {
-	c.created = append(c.created, created{at, what})
-	c.operation("add", at, what)
+func (c *changes) create(at pod.Pointer, value any) {
+	c.created = append(c.created, created{at, value})
+	c.operation("add", at, value)
 }
 
-// member is a field of an object that may itself be missing.
+// member is a field of an object. The Pod can lack the object.
 type member struct {
 	object pod.Pointer
 	// exists reports whether the Pod has the object.
@@ -151,7 +150,7 @@ func putField[T any](c *changes, o owner, m member, have *T, want T) {
 	}
 }
 
-// putList sets a list as a whole, such as a command. Otherwise it is like putField.
+// putList sets a list as a whole, such as a command, like putField. An empty want removes the list.
 func putList[T any](c *changes, o owner, m member, have, want []T) {
 	switch {
 	case len(want) == 0:
@@ -207,7 +206,7 @@ func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	}
 }
 
-// endOf returns the pointer for the next element of a list. Callers append list by list.
+// endOf returns the pointer to the next element of a list. It keeps the last result, because the pieces append list by list.
 func (c *changes) endOf(list pod.Pointer) pod.Pointer {
 	if c.list != list {
 		c.list, c.end = list, list+"/-"
@@ -215,9 +214,9 @@ func (c *changes) endOf(list pod.Pointer) pod.Pointer {
 	return c.end
 }
 
-func (c *changes) deny(a denial.Denial) {
+func (c *changes) deny(d denial.Denial) {
 	if len(c.denials) < maxDenials {
-		c.denials = append(c.denials, a)
+		c.denials = append(c.denials, d)
 	}
 }
 
@@ -227,7 +226,7 @@ func (c *changes) operation(op string, at pod.Pointer, value any) {
 	c.operations = append(c.operations, jsonpatch.NewOperation(op, string(at), value))
 }
 
-// insertFirst inserts an element of ours before the first one of a list.
+// insertFirst inserts an element of ours at the beginning of a list.
 func (c *changes) insertFirst(list pod.Pointer, value any) {
 	c.record(Added, ours, member{object: list, key: "0"}, value)
 	c.operation("add", list.Index(0), value)

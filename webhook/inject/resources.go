@@ -25,7 +25,7 @@ type resourcesPiece struct {
 	container pod.Pointer
 	have      *pod.Resources
 	want      pod.Resources
-	// leftOut is why no resources are added.
+	// leftOut is the reason why no resources are added; empty if there is none.
 	leftOut string
 }
 
@@ -35,8 +35,8 @@ func (in *planning) planResources() resourcesPiece {
 	return p
 }
 
-// wantedResources returns the resources to add, or why none are added.
-func (in *planning) wantedResources() (want pod.Resources, left string) {
+// wantedResources returns the resources to add, or the reason why none are added.
+func (in *planning) wantedResources() (want pod.Resources, leftOut string) {
 	switch {
 	case !in.pod.Spec.Resources.Empty():
 		return pod.Resources{}, denial.ResourcesOfPod
@@ -81,8 +81,8 @@ func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 	return &all
 }
 
-// guaranteed reports whether the Pod without our init container is of the class Guaranteed: each container's requests equal
-// its limits.
+// guaranteed reports whether the Pod without our init container is of the class Guaranteed: each container has limits of CPU
+// and memory, and equal requests. It returns false for a Pod with Pod-level resources.
 func (in *planning) guaranteed() bool {
 	for at, c := range in.pod.AllContainers {
 		r := c.Resources
@@ -101,22 +101,22 @@ func (in *planning) guaranteed() bool {
 }
 
 // fitInto returns a container's resources, reduced so that they do not exceed the Pod-level resources: the API server
-// denies a container with larger ones. A limit without a request is a request too.
-func fitInto(container, whole *pod.Resources) *pod.Resources {
+// denies a container with larger ones. A limit without a request becomes a request too, as in the API server.
+func fitInto(container, ofPod *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)
 	maps.Copy(fits.Requests, container.Requests)
 	for name, limit := range container.Limits {
-		fits.Limits[name] = smaller(limit, whole.Limits[name])
+		fits.Limits[name] = smaller(limit, ofPod.Limits[name])
 	}
 	for name, request := range fits.Requests {
-		fits.Requests[name] = smaller(smaller(request, whole.Limits[name]), whole.Requests[name])
+		fits.Requests[name] = smaller(smaller(request, ofPod.Limits[name]), ofPod.Requests[name])
 	}
 	return &fits
 }
 
-// smaller returns the smaller of two quantities. It returns the first if the second is missing, or if one of them is no
-// quantity, which the API server denies.
+// smaller returns the smaller of two quantities. It returns the first if the second is missing, or if one of them cannot be
+// parsed, which the API server denies.
 func smaller(first, second jsontext.Value) jsontext.Value {
 	var a, b resource.Quantity
 	if second == nil || a.UnmarshalJSON(first) != nil || b.UnmarshalJSON(second) != nil || a.Cmp(b) <= 0 {
@@ -125,7 +125,7 @@ func smaller(first, second jsontext.Value) jsontext.Value {
 	return second
 }
 
-// isGuaranteed reports whether the resource has a limit, and no request below the limit.
+// isGuaranteed reports whether the resource has a limit above zero, and no request or the same one.
 func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
@@ -143,10 +143,10 @@ func isGuaranteed(r *pod.Resources, name string) bool {
 func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.container, true, "resources"}
 	has := p.leftOut == "" && p.want.Empty() || p.leftOut != "" && !p.have.Empty()
-	c.offerDefault(m, has, p.leftOut, func() { putResources(c, m.at(), p.have, &p.want) })
+	c.putDefault(m, has, p.leftOut, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
-// putResources adds what is missing. It also keeps fields of the resources that this build does not know.
+// putResources adds the wanted requests and limits one by one, so that the other fields of the resources stay.
 func putResources(c *changes, at pod.Pointer, have, want *pod.Resources) {
 	exists := have != nil
 	if !exists {
@@ -172,7 +172,7 @@ func putQuantities(c *changes, m member, have, want pod.Quantities) {
 // quantity returns a configured quantity as JSON, in Kubernetes' canonical form.
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
-// resourcesOf returns configured resources in the form that a Pod has.
+// resourcesOf converts configured resources to those of package pod.
 func resourcesOf(r config.Resources) pod.Resources {
 	return pod.Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }

@@ -10,21 +10,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestOursFitsIntoThePod checks that no resource of a container is larger than the Pod-level one.
-func TestOursFitsIntoThePod(t *testing.T) {
+func TestFitInto(t *testing.T) {
 	ours := `{"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "32Mi"}}`
 	for name, c := range map[string]struct{ container, whole, want string }{
-		"room for all": {ours, `{"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}`, ours},
-		"smaller in all": {ours, `{"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"cpu": "60m", "memory": "24Mi"}}`,
+		"larger Pod-level resources": {ours, `{"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}`, ours},
+		"smaller Pod-level resources": {ours, `{"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"cpu": "60m", "memory": "24Mi"}}`,
 			`{"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"cpu": "60m", "memory": "24Mi"}}`},
-		"limits alone, under our requests": {ours, `{"limits": {"cpu": 0.005, "memory": "8388608"}}`,
+		"Pod-level limits below our requests": {ours, `{"limits": {"cpu": 0.005, "memory": "8388608"}}`,
 			`{"requests": {"cpu": 0.005, "memory": "8388608"}, "limits": {"cpu": 0.005, "memory": "8388608"}}`},
-		"requests alone": {ours, `{"requests": {"memory": "8Mi"}}`,
+		"Pod-level requests without limits": {ours, `{"requests": {"memory": "8Mi"}}`,
 			`{"requests": {"cpu": "10m", "memory": "8Mi"}, "limits": {"cpu": "100m", "memory": "32Mi"}}`},
-		"ours has limits alone": {`{"limits": {"memory": "32Mi"}}`, `{"requests": {"memory": "8Mi"}, "limits": {"memory": "64Mi"}}`,
+		"container with limits only": {`{"limits": {"memory": "32Mi"}}`, `{"requests": {"memory": "8Mi"}, "limits": {"memory": "64Mi"}}`,
 			`{"requests": {"memory": "8Mi"}, "limits": {"memory": "32Mi"}}`},
-		"ours has nothing": {`{}`, `{"limits": {"cpu": "1m"}}`, `{}`},
-		"no quantity":      {ours, `{"limits": {"cpu": "much"}, "requests": {"memory": [1]}}`, ours},
+		"container without resources": {`{}`, `{"limits": {"cpu": "1m"}}`, `{}`},
+		"invalid quantity":            {ours, `{"limits": {"cpu": "much"}, "requests": {"memory": [1]}}`, ours},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var container, whole pod.Resources
@@ -37,7 +36,7 @@ func TestOursFitsIntoThePod(t *testing.T) {
 	}
 }
 
-func TestWhatIsGuaranteed(t *testing.T) {
+func TestIsGuaranteed(t *testing.T) {
 	for resources, want := range map[string]bool{
 		`null`:                          false,
 		`{}`:                            false,

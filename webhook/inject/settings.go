@@ -9,12 +9,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// Jupyter settings: one file in the scratch volume, which takes precedence over all other settings files, so that no file
-// in the user's home can break the probes.
+// Jupyter settings: one file in the scratch volume, which takes precedence over the settings files in the user's home, so that
+// those cannot break the probes.
 //
-// Adds the settings to the init container's arguments (init.go), and the init container writes the file. Address, port and
-// base URL are the Pod's: the file repeats what the Pod sets on the command line or by variable, which takes precedence
-// over every file anyway.
+// Adds the settings to the init container's arguments (init.go), and the init container writes the file. Port and base URL are
+// the Pod's: the file repeats the values that the Pod sets on the command line or by variable. Those take precedence over a
+// settings file anyway.
 //
 //	setting                               value
 //	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it
@@ -26,22 +26,22 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// A hub sets where its servers listen, so the file of a hub's server does not.
+// The rows from ip to sock are left out where a hub sets the address of its servers, and where the port is not known.
 //
-// Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission that is a variable of the container, joined
-// with the Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins it
-// with the value that the container has.
+// Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the Pod's
+// own value; the image's value is not known and is replaced. With discovery at start our program joins the directory with the
+// value that the container has.
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
-	if !in.jupyter.mayStart() {
+	if !in.jupyter.canStart() {
 		return "{}"
 	}
-	if !in.jupyter.reachable {
+	if !in.jupyter.setsAddress {
 		return in.planner.settings
 	}
 	settings := settingsOfSite(in.planner.config)
-	settings["ServerApp"] = merged(settings["ServerApp"], in.jupyter.settings())
+	settings["ServerApp"] = merged(settings["ServerApp"], in.jupyter.addressSettings())
 	return marshalled(settings)
 }
 
@@ -71,8 +71,8 @@ func merged(traits, over map[string]any) map[string]any {
 	return all
 }
 
-// settings returns the settings that the probes depend on.
-func (s jupyterServer) settings() map[string]any {
+// addressSettings returns the settings on which the probes depend.
+func (s jupyterServer) addressSettings() map[string]any {
 	settings := map[string]any{"ip": "", "port": s.port, "base_url": s.base, "sock": ""}
 	if !s.tls {
 		for _, name := range []string{"certfile", "keyfile", "client_ca"} {
@@ -85,7 +85,7 @@ func (s jupyterServer) settings() map[string]any {
 
 // configPath returns the planned JUPYTER_CONFIG_PATH of the container; empty if the webhook does not set it.
 func (in *planning) configPath() string {
-	if in.discovery == config.DiscoveryAtStart || !in.jupyter.mayStart() {
+	if in.discovery == config.DiscoveryAtStart || !in.jupyter.canStart() {
 		return ""
 	}
 	own, ours := in.envValue(handoff.JupyterConfigVariable), in.planner.config.Scratch.MountPath

@@ -12,20 +12,21 @@ import (
 // Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further
 // claim, which has the name of the claim. All of them are ours:
 //
-//	volume of the Pod                             what becomes of it
+//	volume of the Pod                             result
 //	our name and our claim                        kept
-//	our name and another source, or a second one  denied
-//	our claim under another volume name           denied; its mounts get no denial of their own
-//	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
+//	our name and another source                   denied
+//	our name a second time                        denied
+//	our claim under another volume name           denied once: mounts of that volume get no second denial
+//	a further claim, with discovery at start      denied: a container that starts as root could read every file on it
 //
-// So a Pod has one volume for each claim of ours, and the mounts of that volume are ours (mounts.go).
+// So an admitted Pod has no second volume for a claim of ours. The mounts of our volumes are ours (mounts.go).
 
 type sharePiece struct {
 	want []pod.Volume
-	// closedClaims are the claims that this Pod may not use: the further claims with discovery at start, none with
+	// closedClaims are the claims that this Pod must not use: the further claims with discovery at start, none with
 	// discovery at admission.
 	closedClaims []string
-	// ofHub reports whether a hub created the Pod. Its user cannot change the volumes.
+	// ofHub reports whether a hub created the Pod. Then the user cannot change the volumes.
 	ofHub bool
 }
 
@@ -46,7 +47,8 @@ func (in *planning) planShare() sharePiece {
 	return sharePiece{want: all[:1], closedClaims: in.planner.further, ofHub: ofHub}
 }
 
-// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours. They are denied.
+// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours. The piece denies
+// these volumes.
 func (in *planning) otherShareVolumes() (names []string) {
 	share := in.planner.config.Share
 	for _, v := range in.pod.Spec.Volumes {
@@ -94,7 +96,7 @@ func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *po
 	}
 }
 
-// initContainersWith returns the init containers that mount a volume.
+// initContainersWith returns the names of the init containers that mount a volume.
 func initContainersWith(volume string, document *pod.Pod) (names []string) {
 	for i := range document.Spec.InitContainers {
 		if c := &document.Spec.InitContainers[i]; c.Mounts(volume) {

@@ -6,10 +6,10 @@ import (
 )
 
 // This file reads shell scripts that are a plain sequence of commands: words, quotes, variables, redirections, and ; && or
-// the end of a line between the commands. It does not read a script with anything else, such as a pipe, a loop or a
-// substitution, and the Pod gets a warning.
+// the end of a line between the commands. A script with anything else, such as a pipe, a loop or a substitution, is not read,
+// and the Pod gets a warning.
 
-// maxScriptLength is how long a script can be, in bytes, to be read.
+// maxScriptLength is the length in bytes of the longest script that is read.
 const maxScriptLength = 8 << 10
 
 // shellScript returns the script that follows a shell's -c, also in -lc or after --login.
@@ -33,14 +33,14 @@ func shellScript(args []string) (script string, ok bool) {
 	return "", false
 }
 
-// lastCommand returns the command that a script ends with: the one after exec, or the last one.
+// lastCommand returns the command with which a script ends: the first exec, or else the last command.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
 		return nil, false
 	}
 	for _, words := range commands {
-		bare := slices.DeleteFunc(slices.Clone(words), assigns)
+		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
 		if len(bare) > 0 {
 			argv = words
 			if bare[0] == "exec" && len(bare) > 1 {
@@ -54,11 +54,11 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 	return argv, len(argv) > 0
 }
 
-// keywords begin a compound command, or a command that changes how the others run.
+// keywords are the words that begin a compound command, or a command that changes how other commands run.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
-// words splits a text as Python's shlex does: quotes and backslashes, no variables.
-func words(text string) ([]string, bool) {
+// splitWords splits a text as Python's shlex does: quotes and backslashes, no variables.
+func splitWords(text string) ([]string, bool) {
 	commands, ok := splitShell(text, nil, false)
 	if !ok || len(commands) == 0 {
 		return nil, ok
@@ -74,17 +74,17 @@ type splitter struct {
 	// shell reports whether special characters have the meaning that a shell gives them.
 	shell bool
 
-	word   strings.Builder
-	inWord bool
-	skips  bool // reports whether the next word belongs to a redirection
-	words  []string
-	done   [][]string
-	failed bool
+	word     strings.Builder
+	inWord   bool
+	skips    bool // reports whether the next word belongs to a redirection
+	words    []string
+	commands [][]string
+	failed   bool
 	// expanded is how many bytes the values of variables have added.
 	expanded int
 }
 
-// splitShell returns the commands of a text, each as its words.
+// splitShell returns the commands of a text, each as a list of words.
 func splitShell(text string, value func(name string) (string, bool), asShell bool) ([][]string, bool) {
 	if len(text) > maxScriptLength {
 		return nil, false
@@ -94,7 +94,7 @@ func splitShell(text string, value func(name string) (string, bool), asShell boo
 		s.step()
 	}
 	s.endCommand()
-	return s.done, !s.failed
+	return s.commands, !s.failed
 }
 
 func (s *splitter) step() {
@@ -102,11 +102,11 @@ func (s *splitter) step() {
 	s.at++
 	switch {
 	case c == '\'':
-		s.single()
+		s.readSingleQuoted()
 	case c == '"':
-		s.double()
+		s.readDoubleQuoted()
 	case c == '\\':
-		s.escaped()
+		s.readEscaped()
 	case c == ' ' || c == '\t' || c == '\r' || c == '\n' && !s.shell:
 		s.endWord()
 	case !s.shell:
@@ -117,9 +117,9 @@ func (s *splitter) step() {
 		s.at++
 		s.endCommand()
 	case c == '>' || c == '<':
-		s.redirection()
+		s.skipRedirection()
 	case c == '$':
-		s.variable()
+		s.expandVariable()
 	case c == '#' && !s.inWord:
 		if end := strings.IndexByte(s.text[s.at:], '\n'); end >= 0 {
 			s.at += end
@@ -138,7 +138,7 @@ func (s *splitter) add(c byte) {
 	s.inWord = true
 }
 
-func (s *splitter) single() {
+func (s *splitter) readSingleQuoted() {
 	end := strings.IndexByte(s.text[s.at:], '\'')
 	if end < 0 {
 		s.failed = true
@@ -148,7 +148,7 @@ func (s *splitter) single() {
 	s.at, s.inWord = s.at+end+1, true
 }
 
-func (s *splitter) double() {
+func (s *splitter) readDoubleQuoted() {
 	s.inWord = true
 	for s.at < len(s.text) && !s.failed {
 		c := s.text[s.at]
@@ -160,7 +160,7 @@ func (s *splitter) double() {
 			s.add(s.text[s.at])
 			s.at++
 		case c == '$' && s.shell:
-			s.variable()
+			s.expandVariable()
 		case c == '`' && s.shell:
 			s.failed = true
 		default:
@@ -170,7 +170,7 @@ func (s *splitter) double() {
 	s.failed = true
 }
 
-func (s *splitter) escaped() {
+func (s *splitter) readEscaped() {
 	if s.at >= len(s.text) {
 		s.failed = true
 		return
@@ -181,8 +181,8 @@ func (s *splitter) escaped() {
 	s.at++
 }
 
-// redirection skips an operator such as 2>&1 or >> and the word after it.
-func (s *splitter) redirection() {
+// skipRedirection skips an operator such as 2>&1 or >>, and marks the word after the operator to be skipped.
+func (s *splitter) skipRedirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()
 		s.inWord = false
@@ -197,8 +197,8 @@ func (s *splitter) redirection() {
 	s.skips = true
 }
 
-// variable expands $NAME, ${NAME} or Kubernetes' $(NAME).
-func (s *splitter) variable() {
+// expandVariable expands $NAME, ${NAME} or Kubernetes' $(NAME).
+func (s *splitter) expandVariable() {
 	rest := s.text[s.at:]
 	opening, closing := "", ""
 	switch {
@@ -225,14 +225,14 @@ func (s *splitter) variable() {
 	}
 }
 
-// assigns reports whether a word begins with a variable's name and "=". A regular expression would keep half a megabyte
-// for a word of 8 KiB.
-func assigns(word string) bool {
+// isAssignment reports whether a word begins with a variable's name and "=". A regular expression would take half a megabyte
+// of memory for a word of 8 KiB.
+func isAssignment(word string) bool {
 	name := nameLength(word)
 	return name > 0 && strings.HasPrefix(word[name:], "=")
 }
 
-// nameLength returns the length of the variable's name that a text begins with; 0 if there is none.
+// nameLength returns the length of the variable's name at the beginning of a text; 0 if there is none.
 func nameLength(text string) (n int) {
 	for n < len(text) && inName(text[n], n) {
 		n++
@@ -240,7 +240,7 @@ func nameLength(text string) (n int) {
 	return n
 }
 
-// inName reports whether a character can be at this place of a variable's name.
+// inName reports whether a variable's name can have the character at this index.
 func inName(c byte, at int) bool {
 	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 	return c == '_' || letter || at > 0 && '0' <= c && c <= '9'
@@ -261,7 +261,7 @@ func (s *splitter) endCommand() {
 	s.endWord()
 	s.skips = false
 	if len(s.words) > 0 {
-		s.done = append(s.done, s.words)
+		s.commands = append(s.commands, s.words)
 	}
 	s.words = nil
 }

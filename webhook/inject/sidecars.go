@@ -8,10 +8,11 @@ import (
 
 // Sidecars: the other containers of a Pod, if the notebook container sees more of the share than the home.
 //
-// The notebook can pass an open directory over a socket to any process in its network namespace. That process then accesses
-// the directory with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass only
-// directories of the home. If the notebook container has the whole share (share.exposeEveryHome) or further directories
-// (share.directories), every other container of the Pod must run as the user and stay the user:
+// The notebook can pass an open directory over a socket to any process in its network namespace. The other process then
+// accesses the directory with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass
+// only directories of the home. If the notebook container has the whole share (share.exposeEveryHome) or further directories
+// (share.directories), every container of the Pod but the notebook container and the init container must run as the user and
+// stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, or the Pod's)   the user's UID
@@ -21,8 +22,8 @@ import (
 //	capabilities.add                            empty
 //
 // A container that the annotation jupyter-user.io/home-in names gets the user's security context (homein.go). Any other
-// container that differs is denied, not corrected: it may need its own UID to work. A second Pod that shares a volume with
-// the notebook can receive a directory too; the webhook cannot see that.
+// container that differs is denied, not corrected, because it can need its own UID to work. A second Pod that shares a volume
+// with the notebook can receive a directory too; the webhook cannot detect this.
 
 // denySidecars returns a denial for each other container that could run as another user.
 func (in *planning) denySidecars() (denials []denial.Denial) {
@@ -30,7 +31,7 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
-		if c == in.notebook || isInit(at, c) || hasHome(in.homeIn, c) || in.isUser(c) {
+		if c == in.notebook || isInit(at, c) || hasHome(in.homeIn, c) || in.runsAsUser(c) {
 			continue
 		}
 		if len(denials) >= maxDenials {
@@ -49,25 +50,25 @@ func (in *planning) seesMoreThanHome() bool {
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)
 }
 
-// isUser reports whether a container runs as the user and cannot become another user.
-func (in *planning) isUser(c *pod.Container) bool {
-	s, whole := c.SecurityContext, in.pod.Spec.SecurityContext
+// runsAsUser reports whether a container runs as the user and cannot become another user.
+func (in *planning) runsAsUser(c *pod.Container) bool {
+	s, ofPod := c.SecurityContext, in.pod.Spec.SecurityContext
 	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || isTrue(s.Privileged) {
 		return false
 	}
 	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {
 		return false
 	}
-	if whole == nil {
-		whole = &pod.SpecSecurityContext{}
+	if ofPod == nil {
+		ofPod = &pod.SpecSecurityContext{}
 	}
-	return effectivelyIs(s.RunAsUser, whole.RunAsUser, in.identity.UID) &&
-		effectivelyIs(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
+	return effectiveIDIs(s.RunAsUser, ofPod.RunAsUser, in.identity.UID) &&
+		effectiveIDIs(s.RunAsGroup, ofPod.RunAsGroup, in.identity.GID)
 }
 
-// effectivelyIs reports whether the value that applies to a container is the wanted one. A container without its own value
-// has the Pod's.
-func effectivelyIs(container, pod *int64, want int64) bool {
+// effectiveIDIs reports whether the UID or GID that applies to a container is the wanted one. A container without its own has
+// that of the Pod.
+func effectiveIDIs(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want
 	}

@@ -16,15 +16,17 @@ import (
 // With discovery at admission the image's entrypoint and the Pod's command and args stay. The working directory is the home
 // if the Pod has none, or has one in the image's own home (jovyan.go).
 //
-// With discovery at start the container starts as root, so our binary precedes everything that it runs: its command, exec
-// hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not changed, because
+// With discovery at start the container starts as root, so our binary precedes the commands that run in it: its command, exec
+// hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not wrapped, because
 // Kubernetes appends them to the command. A command replaces the image's entrypoint, so for a Pod without a command our
-// binary gets --image-start with the configured start of that image (notebook.starts), and decides in the container. The
-// working directory is /, because root may not enter a home on every share. Once our binary runs as the user, it changes to
-// the home, or to the Pod's own working directory.
+// binary gets --image-start with the configured start of that image (notebook.starts), and the binary decides in the
+// container what to run. The working directory is /, because on some shares root cannot enter a home. Once our binary runs as
+// the user, it changes to the home, or to the Pod's own working directory.
 //
-// We own the wrapper; the wrapped command stays the Pod's. On the next pass it is recovered by parsing our own flags. A
-// wrapped Pod whose identity is now known at admission is unwrapped.
+// We own the wrapper; the wrapped command stays the Pod's. On the next pass the command is recovered by parsing our own flags.
+// A wrapped Pod whose identity is now known at admission is unwrapped.
+//
+// With either discovery, a directory in the image's own home is replaced in command and args (withUserHome).
 
 type startPiece struct {
 	at       pod.Pointer
@@ -33,7 +35,7 @@ type startPiece struct {
 	atStart  bool
 	binary   string
 	exec     handoff.Exec
-	// image is the configured start of the container's image.
+	// image is the configured start of the container's image; empty if none is configured.
 	image handoff.ImageStart
 	// wrapper is the wrapper that the command has already, if wasWrapped is true.
 	wrapper    handoff.Exec
@@ -92,8 +94,8 @@ func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// reconcileDir sets the working directory. It returns the Pod's own; empty if the Pod has none, or has one in the image's own
-// home.
+// reconcileDir sets the working directory. It returns the Pod's own working directory; empty if the Pod has none, or has one
+// in the image's own home.
 func (p startPiece) reconcileDir(c *changes) string {
 	dir := ""
 	if p.notebook.WorkingDir != nil {
@@ -103,8 +105,8 @@ func (p startPiece) reconcileDir(c *changes) string {
 		dir = p.wrapper.WorkingDir
 	}
 	m := member{p.at, true, "workingDir"}
-	elsewhere := inImagesHome(dir, p.home)
-	if elsewhere {
+	isImagesHome := inImagesHome(dir, p.home)
+	if isImagesHome {
 		c.warn(denial.HomeOfTheImage("workingDir", dir, p.home))
 		dir = ""
 	}
@@ -115,8 +117,8 @@ func (p startPiece) reconcileDir(c *changes) string {
 		putField(c, ours, m, p.notebook.WorkingDir, dir)
 	case p.wasWrapped:
 		putField(c, ours, m, p.notebook.WorkingDir, p.home)
-	case elsewhere:
-		c.replaceWithHome(m, m.at(), p.home, p.home)
+	case isImagesHome:
+		c.replaceText(m, m.at(), p.home, p.home)
 	case dir == "":
 		putField(c, thePods, m, nil, p.home)
 	default:
@@ -125,31 +127,31 @@ func (p startPiece) reconcileDir(c *changes) string {
 	return dir
 }
 
-// reconcileArgs replaces the image's own home by the user's in the args that set Jupyter's directory.
+// reconcileArgs replaces the image's own home in the args (withUserHome).
 func (p startPiece) reconcileArgs(c *changes) {
 	args := member{p.at, true, "args"}
-	replaced, at := withUserHome(p.notebook.Args, p.home)
-	for _, i := range at {
+	replaced, indices := withUserHome(p.notebook.Args, p.home)
+	for _, i := range indices {
 		c.warn(denial.HomeOfTheImage(args.at().Index(i).Field(), p.notebook.Args[i], p.home))
-		c.replaceWithHome(args, args.at().Index(i), replaced[i], replaced)
+		c.replaceText(args, args.at().Index(i), replaced[i], replaced)
 	}
 }
 
 func (p startPiece) reconcileCommand(c *changes, dir string) {
-	command, at := withUserHome(p.notebook.Command, p.home)
-	for _, i := range at {
+	command, indices := withUserHome(p.notebook.Command, p.home)
+	for _, i := range indices {
 		c.warn(denial.HomeOfTheImage(p.at.Child("command").Index(i).Field(), p.notebook.Command[i], p.home))
 	}
 	image := &p.image
-	if len(p.command()) > 0 {
+	if len(p.ownCommand()) > 0 {
 		image = nil
 	}
 	m := member{p.at, true, "command"}
 	if !p.atStart && !p.wasWrapped && image == nil {
-		for _, i := range at {
-			c.replaceWithHome(m, m.at().Index(i), command[i], command)
+		for _, i := range indices {
+			c.replaceText(m, m.at().Index(i), command[i], command)
 		}
-		if len(at) == 0 {
+		if len(indices) == 0 {
 			c.recordKept(m)
 		}
 		return
@@ -157,11 +159,11 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
-// command returns the Pod's own command; empty if the image's start runs.
-func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
+// ownCommand returns the Pod's command without our wrapper; empty if the image's start runs.
+func (p startPiece) ownCommand() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
-// wrapped returns a command with our wrapper for discovery at start, and without it at admission. An empty command means the
-// image start, if image is set.
+// wrapped returns a command with our wrapper with discovery at start, and without our wrapper with discovery at admission.
+// image is the start of the image for a Pod without a command of its own, and otherwise nil.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
@@ -186,7 +188,7 @@ var (
 	verbatim = dollarSpelling{"$"}
 )
 
-// unwrap parses a command that the webhook has wrapped.
+// unwrap parses our wrapper. It returns false if the command has none.
 func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false
@@ -202,10 +204,10 @@ func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec,
 	return e, err == nil
 }
 
-// maxWrapped is how many nested wrappers are parsed. The webhook writes one; more come from the Pod's author.
+// maxWrapped is the number of nested wrappers that are parsed. The webhook writes one; more come from the Pod's author.
 const maxWrapped = 8
 
-// unwrapped returns the Pod's own command, whether it is wrapped or not.
+// unwrapped returns a command without our wrapper, if the command has one.
 func unwrapped(binary string, command []string, text dollarSpelling) []string {
 	for range maxWrapped {
 		e, ok := unwrap(binary, command, text)
@@ -223,9 +225,9 @@ type hook struct {
 	text dollarSpelling
 }
 
-// hooks returns the fields by which the kubelet runs further commands in the container.
+// hooks returns the exec probes and exec hooks of the container. An element without exec is empty.
 func (p startPiece) hooks() []hook {
-	at := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
+	hookAt := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
 		if probe == nil {
 			return hook{}
 		}
@@ -236,12 +238,13 @@ func (p startPiece) hooks() []hook {
 		return h
 	}
 	hooks := []hook{
-		at(p.notebook.StartupProbe, expanded, "startupProbe"),
-		at(p.notebook.ReadinessProbe, expanded, "readinessProbe"),
-		at(p.notebook.LivenessProbe, expanded, "livenessProbe"),
+		hookAt(p.notebook.StartupProbe, expanded, "startupProbe"),
+		hookAt(p.notebook.ReadinessProbe, expanded, "readinessProbe"),
+		hookAt(p.notebook.LivenessProbe, expanded, "livenessProbe"),
 	}
 	if l := p.notebook.Lifecycle; l != nil {
-		hooks = append(hooks, at(l.PostStart, verbatim, "lifecycle", "postStart"), at(l.PreStop, verbatim, "lifecycle", "preStop"))
+		hooks = append(hooks,
+			hookAt(l.PostStart, verbatim, "lifecycle", "postStart"), hookAt(l.PreStop, verbatim, "lifecycle", "preStop"))
 	}
 	return hooks
 }

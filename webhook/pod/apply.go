@@ -7,7 +7,7 @@ import (
 	operations "gomodules.xyz/jsonpatch/v2"
 )
 
-// Apply applies operations to a document as an API server does. The rest of the document stays as it is.
+// Apply applies operations to a document as an API server does. Other fields keep their values.
 func Apply(document []byte, ops []operations.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return document, nil

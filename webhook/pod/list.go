@@ -11,9 +11,9 @@ import (
 )
 
 // This file limits the lengths of lists and maps. A requester chooses how long the lists of a Pod are, and an element of a
-// few bytes becomes a value of several hundred bytes: 210,000 containers of 3.9 MB took 300 MB. So a list is counted while
-// it is decoded, nothing beyond its limit is kept, and a Pod over a limit is denied. Each limit is larger than what fits
-// into etcd (1.5 MB) and what a kubelet runs.
+// few bytes becomes a value of several hundred bytes: 210,000 containers, 3.9 MB of JSON, took 300 MB. So the elements of a
+// long list are counted while the list is decoded, none beyond the limit is kept, and a Pod over a limit is denied. The
+// limits are far above the lists of usual Pods.
 
 const (
 	// maxContainers is the limit for the containers of one kind. The chart's policies have the same limit.
@@ -22,11 +22,11 @@ const (
 	maxVolumes = 500
 	// maxVariables is the limit for the variables of one container, maxArguments that for the arguments of one command.
 	maxVariables, maxArguments = 10_000, 10_000
-	// maxElements is the limit for each other list.
+	// maxElements is the limit for each list of other elements.
 	maxElements = 1000
 	// maxElementsInAll is the limit for all lists of all containers of one kind, in total.
 	maxElementsInAll = 30_000
-	// maxNames is the limit for the keys of one object. Annotations, for example, may have 256 KiB in total.
+	// maxNames is the limit for the keys of one JSON object, such as the annotations, which Kubernetes limits to 256 KiB.
 	maxNames = 20_000
 )
 
@@ -34,7 +34,7 @@ const (
 type TooLongError struct {
 	// Field is the field in Kubernetes' notation; empty for a map.
 	Field string
-	// Have is the number of elements; 0 if the containers have too many in total, because these are not counted to the end.
+	// Have is the number of elements; 0 if the lists of all containers are too long in total, because counting stops there.
 	Have, Max int
 }
 
@@ -51,14 +51,14 @@ func asTooLong(err error) error {
 	return nil
 }
 
-// List is a list of a Pod.
+// List is a list of a Pod whose length is limited.
 type List[T any] []T
 
 // UnmarshalJSONFrom decodes a list up to the limit for its type of element.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	limit := maxOf[T]()
 	if d.PeekKind() != jsontext.KindBeginArray || limit != maxContainers && isShort(d) {
-		// A null and a value that is not a list are decoded here too.
+		// The value can also be null, or not a list.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
 		if err == nil && len(*l) > limit {
 			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: limit}
@@ -69,7 +69,7 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return err
 	}
 	*l = nil
-	inAll := 0
+	total := 0
 	for d.PeekKind() != jsontext.KindEndArray {
 		if len(*l) == limit {
 			return countRest(d, limit)
@@ -80,7 +80,7 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 			return err
 		}
 		if c, ok := any(last).(*Container); ok {
-			if inAll += c.elements(); inAll > maxElementsInAll {
+			if total += c.elements(); total > maxElementsInAll {
 				return &TooLongError{Field: fieldOf(d.StackPointer().Parent()), Max: maxElementsInAll}
 			}
 		}
@@ -89,7 +89,7 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// maxOf returns the limit for one list with elements of a type.
+// maxOf returns the limit for a list with elements of type T.
 func maxOf[T any]() int {
 	switch any((*T)(nil)).(type) {
 	case *Container:
@@ -105,14 +105,14 @@ func maxOf[T any]() int {
 }
 
 // isShort reports whether the rest of the document is so short that a list can be decoded first and counted afterwards,
-// which is faster: any such rest needs less than 1 MB. A usual Pod has 6 KB. Containers, which need most memory, are always
+// which is faster: such a list takes less than 1 MB. A usual Pod has 6 KB. Containers, which take the most memory, are always
 // decoded one by one.
 func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
 
 const shortRest = 16 << 10
 
-// countRest counts the remaining elements without keeping them, and returns the TooLongError. An unreadable element is
-// reported instead.
+// countRest counts the remaining elements without keeping them, and returns the TooLongError, or the error of an unreadable
+// element.
 func countRest(d *jsontext.Decoder, limit int) error {
 	at, have := d.StackPointer().Parent(), limit
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {
@@ -123,7 +123,8 @@ func countRest(d *jsontext.Decoder, limit int) error {
 	return &TooLongError{Field: fieldOf(at), Have: have, Max: limit}
 }
 
-// fieldOf returns a pointer into the document as a field of the Pod, also if the Pod is in a review.
+// fieldOf returns the field of the Pod to which a pointer into the document points. The document is a Pod, or a review with a
+// Pod.
 func fieldOf(at jsontext.Pointer) string {
 	const inReview = "/request/object"
 	if len(at) > len(inReview) && at[:len(inReview)] == inReview {
@@ -132,7 +133,7 @@ func fieldOf(at jsontext.Pointer) string {
 	return Pointer(at).Field()
 }
 
-// elements returns the number of elements in the lists of a container.
+// elements returns the number of elements in the lists and maps of a container.
 func (c *Container) elements() int {
 	n := len(c.Command) + len(c.Args) + len(c.Ports) + len(c.EnvFrom) + len(c.Env) + len(c.RestartPolicyRules) +
 		len(c.VolumeMounts) + len(c.VolumeDevices)
@@ -159,7 +160,7 @@ func (p *Probe) elements() int {
 }
 
 // checkNameCount returns an error if an object of the document has too many names. To find duplicates, the decoder keeps
-// the names of every object, including unknown fields, and 400,000 names of 3.9 MB take 100 MB. checkNameCount keeps none.
+// the names of an object, also those of unknown fields: 400,000 names, 3.9 MB of JSON, take 100 MB. checkNameCount keeps none.
 func checkNameCount(raw []byte) error {
 	if len(raw) <= 6*maxNames {
 		return nil // each entry has at least a quoted letter, a colon, a value and a comma

@@ -12,7 +12,7 @@ func (m Mount) ElementName() string { return m.MountPath }
 // ElementName returns the name of the port.
 func (p *Port) ElementName() string { return p.Name }
 
-// ElementName returns the name of the object that the reference is to.
+// ElementName returns the name of the object that the reference names.
 func (r LocalReference) ElementName() string { return r.Name }
 
 // ElementName returns the name of the container.

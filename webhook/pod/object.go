@@ -2,7 +2,7 @@ package pod
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// Object is a new object for the Pod, with its fields in the order in which the pieces add them.
+// Object is an object that a patch adds to the Pod. Its fields are written in the order of the list.
 type Object []Field
 
 // Field is a key of an Object and its value.
@@ -14,10 +14,11 @@ type Field struct {
 // MarshalJSON implements json.Marshaler.
 func (o Object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 
-// Quantities of resources, by name. They are kept as JSON.
+// Quantities are quantities of resources by name, such as cpu, kept as JSON.
 type Quantities map[string]jsontext.Value
 
-// skipped is a field that is not read. The library skips an unknown field token by token, and this one in one step.
+// skipped is the type of a field that is not read. The JSON library skips an unknown field token by token, and skipped in one
+// step.
 type skipped struct{}
 
 // UnmarshalJSONFrom checks and skips the value.

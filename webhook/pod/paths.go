@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// WithSlash returns a clean path with a slash at its end, which is a prefix of exactly the paths inside it.
+// WithSlash returns a clean path with a slash at its end. The result is a prefix of the clean paths inside the path.
 func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
-// Inside reports whether a clean path is inside another.
+// Inside reports whether the clean path inner is inside the clean path outer. A path is not inside itself.
 func Inside(inner, outer string) bool {
 	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
 	return ok && strings.HasPrefix(below, "/")

@@ -8,7 +8,7 @@ import (
 // Pointer is a JSON Pointer (RFC 6901) into the Pod.
 type Pointer string
 
-// The pointers of the Pod that operations use.
+// Pointers to parts of a Pod.
 const (
 	SpecPath        Pointer = "/spec"
 	AnnotationsPath Pointer = "/metadata/annotations"
@@ -53,7 +53,7 @@ func (p Pointer) Field() string {
 	return b.String()
 }
 
-// Element is the place of an element in a list. The pointer is built only when needed.
+// Element is the position of an element in a list. Its pointer is built only when needed.
 type Element struct {
 	List Pointer
 	At   int

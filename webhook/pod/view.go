@@ -1,5 +1,5 @@
-// Package pod is the Pod document: the view of a Pod that the planner reads, JSON pointers into it, and the operations that
-// change it, applied and written. It reads and writes JSON and knows no rule about notebooks.
+// Package pod has the view of a Pod that the planner reads, JSON pointers into a Pod, and functions that write and apply the
+// operations that change a Pod. It reads and writes JSON and knows no rule about notebooks.
 package pod
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pod is the planner's view of a Pod: only the fields that it reads. All other fields of a Pod stay unchanged, because the
-// result is a patch of single fields, not a new Pod.
+// Pod is the planner's view of a Pod: the fields that the planner reads, and fields that are skipped. The other fields of a Pod
+// stay unchanged, because the webhook returns a patch of single fields, not a new Pod.
 //
 // Field names and types are those of k8s.io/api/core/v1; a test compares them. For the planner, as for the API server, an
-// absent field equals an empty list or map.
+// absent list or map equals an empty one.
 type Pod struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -26,7 +26,7 @@ type Pod struct {
 	Status     skipped  `json:"status"`
 }
 
-// Metadata is the metadata of a Pod, without the namespace: at admission only the request has it.
+// Metadata is the metadata of a Pod, without the namespace, which the webhook takes from the request.
 type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -139,12 +139,12 @@ type EnvVar struct {
 	ValueFrom *ValueFrom `json:"valueFrom,omitzero"`
 }
 
-// ValueFrom is the source of a variable's value, if that is a volume.
+// ValueFrom is the source of a variable's value. Sources other than a file of a volume are not read.
 type ValueFrom struct {
 	FileKeyRef FileKeyRef `json:"fileKeyRef,omitzero"`
 }
 
-// FileKeyRef is a line of a file that the kubelet reads from a volume.
+// FileKeyRef names the volume with the file from which the kubelet reads the variable's value.
 type FileKeyRef struct {
 	VolumeName string `json:"volumeName"`
 }
@@ -183,7 +183,7 @@ type Probe struct {
 	Exec *Exec `json:"exec"`
 }
 
-// Lifecycle has the lifecycle hooks of a container.
+// Lifecycle has the two lifecycle hooks of a container.
 type Lifecycle struct {
 	PostStart *Probe `json:"postStart"`
 	PreStop   *Probe `json:"preStop"`
@@ -210,7 +210,7 @@ type SecurityContext struct {
 	ProcMount                *string         `json:"procMount,omitzero"`
 }
 
-// SELinuxOptions are the SELinux options of a container, without the level, which may have any value.
+// SELinuxOptions are the SELinux options of a container, without the level, for which every value is accepted.
 type SELinuxOptions struct {
 	User string `json:"user,omitempty"`
 	Role string `json:"role,omitempty"`
@@ -247,7 +247,7 @@ func Read(raw []byte) (*Pod, error) {
 	return pod, pod.Check()
 }
 
-// Unmarshal decodes a document with a Pod in it. It returns an error for a list or a map that exceeds its limit.
+// Unmarshal decodes a Pod, or a review with a Pod. It returns an error for a list or a map that exceeds its limit (list.go).
 func Unmarshal(raw []byte, into any) error {
 	if err := checkNameCount(raw); err != nil {
 		return err
@@ -255,7 +255,7 @@ func Unmarshal(raw []byte, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// Check returns why the decoded object cannot be injected.
+// Check returns an error if the decoded object is not a Pod, or if one of its containers has no name.
 func (p *Pod) Check() error {
 	if p.APIVersion != "v1" || p.Kind != "Pod" {
 		return fmt.Errorf("it has apiVersion %q and kind %q", p.APIVersion, p.Kind)
@@ -269,7 +269,7 @@ func (p *Pod) Check() error {
 	return nil
 }
 
-// AllContainers yields the containers of all kinds with their elements, in the order of the Pod's fields.
+// AllContainers yields the init containers, the containers and the ephemeral containers, each with its position in the Pod.
 func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	for _, kind := range []struct {
 		list       Pointer
@@ -287,7 +287,8 @@ func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	}
 }
 
-// Unreadable returns the decoder's error without text from the Pod: it names only the kind of a value.
+// Unreadable shortens the decoder's error. The result names the field and, for a wrong type, the kind of the value in place of
+// the value.
 func Unreadable(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
@@ -306,7 +307,6 @@ func Unreadable(err error) error {
 	return err
 }
 
-// jsonKind returns the name of a kind of value.
 func jsonKind(kind jsontext.Kind) string {
 	switch kind {
 	case jsontext.KindBeginArray:
@@ -319,7 +319,6 @@ func jsonKind(kind jsontext.Kind) string {
 	return kind.String()
 }
 
-// jsonType returns JSON's name for a Go type.
 func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:

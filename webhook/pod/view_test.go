@@ -11,8 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestViewIsOfAPod compares each field of the view with k8s.io/api: name and kind must be the same.
-func TestViewIsOfAPod(t *testing.T) {
+// TestViewMatchesKubernetesAPI compares each field of the view with k8s.io/api: the JSON name and the kind of the Go type must
+// be the same.
+func TestViewMatchesKubernetesAPI(t *testing.T) {
 	compare(t, "", reflect.TypeFor[Pod](), reflect.TypeFor[corev1.Pod]())
 	compare(t, "", reflect.TypeFor[InitContainer](), reflect.TypeFor[corev1.Container]())
 }
@@ -34,9 +35,9 @@ func compare(t *testing.T, path string, view, api reflect.Type) {
 			field := view.Field(i)
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			require.NotEmpty(t, name, "%s.%s", path, field.Name)
-			of, ok := byJSON(api, name)
+			apiField, ok := byJSON(api, name)
 			if assert.True(t, ok, "%s.%s is no field of %s", path, name, api) {
-				compare(t, path+"."+name, field.Type, of)
+				compare(t, path+"."+name, field.Type, apiField)
 			}
 		}
 	default:
@@ -51,7 +52,7 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// byJSON finds a field by its JSON name, also in embedded structs.
+// byJSON returns the type of the field with a JSON name. It also searches embedded structs.
 func byJSON(t reflect.Type, name string) (reflect.Type, bool) {
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -68,14 +69,14 @@ func byJSON(t reflect.Type, name string) (reflect.Type, bool) {
 	return nil, false
 }
 
-func TestReadTakesKeysInTheirOneSpelling(t *testing.T) {
+func TestReadInvalidPod(t *testing.T) {
 	for name, c := range map[string]struct{ raw, want string }{
-		"no JSON":          {`{`, "unexpected EOF"},
-		"no object":        {`[]`, "the document has a list where it needs a map"},
-		"another kind":     {`{"apiVersion":"v1","kind":"Node"}`, `it has apiVersion "v1" and kind "Node"`},
-		"twice the spec":   {`{"apiVersion":"v1","kind":"Pod","spec":{},"spec":{}}`, `duplicate field "spec"`},
-		"a wrong type":     {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":{}}}`, "spec.containers has a map where it needs a list"},
-		"a fractional UID": {`{"apiVersion":"v1","kind":"Pod","spec":{"securityContext":{"fsGroup":1.5}}}`, "spec.securityContext.fsGroup has a number where it needs a whole number"},
+		"incomplete JSON": {`{`, "unexpected EOF"},
+		"a list":          {`[]`, "the document has a list where it needs a map"},
+		"a Node":          {`{"apiVersion":"v1","kind":"Node"}`, `it has apiVersion "v1" and kind "Node"`},
+		"duplicate spec":  {`{"apiVersion":"v1","kind":"Pod","spec":{},"spec":{}}`, `duplicate field "spec"`},
+		"wrong type":      {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":{}}}`, "spec.containers has a map where it needs a list"},
+		"fractional GID":  {`{"apiVersion":"v1","kind":"Pod","spec":{"securityContext":{"fsGroup":1.5}}}`, "spec.securityContext.fsGroup has a number where it needs a whole number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read([]byte(c.raw))
@@ -83,7 +84,9 @@ func TestReadTakesKeysInTheirOneSpelling(t *testing.T) {
 			assert.Contains(t, err.Error(), c.want)
 		})
 	}
+}
 
+func TestReadIsCaseSensitive(t *testing.T) {
 	pod, err := Read([]byte(`{"apiVersion":"v1","kind":"Pod","SPEC":{"containers":[{"name":"x"}]}}`))
 	require.NoError(t, err)
 	assert.Empty(t, pod.Spec.Containers, "SPEC is not spec")

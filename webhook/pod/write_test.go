@@ -12,9 +12,9 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 )
 
-// TestValuesAreWrittenAsTheLibraryWritesThem compares each value of a patch, with all fields and with none, with the JSON
-// library's result, so that a forgotten field is found.
-func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
+// TestWrittenValuesEqualJSONLibrary compares the written values, with all fields and with none, with the JSON library's
+// result, so that a forgotten field is found.
+func TestWrittenValuesEqualJSONLibrary(t *testing.T) {
 	for _, empty := range []any{
 		new(string), new(bool), new(int64), new([]string), new([]int64), new([]Mount), new([]any), new(jsontext.Value),
 		&Volume{}, &Claim{}, &EmptyDir{}, &EnvVar{}, &Mount{}, &InitContainer{}, &SecurityContext{}, &Capabilities{}, &Profile{}, &Resources{},
@@ -72,7 +72,7 @@ func fill(v reflect.Value) {
 	}
 }
 
-func TestAPatchIsWritten(t *testing.T) {
+func TestAppendPatch(t *testing.T) {
 	home := "/home/alice"
 	for want, operations := range map[string][]jsonpatch.Operation{
 		`[]`: nil,

@@ -1,9 +1,9 @@
 package pod
 
-// These values of a Pod are written with the API server's defaults, so that the stored Pod has exactly what the patch
-// wrote.
+// The types of this file are written with the API server's defaults, so that the API server stores the values as the patch has
+// them.
 
-// InitContainer has all fields of our init container.
+// InitContainer is our init container.
 type InitContainer struct {
 	Name                     string           `json:"name"`
 	Image                    string           `json:"image"`
@@ -17,7 +17,7 @@ type InitContainer struct {
 	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
 }
 
-// HTTPProbe is a probe with the API server's defaults.
+// HTTPProbe is a probe by HTTP or by a TCP connection.
 type HTTPProbe struct {
 	HTTPGet          *HTTPGet   `json:"httpGet,omitempty"`
 	TCPSocket        *TCPSocket `json:"tcpSocket,omitempty"`

@@ -1,5 +1,5 @@
-// Package podsecurity returns which Pod Security level a Pod meets, by the checks of the API server's plugin. The command
-// line uses it to explain a Pod, and the tests use it to check the levels of every golden Pod.
+// Package podsecurity finds the Pod Security level of a Pod with the checks of the API server's admission plugin. The command
+// line uses it to explain a Pod, and the tests use it to check the levels of golden Pods.
 package podsecurity
 
 import (
@@ -11,20 +11,21 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// Level is the level of a Pod, and why the Pod misses the next stricter level.
+// Level is the level of a Pod, and the reasons why the Pod does not meet the next stricter level.
 type Level struct {
 	// Meets is restricted, baseline or privileged.
 	Meets api.Level
-	// Next is the next stricter level, and Misses why the Pod misses it, in the evaluator's words. These contain names from the
-	// Pod, not escaped. Both are empty for restricted.
-	Next   api.Level
+	// Next is the next stricter level; empty if Meets is restricted.
+	Next api.Level
+	// Misses are the reasons why the Pod does not meet Next, in the evaluator's words. The texts contain names from the Pod, not
+	// escaped.
 	Misses []string
 }
 
 // Levels evaluates pods. It is safe for concurrent use.
 type Levels struct{ checks policy.Evaluator }
 
-// NewLevels uses the newest version of each check in the library.
+// NewLevels returns an evaluator with the newest version of each check in the library.
 func NewLevels() (*Levels, error) {
 	checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -55,7 +56,7 @@ func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	return level
 }
 
-// looser returns the level below a level: the next less strict one.
+// looser returns the next less strict level.
 func looser(level api.Level) api.Level {
 	if level == api.LevelRestricted {
 		return api.LevelBaseline

@@ -19,12 +19,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// guardedServer serves clients with a certificate for "kube-apiserver".
-func guardedServer(t *testing.T, handler http.Handler) *running {
+// startWithVerifyClient starts a server that serves only clients with a certificate for "kube-apiserver", and replicas.
+func startWithVerifyClient(t *testing.T, handler http.Handler) *testServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
+	r := &testServer{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
 	r.cert.Store(r.pair.TLS(t))
 	r.Server = server.New(listener, handler, server.Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.cert.Load(), nil },
@@ -42,8 +42,8 @@ func guardedServer(t *testing.T, handler http.Handler) *running {
 	return r
 }
 
-func TestAStrangerIsServedNothing(t *testing.T) {
-	r := guardedServer(t, newEdge(t, nil))
+func TestVerifyClients(t *testing.T) {
+	r := startWithVerifyClient(t, newEdge(t, nil))
 	certificate := func(name string) []tls.Certificate {
 		pair, err := pki.New(time.Hour, name)
 		require.NoError(t, err)
@@ -59,8 +59,8 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 	}{
 		"the API server":                {certificate("kube-apiserver"), true},
 		"a replica":                     {[]tls.Certificate{*r.pair.TLS(t)}, true},
-		"nobody":                        {nil, false},
-		"a stranger":                    {certificate("mallory"), false},
+		"no certificate":                {nil, false},
+		"another name":                  {certificate("mallory"), false},
 		"another certificate for us":    {[]tls.Certificate{*lookAlike}, false},
 		"our certificate without a key": {[]tls.Certificate{stolen}, false},
 	} {
@@ -87,15 +87,15 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 	assert.NoError(t, r.Ready(nil), "the server accepts its own probe")
 }
 
-// TestAReplicaWithAnotherCertificateIsAStranger: during a renewal replicas have different certificates, until all of them
-// have the new Secret.
-func TestAReplicaWithAnotherCertificateIsAStranger(t *testing.T) {
-	r := guardedServer(t, newEdge(t, nil))
-	before := r.pair
+// TestReplicaWithOldCertificate tests a renewal, in which replicas have different certificates until all of them have the new
+// Secret.
+func TestReplicaWithOldCertificate(t *testing.T) {
+	r := startWithVerifyClient(t, newEdge(t, nil))
+	old := r.pair
 	next := pki.Make(t, time.Hour)
 	r.cert.Store(next.TLS(t))
 	_, err := (&http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: next.Roots(), Certificates: []tls.Certificate{*before.TLS(t)}},
+		TLSClientConfig: &tls.Config{RootCAs: next.Roots(), Certificates: []tls.Certificate{*old.TLS(t)}},
 	}}).Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
 	assert.Error(t, err)
 	assert.NoError(t, r.Ready(nil))

@@ -22,8 +22,8 @@ import (
 )
 
 // This file replaces controller-runtime's admission.Webhook, which decodes a review five times, into types of which the
-// webhook needs a tenth: an empty webhook of controller-runtime takes longer than this complete one. The fuzz test compares
-// each response with that of admission.Webhook.
+// webhook needs a tenth: an empty webhook of controller-runtime takes longer than this complete one. A fuzz test compares
+// the responses with those of admission.Webhook.
 //
 // Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The first reason is
 // safety, the second speed: the API server and the webhook must read a document in the same way.
@@ -31,8 +31,9 @@ import (
 //   - encoding/json reads "Spec" as spec, and uses the last of two fields with one name. That is too lax at a security boundary.
 //   - sigs.k8s.io/json, which the API server uses, reads only spec, but accepts duplicate names in fields that it does not
 //     decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
-//   - This library reads only spec, and reports both as errors, everywhere. No review of an API server fails because of that,
-//     because the API server has itself decoded and encoded what it sends.
+//   - This library reads only spec, and returns an error for a duplicate name and for invalid UTF-8, also in fields that are not
+//     decoded. No review of an API server fails because of that, because the API server has itself decoded and encoded the
+//     review.
 
 // review holds the fields of an AdmissionReview that the webhook needs.
 type review struct {
@@ -64,7 +65,7 @@ type object struct {
 	// skipped reports whether the object must not be decoded; then pod is nil.
 	skipped bool
 	pod     *pod.Pod
-	// tooLong is the error of a list that is too long, because of which the object was skipped; nil if there is none.
+	// tooLong is the error of a list or map that is too long, because of which the object was skipped; nil if there is none.
 	tooLong *pod.TooLongError
 }
 
@@ -120,11 +121,11 @@ func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	return r, err
 }
 
-// buffers is a pool of buffers for the bodies of reviews and responses. Data that outlives a review is copied, strings
-// included.
+// buffers is a pool of buffers for the bodies of reviews and responses. Data that is used after a review must be copied from
+// them.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// maxPooledBuffer is the size of the largest buffer that is reused, in bytes: many times the size of a usual one.
+// maxPooledBuffer is the size of the largest buffer that is reused, in bytes: many times the size of a usual review.
 const maxPooledBuffer = 256 << 10
 
 func putBuffer(b *bytes.Buffer) {
@@ -157,7 +158,7 @@ func (r review) write(ctx context.Context, w http.ResponseWriter, response *admi
 	written := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(written)
 	if err := json.MarshalWrite(written, reply, marshalOptions); err != nil {
-		panic(err) // Every decision can be marshalled.
+		panic(err) // A response can always be marshalled.
 	}
 	// With the length in the header, a client notices an incomplete response.
 	w.Header()["Content-Type"] = jsonContentType

@@ -29,7 +29,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-const ofANotebook = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},
+const notebookPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},
 	"spec":{"containers":[{"name":"nb","image":"notebook","env":[{"name":"GREETING","value":"<\u00e9\u2028&>"}]}]}}`
 
 func reviewOf(version, uid, pod string) string {
@@ -39,13 +39,13 @@ func reviewOf(version, uid, pod string) string {
 		"object":%s,"oldObject":null,"dryRun":true,"options":{"kind":"CreateOptions"}}}`, version, uid, pod)
 }
 
-// FuzzAgainstAdmissionWebhook compares the protocol, from request bytes to response bytes, with controller-runtime's: equal
-// bodies give equal requests, and equal decisions give equal responses. The only differences are bodies that this server
-// denies and controller-runtime accepts, listed in stricter.
+// FuzzAgainstAdmissionWebhook compares the responses with those of controller-runtime's admission.Webhook for the same bodies
+// and decisions. Differences are allowed for bodies that this server denies and controller-runtime accepts (stricter), and for
+// wrong types in fields that this server does not read.
 func FuzzAgainstAdmissionWebhook(f *testing.F) {
-	good := reviewOf("v1", "u-1", ofANotebook)
+	good := reviewOf("v1", "u-1", notebookPod)
 	for _, seed := range []string{
-		good, reviewOf("v1beta1", "u-1", ofANotebook), reviewOf("v2", "u-1", ofANotebook), reviewOf("v1", `é"\`, `{}`), reviewOf("v1", "", "null"),
+		good, reviewOf("v1beta1", "u-1", notebookPod), reviewOf("v2", "u-1", notebookPod), reviewOf("v1", `é"\`, `{}`), reviewOf("v1", "", "null"),
 		"{}", `{"request":null}`, `{"request":{"uid":null}}`, `{"request":[]}`, `{"request":{"object":[{}]}}`, `{"kind":5}`, `{"Kind":5}`, "{", good[:200], good + "x",
 		good + " \n", good + good, strings.Replace(good, "CREATE", "UPDATE", 1), strings.Replace(good, `"dryRun":true`, `"dryRun":"true"`, 1),
 		strings.Replace(good, `"dryRun":true`, `"dryRun":null`, 1), strings.Replace(good, `"request"`, `"Request"`, 1),
@@ -69,19 +69,19 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 			assert.True(t, want.Response.Result != nil && want.Response.Result.Code == 400 || stricter(body), "denied here, and accepted by controller-runtime: %s", body)
 		case want.reason() == "" && !want.Response.Allowed:
 			// controller-runtime has failed at a field that this server does not read. An API server writes that field correctly.
-			assert.NoError(t, kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &looked{}), body)
+			assert.NoError(t, kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &reviewFields{}), body)
 		default:
 			assert.Equal(t, want.Response, got.Response)
-			if said := (looked{}); kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &said) == nil && said.Kind == "AdmissionReview" &&
-				strings.HasPrefix(said.APIVersion, "admission.k8s.io/") && said.APIVersion == want.APIVersion {
+			if fields := (reviewFields{}); kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &fields) == nil && fields.Kind == "AdmissionReview" &&
+				strings.HasPrefix(fields.APIVersion, "admission.k8s.io/") && fields.APIVersion == want.APIVersion {
 				assert.Equal(t, want.TypeMeta, got.TypeMeta)
 			}
 		}
 	})
 }
 
-// looked has the fields of review, as types of controller-runtime's decoder.
-type looked struct {
+// reviewFields has the fields of review, for controller-runtime's decoder.
+type reviewFields struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Request    struct {
@@ -106,11 +106,11 @@ type looked struct {
 // accepts.
 func stricter(body string) bool {
 	return !utf8.ValidString(body) || regexp.MustCompile(`\\u[dD][89a-fA-F]`).MatchString(body) ||
-		stdjson.Valid([]byte(body)) && twice(stdjson.NewDecoder(strings.NewReader(body)))
+		stdjson.Valid([]byte(body)) && hasDuplicateName(stdjson.NewDecoder(strings.NewReader(body)))
 }
 
-// twice reports whether valid JSON has a duplicate name in one object.
-func twice(d *stdjson.Decoder) bool {
+// hasDuplicateName reports whether valid JSON has a duplicate name in one object.
+func hasDuplicateName(d *stdjson.Decoder) bool {
 	token, err := d.Token()
 	if err != nil {
 		return false
@@ -124,13 +124,13 @@ func twice(d *stdjson.Decoder) bool {
 				return names[name]
 			}
 			names[name] = true
-			if twice(d) {
+			if hasDuplicateName(d) {
 				return true
 			}
 		}
 	case stdjson.Delim('['):
 		for d.More() {
-			if twice(d) {
+			if hasDuplicateName(d) {
 				return true
 			}
 		}
@@ -169,7 +169,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 	return served
 }
 
-// canonical is an AdmissionReview with its patch in a canonical form.
+// canonical is an AdmissionReview whose patch is in a canonical form.
 type canonical struct{ admissionv1.AdmissionReview }
 
 func (a canonical) reason() string {
@@ -206,15 +206,15 @@ func posted(body string) *http.Request {
 	return req
 }
 
-// TestNothingLeaksFromOneReviewIntoAnother sends many reviews of all lengths at once, because reviews share buffers. Each
-// response must be about its own user and have nothing from other reviews.
-func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
+// TestConcurrentReviewsAreSeparate sends many reviews of different lengths at once, because reviews share buffers. Each response
+// must be the same as without the others.
+func TestConcurrentReviewsAreSeparate(t *testing.T) {
 	h := newHandler(t)
 	const users, rounds = 16, 40
 	alone := make([]canonical, users)
 	bodies := make([]string, users)
 	for i := range users {
-		pod := strings.ReplaceAll(ofANotebook, "alice", fmt.Sprintf("user%d", i))
+		pod := strings.ReplaceAll(notebookPod, "alice", fmt.Sprintf("user%d", i))
 		pod = strings.Replace(pod, `"image":"notebook"`, `"image":"notebook","args":["`+strings.Repeat(fmt.Sprintf("secret%d ", i), 1+i*i*10)+`"]`, 1)
 		bodies[i] = reviewOf("v1", fmt.Sprintf("u-%d", i), pod)
 		if i%5 == 4 {
@@ -235,8 +235,8 @@ func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 	together.Wait()
 }
 
-// TestAPanicIsAResponse: a panic in one review does not affect others.
-func TestAPanicIsAResponse(t *testing.T) {
+// TestPanicIsResponse tests that a panic in one review is a denial, and does not affect the next review.
+func TestPanicIsResponse(t *testing.T) {
 	h := newHandler(t)
 	decide := h.decide
 	h.decide = func(ctx context.Context, r webhook.Review) webhook.Decision {
@@ -245,22 +245,22 @@ func TestAPanicIsAResponse(t *testing.T) {
 		}
 		return decide(ctx, r)
 	}
-	a := responseOf(t, h, reviewOf("v1", "u-1", strings.ReplaceAll(ofANotebook, "alice", "disco")))
+	a := responseOf(t, h, reviewOf("v1", "u-1", strings.ReplaceAll(notebookPod, "alice", "disco")))
 	assert.False(t, a.Response.Allowed)
 	assert.Equal(t, int32(500), a.Response.Result.Code)
 	assert.Equal(t, "u-1", string(a.Response.UID))
 	assert.NotContains(t, a.Response.Result.Message, "disco")
-	assert.True(t, responseOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
+	assert.True(t, responseOf(t, h, reviewOf("v1", "u-2", notebookPod)).Response.Allowed)
 }
 
-// TestThePodThatIsReadIsTheOneThatIsThere decodes a Pod at every position in its review.
-func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
+// TestDecodePod decodes a Pod at different positions in its review.
+func TestDecodePod(t *testing.T) {
 	const document = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
 	for name, body := range map[string]string{
 		"as an API server writes it": `{"request":{"uid":"u","object":` + document + `,"oldObject":null}}`,
 		"white space":                "{\"request\" : {\"uid\":\"u\",\"object\" \t\r\n: \n\t " + document + " \n, \"dryRun\":true} }\n",
-		"first and alone":            `{"request":{"object":` + document + `,"uid":"u"}}`,
-		"beside others":              `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + document + `}}`,
+		"first field":                `{"request":{"object":` + document + `,"uid":"u"}}`,
+		"between other objects":      `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + document + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, denied := decode([]byte(body))
@@ -274,7 +274,7 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 		})
 	}
 	for name, object := range map[string]string{
-		"no map": `["x"]`, "null": `null`, "a string": `"{}"`, "not as a pod has it": `{"metadata":7}`, "empty": `{"spec":{"containers":{}}}`,
+		"a list": `["x"]`, "null": `null`, "a string": `"{}"`, "wrong metadata": `{"metadata":7}`, "wrong containers": `{"spec":{"containers":{}}}`,
 	} {
 		t.Run(name+" is skipped", func(t *testing.T) {
 			body := []byte(`{"request":{"object": ` + object + `,"uid":"u"}}`)

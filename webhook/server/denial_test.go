@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneDenial checks that the message is the field and the denial.
-func TestOneDenial(t *testing.T) {
+// TestDenial tests the status, the log line and the audit annotations of one denial.
+func TestDenial(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	assert.False(t, r.Response.Allowed)
@@ -31,8 +31,8 @@ func TestOneDenial(t *testing.T) {
 	assert.Equal(t, status.Message, lines[0]["message"])
 }
 
-// TestEveryDenialInOneResponse: code and reason are those of the first denial, and the causes are all of them.
-func TestEveryDenialInOneResponse(t *testing.T) {
+// TestSeveralDenials tests that code and reason are those of the first denial, and that each denial is a cause.
+func TestSeveralDenials(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probes":"maybe"}`, `
 		"os":{"name":"windows"},
@@ -71,8 +71,7 @@ func TestEveryDenialInOneResponse(t *testing.T) {
 	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 11)
 }
 
-// TestWarningsComeWithADenialToo: both are for the author of the Pod.
-func TestWarningsComeWithADenialToo(t *testing.T) {
+func TestDenialWithWarnings(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probe":"on"}`, oneContainer+
 		`,"securityContext":{"supplementalGroups":[2000]}`)))

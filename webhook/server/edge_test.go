@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// edge is the webhook as the API server calls it, but without TLS.
+// edge is the HTTP handler of the webhook, as the API server calls it but without TLS.
 type edge struct {
 	http.Handler
 	log      *journal.Journal
@@ -42,7 +42,7 @@ func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, pe
 	return e
 }
 
-// reply is an AdmissionReview as on the wire. It does not use the types that the webhook writes it with.
+// reply is the AdmissionReview of a response. It does not use the types with which the webhook writes the response.
 type reply struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -70,7 +70,6 @@ type reply struct {
 	} `json:"response"`
 }
 
-// operations returns the operations of the patch.
 func (r reply) operations(t *testing.T) (ops []map[string]any) {
 	t.Helper()
 	patch, err := base64.StdEncoding.DecodeString(r.Response.Patch)
@@ -125,7 +124,7 @@ func reviewOf(operation, subresource, kind, object string) string {
 
 const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 
-// document returns a notebook Pod with more in its metadata and in its spec.
+// document returns a Pod with further fields in its metadata, after a comma, and with a spec.
 func document(metadata, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","namespace":"science"%s},"spec":{%s}}`, metadata, spec)
 }

@@ -18,13 +18,13 @@ import (
 func inGroups(n int) identity.Identity {
 	var groups []int64
 	for i := range n {
-		groups = append(groups, int64(7000+n-i)) // a source may give them in any order
+		groups = append(groups, int64(7000+n-i)) // not sorted, because a source can return them in any order
 	}
 	return identity.New(5003, 6003, groups)
 }
 
-// TestSoManyGroups: NFS with AUTH_SYS sends 16 groups, including the primary one. The verifier accepts every injected Pod.
-func TestSoManyGroups(t *testing.T) {
+// TestMaxGroups tests users with more and fewer groups than identity.maxGroups.
+func TestMaxGroups(t *testing.T) {
 	const cut = "the pod gets only the 15 supplementary groups of qiang.guo03 with the lowest numbers, and cannot access files of " +
 		"the others (identity.tooManyGroups: Cut)"
 	for _, c := range []struct {
@@ -56,21 +56,21 @@ func TestSoManyGroups(t *testing.T) {
 			} else {
 				assert.Empty(t, d.Warnings)
 			}
-			made, err := pod.Apply(submitted.Pod, d.Operations)
+			injected, err := pod.Apply(submitted.Pod, d.Operations)
 			require.NoError(t, err)
-			assert.Contains(t, string(made), `"jupyter-user.io/identity":"`+inGroups(c.given).String()+`"`)
-			submitted.Pod = made
+			assert.Contains(t, string(injected), `"jupyter-user.io/identity":"`+inGroups(c.given).String()+`"`)
+			submitted.Pod = injected
 			assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
 			assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
 		})
 	}
 }
 
-// TestVerifierDeniesMoreGroupsThanTheCut: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
-func TestVerifierDeniesMoreGroupsThanTheCut(t *testing.T) {
+// TestVerifyCutGroups tests that the verifier compares a Pod with the identity whose groups were cut.
+func TestVerifyCutGroups(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
-	made := func(w *webhook.Webhook) webhook.Review {
+	injected := func(w *webhook.Webhook) webhook.Review {
 		d := w.Decide(t.Context(), webhook.Review{Pod: []byte(notebook), Namespace: "science"})
 		require.Empty(t, d.Denials)
 		pod, err := pod.Apply([]byte(notebook), d.Operations)
@@ -78,9 +78,9 @@ func TestVerifierDeniesMoreGroupsThanTheCut(t *testing.T) {
 		return webhook.Review{Pod: pod, Namespace: "science"}
 	}
 	unlimited := webhook.New(config.Default(), known(inGroups(3)))
-	denials := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), made(unlimited)).Denials
+	denials := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), injected(unlimited)).Denials
 	require.Len(t, denials, 1)
-	assert.EqualValues(t, "GenerationUnknown", denials[0].Reason, "made by a configuration that allows it")
+	assert.EqualValues(t, "GenerationUnknown", denials[0].Reason, "injected under a configuration that allows more groups")
 
 	configured.Identity.DeniedGIDs = []int64{7003}
 	d := webhook.New(configured, known(inGroups(3))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
@@ -88,14 +88,13 @@ func TestVerifierDeniesMoreGroupsThanTheCut(t *testing.T) {
 	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason, "a denied group is found although the cut would remove it")
 
 	before := webhook.New(configured, known(inGroups(2)))
-	pod := made(before)
+	pod := injected(before)
 	denials = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Denials
 	require.Len(t, denials, 1)
 	assert.EqualValues(t, "IdentityDiffers", denials[0].Reason, "the verifier finds the denied group too")
 }
 
-// TestNoGroups: identity.maxGroups may be zero.
-func TestNoGroups(t *testing.T) {
+func TestMaxGroupsZero(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 0, config.TooManyGroupsCut
 	d := webhook.New(configured, known(inGroups(1))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
@@ -103,9 +102,9 @@ func TestNoGroups(t *testing.T) {
 	assert.Equal(t, "5003:6003", d.Identity.String())
 }
 
-// TestGroupsUnderTheFloor: a supplementary group is left out with a warning, a primary one is denied. A group that is left
-// out does not count towards the maximum, and a Pod cannot ask for it.
-func TestGroupsUnderTheFloor(t *testing.T) {
+// TestGroupsBelowFloor tests that a supplementary group is left out with a warning, and that a primary group is denied. A group
+// that is left out is not counted for the maximum, and a Pod cannot ask for it.
+func TestGroupsBelowFloor(t *testing.T) {
 	const warning = "supplementary groups of qiang.guo03 are left out: those under 1000 (identity.minGID), which belong to the system, " +
 		"and those with a number that no Pod can have; the pod cannot access their files"
 	configured := config.Default()
@@ -117,10 +116,10 @@ func TestGroupsUnderTheFloor(t *testing.T) {
 	require.Empty(t, d.Denials)
 	assert.Equal(t, "20335:68100:1020,68000", d.Identity.String())
 	assert.Equal(t, []string{warning}, d.Warnings)
-	made, err := pod.Apply(submitted.Pod, d.Operations)
+	injected, err := pod.Apply(submitted.Pod, d.Operations)
 	require.NoError(t, err)
-	assert.Contains(t, string(made), `"supplementalGroups":[1020,68000]`)
-	submitted.Pod = made
+	assert.Contains(t, string(injected), `"supplementalGroups":[1020,68000]`)
+	submitted.Pod = injected
 	assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
 	assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
 
@@ -128,13 +127,13 @@ func TestGroupsUnderTheFloor(t *testing.T) {
 		"20335:68100:680,1020,68000":     "IdentityDiffers",
 		"20335:68100:680,975,1020,68000": "IdentityDiffers",
 	} {
-		forged := strings.Replace(string(made), "20335:68100:1020,68000", annotated, 1)
-		require.NotEqual(t, string(made), forged)
+		forged := strings.Replace(string(injected), "20335:68100:1020,68000", annotated, 1)
+		require.NotEqual(t, string(injected), forged)
 		denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
 		require.NotEmpty(t, denials)
-		assert.EqualValues(t, reason, denials[0].Reason, "a Pod cannot get a group back that was left out")
+		assert.EqualValues(t, reason, denials[0].Reason, "a Pod cannot get a group that was left out")
 	}
-	forged := strings.Replace(string(made), "[1020,68000]", "[680,1020,68000]", 1)
+	forged := strings.Replace(string(injected), "[1020,68000]", "[680,1020,68000]", 1)
 	denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
 	require.Len(t, denials, 1)
 	assert.EqualValues(t, "GroupForeign", denials[0].Reason)
@@ -154,8 +153,8 @@ func withGroups(t *testing.T, groups string) []byte {
 	return []byte(pod)
 }
 
-// TestGroupsOfTheImage: a Pod that asks for such a group gets it after the user's groups, if it sees only the home.
-func TestGroupsOfTheImage(t *testing.T) {
+// TestImageGroups tests that a Pod that asks for a group of identity.imageGroups gets it, if the notebook sees only the home.
+func TestImageGroups(t *testing.T) {
 	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files with that " +
 		"GID belong to others: remove it"
 	for name, c := range map[string]struct {
@@ -165,21 +164,21 @@ func TestGroupsOfTheImage(t *testing.T) {
 		given     string // supplementalGroups; empty if the Pod is denied
 		why       string
 	}{
-		"asked for":              {requests: "100", given: "[7001,100]"},
-		"asked for twice":        {requests: "100,100", given: "[7001,100]"},
+		"requested":              {requests: "100", given: "[7001,100]"},
+		"requested twice":        {requests: "100,100", given: "[7001,100]"},
 		"with one of the user's": {requests: "7001,100", given: "[7001,100]"},
-		"not asked for":          {requests: "7001", given: "[7001]"},
+		"not requested":          {requests: "7001", given: "[7001]"},
 		"not configured": {configure: func(c *config.Config) { c.Identity.ImageGroups = nil }, requests: "100",
 			why: "100 is not known to be a group of qiang.guo03"},
-		"another one": {requests: "101", why: "101 is not known to be a group of qiang.guo03"},
-		"at start":    {unknown: true, requests: "100", why: "100 is not known to be a group of qiang.guo03"},
-		"beside directories": {configure: func(c *config.Config) {
+		"another group": {requests: "101", why: "101 is not known to be a group of qiang.guo03"},
+		"at start":      {unknown: true, requests: "100", why: "100 is not known to be a group of qiang.guo03"},
+		"with directories": {configure: func(c *config.Config) {
 			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 		}, requests: "100", why: home},
-		"beside every home": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeToTheUser }, requests: "100", why: home},
-		"beside every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, requests: "100",
+		"with every home": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeToTheUser }, requests: "100", why: home},
+		"with every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, requests: "100",
 			why: home},
-		"beyond what NFS carries": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, requests: "100",
+		"more than maxGroups": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, requests: "100",
 			why: "100 is a group of the image (identity.imageGroups), and qiang.guo03 already has the 1 groups that a pod may have, and " +
 				"NFS would silently ignore one more: remove it"},
 	} {
@@ -203,11 +202,11 @@ func TestGroupsOfTheImage(t *testing.T) {
 				return
 			}
 			require.Empty(t, d.Denials)
-			made, err := pod.Apply(submitted.Pod, d.Operations)
+			injected, err := pod.Apply(submitted.Pod, d.Operations)
 			require.NoError(t, err)
-			assert.Contains(t, string(made), `"supplementalGroups":`+c.given)
-			assert.Contains(t, string(made), `"jupyter-user.io/identity":"5003:6003:7001"`, "the identity has only the user's groups")
-			submitted.Pod = made
+			assert.Contains(t, string(injected), `"supplementalGroups":`+c.given)
+			assert.Contains(t, string(injected), `"jupyter-user.io/identity":"5003:6003:7001"`, "the identity has only the user's groups")
+			submitted.Pod = injected
 			assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
 			assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
 		})

@@ -41,7 +41,7 @@ type handler struct {
 	restricted bool
 	// warnOnly reports Warn mode: decisions become warnings and are not enforced.
 	warnOnly bool
-	// peers are the other replicas, which may have a configuration that this one lacks; nil if they must not be asked.
+	// peers are the other replicas, which can have a configuration that this replica lacks; nil if they are not asked.
 	peers   *Peers
 	log     *slog.Logger
 	metrics *Metrics
@@ -75,7 +75,7 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 }
 
 // ServeHTTP handles one review: it reads the body, decodes the review and its Pod, decides, and writes the response. The
-// response to any body is an AdmissionReview, and is logged and counted.
+// response to a body that has arrived completely is an AdmissionReview, and is logged and counted.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(body)
@@ -109,7 +109,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deny returns the response to a review that is denied without a decision. It is logged and counted like every other.
+// deny returns the response to a review that is denied without a decision, logs the review and counts it.
 func (h *handler) deny(ctx context.Context, req request, denied denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
 	d := webhook.Denied(webhook.Decision{}, denied)
 	h.record(ctx, req, d, time.Since(began))
@@ -133,8 +133,8 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
-	// The webhook changes a Pod only when it is created, and the shipped configuration sends only that. With another
-	// configuration, such as one for pods/*, a binding or an eviction must not fail because its kind is not Pod.
+	// The shipped WebhookConfiguration objects send only the creation of Pods. Rules that an admin has changed can also send
+	// subresources, such as pods/binding and pods/eviction. These are allowed: their objects are not Pods.
 	if req.SubResource != "" {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
@@ -193,7 +193,7 @@ func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionRespo
 // patchType is the type of every patch: JSON Patch (RFC 6902).
 var patchType = admissionv1.PatchTypeJSONPatch
 
-// denyResponse returns all denials in one status. Code and reason are those of the first, which should be corrected first.
+// denyResponse returns the denials in one status. Code and reason are those of the first, which should be corrected first.
 func denyResponse(denials []denial.Denial) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,

@@ -20,36 +20,35 @@ func homesByField() *config.Config {
 	return c
 }
 
-func livesAt(home string, groups ...int64) identityFunc {
+func withHome(home string, groups ...int64) identityFunc {
 	id := identity.New(5003, 6003, groups)
 	id.Home = home
 	return known(id)
 }
 
-// TestAHomeOfTheDirectoryService: the home of the home field is mounted, and the init container sees only the directory
-// above it.
-func TestAHomeOfTheDirectoryService(t *testing.T) {
-	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03", 680, 7001), nil)
-	made := e.injected(t, notebook)
+// TestHomeByField tests that the home of the home field is mounted, and that the init container sees only the directory above
+// the home.
+func TestHomeByField(t *testing.T) {
+	e := newEdgeOf(t, homesByField(), withHome("/hpc/home/q/qiang.guo03", 680, 7001), nil)
+	injected := e.injected(t, notebook)
 	for _, part := range []string{
 		`"jupyter-user.io/home":"/hpc/home/q/qiang.guo03"`, `"jupyter-user.io/identity":"5003:6003:7001"`,
 		`"readOnly":true,"mountPath":"/data/hpc/home/q","subPath":"home/q"`,
 		`"mountPath":"/data/hpc/home/q/qiang.guo03","subPath":"home/q/qiang.guo03"`,
 		`"mountPath":"/home/qiang.guo03","subPath":"home/q/qiang.guo03"`, `"--homes=/data/hpc/home/q"`,
 	} {
-		assert.Contains(t, made, part)
+		assert.Contains(t, injected, part)
 	}
-	assert.Equal(t, 1, strings.Count(made, `"subPath":"home/q"`), "only the init container sees the directory above the home")
-	_, r := e.post(t, "/verify", review(made))
+	assert.Equal(t, 1, strings.Count(injected, `"subPath":"home/q"`), "only the init container sees the directory above the home")
+	_, r := e.post(t, "/verify", review(injected))
 	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
-	_, r = e.post(t, "/mutate", review(made))
+	_, r = e.post(t, "/mutate", review(injected))
 	assert.Empty(t, r.Response.Patch, "a second pass changes nothing")
 }
 
-// TestHomeFieldsThatAreNone: home fields that cannot be the user's are denied before anything is planned, and the message
-// does not show them.
-func TestHomeFieldsThatAreNone(t *testing.T) {
-	for name, c := range map[string]struct{ field, says string }{
+// TestInvalidHomeFields tests that invalid home fields are denied, and that the message does not show them.
+func TestInvalidHomeFields(t *testing.T) {
+	for name, c := range map[string]struct{ field, why string }{
 		"no home":               {"", "is empty"},
 		"upwards":               {"/hpc/home/b/../../x/qiang.guo03", `must not contain ".."`},
 		"another user's home":   {"/hpc/home/b/bob", "must end with the user's name"},
@@ -60,39 +59,38 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 		"in a directory":        {"/hpc/projects/qiang.guo03", "must lie apart from /data/hpc/projects of share.directories"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEdgeOf(t, homesByField(), livesAt(c.field), nil)
+			e := newEdgeOf(t, homesByField(), withHome(c.field), nil)
 			for _, path := range []string{"/mutate", "/mutate/restricted"} {
 				_, r := e.post(t, path, review(notebook))
 				assert.False(t, r.Response.Allowed)
 				assert.Empty(t, r.Response.Patch)
 				assert.Equal(t, 403, r.Response.Status.Code)
 				assert.Equal(t, "HomeUnusable", r.Response.Status.Reason)
-				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 in the directory service "+c.says)
-				assert.NotContains(t, r.Response.Status.Message, "bob", "the requester may have no access to that user")
+				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 in the directory service "+c.why)
+				assert.NotContains(t, r.Response.Status.Message, "bob", "a requester without access to that user gets the message too")
 			}
 		})
 	}
 }
 
-// TestAHomeFieldThatChanges: a home field that changes between the two reviews of one Pod, or differs in another replica,
-// gives 503 and does not blame the Pod.
-func TestAHomeFieldThatChanges(t *testing.T) {
+// TestVerifyAfterHomeChange tests a home field that changes between the two reviews of one Pod, or differs in another replica.
+func TestVerifyAfterHomeChange(t *testing.T) {
 	const home = "/hpc/home/q/qiang.guo03"
-	made := newEdgeOf(t, homesByField(), livesAt(home), nil).injected(t, notebook)
+	injected := newEdgeOf(t, homesByField(), withHome(home), nil).injected(t, notebook)
 	for name, c := range map[string]struct {
 		now    webhook.Identities
 		reason string
 	}{
-		"as before":                  {livesAt(home), ""},
-		"remembered is older":        {cachedIdentities{livesAt("/hpc/old/qiang.guo03"), livesAt(home)}, ""},
-		"moved":                      {livesAt("/hpc/home/2/qiang.guo03"), "IdentityDiffers"},
-		"moved to where no home is":  {livesAt("/hpc/home/b/bob"), "IdentityDiffers"},
-		"moved, and remembered here": {cachedIdentities{livesAt(home), silent}, ""},
-		"gone":                       {identityFunc(unusable), "IdentityDiffers"},
-		"silent now":                 {cachedIdentities{livesAt("/hpc/old/qiang.guo03"), silent}, "IdentitySilent"},
+		"unchanged":                           {withHome(home), ""},
+		"older result in cache":               {cachedIdentities{withHome("/hpc/old/qiang.guo03"), withHome(home)}, ""},
+		"moved":                               {withHome("/hpc/home/2/qiang.guo03"), "IdentityDiffers"},
+		"moved to an invalid home":            {withHome("/hpc/home/b/bob"), "IdentityDiffers"},
+		"unchanged in cache, source fails":    {cachedIdentities{withHome(home), silent}, ""},
+		"unusable account":                    {identityFunc(unusable), "IdentityDiffers"},
+		"older result in cache, source fails": {cachedIdentities{withHome("/hpc/old/qiang.guo03"), silent}, "IdentitySilent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, r := newEdgeOf(t, homesByField(), c.now, nil).post(t, "/verify", review(made))
+			_, r := newEdgeOf(t, homesByField(), c.now, nil).post(t, "/verify", review(injected))
 			assert.Equal(t, c.reason == "", r.Response.Allowed)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
 			if c.reason != "" {
@@ -103,25 +101,25 @@ func TestAHomeFieldThatChanges(t *testing.T) {
 	}
 }
 
-// TestAForgedHome: a Pod is denied if its annotation, its mounts or both are for another home.
-func TestAForgedHome(t *testing.T) {
-	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03"), nil)
-	made := e.injected(t, notebook)
+// TestForgedHome tests Pods whose annotations or mounts were changed to another home.
+func TestForgedHome(t *testing.T) {
+	e := newEdgeOf(t, homesByField(), withHome("/hpc/home/q/qiang.guo03"), nil)
+	injected := e.injected(t, notebook)
 	for name, c := range map[string]struct {
 		change []string
 		reason string
 	}{
-		"the annotation":            {[]string{`"/hpc/home/q/qiang.guo03"`, `"/hpc/home/b/qiang.guo03"`}, "IdentityDiffers"},
-		"annotation and mounts":     {[]string{`home/q`, `home/b`}, "IdentityDiffers"},
-		"no annotation":             {[]string{`"jupyter-user.io/home":"/hpc/home/q/qiang.guo03",`, ``}, "IdentityDiffers"},
-		"the mounts":                {[]string{`"subPath":"home/q/qiang.guo03"`, `"subPath":"home/b/bob"`}, "MountForeign"},
-		"the init container's":      {[]string{`"subPath":"home/q"`, `"subPath":"home"`}, "Drifted"},
-		"the whole share in its":    {[]string{`"mountPath":"/data/hpc/home/q","subPath":"home/q"`, `"mountPath":"/data/hpc/home/q"`}, "Drifted"},
-		"no identity, so no home's": {[]string{`"jupyter-user.io/identity":"5003:6003",`, ``}, "IdentityDiffers"},
+		"the annotation":                    {[]string{`"/hpc/home/q/qiang.guo03"`, `"/hpc/home/b/qiang.guo03"`}, "IdentityDiffers"},
+		"annotation and mounts":             {[]string{`home/q`, `home/b`}, "IdentityDiffers"},
+		"no annotation":                     {[]string{`"jupyter-user.io/home":"/hpc/home/q/qiang.guo03",`, ``}, "IdentityDiffers"},
+		"the mounts":                        {[]string{`"subPath":"home/q/qiang.guo03"`, `"subPath":"home/b/bob"`}, "MountForeign"},
+		"mount of the init container":       {[]string{`"subPath":"home/q"`, `"subPath":"home"`}, "Drifted"},
+		"whole share in the init container": {[]string{`"mountPath":"/data/hpc/home/q","subPath":"home/q"`, `"mountPath":"/data/hpc/home/q"`}, "Drifted"},
+		"no identity":                       {[]string{`"jupyter-user.io/identity":"5003:6003",`, ``}, "IdentityDiffers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			forged := strings.ReplaceAll(made, c.change[0], c.change[1])
-			require.NotEqual(t, made, forged)
+			forged := strings.ReplaceAll(injected, c.change[0], c.change[1])
+			require.NotEqual(t, injected, forged)
 			_, r := e.post(t, "/verify", review(forged))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, c.reason, r.Response.Status.Reason, r.Response.Status.Message)
@@ -129,9 +127,9 @@ func TestAForgedHome(t *testing.T) {
 	}
 }
 
-// TestAHomeWithoutAnIdentity: with homes from the directory service there is no discovery at start.
-func TestAHomeWithoutAnIdentity(t *testing.T) {
-	for _, identities := range []webhook.Identities{nil, identityFunc(nobodyKnown)} {
+// TestHomeByFieldNeedsIdentity tests that there is no discovery at start with homes from the directory service.
+func TestHomeByFieldNeedsIdentity(t *testing.T) {
+	for _, identities := range []webhook.Identities{nil, identityFunc(unknownUser)} {
 		_, r := newEdgeOf(t, homesByField(), identities, nil).post(t, "/mutate", review(notebook))
 		assert.False(t, r.Response.Allowed)
 		assert.Equal(t, "IdentityUnknown", r.Response.Status.Reason)

@@ -29,27 +29,27 @@ func (f identityFunc) Find(ctx context.Context, name user.Name) (*identity.Ident
 	return f(ctx, name)
 }
 
-// FindUncached returns the same as Find: there is no cache.
+// FindUncached returns the same as Find, because there is no cache.
 func (f identityFunc) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f.Find(ctx, name)
 }
 
-// cachedIdentities has a cached result for Find, and another for FindUncached.
-type cachedIdentities struct{ identityFunc, now identityFunc }
+// cachedIdentities has a cached result for Find, and the current result for FindUncached.
+type cachedIdentities struct{ cached, current identityFunc }
 
-func (r cachedIdentities) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return r.identityFunc(ctx, name)
+func (c cachedIdentities) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return c.cached(ctx, name)
 }
 
-func (r cachedIdentities) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return r.now(ctx, name)
+func (c cachedIdentities) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return c.current(ctx, name)
 }
 
 func known(id identity.Identity) identityFunc {
 	return func(context.Context, user.Name) (*identity.Identity, error) { return &id, nil }
 }
 
-func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
+func TestIdentityIsInjected(t *testing.T) {
 	e := newEdge(t, known(identity.Identity{UID: 5003, GID: 6003}))
 	for _, path := range []string{"/mutate", "/mutate/restricted"} {
 		_, r := e.post(t, path, review(notebook))
@@ -65,7 +65,7 @@ func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
 	}
 }
 
-func TestSourcesAreAskedAboutTheUserInTheLabel(t *testing.T) {
+func TestSourcesGetUserOfLabel(t *testing.T) {
 	var asked []string
 	e := newEdge(t, identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		asked = append(asked, name.String())
@@ -78,7 +78,7 @@ func TestSourcesAreAskedAboutTheUserInTheLabel(t *testing.T) {
 	assert.Equal(t, []string{"qiang.guo03"}, asked, "no source is asked about an invalid name")
 }
 
-func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
+func TestRestrictedPath(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(notebook))
 	assert.True(t, r.Response.Allowed)
@@ -90,9 +90,9 @@ func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, "namespace science enforces the Pod Security Standard restricted")
 }
 
-// TestAnIdentityThatCannotBeFound: the denial has code 503, because the Pod is not at fault, and another attempt may succeed.
-// The cause is only in the log.
-func TestAnIdentityThatCannotBeFound(t *testing.T) {
+// TestIdentityLookupFails tests that the denial has code 503, because another attempt can succeed, and that only the log has the
+// cause.
+func TestIdentityLookupFails(t *testing.T) {
 	e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
 		return nil, errors.New("stat /share/home: stale file handle")
 	}))
@@ -111,8 +111,8 @@ func TestAnIdentityThatCannotBeFound(t *testing.T) {
 	assert.Equal(t, "find the identity of qiang.guo03: stat /share/home: stale file handle", lines[0]["fault"])
 }
 
-// TestASlowSourceIsNotWaitedFor: there is a deadline, short enough for a response within a second.
-func TestASlowSourceIsNotWaitedFor(t *testing.T) {
+// TestLookupDeadline tests that a slow source gets a deadline, short enough for a response within a second.
+func TestLookupDeadline(t *testing.T) {
 	e := newEdge(t, identityFunc(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
 		deadline, ok := ctx.Deadline()
 		assert.True(t, ok)
@@ -127,15 +127,15 @@ func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 	assert.Equal(t, 503, r.Response.Status.Code)
 }
 
-func TestAnIdentityUnderTheFloorIsDenied(t *testing.T) {
+func TestIdentityBelowFloor(t *testing.T) {
 	for name, id := range map[string]identity.Identity{
-		"root":                  {UID: 0, GID: 6003},
-		"a system account":      {UID: 999, GID: 6003},
-		"nobody":                {UID: 65534, GID: 6003},
-		"root's group":          {UID: 5003, GID: 0},
-		"a UID beyond 31 bits":  {UID: 1 << 31, GID: 6003},
-		"a UID less than none":  {UID: -1, GID: 6003},
-		"the wrap-around of it": {UID: 1 << 32, GID: 6003},
+		"root":             {UID: 0, GID: 6003},
+		"a system account": {UID: 999, GID: 6003},
+		"nobody":           {UID: 65534, GID: 6003},
+		"root's group":     {UID: 5003, GID: 0},
+		"a UID of 2^31":    {UID: 1 << 31, GID: 6003},
+		"a negative UID":   {UID: -1, GID: 6003},
+		"a UID of 2^32":    {UID: 1 << 32, GID: 6003},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, known(id))
@@ -147,8 +147,8 @@ func TestAnIdentityUnderTheFloorIsDenied(t *testing.T) {
 	}
 }
 
-// TestAPanicIsADenial: the code is 500, the log has the stack, and the next review is handled.
-func TestAPanicIsADenial(t *testing.T) {
+// TestPanicIsDenial tests that the code is 500, that the log has the stack, and that the next review is handled.
+func TestPanicIsDenial(t *testing.T) {
 	broken := true
 	e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
 		if broken {
@@ -179,36 +179,37 @@ func TestAPanicIsADenial(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestSourcesMustAgree tests two and three sources with every combination of their results. The expected results are in the
-// order of precedence.
+// TestSourcesMustAgree tests two and three sources with every combination of their results. The cases of the switch are in the
+// order of their precedence.
 func TestSourcesMustAgree(t *testing.T) {
 	const (
 		knows, otherUID, otherGID, doesNotKnow, cannotUse, isSilent = "5003:6003:7001", "5004:6003:7001", "5003:6004", "unknown", "unusable", "silent"
 	)
-	says := map[string]identityFunc{
+	sourceOf := map[string]identityFunc{
 		knows: known(identity.New(5003, 6003, []int64{7001})), otherUID: known(identity.New(5004, 6003, []int64{7001})),
-		otherGID: known(identity.New(5003, 6004, nil)), doesNotKnow: nobodyKnown, isSilent: silent,
+		otherGID: known(identity.New(5003, 6004, nil)), doesNotKnow: unknownUser, isSilent: silent,
 		cannotUse: func(context.Context, user.Name) (*identity.Identity, error) {
 			return nil, &identity.Unusable{Why: "has no uidNumber"}
 		},
 	}
-	for _, sources := range append(rows(slices.Sorted(maps.Keys(says)), 2), rows(slices.Sorted(maps.Keys(says)), 3)...) {
+	results := slices.Sorted(maps.Keys(sourceOf))
+	for _, sources := range append(combinations(results, 2), combinations(results, 3)...) {
 		t.Run(strings.Join(sources, " "), func(t *testing.T) {
 			var all []identityFunc
-			for _, said := range sources {
-				all = append(all, says[said])
+			for _, result := range sources {
+				all = append(all, sourceOf[result])
 			}
-			any := func(said string) bool { return slices.Contains(sources, said) }
-			uid5003 := any(knows) || any(otherGID)
+			has := func(result string) bool { return slices.Contains(sources, result) }
+			uid5003 := has(knows) || has(otherGID)
 			reason, id := "", sources[0]
 			switch {
-			case any(isSilent):
+			case has(isSilent):
 				reason, id = "IdentitySilent", ""
-			case any(cannotUse):
+			case has(cannotUse):
 				reason, id = "IdentityUnusable", ""
-			case !uid5003 && !any(otherUID):
+			case !uid5003 && !has(otherUID):
 				reason, id = "IdentityUnknown", ""
-			case any(doesNotKnow), uid5003 && any(otherUID):
+			case has(doesNotKnow), uid5003 && has(otherUID):
 				reason, id = "IdentityDisputed", ""
 			}
 			e := newEdge(t, agreeing(all...))
@@ -224,7 +225,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	}
 }
 
-// agreeing returns two or three sources; the GID of the first counts.
+// agreeing returns two or three sources that must agree.
 func agreeing(sources ...identityFunc) (all webhook.Agreeing) {
 	names := []denial.Source{denial.DirectoryService, denial.Passwd, denial.Share}
 	for i, source := range sources {
@@ -233,32 +234,32 @@ func agreeing(sources ...identityFunc) (all webhook.Agreeing) {
 	return all
 }
 
-// rows returns every row of n values.
-func rows(values []string, n int) [][]string {
+// combinations returns every sequence of n values.
+func combinations(values []string, n int) [][]string {
 	if n == 0 {
 		return [][]string{nil}
 	}
 	var all [][]string
-	for _, row := range rows(values, n-1) {
+	for _, shorter := range combinations(values, n-1) {
 		for _, value := range values {
-			all = append(all, append(slices.Clone(row), value))
+			all = append(all, append(slices.Clone(shorter), value))
 		}
 	}
 	return all
 }
 
-// TestWhatTheSourcesKnowIsNamed: the denial says what each source knows, and who can correct it.
-func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
+// TestDisputeMessage tests that the denial has the result of each source.
+func TestDisputeMessage(t *testing.T) {
 	at := func(uid int64) identityFunc { return known(identity.New(uid, 6003, nil)) }
 	for _, c := range []struct {
 		directory, passwd, share identityFunc
-		says                     string
+		message                  string
 	}{
 		{at(5003), at(5003), at(5004), "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd has " +
 			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user, with the same UID, so ask the admin which is right"},
-		{nobodyKnown, at(5003), nobodyKnown, "the sources disagree about the user qiang.guo03: the directory service has no such user, passwd " +
+		{unknownUser, at(5003), unknownUser, "the sources disagree about the user qiang.guo03: the directory service has no such user, passwd " +
 			"has UID 5003, and there is no home on the share; all of them must know the user, with the same UID, so ask the admin which is right"},
-		{at(5003), at(5003), nobodyKnown, "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd " +
+		{at(5003), at(5003), unknownUser, "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd " +
 			"has UID 5003, and there is no home on the share; all of them must know the user, with the same UID, so ask the admin to make " +
 			"the home (jupyter-user-webhook homes makes missing homes)"},
 		{func(context.Context, user.Name) (*identity.Identity, error) {
@@ -268,12 +269,12 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 		e := newEdge(t, agreeing(c.directory, c.passwd, c.share))
 		_, r := e.post(t, "/mutate", review(notebook))
 		assert.Equal(t, 403, r.Response.Status.Code)
-		assert.Equal(t, c.says, r.Response.Status.Message)
+		assert.Equal(t, c.message, r.Response.Status.Message)
 	}
 }
 
-// TestAllSourcesAreAskedAtOnce: each source waits until the others have been called.
-func TestAllSourcesAreAskedAtOnce(t *testing.T) {
+// TestSourcesAreAskedConcurrently uses sources each of which waits until the others have been called.
+func TestSourcesAreAskedConcurrently(t *testing.T) {
 	var asked sync.WaitGroup
 	asked.Add(3)
 	waits := identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
@@ -286,21 +287,20 @@ func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAUserWhomNoSourceKnows: such a user is denied if any source is configured. Only a webhook without sources uses
-// discovery at start.
-func TestAUserWhomNoSourceKnows(t *testing.T) {
+// TestUnknownUser tests that a user whom no source knows is denied if sources are asked. Otherwise discovery is at start.
+func TestUnknownUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities
 		discovery          config.Discovery
 		reason, restricted string
 	}{
-		"Auto, one source":         {identityFunc(nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
-		"Auto, two sources":        {agreeing(nobodyKnown, nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
-		"Auto, no source":          {nil, config.DiscoveryAuto, "", "RestrictedNeedsIdentity"},
-		"AtAdmission, one source":  {identityFunc(nobodyKnown), config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
-		"AtAdmission, no source":   {nil, config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
-		"AtStart, source unasked":  {identityFunc(nobodyKnown), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
-		"AtStart, source is quiet": {identityFunc(silent), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+		"Auto, one source":        {identityFunc(unknownUser), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
+		"Auto, two sources":       {agreeing(unknownUser, unknownUser), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
+		"Auto, no source":         {nil, config.DiscoveryAuto, "", "RestrictedNeedsIdentity"},
+		"AtAdmission, one source": {identityFunc(unknownUser), config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
+		"AtAdmission, no source":  {nil, config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
+		"AtStart, one source":     {identityFunc(unknownUser), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+		"AtStart, source fails":   {identityFunc(silent), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			configured := config.Default()

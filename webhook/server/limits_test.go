@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// longestList fills a list with as many elements as fit into a body of the maximum size.
+// longestList returns a list of 3.9 MB, which still fits into a review of the maximum size.
 func longestList(element func(i int) string) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -37,46 +37,46 @@ func longestList(element func(i int) string) string {
 
 func always(text string) func(int) string { return func(int) string { return text } }
 
-// longestMap returns the longest map in the same way, for labels and annotations.
+// longestMap returns a map of 3.9 MB.
 func longestMap() string {
 	list := longestList(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
 	return "{" + list[1:len(list)-1] + "}"
 }
 
-// tooMuch returns Pods of 3.9 MB, most of it in one list, with their denials.
-func tooMuch() map[string]struct{ pod, field, message string } {
+// tooLongPods returns Pods of at most 4 MB with lists or maps that are too long, and their denials.
+func tooLongPods() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(notebookWith("", rest)) }
 	const tooManyMessage = ", and a notebook has at most %d: leave some out"
 	const keys = " keys, and a map of a notebook has at most 20000: leave some out"
 	pods := map[string]struct{ pod, field, message string }{
 		"containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
-		"nothings as containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+		"empty containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			longestList(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
 		"init containers": {string(notebookWith(`"initContainers":`+longestList(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(tooManyMessage, 200)},
 		"debug containers": {string(notebookWith(`"ephemeralContainers":`+longestList(always("{}"))+`,`, "")), "spec.ephemeralContainers",
 			fmt.Sprintf(tooManyMessage, 200)},
-		"volumes":        {string(notebookWith(`"volumes":`+longestList(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(tooManyMessage, 500)},
-		"pull secrets":   {string(notebookWith(`"imagePullSecrets":`+longestList(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(tooManyMessage, 1000)},
-		"groups":         {string(notebookWith(`"securityContext":{"supplementalGroups":`+longestList(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(tooManyMessage, 1000)},
-		"mounts":         {container(`,"volumeMounts":` + longestList(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(tooManyMessage, 1000)},
-		"devices":        {container(`,"volumeDevices":` + longestList(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(tooManyMessage, 1000)},
-		"ports":          {container(`,"ports":` + longestList(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(tooManyMessage, 1000)},
-		"variables":      {container(`,"env":` + longestList(always("{}"))), "spec.containers[0].env", fmt.Sprintf(tooManyMessage, 10000)},
-		"sources":        {container(`,"envFrom":` + longestList(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(tooManyMessage, 1000)},
-		"arguments":      {container(`,"args":` + longestList(always(`""`))), "spec.containers[0].args", fmt.Sprintf(tooManyMessage, 10000)},
-		"words":          {container(`,"command":` + longestList(always(`""`))), "spec.containers[0].command", fmt.Sprintf(tooManyMessage, 10000)},
-		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longestList(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(tooManyMessage, 10000)},
-		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longestList(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(tooManyMessage, 10000)},
-		"requests":       {container(`,"resources":{"requests":` + longestMap() + `}`), "", keys},
-		"rules":          {container(`,"restartPolicyRules":` + longestList(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(tooManyMessage, 1000)},
+		"volumes":      {string(notebookWith(`"volumes":`+longestList(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(tooManyMessage, 500)},
+		"pull secrets": {string(notebookWith(`"imagePullSecrets":`+longestList(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(tooManyMessage, 1000)},
+		"groups":       {string(notebookWith(`"securityContext":{"supplementalGroups":`+longestList(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(tooManyMessage, 1000)},
+		"mounts":       {container(`,"volumeMounts":` + longestList(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(tooManyMessage, 1000)},
+		"devices":      {container(`,"volumeDevices":` + longestList(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(tooManyMessage, 1000)},
+		"ports":        {container(`,"ports":` + longestList(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(tooManyMessage, 1000)},
+		"variables":    {container(`,"env":` + longestList(always("{}"))), "spec.containers[0].env", fmt.Sprintf(tooManyMessage, 10000)},
+		"envFrom":      {container(`,"envFrom":` + longestList(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(tooManyMessage, 1000)},
+		"arguments":    {container(`,"args":` + longestList(always(`""`))), "spec.containers[0].args", fmt.Sprintf(tooManyMessage, 10000)},
+		"command":      {container(`,"command":` + longestList(always(`""`))), "spec.containers[0].command", fmt.Sprintf(tooManyMessage, 10000)},
+		"hook command": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longestList(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(tooManyMessage, 10000)},
+		"capabilities": {container(`,"securityContext":{"capabilities":{"add":` + longestList(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(tooManyMessage, 10000)},
+		"requests":     {container(`,"resources":{"requests":` + longestMap() + `}`), "", keys},
+		"rules":        {container(`,"restartPolicyRules":` + longestList(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(tooManyMessage, 1000)},
 		"labels": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":` + `{"jupyter-user":"alice",` +
 			longestMap()[1:] + `},"spec":{"containers":[]}}`,
 			"", keys},
 		"annotations": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"},"annotations":` + longestMap() +
 			`},"spec":{"containers":[]}}`, "", keys},
-		"a map that nobody reads":   {string(notebookWith(`"nodeSelector":`+longestMap()+`,`, "")), "", keys},
-		"a field that nobody knows": {string(notebookWith(`"x":[{"y":`+longestMap()+`}],`, "")), "", keys},
+		"nodeSelector":  {string(notebookWith(`"nodeSelector":`+longestMap()+`,`, "")), "", keys},
+		"unknown field": {string(notebookWith(`"x":[{"y":`+longestMap()+`}],`, "")), "", keys},
 	}
 	mounts := repeated(1000, func(int) string { return "{}" })
 	pods["mounts of many containers"] = struct{ pod, field, message string }{`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p",` +
@@ -86,11 +86,10 @@ func tooMuch() map[string]struct{ pod, field, message string } {
 	return pods
 }
 
-// TestNoListOfAPodIsReadWithoutEnd: the denial says which list is too long and how many elements it has, and reading it
-// needs little memory. Without the limit, 210,000 containers of 3.9 MB took 300 MB, more than the chart's memory limit.
-func TestNoListOfAPodIsReadWithoutEnd(t *testing.T) {
+// TestTooLongLists tests that the denial names the list that is too long.
+func TestTooLongLists(t *testing.T) {
 	e := newEdge(t, nil)
-	for name, c := range tooMuch() {
+	for name, c := range tooLongPods() {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, len(c.pod), 4<<20)
 			for _, path := range []string{"/mutate", "/verify"} {
@@ -106,15 +105,15 @@ func TestNoListOfAPodIsReadWithoutEnd(t *testing.T) {
 			}
 		})
 	}
-	_, r := e.post(t, "/mutate", review(tooMuch()["nothings as containers"].pod))
+	_, r := e.post(t, "/mutate", review(tooLongPods()["empty containers"].pod))
 	assert.Contains(t, r.Response.Status.Message, "spec.containers: there are 1300000, and a notebook has at most 200")
 }
 
-// TestHowMuchMemoryAReviewTakes measures the worst cases, including memory that is freed: a replica has 128 MiB for all
-// reviews.
-func TestHowMuchMemoryAReviewTakes(t *testing.T) {
+// TestMemoryOfLargeReviews measures the allocated memory of one review, including memory that is freed. Without the limits,
+// 210,000 containers, 3.9 MB of JSON, took 300 MB.
+func TestMemoryOfLargeReviews(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
-	for name, c := range tooMuch() {
+	for name, c := range tooLongPods() {
 		t.Run(name, func(t *testing.T) {
 			raw := []byte(c.pod)
 			var before, after runtime.MemStats
@@ -130,8 +129,8 @@ func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 	}
 }
 
-// TestHowMuchMemoryASmallReviewTakes: large reviews take turns, small ones run concurrently without a limit.
-func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
+// TestMemoryOfSmallReviews measures reviews just below the size from which reviews wait for each other (turns.go).
+func TestMemoryOfSmallReviews(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, pod := range map[string][]byte{
 		"a script that expands": notebookWith("", `,"command":["sh","-c","`+strings.Repeat("$B ", 2730)+`"],"env":[{"name":"B","value":"`+
@@ -144,7 +143,7 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, len(pod), 64<<10)
 			var before, after runtime.MemStats
-			// The second collection empties the pools: each of many concurrent reviews may have to make its own buffers.
+			// The second collection empties the pools: each of many concurrent reviews can need new buffers.
 			runtime.GC()
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -158,14 +157,14 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	}
 }
 
-// TestALongListOfAnotherPod: a Pod that is not claimed is not denied.
-func TestALongListOfAnotherPod(t *testing.T) {
+// TestTooLongListOfUnclaimedPod tests that a Pod that is not claimed is not denied.
+func TestTooLongListOfUnclaimedPod(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
 	for name, metadata := range map[string]string{
-		"no label":          `{"name":"p"}`,
-		"a hub's other":     `{"name":"p","labels":{"hub.jupyter.org/username":"alice"}}`,
-		"one that opts out": `{"name":"p","labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}}`,
+		"no label":    `{"name":"p"}`,
+		"a hub's Pod": `{"name":"p","labels":{"hub.jupyter.org/username":"alice"}}`,
+		"opted out":   `{"name":"p","labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, r := e.post(t, "/mutate", review(`{"apiVersion":"v1","kind":"Pod","metadata":`+metadata+`,"spec":{"containers":`+containers+`}}`))
@@ -176,8 +175,8 @@ func TestALongListOfAnotherPod(t *testing.T) {
 	}
 }
 
-// TestTheLongestListsThatAreRead: a Pod exactly at each limit is injected.
-func TestTheLongestListsThatAreRead(t *testing.T) {
+// TestLongestLists tests that Pods exactly at a limit are injected.
+func TestLongestLists(t *testing.T) {
 	named := func(prefix string) func(int) string {
 		return func(i int) string { return fmt.Sprintf(`{"name":"%s%d"}`, prefix, i) }
 	}

@@ -19,9 +19,9 @@ import (
 // mark is the secret text in the Pods.
 const mark = "s3cr3t-MARK"
 
-// TestTheLogHasNothingOfThePod puts the mark into every field of a Pod that can have a secret or private data, and looks
-// for the mark in the log: at every level, for Pods that are injected, denied and unreadable.
-func TestTheLogHasNothingOfThePod(t *testing.T) {
+// TestLogHasNoSecrets puts the mark into fields of a Pod that can have a secret or private data. The log must not have the mark
+// at any level, for Pods that are injected, denied or unreadable.
+func TestLogHasNoSecrets(t *testing.T) {
 	secretive := `"serviceAccountName":"MARK","nodeName":"MARK","hostname":"MARK","future":"MARK",
 		"imagePullSecrets":[{"name":"MARK"}],"schedulerName":"MARK","nodeSelector":{"MARK":"MARK"},
 		"volumes":[{"name":"MARK","secret":{"secretName":"MARK"}},{"name":"MARK2","projected":{"sources":[{"serviceAccountToken":
@@ -39,17 +39,17 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 
 	for name, c := range map[string]struct{ body, outcome string }{
 		"injected":        {review(document(metadata, secretive)), "injected"},
-		"not ours":        {review(document(`,"labels":{"team":"MARK"}`, secretive)), "ignored"},
-		"being changed":   {reviewOf("UPDATE", "", kind, document(metadata, secretive)), "ignored"},
+		"unclaimed":       {review(document(`,"labels":{"team":"MARK"}`, secretive)), "ignored"},
+		"updated":         {reviewOf("UPDATE", "", kind, document(metadata, secretive)), "ignored"},
 		"of another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"Secret"}`, `{"kind":"Secret","data":{"x":"MARK"}}`), "denied"},
 		"denied": {review(document(metadata, secretive[:len(secretive)-2]+`,"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/MARK"}]}],
 			"securityContext":{"supplementalGroups":[5]}`)), "denied"},
 		"with a value that is a number": {review(document(metadata, `"containers":[{"name":"nb","env":[{"name":"a","value":815008150815}]}]`)), "denied"},
 		"with a number out of range":    {review(document(metadata, `"containers":[{"name":"nb","ports":[{"containerPort":815008150815}]}]`)), "denied"},
 		"with a value that is a list":   {review(document(metadata, `"containers":[{"name":"nb","env":["MARK"]}]`)), "denied"},
-		"that is text":                  {review(`"MARK"`), "denied"},
-		"half of it":                    {strings.SplitAfter(review(document(metadata, secretive)), `"--token=MARK"`)[0], ""},
-		"that is no JSON":               {review(`{"a":MARK}`), ""},
+		"text in place of the Pod":      {review(`"MARK"`), "denied"},
+		"incomplete review":             {strings.SplitAfter(review(document(metadata, secretive)), `"--token=MARK"`)[0], ""},
+		"invalid JSON":                  {review(`{"a":MARK}`), ""},
 		"in a review of another type":   {`{"kind":"MARK","apiVersion":"MARK","request":["MARK"]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,8 +77,8 @@ func newEdgeAt(t *testing.T, level slog.Level, identities webhook.Identities) *e
 	return e
 }
 
-// TestANameCannotForgeOrFloodTheLog: a mutating webhook gets a Pod before its name is validated.
-func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
+// TestLogOfHostileName tests names with JSON and long names: a mutating webhook gets a Pod before its name is validated.
+func TestLogOfHostileName(t *testing.T) {
 	forged := `nb\"}\n{\"msg\":\"admission\",\"outcome\":\"injected\",\"user\":\"bob\"}\n\u001b[31m`
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), `"name":"nb","namespace":"science","operation"`,
@@ -97,20 +97,20 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	assert.Len(t, e.log.Lines(t, "admission"), 1)
 }
 
-// TestADenialQuotesWhatItNames: a denial may contain names from the Pod, but without line breaks, and shortened.
-func TestADenialQuotesWhatItNames(t *testing.T) {
+// TestDenialsQuoteNames tests that names from the Pod in a denial have no line breaks and are shortened.
+func TestDenialsQuoteNames(t *testing.T) {
 	evil := `x\n- all is well\u001b[2J\u202e` + strings.Repeat("y", 500)
 	for name, body := range map[string]string{
 		"a label":       document(`,"labels":{"jupyter-user":"`+evil+`"}`, oneContainer),
 		"an annotation": document(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"`+evil+`"}`, oneContainer),
 		"a container": document(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`,
 			`"containers":[{"name":"`+evil+`"}]`),
-		"the container that is asked for": document(forQiang+`,"annotations":{"jupyter-user.io/container":"`+evil+`"}`, oneContainer),
-		"a switch":                        document(forQiang+`,"annotations":{"jupyter-user.io/probes":"`+evil+`"}`, oneContainer),
+		"a requested container": document(forQiang+`,"annotations":{"jupyter-user.io/container":"`+evil+`"}`, oneContainer),
+		"a switch":              document(forQiang+`,"annotations":{"jupyter-user.io/probes":"`+evil+`"}`, oneContainer),
 		"a mount path": document(forQiang, `"containers":[{"name":"nb","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/`+
 			evil+`"}]}]`),
-		"an apiVersion": `{"apiVersion":"` + evil + `","kind":"Pod"}`,
-		"a key twice":   document(forQiang+`,"annotations":{"`+evil+`":"1","`+evil+`":"2"}`, oneContainer),
+		"an apiVersion":   `{"apiVersion":"` + evil + `","kind":"Pod"}`,
+		"a duplicate key": document(forQiang+`,"annotations":{"`+evil+`":"1","`+evil+`":"2"}`, oneContainer),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
@@ -124,7 +124,7 @@ func TestADenialQuotesWhatItNames(t *testing.T) {
 	}
 }
 
-func TestAWarningQuotesWhatItNames(t *testing.T) {
+func TestWarningsQuoteNames(t *testing.T) {
 	evil := `x\ny\u001b[2J\u202e` + strings.Repeat("z", 500)
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/`+evil+`":""}`, oneContainer+
@@ -138,9 +138,8 @@ func TestAWarningQuotesWhatItNames(t *testing.T) {
 	}
 }
 
-// TestResponseToThousandsOfFaultsIsShort: a Pod with thousands of faults does not give a response of megabytes, does not fill
-// the log, and does not give the API server thousands of operations.
-func TestResponseToThousandsOfFaultsIsShort(t *testing.T) {
+// TestResponseIsShort tests that Pods with thousands of faults give short responses and log lines, and at most 1,000 operations.
+func TestResponseIsShort(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder
 		for i := range n {
@@ -151,14 +150,14 @@ func TestResponseToThousandsOfFaultsIsShort(t *testing.T) {
 	for name, c := range map[string]struct {
 		pod     string
 		allowed bool
-		says    string
+		want    string
 	}{
 		"foreign mounts": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(900, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 900 problems:"},
-		"more mounts than are looked at": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
+		"more mounts than the limit": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(30_000, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 30000, and a notebook has at most 1000"},
-		"homes":                         {document(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
-		"annotations that mean nothing": {document(forQiang+`,"annotations":{`+many(15_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
+		"homes":               {document(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
+		"unknown annotations": {document(forQiang+`,"annotations":{`+many(15_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
 		"containers": {document(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`, `"containers":[`+many(200, `{"name":"c%d"}`)+`]`),
 			false, "c7 and 192 more"},
 		"arguments": {document(forQiang, `"containers":[{"name":"nb","args":[`+many(10_000, `"%d"`)+`]}]`), true, ""},
@@ -168,7 +167,7 @@ func TestResponseToThousandsOfFaultsIsShort(t *testing.T) {
 			e := newEdge(t, nil)
 			_, r := e.post(t, "/mutate", review(c.pod))
 			assert.Equal(t, c.allowed, r.Response.Allowed)
-			assert.Contains(t, r.Response.Status.Message, c.says)
+			assert.Contains(t, r.Response.Status.Message, c.want)
 			assert.Less(t, len(r.Response.Status.Message), 20_000)
 			assert.LessOrEqual(t, len(r.Response.Status.Details.Causes), 50)
 			assert.LessOrEqual(t, len(r.Response.Warnings), 51)

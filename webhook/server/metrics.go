@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Metrics of the webhook. No label has a value that a client can choose: users and namespaces are only in the log.
+// Metrics are the metrics of reviews. No label has a value that a client can choose: users and namespaces are only in the log.
 type Metrics struct {
 	admissions *prometheus.CounterVec
 	seconds    map[string]prometheus.Observer
@@ -58,7 +58,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// outcome is how an admission ended.
+// outcome is the outcome of an admission, for log and metrics.
 type outcome string
 
 const (

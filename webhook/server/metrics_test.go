@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-func TestAdmissionsAreCounted(t *testing.T) {
+func TestAdmissionMetrics(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(notebook))
 	require.True(t, r.Response.Allowed)
@@ -50,8 +50,8 @@ func (e *edge) series(t *testing.T, name string) (found string) {
 	return found
 }
 
-// TestReviewsAreTimed checks that reviews that have arrived completely are timed, by kind of review.
-func TestReviewsAreTimed(t *testing.T) {
+// TestReviewDurations tests that reviews are timed by kind, except those whose body cannot be a review.
+func TestReviewDurations(t *testing.T) {
 	e := newEdge(t, nil)
 	e.post(t, "/mutate", review(notebook))
 	e.post(t, "/mutate/restricted", review(notebook))
@@ -71,7 +71,7 @@ func (e *edge) metrics(t *testing.T) string {
 	return recorder.Body.String()
 }
 
-func TestFaultsAreCountedApartFromDenials(t *testing.T) {
+func TestFaultMetrics(t *testing.T) {
 	e := newEdge(t, identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")
@@ -85,8 +85,8 @@ func TestFaultsAreCountedApartFromDenials(t *testing.T) {
 	assert.NotContains(t, e.metrics(t), "denied\"")
 }
 
-// TestNobodyCanGrowTheMetrics: no label has a value that a Pod, a user or a client can choose.
-func TestNobodyCanGrowTheMetrics(t *testing.T) {
+// TestMetricsHaveFixedSeries tests that no label has a value that a Pod, a user or a client can choose.
+func TestMetricsHaveFixedSeries(t *testing.T) {
 	e := newEdge(t, nil)
 	admit := func(from, to int) {
 		for i := from; i < to; i++ {

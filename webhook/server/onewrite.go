@@ -67,13 +67,13 @@ func (c *bufferingConnection) sendBuffered() error {
 	return nil
 }
 
-// maxKeptBuffer is the size of the buffer that a connection keeps between two responses: there can be a thousand
+// maxKeptBuffer is the size of the largest buffer that a connection keeps between two responses: there can be a thousand
 // connections.
 const maxKeptBuffer = 16 << 10
 
 type connectionKey struct{}
 
-// withConnection is the ConnContext of the http.Server.
+// withConnection is the ConnContext of the http.Server. It stores the connection below TLS in the context.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		return context.WithValue(ctx, connectionKey{}, encrypted.NetConn())
@@ -81,7 +81,8 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// writeWhole writes a body whose length is in the header already. In tests without a connection it writes directly.
+// writeWhole writes a body and its header in one write. The header must have the length. In tests without a connection it writes
+// directly.
 func writeWhole(ctx context.Context, w http.ResponseWriter, body []byte) error {
 	c, ok := ctx.Value(connectionKey{}).(*bufferingConnection)
 	if !ok {

@@ -21,36 +21,36 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// counted counts what is written to the connections that it accepts.
-type counted struct {
+// countingListener counts the writes to the connections that it accepts.
+type countingListener struct {
 	net.Listener
 	writes atomic.Int32
 }
 
-func (l *counted) Accept() (net.Conn, error) {
+func (l *countingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	return &countedConn{conn, &l.writes}, err
+	return &countingConn{conn, &l.writes}, err
 }
 
-type countedConn struct {
+type countingConn struct {
 	net.Conn
 	writes *atomic.Int32
 }
 
-func (c *countedConn) Write(part []byte) (int, error) {
+func (c *countingConn) Write(part []byte) (int, error) {
 	c.writes.Add(1)
 	return c.Conn.Write(part)
 }
 
-// TestAResponseIsOneWrite checks that a response of any length is one write, and that the connection stays open.
-func TestAResponseIsOneWrite(t *testing.T) {
+// TestResponseIsOneWrite tests that short and long responses are one write each, and that the connection stays open.
+func TestResponseIsOneWrite(t *testing.T) {
 	pair, err := pki.New(time.Hour, "localhost")
 	require.NoError(t, err)
 	certificate, err := tls.X509KeyPair(pair.Cert, pair.Key)
 	require.NoError(t, err)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	listener := &counted{Listener: inner}
+	listener := &countingListener{Listener: inner}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		assert.NoError(t, err)
@@ -88,23 +88,22 @@ func TestAResponseIsOneWrite(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// stuck is a connection whose client reads nothing.
-type stuck struct {
+// blockedConn is a connection whose client reads nothing.
+type blockedConn struct {
 	net.Conn
 	closed bool
 }
 
-func (s *stuck) Write([]byte) (int, error) { return 3, os.ErrDeadlineExceeded }
-func (s *stuck) Close() error              { s.closed = true; return nil }
+func (b *blockedConn) Write([]byte) (int, error) { return 3, os.ErrDeadlineExceeded }
+func (b *blockedConn) Close() error              { b.closed = true; return nil }
 
-// TestAFailedWriteEndsTheConnection: otherwise the next response would begin in the middle of a record.
-func TestAFailedWriteEndsTheConnection(t *testing.T) {
-	s := &stuck{}
-	c := &bufferingConnection{Conn: s}
+func TestFailedWriteClosesConnection(t *testing.T) {
+	blocked := &blockedConn{}
+	c := &bufferingConnection{Conn: blocked}
 	c.startBuffering()
 	_, err := c.Write([]byte("a response"))
 	require.NoError(t, err)
 	require.ErrorIs(t, c.sendBuffered(), os.ErrDeadlineExceeded)
-	assert.True(t, s.closed)
+	assert.True(t, blocked.closed)
 	assert.Zero(t, c.buffer.Len())
 }

@@ -22,16 +22,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// unknownGeneration is the reason that a replica returns if it does not have the configuration.
+// unknownGeneration is the reason of a replica that does not have the configuration.
 var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
-	// peerTimeout is how long the other replicas may take. The whole review still takes less than a second.
+	// peerTimeout is the time limit for the other replicas. The whole review must take less than a second.
 	peerTimeout = 800 * time.Millisecond
-	// lastReplicaTimeout is how long the webhook waits for the replica that decided last, before it asks all replicas.
+	// lastReplicaTimeout is the time limit for the replica that decided last, before all replicas are asked.
 	lastReplicaTimeout = 200 * time.Millisecond
-	// peerIdleTimeout is how long an idle connection to another replica is kept. It must be shorter than idleTimeout, after
-	// which that replica closes the connection.
+	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than idleTimeout,
+	// after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
 	// maxPeers is the maximum number of replicas that are asked. A rollout has more than the Deployment's replicas.
 	maxPeers = 16
@@ -42,8 +42,8 @@ const (
 )
 
 // Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a Pod
-// may be injected by one and verified by the other. A replica cannot compare the Pod with a plan of an unknown configuration,
-// so it asks the others: one of them injected the Pod.
+// can be injected by one replica and verified by another. A replica cannot compare the Pod with a plan of an unknown
+// configuration, so it asks the other replicas: one of them injected the Pod.
 type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -58,10 +58,10 @@ type Peers struct {
 	httpClientFor []byte
 }
 
-// address is the address of one replica, or a name that resolves to the addresses of all.
+// address is the address of one replica, or a name that resolves to the addresses of all replicas.
 type address struct{ host, port string }
 
-// NewPeers returns the peers at addresses of the form host:port. A host may be a name of all replicas, such as that of a
+// NewPeers returns the peers at addresses of the form host:port. A host can be a name of all replicas, such as that of a
 // headless Service. All replicas serve with the same certificate, by which they recognize each other.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
 	p := &Peers{getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
@@ -94,7 +94,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if ctx.Err() != nil {
 		return nil, "", fmt.Errorf("%d requests to other replicas are running, and none has ended in time", maxPeerRequests)
 	}
-	// Slow replicas still read the body when its buffer is reused for the next review.
+	// A slow replica can still read the body when its buffer is reused for the next review.
 	review = bytes.Clone(review)
 	client, err := p.client()
 	if err != nil {
@@ -125,12 +125,12 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	}
 	var failures []error
 	for range addresses {
-		a := <-responses
-		if a.err == nil {
-			p.lastAnswered.Store(&a.peer)
-			return a.resp, a.peer, nil
+		r := <-responses
+		if r.err == nil {
+			p.lastAnswered.Store(&r.peer)
+			return r.resp, r.peer, nil
 		}
-		failures = append(failures, a.err)
+		failures = append(failures, r.err)
 	}
 	return nil, "", errors.Join(failures...)
 }
@@ -146,7 +146,7 @@ func decisionOfReplica(resp *admissionv1.AdmissionResponse, peer string) webhook
 	return d
 }
 
-// resolve returns the addresses of all replicas.
+// resolve returns the addresses of the replicas, at most maxPeers.
 func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	for _, a := range p.addresses {
 		hosts, err := net.DefaultResolver.LookupHost(ctx, a.host)
@@ -160,8 +160,9 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	return found[:min(len(found), maxPeers)], nil
 }
 
-// client returns a client that trusts only this replica's serving certificate and presents it, so that the others recognize
-// this replica. Connections are kept until the certificate changes, because a handshake costs as much as several reviews.
+// client returns a client that trusts only this replica's serving certificate and presents it, so that the other replicas
+// recognize this replica. Connections are kept until the certificate changes, because a handshake costs as much as several
+// reviews.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
@@ -194,14 +195,14 @@ func (p *Peers) client() (*http.Client, error) {
 	return p.httpClient, nil
 }
 
-// isReplica reports whether the peer of a connection presents our serving certificate. The handshake proves that the peer has
-// its key.
+// isReplica reports whether the peer of a connection presents our serving certificate. The handshake has proved that the peer has
+// the key of the certificate.
 func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
 	own, err := getCertificate(&tls.ClientHelloInfo{})
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
-// askReplica sends a review to one replica. It returns an error if that replica does not have the configuration either.
+// askReplica sends a review to one replica. It also returns an error if the replica does not have the configuration.
 func askReplica(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
 	*admissionv1.AdmissionResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -217,7 +218,7 @@ func askReplica(ctx context.Context, client *http.Client, address string, body [
 	if err != nil {
 		return nil, err
 	}
-	defer got.Body.Close() //nolint:errcheck // it is only read
+	defer got.Body.Close() //nolint:errcheck // the body is only read
 	review := admissionv1.AdmissionReview{}
 	if err := json.NewDecoder(io.LimitReader(got.Body, maxBody)).Decode(&review); err != nil {
 		return nil, fmt.Errorf("%s returned %s: %w", address, got.Status, err)

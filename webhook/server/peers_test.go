@@ -36,8 +36,8 @@ func newReplicas(t *testing.T) replicas {
 
 func (r replicas) current(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.certificate, nil }
 
-// configured returns a replica with its own probe period, so with its own configuration.
-func (r replicas) configured(t *testing.T, periodSeconds string, identities webhook.Identities, peers ...string) *edge {
+// withPeriod returns a replica with a probe period. Replicas with different periods have different configurations.
+func (r replicas) withPeriod(t *testing.T, periodSeconds string, identities webhook.Identities, peers ...string) *edge {
 	t.Helper()
 	c, err := config.Parse([]byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n" +
 		"notebook: {probes: {startup: {periodSeconds: " + periodSeconds + "}}}\n"))
@@ -58,15 +58,15 @@ func (r replicas) listen(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas: it returns the decision of the replica that injected the Pod.
-func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
+// TestVerifyByOtherReplica tests that a replica returns the decision of the replica that injected the Pod.
+func TestVerifyByOtherReplica(t *testing.T) {
 	all := newReplicas(t)
-	ignorant := all.listen(t, all.configured(t, "1", nil))
-	maker := all.configured(t, "2", nil)
-	e := all.configured(t, "3", nil, ignorant, all.listen(t, maker))
-	made := maker.injected(t, notebook)
+	uninvolved := all.listen(t, all.withPeriod(t, "1", nil))
+	injecting := all.withPeriod(t, "2", nil)
+	e := all.withPeriod(t, "3", nil, uninvolved, all.listen(t, injecting))
+	injected := injecting.injected(t, notebook)
 
-	_, r := e.post(t, "/verify", review(made))
+	_, r := e.post(t, "/verify", review(injected))
 	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 	assert.Equal(t, uid, r.Response.UID)
 	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}, r.Response.AuditAnnotations)
@@ -75,7 +75,7 @@ func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	assert.Equal(t, "verified", lines[0]["outcome"])
 	assert.Contains(t, lines[0]["peer"], "127.0.0.1:")
 
-	_, r = e.post(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	_, r = e.post(t, "/verify", review(strings.Replace(injected, "--min-uid=1000", "--min-uid=1", 1)))
 	assert.False(t, r.Response.Allowed)
 	assert.Equal(t, 403, r.Response.Status.Code)
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
@@ -86,40 +86,39 @@ jupyter_user_peer_questions_total{result="unanswered"} 0
 `, e.series(t, "jupyter_user_peer_questions_total"))
 }
 
-// TestAFaultOfTheOtherReplicaIsReturned: an internal error of the replica that injected the Pod does not mean that it did not
-// inject the Pod.
-func TestAFaultOfTheOtherReplicaIsReturned(t *testing.T) {
+// TestFaultOfOtherReplica tests that a denial with 503 by the replica that injected the Pod is returned.
+func TestFaultOfOtherReplica(t *testing.T) {
 	all := newReplicas(t)
-	made := all.configured(t, "2", nil).injected(t, notebook)
-	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", identityFunc(silent))))
-	_, r := e.post(t, "/verify", review(made))
+	injected := all.withPeriod(t, "2", nil).injected(t, notebook)
+	e := all.withPeriod(t, "3", nil, all.listen(t, all.withPeriod(t, "2", identityFunc(silent))))
+	_, r := e.post(t, "/verify", review(injected))
 	assert.Equal(t, 503, r.Response.Status.Code)
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestConfigurationKnownToNoReplica: if no replica knows the configuration, the Pod is denied with "try again", in time,
-// and the log says why.
-func TestConfigurationKnownToNoReplica(t *testing.T) {
+// TestUnknownConfiguration tests that the Pod is denied with "try again" if no replica knows the configuration, and that the log
+// has the cause.
+func TestUnknownConfiguration(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
-	maker := all.configured(t, "2", nil)
-	made := maker.injected(t, notebook)
+	injecting := all.withPeriod(t, "2", nil)
+	injected := injecting.injected(t, notebook)
 	for name, c := range map[string]struct {
 		peers []string
 		why   string
 	}{
-		"no others":         {nil, "there are no other replicas to ask (--peers)"},
-		"others like this":  {[]string{all.listen(t, all.configured(t, "3", nil))}, "does not know the configuration either"},
-		"one that is gone":  {[]string{"127.0.0.1:1"}, "connection refused"},
-		"one that hangs":    {[]string{all.hanging(t)}, "deadline exceeded"},
-		"another release":   {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
-		"an empty response": {[]string{all.listen(t, saying("{}"))}, "without a response"},
-		"a stranger":        {[]string{strangers.listen(t, strangers.configured(t, "2", nil))}, "certificate"},
-		"one without a TLS": {[]string{plain(t, maker)}, "HTTP response to HTTPS client"},
-		"no such host":      {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
+		"no peers":            {nil, "there are no other replicas to ask (--peers)"},
+		"same configuration":  {[]string{all.listen(t, all.withPeriod(t, "3", nil))}, "does not know the configuration either"},
+		"refused connection":  {[]string{"127.0.0.1:1"}, "connection refused"},
+		"hanging peer":        {[]string{all.hanging(t)}, "deadline exceeded"},
+		"another release":     {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
+		"an empty response":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
+		"another certificate": {[]string{strangers.listen(t, strangers.withPeriod(t, "2", nil))}, "certificate"},
+		"no TLS":              {[]string{plain(t, injecting)}, "HTTP response to HTTPS client"},
+		"unknown host":        {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := all.configured(t, "3", nil, c.peers...)
-			_, r := e.post(t, "/verify", review(made))
+			e := all.withPeriod(t, "3", nil, c.peers...)
+			_, r := e.post(t, "/verify", review(injected))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, 503, r.Response.Status.Code)
 			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
@@ -132,7 +131,7 @@ func TestConfigurationKnownToNoReplica(t *testing.T) {
 	}
 }
 
-// hanging accepts requests, but does not respond until the test ends.
+// hanging starts a replica that does not respond until the test ends.
 func (r replicas) hanging(t *testing.T) (address string) {
 	t.Helper()
 	over := make(chan struct{})
@@ -152,10 +151,10 @@ func plain(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestPeersDoNotPassAQuestionOn: two replicas that both lack the configuration send one request each.
-func TestPeersDoNotPassAQuestionOn(t *testing.T) {
+// TestPeerRequestIsNotForwarded tests two replicas that both lack the configuration. Each gets one request.
+func TestPeerRequestIsNotForwarded(t *testing.T) {
 	all := newReplicas(t)
-	made := all.configured(t, "2", nil).injected(t, notebook)
+	injected := all.withPeriod(t, "2", nil).injected(t, notebook)
 	var asked atomic.Int32
 	var handlers [2]atomic.Pointer[edge]
 	var addresses []string
@@ -166,34 +165,34 @@ func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 		})))
 	}
 	for i := range handlers {
-		handlers[i].Store(all.configured(t, "3", nil, addresses...))
+		handlers[i].Store(all.withPeriod(t, "3", nil, addresses...))
 	}
-	_, r := handlers[0].Load().post(t, "/verify", review(made))
+	_, r := handlers[0].Load().post(t, "/verify", review(injected))
 	assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
 	assert.Equal(t, int32(2), asked.Load())
 }
 
-// TestReplicasAreAskedOnlyIfNeeded: a replica decides alone about Pods of its own configuration, and about Pods that any
-// configuration denies.
+// TestReplicasAreAskedOnlyIfNeeded tests that a replica decides alone about Pods of its own configuration, and about Pods that
+// any configuration denies.
 func TestReplicasAreAskedOnlyIfNeeded(t *testing.T) {
 	all := newReplicas(t)
-	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	e := all.withPeriod(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		assert.Fail(t, "asked")
 	})))
-	made := e.injected(t, notebook)
-	e.post(t, "/verify", review(made))
+	injected := e.injected(t, notebook)
+	e.post(t, "/verify", review(injected))
 	e.post(t, "/verify", review(notebook))
 	e.post(t, "/verify", review(document("", oneContainer)))
 	e.post(t, "/verify", review("[]"))
-	e.post(t, "/mutate", review(made))
+	e.post(t, "/mutate", review(injected))
 }
 
-func TestPeersAreAddresses(t *testing.T) {
+func TestNewPeersError(t *testing.T) {
 	_, err := server.NewPeers([]string{"replicas"}, nil)
 	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
 }
 
-// TestPeerRequestsAreLimited: Pods with made-up configurations cause only a few concurrent requests.
+// TestPeerRequestsAreLimited tests that Pods with made-up configurations cause only a few concurrent requests.
 func TestPeerRequestsAreLimited(t *testing.T) {
 	all := newReplicas(t)
 	var asked, highest atomic.Int32
@@ -208,39 +207,39 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 		asked.Add(-1)
 	}))
 	t.Cleanup(func() { close(over) })
-	e := all.configured(t, "3", nil, slow)
-	made := all.configured(t, "2", nil).injected(t, notebook)
+	e := all.withPeriod(t, "3", nil, slow)
+	injected := all.withPeriod(t, "2", nil).injected(t, notebook)
 	var reviews sync.WaitGroup
 	for range 40 {
 		reviews.Go(func() {
-			_, r := e.post(t, "/verify", review(made))
+			_, r := e.post(t, "/verify", review(injected))
 			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
 		})
 	}
 	require.Eventually(t, func() bool { return asked.Load() > 0 }, machine.Patience, time.Millisecond)
 	gone, cancel := context.WithCancel(t.Context())
-	cancel() // A review without time left does not wait for a turn.
-	e.send(t, request("/verify", review(made)).WithContext(gone))
+	cancel() // A review without time left does not wait.
+	e.send(t, request("/verify", review(injected)).WithContext(gone))
 	reviews.Wait()
-	// A request that has ended here may still run there.
+	// A request that has ended in this replica can still run in the other.
 	assert.LessOrEqual(t, highest.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }
 
-// TestTheLastPeerIsAskedFirst: during a rollout every second review is forwarded. It goes to one replica, over the existing
-// connection, until that one no longer has the configuration.
-func TestTheLastPeerIsAskedFirst(t *testing.T) {
+// TestLastPeerIsAskedFirst tests that reviews go to the replica that decided last, over the existing connection, until that
+// replica is gone.
+func TestLastPeerIsAskedFirst(t *testing.T) {
 	all := newReplicas(t)
-	var ignorantAsked, secondAsked atomic.Int32
+	var uninvolvedAsked, secondAsked atomic.Int32
 	counted := func(counter *atomic.Int32, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			counter.Add(1)
 			next.ServeHTTP(w, r)
 		})
 	}
-	maker := all.configured(t, "2", nil)
+	injecting := all.withPeriod(t, "2", nil)
 	var connections atomic.Int32
-	first := httptest.NewUnstartedServer(maker)
+	first := httptest.NewUnstartedServer(injecting)
 	first.TLS = &tls.Config{GetCertificate: all.current}
 	first.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -249,27 +248,27 @@ func TestTheLastPeerIsAskedFirst(t *testing.T) {
 	}
 	first.StartTLS()
 	t.Cleanup(first.Close)
-	ignorant := all.listen(t, counted(&ignorantAsked, all.configured(t, "1", nil)))
-	e := all.configured(t, "3", nil, ignorant, first.Listener.Addr().String())
-	made := maker.injected(t, notebook)
+	uninvolved := all.listen(t, counted(&uninvolvedAsked, all.withPeriod(t, "1", nil)))
+	e := all.withPeriod(t, "3", nil, uninvolved, first.Listener.Addr().String())
+	injected := injecting.injected(t, notebook)
 	verified := func(e *edge) {
 		t.Helper()
-		_, r := e.post(t, "/verify", review(made))
+		_, r := e.post(t, "/verify", review(injected))
 		assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 	}
 	for range 10 {
 		verified(e)
 	}
-	assert.LessOrEqual(t, ignorantAsked.Load(), int32(1), "the replica without the configuration is asked at most once")
+	assert.LessOrEqual(t, uninvolvedAsked.Load(), int32(1), "the replica without the configuration is asked at most once")
 	assert.Equal(t, int32(1), connections.Load())
 
-	second := all.listen(t, counted(&secondAsked, maker))
-	e = all.configured(t, "3", nil, first.Listener.Addr().String())
+	second := all.listen(t, counted(&secondAsked, injecting))
+	e = all.withPeriod(t, "3", nil, first.Listener.Addr().String())
 	verified(e)
 	first.CloseClientConnections() // A closed kept connection must not cause a denial.
 	verified(e)
 
-	e = all.configured(t, "3", nil, first.Listener.Addr().String(), second)
+	e = all.withPeriod(t, "3", nil, first.Listener.Addr().String(), second)
 	verified(e)
 	first.Close()
 	secondAsked.Store(0)

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-func TestAPodIsInjected(t *testing.T) {
+func TestInject(t *testing.T) {
 	e := newEdge(t, nil)
 	status, r := e.post(t, "/mutate", review(notebook))
 	assert.Equal(t, 200, status)
@@ -41,8 +41,8 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.Equal(t, false, lines[0]["dryRun"])
 }
 
-// TestNothingToDo: these reviews get no patch on any path.
-func TestNothingToDo(t *testing.T) {
+// TestIgnoredReviews tests reviews that get no patch on any path.
+func TestIgnoredReviews(t *testing.T) {
 	podKind := `{"group":"","version":"v1","kind":"Pod"}`
 	for name, body := range map[string]string{
 		"no label":                  review(document("", oneContainer)),
@@ -56,7 +56,7 @@ func TestNothingToDo(t *testing.T) {
 		"pods/ephemeralcontainers":  reviewOf("UPDATE", "ephemeralcontainers", podKind, notebook),
 		"pods/binding":              reviewOf("CREATE", "binding", `{"group":"","version":"v1","kind":"Binding"}`, `{"kind":"Binding"}`),
 		"pods/eviction":             reviewOf("CREATE", "eviction", `{"group":"policy","version":"v1","kind":"Eviction"}`, `{"kind":"Eviction"}`),
-		"an unlabelled Pod of the future": review(`{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[{"name":"nb","image":"notebook",
+		"unknown fields of an unlabelled Pod": review(`{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[{"name":"nb","image":"notebook",
 			"future":{"a":[1,2]}}],"future":true},"future":1e400}`),
 	} {
 		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"} {
@@ -78,24 +78,24 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
-// TestMalformed: no API server sends these reviews, or their Pod is unreadable. Each gets a response of the protocol and
+// TestMalformedReviews tests reviews that no API server sends, and unreadable Pods. Each gets an AdmissionReview as response and
 // one log line, and the next valid review is handled as usual.
-func TestMalformed(t *testing.T) {
+func TestMalformedReviews(t *testing.T) {
 	for name, c := range map[string]struct {
-		body, reason, says string
+		body, reason, want string
 		code               int
 		uid                string
 	}{
-		"an empty body":  {"", "NotAReview", "the body is empty", 400, ""},
-		"white space":    {" \r\n\t", "NotAReview", "the body is not a JSON object", 400, ""},
-		"no JSON":        {"review", "NotAReview", "the body is not a JSON object", 400, ""},
-		"a list":         {"[" + review(notebook) + "]", "NotAReview", "the body is not a JSON object", 400, ""},
-		"null":           {"null", "NotAReview", "the body is not a JSON object", 400, ""},
-		"YAML":           {"kind: AdmissionReview\n", "NotAReview", "the body is not a JSON object", 400, ""},
-		"protobuf":       {"k8s\x00" + review(notebook), "NotAReview", "the body is not a JSON object", 400, ""},
-		"half a review":  {review(notebook)[:300], "NotAReview", "unexpected EOF", 400, uid},
-		"two reviews":    {review(notebook) + review(notebook), "NotAReview", "after top-level value", 400, uid},
-		"YAML in braces": {"{kind: AdmissionReview}", "NotAReview", "invalid character 'k'", 400, ""},
+		"an empty body":     {"", "NotAReview", "the body is empty", 400, ""},
+		"white space":       {" \r\n\t", "NotAReview", "the body is not a JSON object", 400, ""},
+		"no JSON":           {"review", "NotAReview", "the body is not a JSON object", 400, ""},
+		"a list":            {"[" + review(notebook) + "]", "NotAReview", "the body is not a JSON object", 400, ""},
+		"null":              {"null", "NotAReview", "the body is not a JSON object", 400, ""},
+		"YAML":              {"kind: AdmissionReview\n", "NotAReview", "the body is not a JSON object", 400, ""},
+		"protobuf":          {"k8s\x00" + review(notebook), "NotAReview", "the body is not a JSON object", 400, ""},
+		"incomplete review": {review(notebook)[:300], "NotAReview", "unexpected EOF", 400, uid},
+		"two reviews":       {review(notebook) + review(notebook), "NotAReview", "after top-level value", 400, uid},
+		"YAML in braces":    {"{kind: AdmissionReview}", "NotAReview", "invalid character 'k'", 400, ""},
 		"a request that is text": {`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":"x"}`, "NotAReview",
 			"request has a string where it needs a map", 400, ""},
 		"a million levels of lists":     {review(strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000)), "NotAReview", "max depth", 400, uid},
@@ -105,7 +105,7 @@ func TestMalformed(t *testing.T) {
 		"a request of null": {`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}`, "NotAPodReview",
 			"this path reviews Pods, not an empty review", 400, ""},
 		"an empty object": {`{}`, "NotAPodReview", "this path reviews Pods, not an empty review", 400, ""},
-		"the pod alone":   {notebook, "NotAPodReview", "this path reviews Pods, not an empty review", 400, ""},
+		"a Pod":           {notebook, "NotAPodReview", "this path reviews Pods, not an empty review", 400, ""},
 		"a REQUEST":       {strings.Replace(review(notebook), `"request"`, `"REQUEST"`, 1), "NotAPodReview", "not an empty review", 400, ""},
 		"a ConfigMap": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"ConfigMap"}`, `{"apiVersion":"v1","kind":"ConfigMap"}`),
 			"NotAPodReview", "this path reviews Pods, not v1 ConfigMap", 400, uid},
@@ -113,7 +113,7 @@ func TestMalformed(t *testing.T) {
 			"NotAPodReview", "this path reviews Pods, not metrics.k8s.io/v1 Pod", 400, uid},
 		"another version's Pod": {reviewOf("CREATE", "", `{"group":"","version":"v2","kind":"Pod"}`, notebook),
 			"NotAPodReview", "this path reviews Pods, not v2 Pod", 400, uid},
-		"no object":     {review("null"), "PodUnreadable", "this is not a Pod that can be read: it is missing", 400, uid},
+		"null as pod":   {review("null"), "PodUnreadable", "this is not a Pod that can be read: it is missing", 400, uid},
 		"a list as pod": {review("[]"), "PodUnreadable", "the document has a list where it needs a map", 400, uid},
 		"text as pod":   {review(`"x"`), "PodUnreadable", "the document has a string where it needs a map", 400, uid},
 		"an empty pod":  {review("{}"), "PodUnreadable", `it has apiVersion "" and kind ""`, 400, uid},
@@ -131,19 +131,19 @@ func TestMalformed(t *testing.T) {
 			"runAsUser has a number where it needs a whole number", 400, uid},
 		"a UID of 80 bits": {review(document(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":1208925819614629174706176}}]`)),
 			"PodUnreadable", "runAsUser has a number where it needs a whole number", 400, uid},
-		"a label twice": {review(document(`,"labels":{"jupyter-user":"alice","jupyter-user":"bob"}`, oneContainer)), "PodUnreadable",
+		"duplicate label": {review(document(`,"labels":{"jupyter-user":"alice","jupyter-user":"bob"}`, oneContainer)), "PodUnreadable",
 			`duplicate field "metadata.labels.jupyter-user"`, 400, uid},
-		"two fields twice": {review(document(forQiang+forQiang, oneContainer+","+oneContainer)), "PodUnreadable",
+		"two duplicate fields": {review(document(forQiang+forQiang, oneContainer+","+oneContainer)), "PodUnreadable",
 			`duplicate field "metadata.labels"`, 400, uid},
-		"an unknown field twice": {review(document(forQiang, oneContainer+`,"future":{"a":1,"a":2}`)), "PodUnreadable",
+		"duplicate unknown field": {review(document(forQiang, oneContainer+`,"future":{"a":1,"a":2}`)), "PodUnreadable",
 			`duplicate field "spec.future.a"`, 400, uid},
-		"a field of the review twice": {strings.Replace(review(notebook), `"dryRun":false`, `"dryRun":false,"dryRun":true`, 1), "NotAReview",
+		"duplicate field of the review": {strings.Replace(review(notebook), `"dryRun":false`, `"dryRun":false,"dryRun":true`, 1), "NotAReview",
 			`duplicate field "request.dryRun"`, 400, uid},
 		"two requests": {strings.Replace(review(notebook), `"request":`, `"request":{"uid":"0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"},"request":`, 1),
 			"NotAReview", `duplicate field "request"`, 400, uid},
-		"what is no UTF-8":      {review(document(forQiang, oneContainer+",\"future\":\"\xff\"")), "NotAReview", "invalid UTF-8", 400, uid},
+		"invalid UTF-8":         {review(document(forQiang, oneContainer+",\"future\":\"\xff\"")), "NotAReview", "invalid UTF-8", 400, uid},
 		"half a surrogate pair": {review(document(forQiang, oneContainer+`,"future":"\ud800"`)), "NotAReview", "invalid surrogate pair", 400, uid},
-		"a container's field twice": {review(document(forQiang, `"containers":[{"name":"nb","name":"x"}]`)), "PodUnreadable",
+		"duplicate field of a container": {review(document(forQiang, `"containers":[{"name":"nb","name":"x"}]`)), "PodUnreadable",
 			`duplicate field "spec.containers[0].name"`, 400, uid},
 		"SPEC instead of spec": {review(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"alice"}},
 			"SPEC":{"containers":[{"name":"nb"}]}}`), "NoContainer", "the pod has no container", 422, uid},
@@ -160,7 +160,7 @@ func TestMalformed(t *testing.T) {
 			assert.Equal(t, c.code, r.Response.Status.Code)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
 			assert.Equal(t, c.uid, r.Response.UID)
-			assert.Contains(t, r.Response.Status.Message, c.says)
+			assert.Contains(t, r.Response.Status.Message, c.want)
 			assert.NotContains(t, r.Response.Status.Message, "\n")
 
 			lines := e.log.Lines(t, "")
@@ -204,7 +204,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 		"the root":             {http.MethodPost, "/", 404},
 		"another path":         {http.MethodPost, "/validate", 404},
 		"a path below":         {http.MethodPost, "/mutate/baseline", 404},
-		"a slash behind":       {http.MethodPost, "/mutate/", 404},
+		"a trailing slash":     {http.MethodPost, "/mutate/", 404},
 		"the metrics":          {http.MethodGet, "/metrics", 404},
 		"the profiler":         {http.MethodGet, "/debug/pprof/", 404},
 		"the path in capitals": {http.MethodPost, "/MUTATE", 404},
@@ -222,8 +222,8 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a body larger than any review is denied after its first 4 MiB. These contain the uid, which an API server
-// requires in the response.
+// TestTooLarge tests that a body larger than any review is denied after its first 4 MiB. The response must have the uid of the
+// review, which an API server sends in this part.
 func TestTooLarge(t *testing.T) {
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))
 	for name, c := range map[string]struct {
@@ -258,23 +258,23 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestTheLargestReview: a Pod of 3 MiB, the limit of an API server, is reviewed.
-func TestTheLargestReview(t *testing.T) {
+// TestLargestReview tests a Pod of 3 MiB, the limit of an API server.
+func TestLargestReview(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 3<<20)+`"]}]`)))
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestTheResponseHasTheVersionOfTheReview, because an API server accepts no other version.
-func TestTheResponseHasTheVersionOfTheReview(t *testing.T) {
+// TestResponseVersion tests that the response has the version of the review, because an API server accepts no other version.
+func TestResponseVersion(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1))
 	assert.Equal(t, "admission.k8s.io/v1beta1", r.APIVersion)
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAResponseHasItsLength checks the Content-Length, with which a client recognizes an incomplete response.
-func TestAResponseHasItsLength(t *testing.T) {
+// TestContentLength tests the header with which a client recognizes an incomplete response.
+func TestContentLength(t *testing.T) {
 	for name, body := range map[string]string{"a patch": review(notebook), "a denial": "{"} {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()

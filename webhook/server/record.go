@@ -11,34 +11,33 @@ import (
 )
 
 // auditAnnotations returns the annotations for the API server's audit log, which prefixes each with the name of the
-// webhook. So the audit log alone shows which requester ran as which user. The requester is the user whose access the
-// policies checked, which differs from the authenticated user with impersonation. A Pod that is not claimed gets no
-// annotations.
+// webhook. So the audit log alone shows which requester ran a Pod as which user. With impersonation the requester is the
+// impersonated user, whose access the policies check. An admitted Pod that is not claimed gets no annotations.
 func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
 	}
-	kept := map[string]string{"requester": shortened(req.UserInfo.Username)}
-	keep := func(key, value string) {
+	annotations := map[string]string{"requester": shortened(req.UserInfo.Username)}
+	add := func(key, value string) {
 		if value != "" {
-			kept[key] = value
+			annotations[key] = value
 		}
 	}
-	keep("user", d.User.String())
-	keep("discovery", string(d.Discovery))
-	keep("identity", d.IdentityText())
+	add("user", d.User.String())
+	add("discovery", string(d.Discovery))
+	add("identity", d.IdentityText())
 	if len(d.Denials) > 0 {
-		kept["reason"] = string(d.Denials[0].Reason)
+		annotations["reason"] = string(d.Denials[0].Reason)
 	}
 	if h.warnOnly {
-		kept["mode"] = string(config.ModeWarn)
+		annotations["mode"] = string(config.ModeWarn)
 	}
-	return kept
+	return annotations
 }
 
-// record writes the log line of an admission, and counts it. The line has only the Pod's name and the denials, in which
-// names and paths of the Pod are quoted and shortened. Mutating webhooks are called before validation, so a Pod's name can
-// be any text of any length.
+// record writes the log line of an admission, and counts the admission. Of the Pod's content the line has only the names and
+// paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so a Pod's name can be any text
+// of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {

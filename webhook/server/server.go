@@ -19,9 +19,8 @@ import (
 
 // Server serves reviews over TLS.
 //
-// It is our own http.Server with controller-runtime's certificate watcher, because controller-runtime's server has no
-// ReadTimeout, waits 32 s for headers, closes idle connections after the same time as the API server's client (90 s, so
-// that a review can be lost), and stops without draining.
+// Server uses http.Server and not controller-runtime's server, which has no ReadTimeout, waits 32 s for headers, closes idle
+// connections after the same time as the API server's client (90 s, so that a review can be lost), and stops without draining.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -46,11 +45,11 @@ type handshake struct {
 type Options struct {
 	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// VerifyClient returns an error unless a client may be served. If it is nil, every client is served. A client with the
-	// serving certificate, so another replica, is always served.
+	// VerifyClient returns an error for a client that must not be served. If it is nil, every client is served. A client with
+	// the serving certificate, which is another replica, is served without this check.
 	VerifyClient func(tls.ConnectionState) error
-	// Drain is how long the server continues to serve after it was asked to stop, until every API server knows that it is
-	// no longer an endpoint. API servers continue to use open connections.
+	// Drain is the time that the server continues to serve after it was asked to stop. In this time API servers learn that it is
+	// no longer an endpoint; until then they continue to send reviews, also on open connections.
 	Drain time.Duration
 	Log   *slog.Logger
 }
@@ -63,11 +62,11 @@ const (
 	// idleTimeout is longer than the API server's 90 s, so that the client closes first and no request is sent on a closed
 	// connection.
 	idleTimeout = 2 * time.Minute
-	// bodyTimeout is how long a complete request may take to arrive. An API server on the same network sends it at once.
+	// bodyTimeout is the time limit for the arrival of a complete request. An API server on the same network sends it at once.
 	bodyTimeout = 10 * time.Second
-	// shutdownTimeout is how long running requests may still take after the drain.
+	// shutdownTimeout is the time limit for running requests after the drain.
 	shutdownTimeout = 10 * time.Second
-	// handshakeLifetime is how long the last handshake proves that the server is reachable; a kubelet probes every two
+	// handshakeLifetime is the time for which the last handshake shows that the server is reachable. A kubelet probes every two
 	// seconds.
 	handshakeLifetime = time.Second
 )
@@ -146,8 +145,8 @@ func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	})
 }
 
-// Ready returns why the server should get no reviews: it does not listen, it is about to stop, or an API server would not
-// accept its certificate now. It makes a handshake, as an API server does.
+// Ready returns an error if the server should get no reviews: if it does not serve or is about to stop, if a handshake with it
+// fails, or if its certificate is not valid now.
 func (s *Server) Ready(_ *http.Request) error {
 	if !s.serving.Load() {
 		return errors.New("not serving")
@@ -169,8 +168,8 @@ func (s *Server) Ready(_ *http.Request) error {
 	return nil
 }
 
-// servedCertificate returns the certificate that the server presents. One handshake is used for all probes within
-// handshakeLifetime, so that clients of the health port cannot cause a handshake each.
+// servedCertificate returns the certificate that the server presents in a handshake. The handshake is used for all probes within
+// handshakeLifetime, so that clients of the health port cannot cause many handshakes.
 func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, error) {
 	s.lastHandshake.Lock()
 	defer s.lastHandshake.Unlock()

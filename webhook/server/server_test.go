@@ -22,8 +22,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// running is a Server on its own port.
-type running struct {
+// testServer is a Server on its own port.
+type testServer struct {
 	*server.Server
 	address string
 	pair    pki.Pair
@@ -34,11 +34,11 @@ type running struct {
 	ended chan error
 }
 
-func listening(t *testing.T, handler http.Handler, drain time.Duration) (*running, net.Listener) {
+func newTestServer(t *testing.T, handler http.Handler, drain time.Duration) (*testServer, net.Listener) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
+	r := &testServer{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
 	r.cert.Store(r.pair.TLS(t))
 	r.Server = server.New(listener, handler, server.Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -53,27 +53,27 @@ func listening(t *testing.T, handler http.Handler, drain time.Duration) (*runnin
 	return r, listener
 }
 
-func (r *running) run() {
+func (r *testServer) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	go func() { r.ended <- r.Run(ctx) }()
 }
 
-func start(t *testing.T, handler http.Handler, drain time.Duration) *running {
+func start(t *testing.T, handler http.Handler, drain time.Duration) *testServer {
 	t.Helper()
-	r, _ := listening(t, handler, drain)
+	r, _ := newTestServer(t, handler, drain)
 	return r.started(t)
 }
 
 // startDraining starts a server whose drain ends when the channel is closed.
-func startDraining(t *testing.T, handler http.Handler, over <-chan time.Time) *running {
+func startDraining(t *testing.T, handler http.Handler, over <-chan time.Time) *testServer {
 	t.Helper()
-	r, _ := listening(t, handler, 0)
+	r, _ := newTestServer(t, handler, 0)
 	r.DrainUntil(over)
 	return r.started(t)
 }
 
-func (r *running) started(t *testing.T) *running {
+func (r *testServer) started(t *testing.T) *testServer {
 	t.Helper()
 	r.run()
 	t.Cleanup(r.stop)
@@ -81,13 +81,13 @@ func (r *running) started(t *testing.T) *running {
 	return r
 }
 
-func (r *running) untilReady(t *testing.T) {
+func (r *testServer) untilReady(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return r.Ready(nil) == nil }, machine.Patience, 5*time.Millisecond)
 }
 
 // client returns a client that keeps its connections, as an API server does.
-func (r *running) client(t *testing.T) *http.Client {
+func (r *testServer) client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: r.pair.Roots()},
@@ -98,10 +98,10 @@ func (r *running) client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: machine.Patience}
 }
 
-func (r *running) mutate() string { return "https://" + r.address + "/mutate" }
+func (r *testServer) mutate() string { return "https://" + r.address + "/mutate" }
 
-func TestReadyIsTrueOnlyWhileItServes(t *testing.T) {
-	r, _ := listening(t, http.NotFoundHandler(), time.Second)
+func TestReadyWhileServing(t *testing.T) {
+	r, _ := newTestServer(t, http.NotFoundHandler(), time.Second)
 	assert.EqualError(t, r.Ready(nil), "not serving")
 	r.run()
 	r.untilReady(t)
@@ -112,7 +112,7 @@ func TestReadyIsTrueOnlyWhileItServes(t *testing.T) {
 	assert.EqualError(t, r.Ready(nil), "not serving")
 }
 
-func TestReadyWantsACertificateThatIsValidNow(t *testing.T) {
+func TestReadyChecksCertificate(t *testing.T) {
 	r := start(t, http.NotFoundHandler(), 0)
 	r.cert.Store(pki.Make(t, -time.Minute).TLS(t))
 	require.Error(t, r.Ready(nil))
@@ -126,7 +126,7 @@ func TestReadyWantsACertificateThatIsValidNow(t *testing.T) {
 	assert.NoError(t, r.Ready(nil), "a new certificate makes it ready again")
 }
 
-func TestReadyOnEveryAddress(t *testing.T) {
+func TestReadyOnUnspecifiedAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", ":0")
 	require.NoError(t, err)
 	pair := pki.Make(t, time.Hour)
@@ -142,9 +142,8 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
-// TestAskingForReadinessCostsNoHandshakeEach: clients of the health port are not authenticated, so they must not be able to
-// cause many handshakes.
-func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
+// TestReadyLimitsHandshakes tests that many probes cause few handshakes: clients of the health port are not authenticated.
+func TestReadyLimitsHandshakes(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	pair, handshakes := pki.Make(t, time.Hour).TLS(t), atomic.Int64{}
@@ -170,8 +169,8 @@ func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
-func TestRunTellsWhenItCannotServe(t *testing.T) {
-	r, listener := listening(t, http.NotFoundHandler(), 0)
+func TestRunError(t *testing.T) {
+	r, listener := newTestServer(t, http.NotFoundHandler(), 0)
 	require.NoError(t, listener.Close())
 	r.run()
 	err := <-r.ended
@@ -180,7 +179,7 @@ func TestRunTellsWhenItCannotServe(t *testing.T) {
 	assert.EqualError(t, r.Ready(nil), "not serving")
 }
 
-func TestAReviewOverTLS(t *testing.T) {
+func TestReviewOverTLS(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	client := r.client(t)
 	for range 3 {
@@ -193,19 +192,19 @@ func TestAReviewOverTLS(t *testing.T) {
 	}
 }
 
-func TestOnlyHTTP11IsNegotiated(t *testing.T) {
+func TestNegotiatesHTTP11(t *testing.T) {
 	r := start(t, http.NotFoundHandler(), 0)
 	for name, c := range map[string]struct {
 		offered []string
 		agreed  string
 		denied  bool
 	}{
-		"nothing offered":            {nil, "", false},
-		"HTTP/1.1":                   {[]string{"http/1.1"}, "http/1.1", false},
-		"HTTP/2, rather":             {[]string{"h2", "http/1.1"}, "http/1.1", false},
-		"HTTP/2 alone":               {[]string{"h2"}, "", true},
-		"another protocol":           {[]string{"spdy/3"}, "", true},
-		"HTTP/2 without TLS, behind": {[]string{"h2c", "http/1.1"}, "http/1.1", false},
+		"no protocol":                     {nil, "", false},
+		"HTTP/1.1":                        {[]string{"http/1.1"}, "http/1.1", false},
+		"HTTP/2 and HTTP/1.1":             {[]string{"h2", "http/1.1"}, "http/1.1", false},
+		"HTTP/2":                          {[]string{"h2"}, "", true},
+		"another protocol":                {[]string{"spdy/3"}, "", true},
+		"HTTP/2 without TLS and HTTP/1.1": {[]string{"h2c", "http/1.1"}, "http/1.1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, err := tls.Dial("tcp", r.address, &tls.Config{RootCAs: r.pair.Roots(), NextProtos: c.offered})
@@ -226,7 +225,7 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 	}
 }
 
-func TestNothingIsServedWithoutModernTLS(t *testing.T) {
+func TestOldTLSIsDenied(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	_, err := tls.Dial("tcp", r.address, &tls.Config{RootCAs: r.pair.Roots(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 	assert.Error(t, err)
@@ -237,8 +236,8 @@ func TestNothingIsServedWithoutModernTLS(t *testing.T) {
 	assert.NoError(t, response.Body.Close())
 }
 
-// TestTooLargeOverTheWire: the response arrives although the body is still being sent, and the server continues.
-func TestTooLargeOverTheWire(t *testing.T) {
+// TestTooLargeBodyOverTLS tests that the response arrives although the body is still being sent, and that the server continues.
+func TestTooLargeBodyOverTLS(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 8<<20)+`"]}]`))
 	for name, body := range map[string]io.Reader{

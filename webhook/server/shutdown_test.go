@@ -16,29 +16,29 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// held is a webhook that blocks some of its requests.
-type held struct {
+// blockingEdge is an edge that blocks requests with the header Held.
+type blockingEdge struct {
 	*edge
 	arrived, release chan struct{}
 }
 
-func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (b blockingEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Held") != "" {
-		h.arrived <- struct{}{}
-		<-h.release
+		b.arrived <- struct{}{}
+		<-b.release
 	}
-	h.edge.ServeHTTP(w, r)
+	b.edge.ServeHTTP(w, r)
 }
 
-// TestNothingIsLostAtTheEnd stops servers with sixteen running reviews, while sixteen clients continue to send reviews, as
+// TestShutdownLosesNoReview stops servers with sixteen running reviews, while sixteen clients continue to send reviews, as
 // API servers do until they know about the stop.
-func TestNothingIsLostAtTheEnd(t *testing.T) {
+func TestShutdownLosesNoReview(t *testing.T) {
 	for round := range 4 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
-			h := held{newEdge(t, nil), make(chan struct{}), make(chan struct{})}
+			edge := blockingEdge{newEdge(t, nil), make(chan struct{}), make(chan struct{})}
 			over := make(chan time.Time)
-			r := startDraining(t, h, over)
+			r := startDraining(t, edge, over)
 			client := r.client(t)
 			ask := func(hold string) (closes bool, err error) {
 				req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
@@ -67,7 +67,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				})
 			}
 			for range callers {
-				<-h.arrived
+				<-edge.arrived
 			}
 
 			draining := make(chan struct{})
@@ -92,7 +92,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			}
 			r.stop()
 			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
-			assert.EqualError(t, r.Ready(nil), "draining", "not ready first, and still serving")
+			assert.EqualError(t, r.Ready(nil), "draining")
 			close(draining)
 			calling.Wait() // each got a response while draining, with a request to close the connection
 
@@ -115,15 +115,15 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				t.Errorf("the server has ended before its last response: %v", err)
 			default:
 			}
-			close(h.release)
+			close(edge.release)
 			waiting.Wait()
 			assert.NoError(t, <-r.ended)
 		})
 	}
 }
 
-// TestTheDrainIsWaitedOut: the server drains even without requests, because one may still come.
-func TestTheDrainIsWaitedOut(t *testing.T) {
+// TestDrainDuration tests that the server drains even without requests, because a request can still come.
+func TestDrainDuration(t *testing.T) {
 	const drain = 300 * time.Millisecond
 	r := start(t, newEdge(t, nil), drain)
 	began := time.Now()
@@ -133,8 +133,8 @@ func TestTheDrainIsWaitedOut(t *testing.T) {
 	assert.Len(t, r.log.Lines(t, "draining"), 1)
 }
 
-// TestAnIdleConnectionIsServedOnceMore: a kept connection is closed with its next response, not cut.
-func TestAnIdleConnectionIsServedOnceMore(t *testing.T) {
+// TestDrainServesIdleConnection tests that an idle connection gets one more response, which closes it.
+func TestDrainServesIdleConnection(t *testing.T) {
 	over := make(chan time.Time)
 	r := startDraining(t, newEdge(t, nil), over)
 	client := r.client(t)

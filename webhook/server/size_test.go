@@ -29,15 +29,14 @@ func repeated(n int, element func(i int) string) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// TestASmallPodStaysSmall: no Pod makes the webhook need many times the Pod's size. Each of these took hundreds of MB, or
-// seconds, before there was a limit.
-func TestASmallPodStaysSmall(t *testing.T) {
+// TestMemoryOfHostilePods tests Pods that would need many times their size in memory or patch without a limit.
+func TestMemoryOfHostilePods(t *testing.T) {
 	mount := func(i int) string { return fmt.Sprintf(`{"name":"a","mountPath":"/m%d"}`, i) }
 	for name, c := range map[string]struct {
 		pod    []byte
 		reason string
 	}{
-		"a value referred to many times": {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("$(A)", 2000)+
+		"many references to a value": {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("$(A)", 2000)+
 			`"],"env":[{"name":"A","value":"`+strings.Repeat("x", 20000)+`"}]`)},
 		"a few references to a long value": {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=$(A)$(A)$(A)"],
 			"env":[{"name":"A","value":"`+strings.Repeat("x", 500)+`"}]`)},
@@ -66,7 +65,7 @@ func TestASmallPodStaysSmall(t *testing.T) {
 			require.NoError(t, err)
 			assert.Less(t, len(patch), 16<<10)
 			assert.LessOrEqual(t, len(d.Denials), 1000)
-			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(c.pod)+(4<<20)), "bytes of memory, also those given back")
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(c.pod)+(4<<20)), "allocated bytes")
 			if c.reason == "" {
 				require.Empty(t, d.Denials)
 				assert.NotContains(t, string(patch), "readinessProbe")

@@ -21,8 +21,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestTimes tests the timeouts that the stalled-connection test shortens.
-func TestTimes(t *testing.T) {
+// TestServerTimeouts tests the timeouts that startWithTimeout shortens.
+func TestServerTimeouts(t *testing.T) {
 	s := New(nil, http.NotFoundHandler(), Options{Log: slog.New(slog.DiscardHandler)})
 	assert.Equal(t, 10*time.Second, s.http.ReadHeaderTimeout)
 	assert.Equal(t, 10*time.Second, s.http.ReadTimeout)
@@ -31,24 +31,23 @@ func TestTimes(t *testing.T) {
 	assert.Equal(t, 64<<10, s.http.MaxHeaderBytes)
 }
 
-// TestStalledConnectionsAreClosed: a client that sends a partial request and then nothing, or very slowly, cannot hold a
-// connection for longer than a request may take. Other clients are served meanwhile.
+// TestStalledConnectionsAreClosed tests clients that send a part of a request and then nothing, or send very slowly.
 func TestStalledConnectionsAreClosed(t *testing.T) {
-	const patience = 300 * time.Millisecond
-	address, config := startImpatient(t, patience)
+	const timeout = 300 * time.Millisecond
+	address, config := startWithTimeout(t, timeout)
 
 	const head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	for name, sent := range map[string]string{
-		"nothing":                     "",
-		"half a request line":         "POST /mut",
-		"half a head":                 "POST /mutate HTTP/1.1\r\nHost:",
-		"a head without its end":      head,
-		"no body":                     head + "Content-Length: 1000\r\n\r\n",
-		"half a body":                 head + "Content-Length: 1000\r\n\r\n{\"kind\":",
-		"half a chunk":                head + "Transfer-Encoding: chunked\r\n\r\n100\r\n{",
-		"no last chunk":               head + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-		"half a body of another path": "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
-		"a whole one, and no next":    head + "Content-Length: 2\r\n\r\n{}",
+		"nothing":                          "",
+		"part of the request line":         "POST /mut",
+		"part of the header":               "POST /mutate HTTP/1.1\r\nHost:",
+		"header without its end":           head,
+		"no body":                          head + "Content-Length: 1000\r\n\r\n",
+		"part of the body":                 head + "Content-Length: 1000\r\n\r\n{\"kind\":",
+		"part of a chunk":                  head + "Transfer-Encoding: chunked\r\n\r\n100\r\n{",
+		"no last chunk":                    head + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+		"part of the body of another path": "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+		"idle after a complete request":    head + "Content-Length: 2\r\n\r\n{}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,7 +64,7 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 		require.NoError(t, err)
 		assertCloses(t, conn)
 	})
-	t.Run("a body that trickles", func(t *testing.T) {
+	t.Run("slow body", func(t *testing.T) {
 		t.Parallel()
 		conn, err := tls.Dial("tcp", address, config)
 		require.NoError(t, err)
@@ -74,28 +73,28 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 		go func() {
 			for err == nil {
 				_, err = io.WriteString(conn, " ")
-				<-time.After(patience / 10)
+				<-time.After(timeout / 10)
 			}
 		}()
 		assertCloses(t, conn)
 	})
-	t.Run("a head that trickles", func(t *testing.T) {
+	t.Run("slow header", func(t *testing.T) {
 		t.Parallel()
 		conn, err := tls.Dial("tcp", address, config)
 		require.NoError(t, err)
 		go func() {
 			for text := head; len(text) > 0 && err == nil; text = text[1:] {
 				_, err = io.WriteString(conn, text[:1])
-				<-time.After(patience / 10)
+				<-time.After(timeout / 10)
 			}
 		}()
 		assertCloses(t, conn)
 	})
 }
 
-// TestOthersAreServedBesideStalledOnes: with 300 stalled clients, each valid review gets its response at once.
-func TestOthersAreServedBesideStalledOnes(t *testing.T) {
-	address, config := startImpatient(t, time.Minute)
+// TestReviewsDuringStalledConnections tests that valid reviews get a response while 300 clients stall.
+func TestReviewsDuringStalledConnections(t *testing.T) {
+	address, config := startWithTimeout(t, time.Minute)
 	var dialling sync.WaitGroup
 	for range 4 {
 		dialling.Go(func() {
@@ -122,8 +121,8 @@ func TestOthersAreServedBesideStalledOnes(t *testing.T) {
 	}
 }
 
-// startImpatient serves the webhook with all timeouts set to patience.
-func startImpatient(t *testing.T, patience time.Duration) (address string, client *tls.Config) {
+// startWithTimeout starts a server with short timeouts: WriteTimeout is twice the timeout, the others are the timeout.
+func startWithTimeout(t *testing.T, timeout time.Duration) (address string, client *tls.Config) {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
@@ -137,7 +136,7 @@ func startImpatient(t *testing.T, patience time.Duration) (address string, clien
 	s := New(listener, handler, Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }, Log: log,
 	})
-	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = patience, patience, 2*patience, patience
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = timeout, timeout, 2*timeout, timeout
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review needs many times the memory of its
-	// body, so without a limit a requester could get every replica killed for its memory use: 64 Pods of 3 MiB at once took
+	// largeBodyBudget is the number of bytes of large bodies that are reviewed at once. A review needs many times the memory of
+	// its body, so without a limit a requester could get every replica killed for its memory use: 64 Pods of 3 MiB at once took
 	// 1.4 GiB.
 	largeBodyBudget = maxBody
-	// smallBodySize is the size up to which a body needs no turn, so that no usual Pod, of a few KiB, waits for large ones.
+	// smallBodySize is the size up to which a body does not need the budget, so that no usual Pod, of a few KiB, waits for large
+	// ones.
 	smallBodySize = 64 << 10
-	// turnTimeout is how long a large body waits for its turn. The whole review must take less than a second.
+	// turnTimeout is the time that a large body waits for the budget. The whole review must take less than a second.
 	turnTimeout = 500 * time.Millisecond
-	// largeBodyTimeout is how long a large body may take to arrive while it has its turn. An API server sends it at once.
+	// largeBodyTimeout is the time limit for the arrival of a large body that has its budget. An API server sends it at once.
 	largeBodyTimeout = 2 * time.Second
 )
 
-// limitLargeBodies lets large bodies take turns. A body that gets no turn in time is denied with "try again".
+// limitLargeBodies lets large bodies wait for the budget. A body that does not get it in time is denied with "try again".
 func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 	budget := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

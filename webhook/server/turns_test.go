@@ -16,8 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 )
 
-// TestLargeBodiesTakeTurns: while the budget is used up, small bodies are served, and large bodies wait for a limited time.
-func TestLargeBodiesTakeTurns(t *testing.T) {
+// TestLargeBodiesWait tests that small bodies are served while the budget is used up, and that large bodies wait for a limited
+// time.
+func TestLargeBodiesWait(t *testing.T) {
 	arrived, release := make(chan struct{}, 3), make(chan struct{})
 	log := &journal.Journal{}
 	handler := limitLargeBodies(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -46,9 +47,9 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		"too large":       strings.NewReader(strings.Repeat("x", 8<<20)),
 	} {
 		began := time.Now()
-		turned := ask(body, "")
-		assert.Equal(t, 503, turned.Code, name)
-		assert.Equal(t, "too many large Pods are being created at once: try again\n", turned.Body.String())
+		response := ask(body, "")
+		assert.Equal(t, 503, response.Code, name)
+		assert.Equal(t, "too many large Pods are being created at once: try again\n", response.Body.String())
 		assert.GreaterOrEqual(t, time.Since(began), 500*time.Millisecond, name)
 	}
 	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 64<<10)), "").Code, "a small body does not wait")

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// injected returns the Pod after its injection by this edge.
+// injected returns the Pod after its injection by the edge.
 func (e *edge) injected(t *testing.T, pod string) string {
 	t.Helper()
 	_, r := e.post(t, "/mutate", review(pod))
@@ -31,11 +31,11 @@ func (e *edge) injected(t *testing.T, pod string) string {
 	return string(admitted)
 }
 
-func TestWhatWasMadeIsVerified(t *testing.T) {
-	for name, who := range map[string]struct {
-		identities webhook.Identities
-		discovery  string
-		kept       map[string]string
+func TestVerifyInjectedPod(t *testing.T) {
+	for name, c := range map[string]struct {
+		identities  webhook.Identities
+		discovery   string
+		annotations map[string]string
 	}{
 		"at admission": {known(identity.Identity{UID: 5003, GID: 6003}), "AtAdmission",
 			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtAdmission", "identity": "5003:6003"}},
@@ -43,27 +43,27 @@ func TestWhatWasMadeIsVerified(t *testing.T) {
 			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEdge(t, who.identities)
+			e := newEdge(t, c.identities)
 			_, r := e.post(t, "/verify", review(e.injected(t, notebook)))
 			assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 			assert.Empty(t, r.Response.Patch, "a verifier changes nothing")
 			assert.Empty(t, r.Response.Warnings)
-			assert.Equal(t, who.kept, r.Response.AuditAnnotations)
+			assert.Equal(t, c.annotations, r.Response.AuditAnnotations)
 			lines := e.log.Lines(t, "admission")
 			require.Len(t, lines, 1)
 			assert.Equal(t, "verify", lines[0]["review"])
 			assert.Equal(t, "verified", lines[0]["outcome"])
-			assert.Equal(t, who.discovery, lines[0]["discovery"])
+			assert.Equal(t, c.discovery, lines[0]["discovery"])
 			assert.Contains(t, e.metrics(t),
-				`jupyter_user_admissions_total{discovery="`+who.discovery+`",outcome="verified",reason="",review="verify"} 1`)
+				`jupyter_user_admissions_total{discovery="`+c.discovery+`",outcome="verified",reason="",review="verify"} 1`)
 		})
 	}
 }
 
-func nobodyKnown(context.Context, user.Name) (*identity.Identity, error) { return nil, nil }
+func unknownUser(context.Context, user.Name) (*identity.Identity, error) { return nil, nil }
 
-// TestWhatTheVerifierDenies has Pods that another webhook has changed, or that were written by hand.
-func TestWhatTheVerifierDenies(t *testing.T) {
+// TestVerifyDeniesChangedPod tests Pods that another webhook has changed, or that were written by hand.
+func TestVerifyDeniesChangedPod(t *testing.T) {
 	const drifted = "this is not what the webhook wrote: leave the field to the webhook, or ask the admin which other webhook changes it"
 	for name, c := range map[string]struct {
 		change                 []string // old, new, …
@@ -90,19 +90,19 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"jupyter-user":"bob"`},
 			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
 				"which is not a mount of the webhook: remove this mount, the webhook adds the home and the directories that the admin lists in share.directories"},
-		"an identity that nobody knows": {
+		"an identity of an unknown user": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
 			"the identity of qiang.guo03 has changed between the two reviews of this pod: try again, and if that does not help ask the admin which other " +
 				"webhook writes this annotation"},
-		"an identity that is none": {
+		"an invalid identity": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"root","jupyter-user.io/discovery":`},
 			"Drifted", "metadata.annotations[jupyter-user.io/identity]", drifted},
 		"no label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"app":"x"`}, "NotInjected", "",
 			"the pod has the annotation jupyter-user.io/config, but is not a user's notebook: it has no label that names a user; remove that part, " +
 				"or label the pod jupyter-user and leave the rest to the webhook"},
-		"opting out afterwards": {
+		"opted out after injection": {
 			[]string{`"jupyter-user.io/config":`, `"jupyter-user.io/inject":"false","jupyter-user.io/config":`}, "NotInjected", "",
 			"the pod has the annotation jupyter-user.io/config, but is not a user's notebook: its annotation jupyter-user.io/inject opts out; " +
 				"remove that part, or label the pod jupyter-user and leave the rest to the webhook"},
@@ -133,21 +133,21 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 	}
 }
 
-// TestNeverMade has Pods that no webhook has injected, each with one part of a notebook. The verifier denies them.
-func TestNeverMade(t *testing.T) {
+// TestVerifyDeniesPodThatWasNotInjected tests Pods that were not injected, each with one part of a notebook.
+func TestVerifyDeniesPodThatWasNotInjected(t *testing.T) {
 	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
 	for name, body := range map[string]string{
-		"a label":                       notebook,
-		"a hub's server":                document(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
-		"an annotation":                 document(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation that is asked":   document(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
-		"an annotation of no name":      document(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
-		"an annotation on a hub's Pod":  document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation of an opted out": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/discovery":"x"}`, oneContainer),
-		"the init container":            document("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
-		"its name on another":           document("", `"containers":[{"name":"jupyter-user-init"}]`),
-		"its name on the second":        document("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
-		"its name on a debug container": document("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
+		"a label":                               notebook,
+		"a hub's server":                        document(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
+		"an annotation":                         document(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation with a request":          document(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
+		"an annotation without a name":          document(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
+		"an annotation on a hub's Pod":          document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation after opting out":        document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/discovery":"x"}`, oneContainer),
+		"the init container":                    document("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
+		"its name on a container":               document("", `"containers":[{"name":"jupyter-user-init"}]`),
+		"its name on the second init container": document("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
+		"its name on a debug container":         document("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdge(t, nil).post(t, "/verify", review(body))
@@ -157,14 +157,14 @@ func TestNeverMade(t *testing.T) {
 	}
 }
 
-// TestNoneOfOurs has Pods that the verifier admits. The policies may deny them.
-func TestNoneOfOurs(t *testing.T) {
+// TestUnclaimedPods tests Pods that the webhook admits unchanged. The chart's policies can deny some of them.
+func TestUnclaimedPods(t *testing.T) {
 	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
 	for name, body := range map[string]string{
-		"nothing of ours":      document("", oneContainer),
-		"a hub's other Pod":    document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
-		"opted out":            document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
-		"opted out of nothing": document(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
+		"nothing of ours":                 document("", oneContainer),
+		"a hub's other Pod":               document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
+		"opted out":                       document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
+		"invalid opt-out without a label": document(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
 		"opted out, with the share's claim": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`,
 			oneContainer+share),
 		"the share's claim": document("", oneContainer+share),
@@ -185,8 +185,8 @@ func TestNoneOfOurs(t *testing.T) {
 	}
 }
 
-// TestOptingOutInAnotherWord: both reviews deny a value other than "false", with the same sentence.
-func TestOptingOutInAnotherWord(t *testing.T) {
+// TestInvalidOptOut tests that both reviews deny a value other than "false".
+func TestInvalidOptOut(t *testing.T) {
 	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
 	for _, path := range []string{"/mutate", "/verify"} {
 		_, r := newEdge(t, nil).post(t, path, review(body))
@@ -197,32 +197,31 @@ func TestOptingOutInAnotherWord(t *testing.T) {
 	}
 }
 
-// TestTheIdentityIsHeldAgainstItsSource compares the identity on the Pod with the source. A different identity and a silent
-// source have different reasons.
-func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
+// TestVerifyIdentity tests sources that changed after the injection of the Pod.
+func TestVerifyIdentity(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
 		before       webhook.Identities
 		now          identityFunc
 		code         int
-		reason, says string
+		reason, want string
 	}{
-		"a source that came to be":  {nil, known(alice), 503, "IdentityDiffers", "try again"},
-		"an account that is none":   {known(alice), unusable, 503, "IdentityDiffers", "try again"},
-		"a home that went":          {known(alice), nobodyKnown, 503, "IdentityDiffers", "try again"},
-		"a home of another owner":   {known(alice), known(identity.Identity{UID: 5004, GID: 6003}), 503, "IdentityDiffers", "try again"},
-		"a home of another group":   {known(alice), known(identity.Identity{UID: 5003, GID: 6004}), 503, "IdentityDiffers", "try again"},
-		"a group more":              {known(alice), known(identity.New(5003, 6003, []int64{7001})), 503, "IdentityDiffers", "try again"},
-		"a source that went silent": {known(alice), silent, 503, "IdentitySilent", "try again"},
+		"a new source":        {nil, known(alice), 503, "IdentityDiffers", "try again"},
+		"an unusable account": {known(alice), unusable, 503, "IdentityDiffers", "try again"},
+		"an unknown user":     {known(alice), unknownUser, 503, "IdentityDiffers", "try again"},
+		"another UID":         {known(alice), known(identity.Identity{UID: 5004, GID: 6003}), 503, "IdentityDiffers", "try again"},
+		"another GID":         {known(alice), known(identity.Identity{UID: 5003, GID: 6004}), 503, "IdentityDiffers", "try again"},
+		"a further group":     {known(alice), known(identity.New(5003, 6003, []int64{7001})), 503, "IdentityDiffers", "try again"},
+		"a source that fails": {known(alice), silent, 503, "IdentitySilent", "try again"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made := newEdge(t, c.before).injected(t, notebook)
+			injected := newEdge(t, c.before).injected(t, notebook)
 			e := newEdge(t, c.now)
-			_, r := e.post(t, "/verify", review(made))
+			_, r := e.post(t, "/verify", review(injected))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, c.code, r.Response.Status.Code)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
-			assert.Contains(t, r.Response.Status.Message, c.says)
+			assert.Contains(t, r.Response.Status.Message, c.want)
 			assert.NotContains(t, e.log.Lines(t, "admission")[0], "peer", "no other replica is asked")
 		})
 	}
@@ -236,59 +235,59 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestACachedResultIsNoGround: a cached result does not deny an identity that another replica has just found.
-func TestACachedResultIsNoGround(t *testing.T) {
+// TestVerifyIdentityWithoutCache tests that a cached result does not deny an identity that another replica has just found.
+func TestVerifyIdentityWithoutCache(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
-	made := newEdge(t, alice).injected(t, notebook)
+	injected := newEdge(t, alice).injected(t, notebook)
 	for name, c := range map[string]struct {
 		source webhook.Identities
 		reason string
 	}{
-		"it came to be since":          {cachedIdentities{nobodyKnown, alice}, ""},
-		"it was another's before":      {cachedIdentities{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
-		"it is what is remembered":     {cachedIdentities{alice, silent}, ""},
-		"it is neither then nor now":   {cachedIdentities{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
-		"nobody can tell what it is":   {cachedIdentities{nobodyKnown, silent}, "IdentitySilent"},
-		"what it was before is silent": {cachedIdentities{silent, alice}, "IdentitySilent"},
-		"it was unusable before":       {cachedIdentities{unusable, alice}, ""},
-		"it is unusable now":           {cachedIdentities{nobodyKnown, unusable}, "IdentityDiffers"},
+		"cache without the user":               {cachedIdentities{unknownUser, alice}, ""},
+		"cache with another identity":          {cachedIdentities{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
+		"cache with the identity":              {cachedIdentities{alice, silent}, ""},
+		"unknown user":                         {cachedIdentities{unknownUser, unknownUser}, "IdentityDiffers"},
+		"cache without the user, source fails": {cachedIdentities{unknownUser, silent}, "IdentitySilent"},
+		"cached lookup fails":                  {cachedIdentities{silent, alice}, "IdentitySilent"},
+		"cache with an unusable account":       {cachedIdentities{unusable, alice}, ""},
+		"unusable account":                     {cachedIdentities{unknownUser, unusable}, "IdentityDiffers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, r := newEdge(t, c.source).post(t, "/verify", review(made))
+			_, r := newEdge(t, c.source).post(t, "/verify", review(injected))
 			assert.Equal(t, c.reason == "", r.Response.Allowed)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
 		})
 	}
 }
 
-// TestSourcesThatDifferBetweenTwoReviews: if the sources change between the two reviews of a Pod, the second returns 503 "try
-// again". When the Pod is created again, it is denied with the true reason.
-func TestSourcesThatDifferBetweenTwoReviews(t *testing.T) {
-	of := func(uid, gid int64, groups ...int64) identityFunc { return known(identity.New(uid, gid, groups)) }
+// TestSourcesChangeBetweenReviews tests that the second review returns 503 "try again" if the sources have changed since the
+// first. When the Pod is created again, the denial has the reason for the new state.
+func TestSourcesChangeBetweenReviews(t *testing.T) {
+	knows := func(uid, gid int64, groups ...int64) identityFunc { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {
 		directory, share identityFunc
-		again            string
+		reason           string // of the denial when the Pod is created again
 	}{
-		"another UID in one":             {of(5004, 6003, 7001), of(5003, 6003), "IdentityDisputed"},
-		"another UID in both":            {of(5004, 6003, 7001), of(5004, 6003), ""},
-		"another GID":                    {of(5003, 6004, 7001), of(5003, 6003), ""},
-		"another group":                  {of(5003, 6003, 7002), of(5003, 6003), ""},
-		"disabled in one":                {nobodyKnown, of(5003, 6003), "IdentityDisputed"},
-		"gone from both":                 {nobodyKnown, nobodyKnown, "IdentityUnknown"},
-		"without a UID":                  {unusable, of(5003, 6003), "IdentityUnusable"},
-		"under the floor":                {of(999, 6003, 7001), of(999, 6003), "IdentityDenied"},
-		"in more groups than a Pod has":  {known(inGroups(16)), of(5003, 6003), "TooManyGroups"},
-		"silent, and disputed otherwise": {silent, of(5004, 6003), "IdentitySilent"},
+		"another UID in one":             {knows(5004, 6003, 7001), knows(5003, 6003), "IdentityDisputed"},
+		"another UID in both":            {knows(5004, 6003, 7001), knows(5004, 6003), ""},
+		"another GID":                    {knows(5003, 6004, 7001), knows(5003, 6003), ""},
+		"another group":                  {knows(5003, 6003, 7002), knows(5003, 6003), ""},
+		"disabled in one":                {unknownUser, knows(5003, 6003), "IdentityDisputed"},
+		"gone from both":                 {unknownUser, unknownUser, "IdentityUnknown"},
+		"without a UID":                  {unusable, knows(5003, 6003), "IdentityUnusable"},
+		"under the floor":                {knows(999, 6003, 7001), knows(999, 6003), "IdentityDenied"},
+		"in more groups than a Pod has":  {known(inGroups(16)), knows(5003, 6003), "TooManyGroups"},
+		"silent, and disputed otherwise": {silent, knows(5004, 6003), "IdentitySilent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made := newEdge(t, agreeing(of(5003, 6003, 7001), of(5003, 6003))).injected(t, notebook)
+			injected := newEdge(t, agreeing(knows(5003, 6003, 7001), knows(5003, 6003))).injected(t, notebook)
 			e := newEdge(t, agreeing(now.directory, now.share))
-			_, r := e.post(t, "/verify", review(made))
+			_, r := e.post(t, "/verify", review(injected))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, 503, r.Response.Status.Code)
 			assert.Contains(t, r.Response.Status.Message, "try again")
 			_, r = e.post(t, "/mutate", review(notebook))
-			assert.Equal(t, now.again, r.Response.Status.Reason)
+			assert.Equal(t, now.reason, r.Response.Status.Reason)
 		})
 	}
 }

@@ -37,9 +37,9 @@ func (e *edge) assertUnchanged(t *testing.T, path, body string) reply {
 
 const becomes = "would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 
-// TestWarnSaysWhatWouldBeDone: the decision is logged, counted, in the audit log and in a warning, and the Pod does not
-// change.
-func TestWarnSaysWhatWouldBeDone(t *testing.T) {
+// TestWarnInjection tests that the decision is logged, counted, in the audit annotations and in a warning, and that the Pod does
+// not change.
+func TestWarnInjection(t *testing.T) {
 	e := newWarnEdge(t, nil, nil)
 	r := e.assertUnchanged(t, "/mutate", review(notebook))
 	assert.Equal(t, []string{becomes}, r.Response.Warnings)
@@ -61,11 +61,10 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is removed")
 }
 
-// TestWarnSaysWhatWouldBeDenied: both reviews of a Pod return the same warning, with the reason. The API server shows equal
-// warnings only once.
-func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
-	for name, c := range map[string]struct{ pod, newWarnEdge string }{
-		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
+// TestWarnDenial tests that both reviews of a Pod return the same warning, because an API server shows equal warnings only once.
+func TestWarnDenial(t *testing.T) {
+	for name, c := range map[string]struct{ pod, warning string }{
+		"a reserved name": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
 		"the share by another name": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
 			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be denied: ShareAgain: "},
 		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be denied: GroupForeign: "},
@@ -74,7 +73,7 @@ func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 			e := newWarnEdge(t, nil, nil)
 			first := e.assertUnchanged(t, "/mutate", review(c.pod))
 			require.NotEmpty(t, first.Response.Warnings)
-			assert.Contains(t, first.Response.Warnings[0], c.newWarnEdge)
+			assert.Contains(t, first.Response.Warnings[0], c.warning)
 			assert.NotEmpty(t, first.Response.AuditAnnotations["reason"])
 			last := e.assertUnchanged(t, "/verify", review(c.pod))
 			assert.Equal(t, first.Response.Warnings, last.Response.Warnings)
@@ -85,34 +84,33 @@ func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 	}
 }
 
-// TestWarnAtVerificationKnowsThatNothingWasDone: a claimed Pod was not injected in Warn mode, and must not be reported as
-// written by hand.
-func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
+// TestWarnVerification tests that a claimed Pod that was not injected in Warn mode is not reported, and that a forged Pod is.
+func TestWarnVerification(t *testing.T) {
 	e := newWarnEdge(t, nil, nil)
 	r := e.assertUnchanged(t, "/verify", review(notebook))
 	assert.Empty(t, r.Response.Warnings, "the first review has returned all warnings")
 	assert.Equal(t, "verified", e.log.Lines(t, "admission")[0]["outcome"])
 
-	made := newEdge(t, nil).injected(t, notebook)
-	r = e.assertUnchanged(t, "/verify", review(made))
-	assert.Empty(t, r.Response.Warnings, "made by a replica that enforces")
-	r = e.assertUnchanged(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	injected := newEdge(t, nil).injected(t, notebook)
+	r = e.assertUnchanged(t, "/verify", review(injected))
+	assert.Empty(t, r.Response.Warnings, "injected by a replica in Enforce mode")
+	r = e.assertUnchanged(t, "/verify", review(strings.Replace(injected, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: spec.initContainers[0].args: ")
 	r = e.assertUnchanged(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ", "what was made by hand is found")
+	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ")
 }
 
-// TestWarnDeniesNothingElse: Warn mode also admits a Pod that is unreadable, and a Pod at which the webhook fails.
-func TestWarnDeniesNothingElse(t *testing.T) {
+// TestWarnAdmitsFaults tests that Warn mode also admits unreadable Pods, and Pods for which the webhook fails.
+func TestWarnAdmitsFaults(t *testing.T) {
 	silent := identityFunc(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")
 		}
 		return nil, assert.AnError
 	})
-	for name, c := range map[string]struct{ body, newWarnEdge, outcome string }{
+	for name, c := range map[string]struct{ body, warning, outcome string }{
 		"a silent share": {review(notebook), "would be denied: IdentitySilent: ", "fault"},
 		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be denied: InternalError: ", "fault"},
 		"no pod":         {review("[]"), "would be denied: PodUnreadable: ", "would_deny"},
@@ -127,15 +125,14 @@ func TestWarnDeniesNothingElse(t *testing.T) {
 				r := e.assertUnchanged(t, path, c.body)
 				assert.Equal(t, uid, r.Response.UID)
 				require.Len(t, r.Response.Warnings, 1)
-				assert.Contains(t, r.Response.Warnings[0], c.newWarnEdge)
+				assert.Contains(t, r.Response.Warnings[0], c.warning)
 				assert.Equal(t, c.outcome, e.log.Lines(t, "admission")[0]["outcome"])
 			})
 		}
 	}
 }
 
-// TestWarnIsSilentAboutOthersPods: a Pod that is not claimed gets no warning.
-func TestWarnIsSilentAboutOthersPods(t *testing.T) {
+func TestWarnOnUnclaimedPod(t *testing.T) {
 	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 		e := newWarnEdge(t, nil, nil)
 		r := e.assertUnchanged(t, path, review(document(`,"labels":{"app":"x"}`, oneContainer)))
@@ -145,48 +142,48 @@ func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	}
 }
 
-// TestEnforceReplicaDeniesWhatAWarnReplicaWould: while the mode is being changed, a Warn replica returns its real decision
-// to an Enforce replica, which denies the Pod.
-func TestEnforceReplicaDeniesWhatAWarnReplicaWould(t *testing.T) {
+// TestEnforceReplicaAsksWarnReplica tests that a Warn replica returns its real decision to an Enforce replica, which denies the
+// Pod.
+func TestEnforceReplicaAsksWarnReplica(t *testing.T) {
 	all := newReplicas(t)
-	warns := newWarnEdge(t, nil, nil)
-	enforces := all.configured(t, "3", nil, all.listen(t, warns))
+	warning := newWarnEdge(t, nil, nil)
+	enforcing := all.withPeriod(t, "3", nil, all.listen(t, warning))
 
-	_, r := enforces.post(t, "/verify", review(notebook))
+	_, r := enforcing.post(t, "/verify", review(notebook))
 	assert.Equal(t, 403, r.Response.Status.Code)
 	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "the Warn replica has not injected the Pod")
 
 	// The Pod is forged to look injected by the Warn replica.
 	forged := strings.Replace(newEdge(t, nil).injected(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
-	_, r = enforces.post(t, "/verify", review(forged))
+	_, r = enforcing.post(t, "/verify", review(forged))
 	assert.Equal(t, 403, r.Response.Status.Code, "the Warn replica returns what Enforce mode decides")
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
-	assert.Equal(t, "verify", warns.log.Lines(t, "admission")[0]["review"])
-	assert.Equal(t, "denied", warns.log.Lines(t, "admission")[0]["outcome"])
+	assert.Equal(t, "verify", warning.log.Lines(t, "admission")[0]["review"])
+	assert.Equal(t, "denied", warning.log.Lines(t, "admission")[0]["outcome"])
 
-	// Nothing in a Pod changes the mode.
-	_, r = enforces.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
+	// An annotation does not change the mode.
+	_, r = enforcing.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
 		oneContainer)))
 	assert.Equal(t, "NameReserved", r.Response.Status.Reason)
 }
 
-// TestWarnAsksTheOthersAndDeniesNothing: if the other replicas deny a Pod, the response has their denial as a warning.
-func TestWarnAsksTheOthersAndDeniesNothing(t *testing.T) {
+// TestWarnReplicaAsksOthers tests that a denial by another replica becomes a warning.
+func TestWarnReplicaAsksOthers(t *testing.T) {
 	all := newReplicas(t)
-	maker := all.configured(t, "2", nil)
-	peers, err := server.NewPeers([]string{all.listen(t, maker)}, all.current)
+	injecting := all.withPeriod(t, "2", nil)
+	peers, err := server.NewPeers([]string{all.listen(t, injecting)}, all.current)
 	require.NoError(t, err)
 	e := newWarnEdge(t, nil, peers)
-	made := maker.injected(t, notebook)
-	assert.Empty(t, e.assertUnchanged(t, "/verify", review(made)).Response.Warnings)
-	r := e.assertUnchanged(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	injected := injecting.injected(t, notebook)
+	assert.Empty(t, e.assertUnchanged(t, "/verify", review(injected)).Response.Warnings)
+	r := e.assertUnchanged(t, "/verify", review(strings.Replace(injected, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: ")
 	assert.Equal(t, "Warn", r.Response.AuditAnnotations["mode"])
 
-	alone, err := server.NewPeers(nil, all.current)
+	noPeers, err := server.NewPeers(nil, all.current)
 	require.NoError(t, err)
-	r = newWarnEdge(t, nil, alone).assertUnchanged(t, "/verify", review(made))
+	r = newWarnEdge(t, nil, noPeers).assertUnchanged(t, "/verify", review(injected))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: GenerationUnknown: ")
 }

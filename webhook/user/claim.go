@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// Label names the user of a Pod. A user need not write anything more.
+	// Label names the user of a Pod. A Pod that has it needs no other label or annotation.
 	Label = "jupyter-user"
-	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the name cannot be recovered.
+	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the hub name cannot always be recovered.
 	hubLabel = "hub.jupyter.org/username"
 	// HubAnnotation has the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
@@ -31,8 +31,8 @@ var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 //	hubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
 //	             InjectAnnotation: "false"         no, even with the labels and annotations above
 //
-// The hub's label and annotation alone are not enough: Dask Gateway copies both to schedulers and workers, which are not
-// notebooks and need no home.
+// The hub's label and annotation without the component are not enough: Dask Gateway copies label and annotation to schedulers
+// and workers, which are not notebooks and need no home.
 func Claimed(labels, annotations map[string]string, rules config.User) bool {
 	if annotations[InjectAnnotation] == OptOut {
 		return false
@@ -70,14 +70,14 @@ func isHubServer(labels, annotations map[string]string, rules config.User) bool 
 	return false
 }
 
-// FromHub reports whether a Pod with these labels belongs to a JupyterHub: a user's server, or a Pod that the server
-// started.
+// FromHub reports whether a Pod with these labels belongs to a JupyterHub, for example as a user's server or as a Dask worker
+// of a user.
 func FromHub(labels map[string]string) bool {
-	_, hub := labels[hubLabel]
-	return hub
+	_, has := labels[hubLabel]
+	return has
 }
 
-// NotClaimedBecause returns why a Pod is not claimed, as the end of a sentence.
+// NotClaimedBecause returns the reason why a Pod is not claimed, as the end of a sentence.
 func NotClaimedBecause(labels, annotations map[string]string, rules config.User) string {
 	switch {
 	case annotations[InjectAnnotation] == OptOut:
@@ -88,7 +88,7 @@ func NotClaimedBecause(labels, annotations map[string]string, rules config.User)
 	return denial.NoLabel
 }
 
-// NamedBy returns which field of a claimed Pod names the user.
+// NamedBy describes the label or annotation of a claimed Pod that names the user.
 func NamedBy(labels, annotations map[string]string) string {
 	_, label := labels[Label]
 	_, annotation := annotations[HubAnnotation]
@@ -101,8 +101,8 @@ func NamedBy(labels, annotations map[string]string) string {
 	return "the label " + Label + " and the annotation " + HubAnnotation + ", which agree"
 }
 
-// FromPod returns the user that a claimed Pod names by the label or by KubeSpawner's annotation. If the Pod has both, they
-// must agree. It returns every denial.
+// FromPod returns the user that a claimed Pod names by the label or by KubeSpawner's annotation, or denials. If the Pod has
+// both, they must name the same user.
 func FromPod(labels, annotations map[string]string, rules config.User) (Name, []denial.Denial) {
 	inLabel, hasLabel := labels[Label]
 	inAnnotation, hasAnnotation := annotations[HubAnnotation]

@@ -36,17 +36,17 @@ func TestClaimed(t *testing.T) {
 	}
 }
 
-func TestClaimedByTheConfiguredComponents(t *testing.T) {
+func TestClaimedByConfiguredComponents(t *testing.T) {
 	labels := map[string]string{"hub.jupyter.org/username": "alice", "component": "user-server"}
 	annotations := map[string]string{"hub.jupyter.org/username": "alice"}
 	for name, c := range map[string]struct {
 		components []string
 		claimed    bool
 	}{
-		"the default":       {[]string{"singleuser-server"}, false},
-		"a site's own":      {[]string{"user-server"}, true},
-		"the second of two": {[]string{"singleuser-server", "user-server"}, true},
-		"none":              {nil, false},
+		"default component":        {[]string{"singleuser-server"}, false},
+		"component of the site":    {[]string{"user-server"}, true},
+		"second of two components": {[]string{"singleuser-server", "user-server"}, true},
+		"no component":             {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, c.claimed, user.Claimed(labels, annotations, config.User{HubComponents: c.components}))
@@ -55,8 +55,8 @@ func TestClaimedByTheConfiguredComponents(t *testing.T) {
 	}
 }
 
-// TestOneWordOptsOut: only "false" opts out. Any other value is a mistake, and is denied.
-func TestOneWordOptsOut(t *testing.T) {
+// TestCheckInject tests that every value other than "false" is denied.
+func TestCheckInject(t *testing.T) {
 	assert.Nil(t, user.CheckInject(nil))
 	assert.Nil(t, user.CheckInject(map[string]string{"jupyter-user.io/inject": "false"}))
 	for _, value := range []string{"off", "no", "False", "true", ""} {
@@ -75,8 +75,8 @@ func TestFromHub(t *testing.T) {
 	assert.False(t, user.FromHub(map[string]string{"hub.jupyter.org/servername": "x"}))
 }
 
-// TestKubeSpawnersNames uses KubeSpawner's own table of raw names and slugs, of 7.x and of 6.x. The slug is never read.
-func TestKubeSpawnersNames(t *testing.T) {
+// TestFromPodOfKubeSpawner uses hub names and slugs of KubeSpawner's own tests, of 7.x and of 6.x. The slug is not read.
+func TestFromPodOfKubeSpawner(t *testing.T) {
 	corp := config.User{MaxLength: 32, Domains: []string{"x.org"}}
 	for raw, c := range map[string]struct {
 		slugs        []string
@@ -118,41 +118,41 @@ func TestFromPod(t *testing.T) {
 		want                string
 		reasons, fields     []string
 	}{
-		"the label alone":          {labels: pairs{label: "alice"}, want: "alice"},
-		"the annotation alone":     {labels: pairs{hub: "slug"}, annotations: pairs{hub: "alice"}, want: "alice"},
-		"both and equal":           {labels: pairs{label: "alice", hub: "alice"}, annotations: pairs{hub: "alice"}, want: "alice"},
-		"the slug is never a name": {labels: pairs{label: "alice", hub: "bob"}, annotations: pairs{hub: "alice"}, want: "alice"},
-		"both, one with the domain": {
+		"label without annotation":   {labels: pairs{label: "alice"}, want: "alice"},
+		"annotation without label":   {labels: pairs{hub: "slug"}, annotations: pairs{hub: "alice"}, want: "alice"},
+		"equal label and annotation": {labels: pairs{label: "alice", hub: "alice"}, annotations: pairs{hub: "alice"}, want: "alice"},
+		"slug with another name":     {labels: pairs{label: "alice", hub: "bob"}, annotations: pairs{hub: "alice"}, want: "alice"},
+		"label, and annotation with a domain": {
 			labels: pairs{label: "alice"}, annotations: pairs{hub: "alice@corp.example"}, rules: corp, want: "alice"},
-		"both and different": {
+		"different label and annotation": {
 			labels: pairs{label: "alice", hub: "bob"}, annotations: pairs{hub: "bob"},
 			reasons: []string{"NamesDiffer"}, fields: []string{"metadata"}},
-		"different without the hub's label too": {
+		"different label and annotation, without the hub's label": {
 			labels: pairs{label: "alice"}, annotations: pairs{hub: "bob"},
 			reasons: []string{"NamesDiffer"}, fields: []string{"metadata"}},
-		"the hub's template in the label": {
+		"slug in our label": {
 			labels: pairs{label: "alice-smith---63425827"}, annotations: pairs{hub: "alice.smith"},
 			reasons: []string{"NamesDiffer"}, fields: []string{"metadata"}},
-		"the annotation is missing": {
+		"missing annotation": {
 			labels: pairs{hub: "alice"}, reasons: []string{"NameInvalid"},
 			fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
-		"an annotation of ours is no claim": {
+		"our annotation without a name": {
 			labels: pairs{hub: "alice"}, annotations: pairs{"jupyter-user.io/user": "bob"},
 			reasons: []string{"NameInvalid"}, fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
-		"an annotation of ours does not count": {
+		"our annotation with another name": {
 			labels: pairs{label: "alice"}, annotations: pairs{"jupyter-user.io/user": "bob"}, want: "alice"},
-		"an empty label": {
+		"empty label": {
 			labels: pairs{label: ""}, reasons: []string{"NameInvalid"}, fields: []string{"metadata.labels[jupyter-user]"}},
-		"an empty annotation": {
+		"empty annotation": {
 			labels: pairs{hub: "x"}, annotations: pairs{hub: ""},
 			reasons: []string{"NameInvalid"}, fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
-		"an empty annotation beside a label": {
+		"label and empty annotation": {
 			labels: pairs{label: "alice"}, annotations: pairs{hub: ""},
 			reasons: []string{"NameInvalid"}, fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
-		"a bad label beside a good annotation": {
+		"invalid label and valid annotation": {
 			labels: pairs{label: "Alice"}, annotations: pairs{hub: "alice"},
 			reasons: []string{"NameInvalid"}, fields: []string{"metadata.labels[jupyter-user]"}},
-		"every fault at once": {
+		"invalid label and invalid annotation": {
 			labels: pairs{label: "root"}, annotations: pairs{hub: "eve@evil.example"},
 			reasons: []string{"NameReserved", "NameDomain"},
 			fields:  []string{"metadata.labels[jupyter-user]", "metadata.annotations[hub.jupyter.org/username]"}},
@@ -173,8 +173,8 @@ func TestFromPod(t *testing.T) {
 	}
 }
 
-// TestNamesDifferTellsWhatToDo: the message is for an admin of a hub who does not know that two settings of the hub conflict.
-func TestNamesDifferTellsWhatToDo(t *testing.T) {
+// TestNamesDifferMessage tests that the message names the settings of the hub that conflict.
+func TestNamesDifferMessage(t *testing.T) {
 	_, denials := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
 		map[string]string{"hub.jupyter.org/username": "alice.smith"}, rules)
 	require.Len(t, denials, 1)

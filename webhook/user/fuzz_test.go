@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// FuzzFromPod tests any label with any annotation: either the Pod is denied with a reason, or both name the returned user.
+// FuzzFromPod tests any label with any annotation: either the Pod is denied, or label and annotation name the returned user.
 func FuzzFromPod(f *testing.F) {
 	f.Add("alice", "alice", true, true, "")
 	f.Add("alice", "alice@corp.example", true, true, "corp.example")
@@ -31,13 +31,13 @@ func FuzzFromPod(f *testing.F) {
 			assert.Empty(t, name.String(), "no user")
 			return
 		}
-		for _, said := range []struct {
-			text string
-			is   bool
+		for _, source := range []struct {
+			text   string
+			exists bool
 		}{{label, hasLabel}, {annotation, hasAnnotation}} {
-			if said.is {
-				assertSafe(t, said.text, name.String(), rules)
-				assert.Contains(t, []string{name.String(), name.String() + "@" + domain}, said.text)
+			if source.exists {
+				assertSafe(t, source.text, name.String(), rules)
+				assert.Contains(t, []string{name.String(), name.String() + "@" + domain}, source.text)
 			}
 		}
 	})

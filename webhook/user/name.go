@@ -1,7 +1,7 @@
-// Package user turns the labels and annotations of a claimed Pod into a valid user name, or into a denial.
+// Package user turns the labels and annotations of a claimed Pod into a valid user name, or into denials.
 //
-// A name becomes a directory on the share, a subPath, an argument and a line of passwd. So names are parsed, not validated:
-// every value of type Name is safe in all of these.
+// A name becomes a directory on the share, a subPath, an argument and a line of passwd. A Name that Parse returns is safe in
+// each of them.
 package user
 
 import (
@@ -14,13 +14,13 @@ import (
 )
 
 // Name is a user's name: [a-z_][a-z0-9._-]*, with a leading digit or upper case if the configuration allows them. The zero
-// value is not a name; FromPod and Parse return names.
+// value is not a name.
 type Name struct{ name string }
 
 // String returns the Unix name.
 func (n Name) String() string { return n.name }
 
-// Parse reads a name as a user, a hub or a directory service writes it. field is its source, for the denial.
+// Parse reads a name, with or without a configured domain. field is the field that has the text, for the denial.
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && !slices.Contains(rules.Domains, domain) {
@@ -35,7 +35,7 @@ func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	return Name{name}, nil
 }
 
-func deny(a denial.Denial) *denial.Denial { return &a }
+func deny(d denial.Denial) *denial.Denial { return &d }
 
 // invalid returns the rule that a name violates; empty if the name is valid.
 //

@@ -13,41 +13,42 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// AccessQuery asks which requesters may be a user.
+// AccessQuery asks whether a requester, or which requesters, may create Pods that run as a user.
 type AccessQuery struct {
-	// As is the requester's name in the API server; if it is empty, all requesters with access are listed.
-	As     string
-	Groups []string
-	// User is the user, and Namespace that of the Pod.
+	// Requester is the name in the API server; if it is empty, all subjects with access are listed.
+	Requester string
+	Groups    []string
+	// User is the user of the Pod, and Namespace the Pod's namespace.
 	User, Namespace string
 }
 
-// AccessReport is the result: whether there is access, and by which rights.
+// AccessReport is the result of an AccessQuery.
 type AccessReport struct {
-	As        string `json:"as,omitempty"`
+	Requester string `json:"as,omitempty"`
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Rights are the rights that give access, or that would give access.
+	// Rights are the rights to be the user. If May is false, they are not enough, and Message names what is missing.
 	Rights []Right `json:"rights"`
-	// Message is the result in a sentence; without access it says what to ask for.
+	// Message is the result in a sentence; without access it names the remedy.
 	Message string `json:"message"`
 }
 
 // Right is one right to be a user.
 type Right struct {
-	// Verb is use or run-as; or own, for ownHomes.
+	// Verb is use or run-as, or own for a home that ownHomes gives to its user.
 	Verb string `json:"verb"`
-	// Who has it: the requester, the ServiceAccount of the Pod, or the subject of a binding.
+	// Who is the name of the requester, the ServiceAccount or the other subject that has the right.
 	Who string `json:"who"`
-	// Through is the binding, or the API server's reason if it was asked.
+	// Through is the binding, the reason in the API server's response, or ownHomes.
 	Through string `json:"through"`
 }
 
-// Access evaluates a query by the same rules as the policy in 61-policy-access.yaml of the chart.
+// Access evaluates a query by the rules of the chart's policies 61-policy-access.yaml and 63-policy-node.yaml, and by the
+// right to create Pods.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	inputs := []string{configMaps, namespaces}
-	if q.As == "" {
+	if q.Requester == "" {
 		inputs = append(inputs, rbacObjects...) // for one requester the API server itself is asked
 	}
 	s, err := readSome(ctx, c, Options{}, inputs)
@@ -62,7 +63,7 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 	if _, exists := s.namespace(q.Namespace); !exists {
 		return AccessReport{}, fmt.Errorf("there is no namespace %s", plain(q.Namespace))
 	}
-	a := AccessReport{As: q.As, User: q.User, Namespace: q.Namespace}
+	a := AccessReport{Requester: q.Requester, User: q.User, Namespace: q.Namespace}
 	name, fault := user.Parse("", q.User, s.config.User)
 	switch {
 	case fault != nil:
@@ -78,22 +79,22 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 	for i := range a.Rights {
 		a.Rights[i].Who, a.Rights[i].Through = plain(a.Rights[i].Who), plain(a.Rights[i].Through)
 	}
-	a.As, a.User, a.Namespace, a.Message = plain(a.As), plain(a.User), plain(a.Namespace), plain(a.Message)
+	a.Requester, a.User, a.Namespace, a.Message = plain(a.Requester), plain(a.User), plain(a.Namespace), plain(a.Message)
 	return a, err
 }
 
 func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
-	if q.As == "" {
+	if q.Requester == "" {
 		return s.usersWithAccess(q, a)
 	}
-	if err := s.requesterAccess(ctx, q, a); err != nil || !s.mayRunAsRoot(q.Namespace) {
+	if err := s.requesterAccess(ctx, q, a); err != nil || !s.isUnguarded(q.Namespace) {
 		return err
 	}
-	// A requester that may use every home has access in any namespace.
+	// The policies accept an unguarded namespace if the requester may use every home.
 	every := attributes(q, use)
 	every.Name = ""
-	allowed, _, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), every)
-	if err != nil || allowed && s.countsAsRequester(q.As) {
+	allowed, _, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), every)
+	if err != nil || allowed && s.rightsApply(q.Requester) {
 		return err
 	}
 	if !a.May {
@@ -106,88 +107,89 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// mayRunAsRoot reports whether Pods of a namespace may run as root. The policies deny notebooks there.
-func (s *state) mayRunAsRoot(namespace string) bool {
-	return !preventsRoot(s.level(namespace)) && s.parameters["podSecurity"] != "off"
+// isUnguarded reports whether the policies deny notebooks in a namespace because it enforces neither baseline nor
+// restricted, so that a Pod could be root on the notebook's node. They do not require a level if the value podSecurity is
+// off.
+func (s *state) isUnguarded(namespace string) bool {
+	return !protectsNode(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
 
-// podSecuritySentence returns the sentence about a namespace whose Pods may run as root: it must first enforce a Pod
-// Security Standard.
+// podSecuritySentence returns the sentence about an unguarded namespace: it must first enforce a Pod Security Standard.
 func (s *state) podSecuritySentence(namespace string) string {
 	return fmt.Sprintf("notebooks are denied in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
 		namespace, levelLabel, baseline)
 }
 
-// requesterAccess asks the API server itself, as the policy does.
+// requesterAccess evaluates a query about one requester. As the policy does, it lets the API server decide about each right.
 func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
-	if !s.countsAsRequester(q.As) {
-		a.Message = q.As + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +
+	if !s.rightsApply(q.Requester) {
+		a.Message = q.Requester + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +
 			"the verb run-as"
-	} else if err := s.byRequest(ctx, q, a); err != nil {
+	} else if err := s.addUseRight(ctx, q, a); err != nil {
 		return err
 	}
-	// Own homes need no right; the name of the requester decides.
+	// An own home needs no right: the requester's name decides.
 	if s.isOwnHome(q) {
-		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "ownHomes"})
+		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.Requester, Through: "ownHomes"})
 	}
 	mayCreate, err := s.may(ctx, q, "create", "pods")
 	if err != nil {
 		return err
 	}
 	direct := len(a.Rights) > 0
-	accounts, err := s.byAccount(ctx, q)
-	// A requester with direct access needs no other rights.
+	accounts, err := s.runAsRights(ctx, q)
+	// With direct access the result does not depend on the ServiceAccounts, so an error about them does not matter.
 	if err != nil && (!direct || !mayCreate) {
 		return err
 	}
-	lead := mayCreate
-	if len(accounts) > 0 && !lead {
-		if lead, err = s.mayCreateWorkloads(ctx, q); err != nil {
+	canStart := mayCreate
+	if len(accounts) > 0 && !canStart {
+		if canStart, err = s.mayCreateWorkloads(ctx, q); err != nil {
 			return err
 		}
 	}
 	a.Rights = append(a.Rights, accounts...)
-	a.May = direct && mayCreate || len(accounts) > 0 && lead
+	a.May = direct && mayCreate || len(accounts) > 0 && canStart
 	a.Message = sentence(q, a, mayCreate)
 	return nil
 }
 
-// sentence returns the result for a user. Without access it names the same remedy as the policy's denial.
+// sentence returns the result as text. Without access it names the remedy.
 func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
-		return fmt.Sprintf("%s may be %s in namespace %s", q.As, q.User, q.Namespace)
+		return fmt.Sprintf("%s may be %s in namespace %s", q.Requester, q.User, q.Namespace)
 	case len(a.Rights) > 0 && !mayCreate:
 		return fmt.Sprintf("%s has the right to the home of %s in namespace %s, but not to create Pods there: ask the admin for "+
 			"that",
-			q.As, q.User, q.Namespace)
+			q.Requester, q.User, q.Namespace)
 	case a.Message != "":
 		return fmt.Sprintf("%s; no ServiceAccount of namespace %s may run as %s: ask the admin for a role with the verb run-as "+
 			"on homes.%s named %s, for the ServiceAccount", a.Message, q.Namespace, q.User, group, q.User)
 	}
 	return fmt.Sprintf("%s may not use the home of %s in namespace %s, and no ServiceAccount there may run as %s: ask the "+
-		"admin for a role with the verb use on homes.%s named %s", q.As, q.User, q.Namespace, q.User, group, q.User)
+		"admin for a role with the verb use on homes.%s named %s", q.Requester, q.User, q.Namespace, q.User, group, q.User)
 }
 
-// byRequest checks the verb use, for the requester.
-func (s *state) byRequest(ctx context.Context, q AccessQuery, a *AccessReport) error {
-	allowed, through, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), attributes(q, use))
+// addUseRight adds the right by the verb use to the report, if the requester has it.
+func (s *state) addUseRight(ctx context.Context, q AccessQuery, a *AccessReport) error {
+	allowed, through, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), attributes(q, use))
 	if err == nil && allowed {
-		a.Rights = append(a.Rights, Right{Verb: use, Who: q.As, Through: through})
+		a.Rights = append(a.Rights, Right{Verb: use, Who: q.Requester, Through: through})
 	}
 	return err
 }
 
-// byAccount checks the verb run-as, for each ServiceAccount that a Pod of the namespace could have.
-func (s *state) byAccount(ctx context.Context, q AccessQuery) (rights []Right, err error) {
+// runAsRights returns the rights by the verb run-as of the ServiceAccounts that a Pod of the namespace could have.
+func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
 		return nil, fmt.Errorf("list the ServiceAccounts of namespace %s: %w", q.Namespace, err)
 	}
 	for _, of := range accounts.Items {
 		name := accountPrefix + of.Namespace + ":" + of.Name
-		// The policy checks the ServiceAccount with the groups that every ServiceAccount has.
+		// The policy checks a ServiceAccount with these groups.
 		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + of.Namespace}
 		allowed, through, err := s.reviewAccess(ctx, name, groups, attributes(q, runAs))
 		if err != nil {
@@ -200,20 +202,22 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (rights []Right, e
 	return rights, nil
 }
 
-// countsAsRequester reports whether a requester's own rights count. Those of a controller do not: it creates Pods for the
-// author of a Deployment.
-func (s *state) countsAsRequester(as string) bool {
-	return !strings.HasPrefix(as, accountPrefix+"kube-system:") && !strings.HasPrefix(as, "system:node:") &&
-		as != "system:kube-controller-manager" && as != "system:kube-scheduler" && !slices.Contains(s.words("controllers"), as)
+// rightsApply reports whether the policies consider the rights of a requester. They ignore the rights of a controller, which
+// creates Pods for the author of a Deployment.
+func (s *state) rightsApply(requester string) bool {
+	return !strings.HasPrefix(requester, accountPrefix+"kube-system:") && !strings.HasPrefix(requester, "system:node:") &&
+		requester != "system:kube-controller-manager" && requester != "system:kube-scheduler" &&
+		!slices.Contains(s.words("controllers"), requester)
 }
 
-// isOwnHome reports whether ownHomes is on and this is the requester's own home.
+// isOwnHome reports whether ownHomes is enabled and gives the user's home to the requester.
 func (s *state) isOwnHome(q AccessQuery) bool {
 	return s.parameters["ownHomes"] == "Yes" && q.User != "" &&
-		q.As == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
+		q.Requester == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
 
-// usersWithAccess lists the subjects with access by RBAC. Rights by other authorizers are not visible.
+// usersWithAccess adds the subjects with access by RBAC or by ownHomes to the report. Rights by other authorizers are not
+// visible.
 func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	for _, what := range rbacObjects {
 		if err := s.missing[what]; err != nil {
@@ -229,13 +233,13 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 			a.Rights = append(a.Rights, right)
 		}
 	}
-	mayRunAsRoot := s.mayRunAsRoot(q.Namespace)
-	if s.parameters["ownHomes"] == "Yes" && !mayRunAsRoot {
+	unguarded := s.isUnguarded(q.Namespace)
+	if s.parameters["ownHomes"] == "Yes" && !unguarded {
 		a.Rights = append(a.Rights, Right{Verb: "own", Through: "ownHomes",
 			Who: "User " + s.parameters["ownHomePrefix"] + q.User + s.parameters["ownHomeSuffix"]})
 	}
 	a.May = len(a.Rights) > 0
-	if !a.May && mayRunAsRoot {
+	if !a.May && unguarded {
 		a.Message = s.podSecuritySentence(q.Namespace)
 		return nil
 	}
@@ -250,24 +254,24 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// givesAccess reports whether a grant gives access to the user of a query.
+// givesAccess reports whether a grant lets its subject be the user of a query.
 func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
 	}
-	if s.mayRunAsRoot(q.Namespace) && (g.verb == runAs || len(g.names) > 0) {
+	if s.isUnguarded(q.Namespace) && (g.verb == runAs || len(g.names) > 0) {
 		return false
 	}
 	if g.verb == runAs {
-		namespace, counts := g.runsIn()
-		return counts && (namespace == "" || namespace == q.Namespace)
+		namespace, applies := g.runsIn()
+		return applies && (namespace == "" || namespace == q.Namespace)
 	}
-	return g.subject.Kind == rbacv1.GroupKind || s.countsAsRequester(userName(g.subject))
+	return g.subject.Kind == rbacv1.GroupKind || s.rightsApply(userName(g.subject))
 }
 
 // userName returns the name of a subject that is not a group.
 func userName(subject rbacv1.Subject) string {
-	if namespace, name, is := account(subject); is {
+	if namespace, name, is := serviceAccountOf(subject); is {
 		return accountPrefix + namespace + ":" + name
 	}
 	return subject.Name

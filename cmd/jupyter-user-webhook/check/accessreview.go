@@ -14,8 +14,8 @@ func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes 
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. Their Pods are
-// created by a controller and may have any ServiceAccount.
+// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. A controller creates
+// their Pods, which may have any ServiceAccount of the namespace.
 func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
@@ -30,7 +30,7 @@ func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, er
 
 func (s *state) may(ctx context.Context, q AccessQuery, verb, resource string) (bool, error) {
 	resource, of, _ := strings.Cut(resource, ".")
-	allowed, _, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), &authorizationv1.ResourceAttributes{
+	allowed, _, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), &authorizationv1.ResourceAttributes{
 		Namespace: q.Namespace, Verb: verb, Group: of, Resource: resource})
 	return allowed, err
 }
@@ -50,11 +50,11 @@ func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of
 	return review.Status.Allowed, reason, nil
 }
 
-// groupsOf returns the given groups and those that the API server adds: that of every authenticated user, and those of a
-// ServiceAccount.
+// groupsOf returns the given groups and those that the API server adds: the groups of a ServiceAccount, and the group of
+// authenticated or of anonymous requesters.
 func groupsOf(as string, given []string) []string {
 	groups := slices.Clone(given)
-	if namespace, _, is := account(rbacv1.Subject{Kind: rbacv1.UserKind, Name: as}); is {
+	if namespace, _, is := serviceAccountOf(rbacv1.Subject{Kind: rbacv1.UserKind, Name: as}); is {
 		groups = append(groups, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	}
 	if as == "system:anonymous" {

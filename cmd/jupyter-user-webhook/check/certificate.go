@@ -18,12 +18,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is how long before the expiry the check warns. Certificates are renewed a month before.
+// expiresSoon is how long before the expiry the check warns. cert-manager and the self-signed Deployment renew a
+// certificate a month before.
 const expiresSoon = 7 * 24 * time.Hour
 
-// certificate checks that the CA of each webhook entry has signed the serving certificate, for the Service's name:
-// otherwise the API server does not call the webhook. An entry without a CA uses the CAs of the API server's machine, which
-// have not signed it.
+// certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is
+// valid for the Service's name: otherwise the API server does not trust the webhook. It warns of a certificate that expires
+// soon or will not be renewed.
 func certificate(_ context.Context, s *state) []Finding {
 	problems := s.whyNotIssued()
 	if s.certificate.Name == "" && problems != "" {
@@ -63,7 +64,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	return found
 }
 
-// whyNotIssued returns why cert-manager does not issue the certificate; empty if it does, or is not used.
+// whyNotIssued returns the reasons why cert-manager cannot issue the certificate; empty if there is none.
 func (s *state) whyNotIssued() string {
 	if len(s.issued.Items) == 0 {
 		return ""
@@ -71,7 +72,7 @@ func (s *state) whyNotIssued() string {
 	return strings.Join(certs.Issued{Issuers: s.issuers.Items, Certificates: s.issued.Items}.Problems(), "; ")
 }
 
-// entries returns the entries of our installed webhook configurations.
+// entries returns the webhook entries of our installed objects of one kind.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
 		if isOurs(configuration) {
@@ -94,7 +95,8 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 	return names
 }
 
-// untrusted returns why a certificate is not trusted by a bundle; empty if it is.
+// untrusted returns the reason why the API server does not trust a certificate by a caBundle in base64; empty if it trusts
+// it.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts no server: see the log of the " +

@@ -1,9 +1,9 @@
 // Package check checks in a live cluster whether the webhook's promise holds: what is installed, what was changed since,
 // and what the cluster must provide and does not.
 //
-// All input is read once, at the beginning. Each check is in its own file and judges that input. So one place reports what
-// could not be read, and a check without input does not look like a check without findings. Nothing is written: the Pod is
-// created in a dry run, and the API server does not store access reviews.
+// The objects are read once, at the beginning, and the checks judge them. So one function reports the objects that could
+// not be read, and a check without input does not look like a check without findings. Nothing is written: Pods and changed
+// objects are sent in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -18,44 +18,44 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Status of a finding.
+// Status is the status of a finding.
 type Status string
 
 // The statuses, the worst first.
 const (
 	// Failed: the promise does not hold, or notebooks do not start.
 	Failed Status = "failed"
-	// Unknown: the check could not be done. It is never as good as OK.
+	// Unknown: the check could not be done.
 	Unknown Status = "unknown"
 	// Warning: the admin should know about the finding, which may be intended.
 	Warning Status = "warning"
 	OK      Status = "ok"
 )
 
-// Finding is one result of a check. Its message says what to do.
+// Finding is one result of a check.
 type Finding struct {
 	// Check is the stable name of the check.
 	Check  string `json:"check"`
 	Status Status `json:"status"`
-	// Where in the cluster: an object or a namespace; empty if it is about the whole cluster.
+	// Where is an object or a namespace; empty if the finding is about the whole cluster.
 	Where   string `json:"where,omitempty"`
 	Message string `json:"message"`
 }
 
-// ErrFailed ends a command whose findings were printed already.
+// ErrFailed is the error of Judge if a finding is Failed.
 var ErrFailed = errors.New("something failed")
 
-// Options of a check.
+// Options are the options of Run.
 type Options struct {
-	// Namespaces to check in addition to those with the share.
+	// Namespaces are checked in addition to those with the share.
 	Namespaces []string
-	// Only these checks are done; all if it is empty.
+	// Only has the names of the checks to do; empty for all checks.
 	Only []string
-	// User of the Pod in the dry run.
+	// User is the user of the Pod in the dry run.
 	User string
-	// Version of this program.
+	// Version is the version of this program.
 	Version string
-	// Manifest is what should be installed; if it is nil, Helm's record of the release is used.
+	// Manifest has the objects that should be installed; if it is nil, Helm's record of the release is used.
 	Manifest *Manifest
 }
 
@@ -66,10 +66,10 @@ type checkType struct {
 	judge  func(ctx context.Context, s *state) []Finding
 }
 
-// checkTypes has every check, in the order of the output.
+// checkTypes are the checks, in the order in which Run does them.
 var checkTypes = []checkType{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
-	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
+	{"mode", append([]string{configuration, parameters, claimsOfAll}, scopedKinds...), modeAndScope},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
 	{"dry-run", []string{parameters, configuration, claimsOfAll, namespaces}, dryRun},
@@ -86,7 +86,7 @@ var checkTypes = []checkType{
 	{"versions", []string{nodes, deployments, configuration}, versions},
 }
 
-// Run does every check. It returns an error if there is no cluster.
+// Run does the checks that the options name. It returns an error for an unknown name, or if the API server does not respond.
 func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	checks, err := checksNamed(o.Only)
 	if err != nil {
@@ -172,20 +172,20 @@ func unknown(where, format string, args ...any) Finding {
 	return Finding{Status: Unknown, Where: where, Message: fmt.Sprintf(format, args...)}
 }
 
-// plain returns the finding for display: an attacker can choose names in a cluster.
+// plain returns the finding with escaped texts: an attacker can choose names in a cluster.
 func (f Finding) plain() Finding {
 	f.Where, f.Message = plain(f.Where), plain(f.Message)
 	return f
 }
 
-// maxPrinted is the maximum length of a printed text. Every sentence of this package is shorter, whatever names it
-// contains.
+// maxPrinted is the maximum length of a printed text. A longer text is cut.
 const maxPrinted = 1200
 
-// Plain returns a text for display.
+// Plain returns a text for display, as plain does.
 func Plain(s string) string { return plain(s) }
 
-// plain escapes everything but printable ASCII: characters that could control a terminal, break a line or imitate others.
+// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII: others could control a terminal, break a
+// line or look like another character.
 func plain(s string) string {
 	s = denial.Cut(s, maxPrinted)
 	if strings.HasSuffix(s, "…") {
@@ -194,7 +194,7 @@ func plain(s string) string {
 	return denial.PrintableText(s)
 }
 
-// firstFew returns the first of many names as text, and how many more there are.
+// firstFew returns the first names of a list as text, with the number of further names.
 func firstFew(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestNamesAreStable: admins' scripts contain these words.
-func TestNamesAreStable(t *testing.T) {
+// TestCheckNamesAreStable tests the names of checks and statuses, which scripts of admins contain.
+func TestCheckNamesAreStable(t *testing.T) {
 	var names []string
 	for _, c := range checkTypes {
 		names = append(names, c.id)
@@ -23,8 +23,8 @@ func TestNamesAreStable(t *testing.T) {
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
-// TestEveryInputIsRead: the function read must read every input that a check names. Otherwise the check would run without
-// that input, and would not be reported as unknown.
+// TestEveryInputIsRead tests that each input that a check names is read. Otherwise the check would run without the input,
+// and would not report it as unknown.
 func TestEveryInputIsRead(t *testing.T) {
 	reads := (&state{}).reads(t.Context())
 	for _, c := range checkTypes {
@@ -45,8 +45,8 @@ func TestJudge(t *testing.T) {
 	assert.EqualError(t, err, "nothing failed, but the result of 1 is unknown")
 }
 
-// TestWhatCannotBeReadIsUnknown: missing input gives one finding for each thing that is missing, and never ok.
-func TestWhatCannotBeReadIsUnknown(t *testing.T) {
+// TestUnreadableInput tests that each error of an input gives one finding, which is unknown.
+func TestUnreadableInput(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New(`User "x" cannot list nodes`))
 	s := &state{missing: map[string]error{nodes: forbidden, volumes: errors.New("it\nhangs"), parameters: forbidden}}
 	found := s.unreadable([]string{nodes, parameters, volumes, namespaces})
@@ -86,8 +86,9 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "rights": [], "message": "no"}`, out.String())
 }
 
-// TestNothingSteersATerminal: an attacker can choose names in a cluster.
-func TestNothingSteersATerminal(t *testing.T) {
+// TestPlainEscapes tests that control characters and characters outside ASCII are escaped: an attacker can choose names in a
+// cluster.
+func TestPlainEscapes(t *testing.T) {
 	for evil, shown := range map[string]string{
 		"plain 'text' \"here\"": "plain 'text' \"here\"",
 		"\x1b[2J":               `\x1b[2J`,
@@ -104,7 +105,7 @@ func TestNothingSteersATerminal(t *testing.T) {
 	assert.LessOrEqual(t, len(plain(strings.Repeat("x", 1<<20))), maxPrinted+3)
 }
 
-func TestSome(t *testing.T) {
+func TestFirstFewAndCount(t *testing.T) {
 	assert.Equal(t, "a, b", firstFew([]string{"a", "b"}))
 	assert.Equal(t, "a, b, c, d, e and 2 more", firstFew([]string{"a", "b", "c", "d", "e", "f", "g"}))
 	assert.Equal(t, "1 policy, 2 policies, 2 nodes", count(1, "policy")+", "+count(2, "policy")+", "+count(2, "node"))

@@ -10,17 +10,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// The levels of Pod Security that a notebook's namespace may enforce, and the label for them.
+// The levels of Pod Security that the policies accept for a namespace with notebooks, and the label with the level.
 const (
 	levelLabel = "pod-security.kubernetes.io/enforce"
 	baseline   = "baseline"
 	restricted = "restricted"
 )
 
-// preventsRoot reports whether a level of Pod Security keeps other Pods on a notebook's node from running as root.
-func preventsRoot(level string) bool { return level == baseline || level == restricted }
+// protectsNode reports whether a level of Pod Security keeps the Pods of a namespace from being root on their node.
+func protectsNode(level string) bool { return level == baseline || level == restricted }
 
-// claims checks that the share's claim exists where notebooks would run, is bound, and can be used by many Pods at once.
+// claims checks that the share's claim and the claims of directories exist in the namespaces that need them, are bound, and
+// are ReadWriteMany.
 func claims(_ context.Context, s *state) (found []Finding) {
 	served := s.servedNamespaces()
 	if len(served) == 0 {
@@ -45,8 +46,8 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// missingClaims returns a finding for each claim that notebooks need and a namespace lacks. Claims of directories are needed
-// only where notebooks run.
+// missingClaims returns a finding for each claim that a namespace needs and lacks. Only a namespace with notebooks needs
+// the claims of directories.
 func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
@@ -69,7 +70,7 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 		found = append(found, failed(where, "its claim %s is not bound but %q: kubectl -n %s describe pvc %s", claim.Name,
 			claim.Status.Phase, claim.Namespace, claim.Name))
 	}
-	// The webhook's own claim (identity.share) is only read, and the chart makes it ReadOnlyMany.
+	// The chart makes the webhook's own claim (identity.share) ReadOnlyMany.
 	if claim.Namespace != systemNamespace && !slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteMany) {
 		found = append(found, failed(where, "its claim %s is not ReadWriteMany: notebooks on other nodes cannot have "+
 			"it", claim.Name))
@@ -77,14 +78,14 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 	return found
 }
 
-// podSecurity checks the level of each namespace with notebooks: root on a notebook's node can be any user, so the policies
-// deny notebooks in namespaces without such a level.
+// podSecurity checks the level of each namespace with notebooks. Root on a notebook's node can be any user, so the policies
+// deny notebooks in a namespace whose level does not keep Pods from being root there.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
 	served := slices.DeleteFunc(s.existingServed(), s.programsAlone())
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
-		case preventsRoot(level):
+		case protectsNode(level):
 		case s.parameters["podSecurity"] == "off":
 			found = append(found, warning(where, "enforces the Pod Security Standard %s, and podSecurity is off: "+
 				"anyone who can create Pods there can be root beside a notebook", level))
@@ -101,8 +102,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// servedNamespaces returns the namespaces in which notebooks would run: those with the share, those with a binding to
-// homes, and those of the options. It omits namespaces that are left out, which the check mode reports.
+// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to
+// homes, and those of the options. It omits namespaces that onlyNamespaces leaves out, which the check mode reports.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -117,14 +118,15 @@ func (s *state) servedNamespaces() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or the
-// program that makes homes. In such a namespace a ServiceAccount has run-as on the share, no binding grants homes, and no
-// ServiceAccount has run-as on homes everywhere. A rule that gives every right grants homes too.
+// programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or
+// the program that makes homes. A ServiceAccount of such a namespace has run-as on the share there, and no binding of the
+// namespace grants homes, nor does a ClusterRoleBinding grant run-as on homes to its ServiceAccounts. A rule that gives
+// every right grants homes too. The options must not name the namespace.
 func (s *state) programsAlone() func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
-		of, counts := g.runsIn()
-		runs := g.verb == runAs && counts
+		of, applies := g.runsIn()
+		runs := g.verb == runAs && applies
 		switch {
 		case g.resource == homes:
 			notebooks[g.namespace] = true
@@ -140,7 +142,7 @@ func (s *state) programsAlone() func(namespace string) bool {
 	}
 }
 
-// existingServed returns the served namespaces that exist. The check claims reports the missing ones.
+// existingServed returns the served namespaces that exist. The check claims reports the missing namespaces.
 func (s *state) existingServed() []string {
 	return slices.DeleteFunc(s.servedNamespaces(), func(name string) bool {
 		_, exists := s.namespace(name)
@@ -168,12 +170,12 @@ func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	return found
 }
 
-// claimsIn returns those of a namespace.
+// claimsIn returns the claims of the share and of its directories in a namespace.
 func (s *state) claimsIn(namespace string) []corev1.PersistentVolumeClaim {
 	return slices.DeleteFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool { return c.Namespace != namespace })
 }
 
-// claimName returns the claim that the webhook gives to notebooks.
+// claimName returns the name of the share's claim, from the configuration or else from the values of the policies.
 func (s *state) claimName() string {
 	if s.config != nil {
 		return s.config.Share.ClaimName
@@ -181,7 +183,7 @@ func (s *state) claimName() string {
 	return append(s.words("claims"), "")[0]
 }
 
-// furtherClaims returns the claims of directories other than the share's.
+// furtherClaims returns the names of the claims of directories, without the share's claim.
 func (s *state) furtherClaims() []string {
 	if s.config == nil {
 		return nil

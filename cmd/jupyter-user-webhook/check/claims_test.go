@@ -11,9 +11,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestANamespaceOfAProgram: a namespace with the share for a backup or for creating homes has no notebooks, so it needs neither
-// the claims of directories nor a level of Pod Security. With a right to a home it has notebooks.
-func TestANamespaceOfAProgram(t *testing.T) {
+// TestNamespaceOfProgram tests a namespace with the share for a program, such as a backup. It needs neither the claims of
+// directories nor a level of Pod Security. A right to homes makes it a namespace with notebooks.
+func TestNamespaceOfProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
 		s := clusterWithBinding("backup", subject("ServiceAccount", "backup", "backup"), rules...)
 		s.config = config.Default()
@@ -34,8 +34,8 @@ func TestANamespaceOfAProgram(t *testing.T) {
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(everyRight)), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
-	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not
-	// for admins.
+	// A ClusterRoleBinding makes it a namespace with notebooks if the subject is a ServiceAccount of the namespace, not if
+	// the subject is a group of admins.
 	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})

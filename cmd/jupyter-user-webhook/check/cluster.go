@@ -22,19 +22,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// callTimeout is how long one call may take. A healthy API server takes milliseconds.
+// callTimeout is the time limit of one call.
 const callTimeout = 10 * time.Second
 
-// Cluster is a live cluster.
+// Cluster has the clients of a live cluster.
 type Cluster struct {
-	// Namespace is the one that kubectl would use.
+	// Namespace is the namespace that kubectl would use.
 	Namespace string
 
 	client    client.Client
 	discovery discovery.ServerVersionInterface
 }
 
-// Connect returns a cluster, with the same kubeconfig as kubectl. It makes no call yet.
+// Connect returns the cluster of a kubeconfig, which it finds as kubectl does. It makes no call yet.
 func Connect(kubeconfig, context string) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
@@ -52,7 +52,7 @@ func Connect(kubeconfig, context string) (*Cluster, error) {
 
 func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
-	// There are only a few calls, and the API server limits them itself.
+	// -1 means no limit by the client: there are few calls, and the API server limits them.
 	c.QPS = -1
 	c.WarningHandler, c.WarningHandlerWithContext = nil, warningCollector{}
 	scheme, err := newScheme()
@@ -70,7 +70,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	return &Cluster{Namespace: namespace, client: api, discovery: versions}, nil
 }
 
-// newScheme returns a scheme with the types that are read.
+// newScheme returns a scheme with the types that this package reads or sends.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -98,8 +98,8 @@ func collectWarnings(ctx context.Context) (context.Context, *warningList) {
 
 type warningsKey struct{}
 
-// warningCollector adds the warnings of a call to the list in its context. It drops warnings of calls without a list: only
-// those about the Pod of the dry run are needed.
+// warningCollector adds the warnings of a call to the list in the context of the call. It drops the warnings of a call
+// without a list: only the warnings about the Pod of the dry run are needed.
 type warningCollector struct{}
 
 func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {

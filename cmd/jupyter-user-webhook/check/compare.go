@@ -15,22 +15,25 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// renderedAnnotation has the release and a hash of the values that an object was rendered from. The chart writes it.
+// renderedAnnotation is the annotation in which the chart writes the release and a hash of the values that an object was
+// rendered from.
 const renderedAnnotation = "jupyter-user.io/rendered"
 
-// policiesAsWanted checks policies and bindings. The policies decide which requester may be which user, also while the webhook
-// is down. A policy without its binding has no effect, and a binding that only warns, or is narrower, denies less.
+// policiesAsWanted compares the installed policies and bindings with the wanted objects. The policies decide which
+// requester may be which user, also while the webhook is down. A policy without its binding has no effect, and a binding
+// that only warns, or that matches fewer objects, denies less.
 func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }
 
-// webhooksAsWanted checks the webhook configurations: they decide which Pods reach the webhook.
+// webhooksAsWanted compares the installed MutatingWebhookConfiguration and ValidatingWebhookConfiguration with the wanted
+// objects: they decide which Pods reach the webhook.
 func webhooksAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
 }
 
-// compare returns the objects of a kind that differ from the wanted ones. Nothing may be missing or added: an attacker need
-// not remove anything, but can add a condition.
+// compare returns findings about the objects of a kind that are missing, that differ from the wanted objects, or that are
+// left over. An added field is a difference too, because an attacker can weaken a policy by an additional condition.
 func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	installed := map[string]unstructured.Unstructured{}
 	for _, object := range s.installed[what].Items {
@@ -62,9 +65,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry
-// run, because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run
-// is an update with the whole object, because an apply would keep what other field managers have added to a list.
+// compareOne compares an object with the wanted object. If they differ, it sends the wanted object to the API server in a
+// dry run, because only the API server knows which fields it fills in. A caller may lack the right to do so. The dry run is
+// an update with the whole object, because an apply would keep the elements that other field managers have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -92,9 +95,9 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		s.repair(what, []string{have.GetName()}))}
 }
 
-// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and
-// annotations that the chart renders. It ignores the CA of a webhook, because each cluster has its own; the check
-// certificate judges the CA.
+// drift returns the differences between an object and the wanted object, in the specification and in the labels and
+// annotations that the chart renders. It ignores renderedAnnotation, and the CA of a webhook: each cluster has its own CA,
+// which the check certificate judges.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
@@ -116,7 +119,8 @@ func drift(want, have unstructured.Unstructured) (found []string) {
 	return found
 }
 
-// differences returns the places where two documents are not the same.
+// differences returns the differences between two documents, as texts that begin with the path. at is the path of the
+// documents.
 func differences(at string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil

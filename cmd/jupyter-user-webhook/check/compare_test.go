@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// rendered returns the manifest of the chart with its default values.
+// rendered returns the manifest of the chart with the default values.
 func rendered(t *testing.T) *Manifest {
 	t.Helper()
 	m, err := ReadManifest(strings.NewReader(string(deploy.Install())))
@@ -41,8 +41,8 @@ func shippedValues(t *testing.T) map[string]string {
 	return values
 }
 
-// installedAs returns a cluster in which all objects of a kind are as rendered, except for one change. Its API server fills in
-// nothing.
+// installedAs returns a cluster with the rendered objects of one kind, after change has changed them. Its API server adds no
+// defaults.
 func installedAs(t *testing.T, what string, change func(name string, object map[string]any)) *state {
 	t.Helper()
 	m := rendered(t)
@@ -59,7 +59,7 @@ func installedAs(t *testing.T, what string, change func(name string, object map[
 		dryRun: func(context.Context, *unstructured.Unstructured) error { return nil }}
 }
 
-func TestWhatIsRenderedIsAsWanted(t *testing.T) {
+func TestCompareRenderedObjects(t *testing.T) {
 	for what, kind := range installedKinds {
 		s := installedAs(t, what, func(_ string, object map[string]any) {
 			for _, webhook := range objects(object["webhooks"]) {
@@ -69,7 +69,7 @@ func TestWhatIsRenderedIsAsWanted(t *testing.T) {
 			require.NoError(t, unstructured.SetNestedField(object, "Helm", "metadata", "labels", "app.kubernetes.io/managed-by"))
 		})
 		s.dryRun = func(context.Context, *unstructured.Unstructured) error {
-			assert.Fail(t, "an object that does not differ needs no dry run")
+			assert.Fail(t, "no dry run for an object that does not differ")
 			return nil
 		}
 		found := s.compare(t.Context(), what)
@@ -80,7 +80,7 @@ func TestWhatIsRenderedIsAsWanted(t *testing.T) {
 	}
 }
 
-func TestWhatIsMissing(t *testing.T) {
+func TestCompareMissingObjects(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	s.installed[policies].Items = s.installed[policies].Items[:0]
 	found := s.compare(t.Context(), policies)
@@ -89,8 +89,9 @@ func TestWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
-// TestWhatIsLeftBehind: a policy of an earlier release may deny what the installed release allows.
-func TestWhatIsLeftBehind(t *testing.T) {
+// TestCompareLeftoverObject tests a policy that the installed release does not have. Such a policy can deny what the
+// release allows.
+func TestCompareLeftoverObject(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	for _, name := range []string{"injected.jupyter-user.io", "others.example.com"} {
 		var other unstructured.Unstructured
@@ -100,9 +101,9 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	assertOneFinding(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn: a field that the API server fills in is not reported as a change by hand. A caller without
-// the right to a dry run gets a hint.
-func TestWhatAnAPIServerFillsIn(t *testing.T) {
+// TestCompareServerDefaults tests that a field that the API server fills in is no difference. A caller without the right to
+// a dry run gets a hint.
+func TestCompareServerDefaults(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))
 	}
@@ -125,8 +126,9 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	assert.Contains(t, found[0].Message, "it hangs")
 }
 
-// TestByHandOrByAnotherRelease: the annotation distinguishes the two.
-func TestByHandOrByAnotherRelease(t *testing.T) {
+// TestCompareRenderedAnnotation tests that jupyter-user.io/rendered distinguishes a change by hand from an object of
+// another release.
+func TestCompareRenderedAnnotation(t *testing.T) {
 	changed := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Ignore", "spec", "failurePolicy"))
 	}
@@ -139,14 +141,14 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
-// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message shows the part that begins at
-// the first difference.
-func TestExpressionsShowWhereTheyPart(t *testing.T) {
+// TestDifferencesOfLongTexts tests that the text for two long strings shows the parts that begin at the first difference.
+func TestDifferencesOfLongTexts(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))
 }
 
-// TestReadManifest: with an incomplete manifest, the check would not notice a missing object.
+// TestReadManifest tests that a manifest without one of the compared kinds is an error: the check would not notice missing
+// objects.
 func TestReadManifest(t *testing.T) {
 	all := string(deploy.Install())
 	for says, text := range map[string]string{
@@ -183,40 +185,40 @@ func TestReadRelease(t *testing.T) {
 	}
 }
 
-// TestNothingWeakensUnseen: changes by an attacker, each to one object.
-func TestNothingWeakensUnseen(t *testing.T) {
+// TestCompareFindsChanges tests changes with which an attacker could weaken the installation, each of one object.
+func TestCompareFindsChanges(t *testing.T) {
 	for name, of := range map[string]struct {
 		what, object string
 		path         []string
 		to           any
 		says         string
 	}{
-		"fails open":              {policies, "access.jupyter-user.io", []string{"spec", "failurePolicy"}, "Ignore", `spec.failurePolicy is "Ignore", not "Fail"`},
-		"no rule":                 {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{}, "spec.validations has 0 elements, not 3"},
-		"a field of the future":   {policies, "access.jupyter-user.io", []string{"spec", "sparesAdmins"}, true, "spec.sparesAdmins was added"},
-		"a namespace left out":    {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "namespaceSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"a":"b"}`},
-		"a rule that is excluded": {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "excludeResourceRules"}, []any{map[string]any{"resources": []any{"pods"}}}, "excludeResourceRules was added"},
-		"a binding by labels": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
+		"fails open":                        {policies, "access.jupyter-user.io", []string{"spec", "failurePolicy"}, "Ignore", `spec.failurePolicy is "Ignore", not "Fail"`},
+		"no validation":                     {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{}, "spec.validations has 0 elements, not 3"},
+		"a field of the future":             {policies, "access.jupyter-user.io", []string{"spec", "sparesAdmins"}, true, "spec.sparesAdmins was added"},
+		"a policy with a namespaceSelector": {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "namespaceSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"a":"b"}`},
+		"a rule that is excluded":           {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "excludeResourceRules"}, []any{map[string]any{"resources": []any{"pods"}}}, "excludeResourceRules was added"},
+		"a binding that excludes a namespace": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []any{"lab"}}}}},
 			`spec.matchResources was added: {"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["lab"]}]}}`},
-		"a binding listed and narrowed": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
+		"a binding with two expressions": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"lab"}}, map[string]any{"key": "a", "operator": "Exists"}}}},
 			`spec.matchResources was added: {"namespaceSelector":{"matchExpressions":[{"key":`},
 		"a binding of one namespace": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"lab"}}}}},
 			"spec.matchResources was added: "},
-		"a policy of another rule": {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{map[string]any{"expression": "true"},
+		"another validation": {policies, "access.jupyter-user.io", []string{"spec", "validations"}, []any{map[string]any{"expression": "true"},
 			map[string]any{"expression": "true"}, map[string]any{"expression": "true"}}, `spec.validations[0].expression is "true", not "!(request.namespace in `},
-		"one version only":         {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", `matchPolicy is "Exact", not "Equivalent"`},
-		"a binding of another":     {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", `spec.policyName is "other", not "access.jupyter-user.io"`},
-		"a binding that audits":    {bindings, "access.jupyter-user.io", []string{"spec", "validationActions"}, []any{"Audit"}, `spec.validationActions[0] is "Audit", not "Deny"`},
-		"a binding narrowed":       {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
-		"parameters":               {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
-		"a binding of parameters":  {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
-		"a binding of other pods":  {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchResources.objectSelector.matchLabels was added: {"a":"b"}`},
-		"no webhook":               {mutatingWebhooks, "00-jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
-		"nothing of an object":     {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
-		"a condition in a binding": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"one API version only":                  {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", `matchPolicy is "Exact", not "Equivalent"`},
+		"a binding of another policy":           {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", `spec.policyName is "other", not "access.jupyter-user.io"`},
+		"a binding that audits":                 {bindings, "access.jupyter-user.io", []string{"spec", "validationActions"}, []any{"Audit"}, `spec.validationActions[0] is "Audit", not "Deny"`},
+		"a binding with a namespaceSelector":    {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"a paramKind":                           {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
+		"a binding with a paramRef":             {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
+		"a binding with another objectSelector": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchResources.objectSelector.matchLabels was added: {"a":"b"}`},
+		"no webhook entries":                    {mutatingWebhooks, "00-jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
+		"an empty spec":                         {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
+		"a binding with an objectSelector":      {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, of.what, func(name string, object map[string]any) {
@@ -234,8 +236,8 @@ func TestNothingWeakensUnseen(t *testing.T) {
 	}
 }
 
-// TestWebhookEntries: one removed, one added, and one directed elsewhere.
-func TestWebhookEntries(t *testing.T) {
+// TestCompareWebhookEntries tests a removed entry, an added entry, and entries with another Service or timeout.
+func TestCompareWebhookEntries(t *testing.T) {
 	for says, change := range map[string]func([]any) []any{
 		"webhooks has 3 elements, not 4": func(w []any) []any { return w[:3] },
 		"webhooks has 5 elements, not 4": func(w []any) []any { return append(w, w[0]) },

@@ -22,8 +22,8 @@ import (
 )
 
 // dryRun is the check dry-run: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
-// API server calls the webhook, whether the webhook responds, and whether later webhooks change the result. A denial by the
-// webhook, or by a policy that names the found user, proves the same.
+// API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
+// mutating webhook, or by a policy for a lack of rights or of Pod Security, shows too that the webhook responds.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {
@@ -47,10 +47,10 @@ func dryRun(ctx context.Context, s *state) []Finding {
 		return []Finding{unknown(where, "unknown without the right to create Pods there, which is used only for a dry run")}
 	}
 	pod := notebook(namespace, s.User)
-	listens, heard := collectWarnings(ctx)
-	err := s.cluster.client.Create(listens, pod, client.DryRunAll)
-	if said := warnModeWarnings(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !isInjected(pod) {
-		return []Finding{s.judgeWarnMode(where, pod, said, err)}
+	collecting, collected := collectWarnings(ctx)
+	err := s.cluster.client.Create(collecting, pod, client.DryRunAll)
+	if warnings := warnModeWarnings(collected.warnings); s.mode() == config.ModeWarn || len(warnings) > 0 && !isInjected(pod) {
+		return []Finding{s.judgeWarnMode(where, pod, warnings, err)}
 	}
 	if err != nil {
 		return []Finding{judgeDenial(where, err)}
@@ -58,7 +58,8 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	return []Finding{s.judgeAdmitted(ctx, where, pod)}
 }
 
-// dryRunNamespace returns a namespace from the options, or else one with the share, preferably one in which notebooks may run.
+// dryRunNamespace returns a namespace from the options, or else a namespace with the share. It prefers a namespace that
+// enforces Pod Security.
 func (s *state) dryRunNamespace() (string, bool) {
 	unserved := func(name string) bool {
 		_, exists := s.namespace(name)
@@ -72,14 +73,14 @@ func (s *state) dryRunNamespace() (string, bool) {
 		return "", false
 	}
 	for _, name := range have {
-		if preventsRoot(s.level(name)) {
+		if protectsNode(s.level(name)) {
 			return name, true
 		}
 	}
 	return have[0], true
 }
 
-// notebook returns a Pod as a user would write it, which also meets Pod Security restricted.
+// notebook returns a labelled Pod with the required fields only.
 func notebook(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -90,47 +91,47 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
-// judgeDenial judges a denial. Only the text of the API server's error says who denied, because all have the same status.
+// judgeDenial judges a denial. Only the text of the API server's error names the webhook or the policy that denied the Pod.
 func judgeDenial(where string, err error) Finding {
-	said := denial.Cut(oneLine(err), 400)
+	message := denial.Cut(oneLine(err), 400)
 	var status apierrors.APIStatus
 	code := int32(0)
 	if errors.As(err, &status) {
 		code = status.Status().Code
 	}
-	_, reason, policy := strings.Cut(said, ".jupyter-user.io' with binding")
+	_, reason, policy := strings.Cut(message, ".jupyter-user.io' with binding")
 	_, reason, denied := strings.Cut(reason, "denied request: ")
 	switch {
-	case strings.Contains(said, "failed calling webhook") && strings.Contains(said, ".jupyter-user.io"):
-		return failed(where, "the webhook does not respond, so no notebook starts: %s", said)
-	case strings.Contains(said, `.jupyter-user.io" denied the request`):
-		return judgeOwnDenial(where, said, code)
+	case strings.Contains(message, "failed calling webhook") && strings.Contains(message, ".jupyter-user.io"):
+		return failed(where, "the webhook does not respond, so no notebook starts: %s", message)
+	case strings.Contains(message, `.jupyter-user.io" denied the request`):
+		return judgeOwnDenial(where, message, code)
 	case policy && denied && strings.HasPrefix(reason, "NotInjected:"):
-		return failed(where, "a labelled Pod does not reach the webhook, and the policies deny it: %s", said)
+		return failed(where, "a labelled Pod does not reach the webhook, and the policies deny it: %s", message)
 	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
-		return ok(where, "the webhook responds, and so do the policies after it: %s", said)
+		return ok(where, "the webhook responds, and so do the policies after it: %s", message)
 	case policy:
-		return failed(where, "the policies deny what the webhook has made: %s", said)
+		return failed(where, "the policies deny what the webhook has made: %s", message)
 	}
-	return unknown(where, "something else has denied the Pod of the dry run: %s", said)
+	return unknown(where, "something else has denied the Pod of the dry run: %s", message)
 }
 
 // verifierName is the webhook entry that verifies the final Pod.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry proves that it was called. A denial by the
-// verifying entry means that the injected Pod was changed.
-func judgeOwnDenial(where, said string, code int32) Finding {
+// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry shows that the webhook was called. A denial
+// by the verifying entry means that the injected Pod was changed.
+func judgeOwnDenial(where, message string, code int32) Finding {
 	if code >= 500 {
-		return warning(where, "the webhook responds, but cannot decide now: %s", said)
+		return warning(where, "the webhook responds, but cannot decide now: %s", message)
 	}
-	if !strings.Contains(said, `admission webhook "`+verifierName+`" denied`) {
-		return ok(where, "the webhook responds, here with a denial: %s", said)
+	if !strings.Contains(message, `admission webhook "`+verifierName+`" denied`) {
+		return ok(where, "the webhook responds, here with a denial: %s", message)
 	}
-	return failed(where, "a labelled Pod is changed after the webhook: %s", said)
+	return failed(where, "a labelled Pod is changed after the webhook: %s", message)
 }
 
-// judgeAdmitted verifies an admitted Pod with the identity that the webhook found.
+// judgeAdmitted verifies an admitted Pod with the identity that the webhook has written on the Pod.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its "+

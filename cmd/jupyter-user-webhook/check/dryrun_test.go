@@ -19,15 +19,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestDenials uses the API server's texts, as seen in test/integration.
-func TestDenials(t *testing.T) {
+// TestJudgeDenial uses error texts of a real API server.
+func TestJudgeDenial(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
 	}
 	for name, of := range map[string]struct {
-		code   int32
-		said   string
-		status Status
+		code    int32
+		message string
+		status  Status
 	}{
 		"the webhook does not respond":    {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
 		"another webhook is down":         {500, `Internal error occurred: failed calling webhook "x.example": failed to call webhook`, Unknown},
@@ -44,16 +44,16 @@ func TestDenials(t *testing.T) {
 		"a quota":                         {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.said}}
+			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.message}}
 			f := judgeDenial("namespace lab", err)
 			assert.Equal(t, of.status, f.Status, f.Message)
-			assert.Contains(t, f.Message, of.said)
+			assert.Contains(t, f.Message, of.message)
 		})
 	}
 	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
 }
 
-// admitted returns the injected Pod of the dry run.
+// admitted returns the Pod of the dry run as the webhook injects it.
 func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	t.Helper()
 	raw, err := json.Marshal(notebook("lab", "alice"))
@@ -67,7 +67,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	return pod
 }
 
-func TestWhole(t *testing.T) {
+func TestJudgeAdmitted(t *testing.T) {
 	for name, of := range map[string]struct {
 		source webhook.Identities
 		change func(*corev1.Pod)
@@ -76,7 +76,7 @@ func TestWhole(t *testing.T) {
 	}{
 		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
 		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
-		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
+		"not injected": {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
 			"spec.initContainers[0].image: look for another webhook that changes them"},
 		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
@@ -95,7 +95,7 @@ func TestWhole(t *testing.T) {
 	}
 }
 
-func TestWhereItIsTried(t *testing.T) {
+func TestDryRunNamespace(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
 	assertOneFinding(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
@@ -106,14 +106,15 @@ func TestWhereItIsTried(t *testing.T) {
 	assert.Equal(t, "a", in)
 	s.namespaces.Items[2].Labels = map[string]string{levelLabel: baseline}
 	in, _ = s.dryRunNamespace()
-	assert.Equal(t, "b", in, "where notebooks may run")
+	assert.Equal(t, "b", in, "a namespace that enforces Pod Security")
 	s.Namespaces = []string{"a", "nosuch"}
 	in, _ = s.dryRunNamespace()
-	assert.Equal(t, "a", in, "the option's namespace, as the caller may have no rights elsewhere")
+	assert.Equal(t, "a", in, "the namespace of the options")
 }
 
-// TestNameThatIsNone: the denial of an invalid name proves nothing.
-func TestNameThatIsNone(t *testing.T) {
+// TestInvalidName tests that there is no dry run for an invalid user name. The webhook denies such a name on every cluster, so
+// the denial would not show whether notebooks of other users start.
+func TestInvalidName(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closedCluster(t)
 		s.config, s.User = config.Default(), name
@@ -121,11 +122,11 @@ func TestNameThatIsNone(t *testing.T) {
 	}
 }
 
-// TestWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
-func TestWarnMode(t *testing.T) {
+// TestJudgeWarnMode tests the judgement from the Pod, the warnings and the error of a dry run in Warn mode.
+func TestJudgeWarnMode(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
-	denies := func(said string) error {
-		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: said}}
+	denies := func(message string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: message}}
 	}
 	for name, of := range map[string]struct {
 		mode     config.Mode
@@ -135,15 +136,15 @@ func TestWarnMode(t *testing.T) {
 		status   Status
 		says     string
 	}{
-		"as it is": {config.ModeWarn, false, []string{become, "would be warned: x"}, nil, OK, "leaves the Pod as it is (mode Warn): " + become},
+		"the webhook would inject": {config.ModeWarn, false, []string{become, "would be warned: x"}, nil, OK, "leaves the Pod as it is (mode Warn): " + become},
 		"the policies warn about the Pod without injection": {config.ModeWarn, false, []string{become,
 			"Validation failed for ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io': " +
 				"NotInjected: x"}, nil, OK, become},
-		"it would deny":                {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
+		"the webhook would deny":       {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
 		"the verifier would deny":      {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce denies"},
 		"the webhook does not respond": {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
-		"others warn":                  {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
-		"it makes notebooks": {config.ModeWarn, true, nil, nil, Failed, "the webhook still injects Pods, and " +
+		"another warning":              {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
+		"the webhook injects": {config.ModeWarn, true, nil, nil, Failed, "the webhook still injects Pods, and " +
 			"the ConfigMap says mode: Warn: kubectl -n"},
 		"a policy denies": {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
 		"a quota denies":  {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
@@ -165,8 +166,8 @@ func TestWarnMode(t *testing.T) {
 	}
 }
 
-// TestWarningsAreThoseOfTheWebhook: the check recognizes the webhook's real warnings.
-func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
-	said := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
-	assert.Equal(t, said, warnModeWarnings(append(said, denial.WouldWarn("x"))))
+// TestWarnModeWarnings tests that the texts in this package agree with the warnings of package denial.
+func TestWarnModeWarnings(t *testing.T) {
+	warnings := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
+	assert.Equal(t, warnings, warnModeWarnings(append(warnings, denial.WouldWarn("x"))))
 }

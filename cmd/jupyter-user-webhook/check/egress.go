@@ -10,24 +10,29 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// egress checks that no Pod can reach the NFS server, which believes every client. It reads NetworkPolicies; whether the
-// network plugin enforces them is not visible.
+// egress checks that NetworkPolicies keep Pods from the share's NFS server, which trusts every client. Whether the network
+// plugin enforces the NetworkPolicies is not visible.
 func egress(ctx context.Context, s *state) (found []Finding) {
-	servers, silent := s.servers(ctx)
-	found = append(found, silent...)
+	servers, unclear := s.servers(ctx)
+	found = append(found, unclear...)
 	if len(servers) == 0 {
 		if len(found) > 0 {
 			return found
 		}
 		return []Finding{unknown("", "the share's volumes name no NFS server: make sure yourself that no Pod reaches its server")}
 	}
-	notebooks := s.existingServed()
-	for _, namespace := range notebooks {
+	served, readsEveryHome := s.existingServed(), s.readsEveryHome()
+	var exempt []string
+	for _, namespace := range served {
+		if readsEveryHome(namespace) {
+			exempt = append(exempt, namespace)
+			continue
+		}
 		found = append(found, s.openEgress(namespace, servers)...)
 	}
 	var open []string
 	for _, namespace := range s.namespaces.Items {
-		if !isClusters(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
+		if !isSystemNamespace(namespace.Name) && !slices.Contains(served, namespace.Name) &&
 			len(s.openEgress(namespace.Name, servers)) > 0 {
 			open = append(open, namespace.Name)
 		}
@@ -38,19 +43,43 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 			count(len(open), "namespace"), firstFew(open)))
 	}
 	if len(found) == 0 {
-		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+
+		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
 			"seen from here",
-			firstFew(servers)))
+			firstFew(servers), exceptIn(exempt)))
 	}
 	return found
 }
 
-// isClusters reports whether a namespace is one of the cluster's own, in which only admins create Pods.
-func isClusters(namespace string) bool {
+// exceptIn returns the part of a finding about namespaces in which all who can create Pods may read every home.
+func exceptIn(exempt []string) string {
+	if len(exempt) == 0 {
+		return ""
+	}
+	return ", except in " + firstFew(exempt) + ", where everyone who can create Pods may read every home"
+}
+
+// readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
+// anyway. The namespace has the share for a program alone, and a ServiceAccount there has run-as on the claim of the share. A
+// way to the NFS server gives such a requester nothing more.
+func (s *state) readsEveryHome() func(namespace string) bool {
+	isForAProgram, mounts := s.programsAlone(), map[string]bool{}
+	for _, g := range s.grants() {
+		runsOnShare := g.resource == shares && g.verb == runAs && g.covers(s.claimName())
+		if of, applies := g.runsIn(); applies && of == g.namespace && runsOnShare {
+			mounts[of] = true
+		}
+	}
+	return func(namespace string) bool { return isForAProgram(namespace) && mounts[namespace] }
+}
+
+// isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods
+// there.
+func isSystemNamespace(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing ones.
+// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing
+// ones.
 func (s *state) openEgress(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
@@ -79,35 +108,36 @@ func (s *state) openEgress(namespace string, servers []string) (found []Finding)
 	return found
 }
 
-// inCluster reports whether a host is a Service.
+// inCluster reports whether a host is the DNS name of a Service.
 func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
 }
 
-// servers returns the addresses of the share's servers, and findings about servers with an unknown address.
-func (s *state) servers(ctx context.Context) (addresses []string, silent []Finding) {
+// servers returns the addresses of the share's servers, and findings about servers that are in the cluster or have no
+// address that can be found.
+func (s *state) servers(ctx context.Context) (addresses []string, unclear []Finding) {
 	for _, volume := range s.sharePVs() {
 		server := exportOf(volume).server
 		if server == "" {
 			continue
 		}
 		if inCluster(server) {
-			silent = append(silent, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster. Make sure that "+
+			unclear = append(unclear, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster. Make sure that "+
 				"no NetworkPolicy allows its Pods by their labels, which this check does not see", server))
 		}
 		of, err := s.addresses(ctx, server)
 		if err != nil {
-			silent = append(silent, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s cannot be found "+
+			unclear = append(unclear, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s cannot be found "+
 				"from here: %s", server,
 				oneLine(err)))
 		}
 		addresses = append(addresses, of...)
 	}
 	slices.Sort(addresses)
-	return slices.Compact(addresses), silent
+	return slices.Compact(addresses), unclear
 }
 
-// addresses returns the addresses of a host, which may be an address itself.
+// addresses returns the IP addresses of a host, which is a name or an address.
 func (s *state) addresses(ctx context.Context, host string) ([]string, error) {
 	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return []string{address.Unmap().WithZone("").String()}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -54,7 +55,7 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
-// closedCluster returns a cluster with one notebook namespace, which has the shipped NetworkPolicy.
+// closedCluster returns a cluster with one namespace with notebooks, which has the NetworkPolicy of deploy/examples.
 func closedCluster(t *testing.T) *state {
 	t.Helper()
 	example := networkingv1.NetworkPolicy{}
@@ -86,8 +87,7 @@ func nfs(name, server, path string) corev1.PersistentVolume {
 		PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: path}}}}
 }
 
-// assertOneFinding asserts that exactly one finding is not OK, or, for the status OK, that there is one finding and it is
-// OK.
+// assertOneFinding asserts that there is exactly one finding, and asserts its status and a part of its text.
 func assertOneFinding(t *testing.T, found []Finding, status Status, says string) {
 	t.Helper()
 	require.Len(t, found, 1, "%+v", found)
@@ -101,8 +101,8 @@ func TestEgress(t *testing.T) {
 		status Status
 		says   string
 	}{
-		"closed":    {func(*state) {}, OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether"},
-		"no policy": {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
+		"no way to the server": {func(*state) {}, OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether"},
+		"no policy":            {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
 		"a policy of some Pods": {func(s *state) {
 			s.networkPolicies.Items[0].Spec.PodSelector.MatchLabels = map[string]string{"a": "b"}
 		}, Failed, "no NetworkPolicy of every Pod"},
@@ -118,7 +118,7 @@ func TestEgress(t *testing.T) {
 			s.networkPolicies.Items = append(s.networkPolicies.Items, open)
 			s.volumes.Items[0].Spec.NFS.Server = "192.0.2.10"
 		}, Failed, "the NetworkPolicy p lets Pods reach"},
-		"a server that has no address":  {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
+		"a server without an address":   {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
 		"no server":                     {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown, "name no NFS server"},
 		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, named("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
 		"a server by CSI": {func(s *state) {
@@ -141,26 +141,60 @@ func TestEgress(t *testing.T) {
 	assert.Equal(t, Unknown, found[0].Status)
 }
 
-func TestVolumes(t *testing.T) {
+// TestEgressOfAProgram: a namespace with the share for a backup, for first homes or for the webhook itself needs no
+// NetworkPolicy, because everyone who can create Pods there may mount the whole share.
+func TestEgressOfAProgram(t *testing.T) {
+	with := func(namespace string, rules ...rbacv1.PolicyRule) *state {
+		s, bound := closedCluster(t), clusterWithBinding(namespace, subject("ServiceAccount", namespace, "program"), rules...)
+		s.clusterRoles, s.roleBindings = bound.clusterRoles, bound.roleBindings
+		if namespace != systemNamespace {
+			s.namespaces.Items = append(s.namespaces.Items, named(namespace))
+		}
+		claim := s.claims.Items[0]
+		claim.Namespace = namespace
+		s.claims.Items = append(s.claims.Items, claim)
+		return s
+	}
+	for _, namespace := range []string{"backup", systemNamespace} {
+		assertOneFinding(t, egress(t.Context(), with(namespace, rule(shares, runAs))), OK,
+			"from 192.0.2.10, 2001:db8::10, except in "+namespace+", where everyone who can create Pods may read every home; whether")
+	}
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs, "hpc-shared-pvc"))), OK, "except in backup")
+
+	const failure = "namespace backup: no NetworkPolicy of every Pod restricts egress"
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs, "scratch"))), Failed, failure)
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, use))), Failed, failure)
+	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs), rule(homes, use, "alice"))), Failed, failure)
+	asked := with("backup", rule(shares, runAs))
+	asked.Namespaces = []string{"backup"}
+	assertOneFinding(t, egress(t.Context(), asked), Failed, failure)
+	// Without the claim of the share, the namespace is one of those without notebooks.
+	unclaimed := with("backup", rule(shares, runAs))
+	unclaimed.claims.Items = unclaimed.claims.Items[:1]
+	assertOneFinding(t, egress(t.Context(), unclaimed), Warning,
+		"in 1 namespace without notebooks Pods may reach the NFS server too: backup")
+}
+
+func TestShareVolumes(t *testing.T) {
 	for name, of := range map[string]struct {
 		change func(*state)
 		status Status
 		says   string
 	}{
-		"as it should be": {func(*state) {}, OK, "1 volume of the share"},
-		"none":            {func(s *state) { s.volumes.Items = nil }, Failed, "no PersistentVolume is named by share.volumeNames (hpc-pv hpc-pv-*)"},
+		"the shipped values": {func(*state) {}, OK, "1 volume of the share"},
+		"no volume":          {func(s *state) { s.volumes.Items = nil }, Failed, "no PersistentVolume is named by share.volumeNames (hpc-pv hpc-pv-*)"},
 		"a volume that the values do not name": {func(s *state) {
 			s.volumes.Items[0].Name, s.claims.Items[0].Spec.VolumeName = "pvc-1", "pvc-1"
 		}, Failed, "PersistentVolume pvc-1: is bound to a claim of the share, and share.volumeNames does not name it"},
 		"the server by its address": {func(s *state) {
 			s.volumes.Items = append(s.volumes.Items, nfs("other", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume other: leads to the same export as hpc-pv"},
-		"the server's root":           {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "NFS.example", "/")) }, Failed, "PersistentVolume other"},
-		"another directory of it":     {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "nfs.example", "/export2")) }, OK, ""},
-		"another server":              {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "198.51.100.1", "/export")) }, OK, ""},
-		"a server that has no name":   {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: it is unknown whether its server gone.example is the share's"},
-		"a name that begins alike":    {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pvx", "nfs.example", "/export")) }, Failed, "hpc-pvx: leads to the same"},
-		"the server among the others": {func(s *state) { s.parameters["otherNFSServers"] = "x.example 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
+		"the server's root":               {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "NFS.example", "/")) }, Failed, "PersistentVolume other"},
+		"another directory of the server": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "nfs.example", "/export2")) }, OK, ""},
+		"another server":                  {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "198.51.100.1", "/export")) }, OK, ""},
+		"a server without an address":     {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: it is unknown whether its server gone.example is the share's"},
+		"a name that begins alike":        {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pvx", "nfs.example", "/export")) }, Failed, "hpc-pvx: leads to the same"},
+		"the server in otherNFSServers":   {func(s *state) { s.parameters["otherNFSServers"] = "x.example 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
 		"a directory of the nodes": {func(s *state) {
 			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
 		}, Failed, "hostPaths lacks /srv/share/, where hpc-pv lies on the nodes"},
@@ -187,7 +221,7 @@ func TestVolumes(t *testing.T) {
 		"the volume of a further claim, on the share": {func(s *state) {
 			addFurtherClaim(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume scratch-pv: is for the claim scratch, and has files of the share"},
-		"a name with another ending": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
+		"a name that ends in any way": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := closedCluster(t)
@@ -210,8 +244,8 @@ func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
 	s.volumes.Items = append(s.volumes.Items, volume)
 }
 
-// TestFurtherClaimsAreLookedFor: each namespace with notebooks needs the further claims.
-func TestFurtherClaimsAreLookedFor(t *testing.T) {
+// TestMissingFurtherClaim tests that a namespace with notebooks needs the claims of directories.
+func TestMissingFurtherClaim(t *testing.T) {
 	s := closedCluster(t)
 	addFurtherClaim(s, corev1.PersistentVolume{})
 	for i := range s.claims.Items {

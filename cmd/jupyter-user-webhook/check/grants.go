@@ -18,16 +18,16 @@ const (
 
 // grant is one right that one binding gives to one subject.
 type grant struct {
-	// binding and role are the names for messages: RoleBinding lab/carol.
+	// binding and role are the kind and name for messages, such as RoleBinding lab/carol.
 	binding, role string
 	subject       rbacv1.Subject
-	// namespace in which it counts; empty for all.
+	// namespace is where the right applies; empty for all namespaces.
 	namespace string
 	verb      string
 	resource  string
-	// names of homes; empty for all of them.
+	// names are the homes or claims that the rule names; empty for all.
 	names []string
-	// wildcard reports whether the rule gives every right, including this one.
+	// wildcard is set if the rule gives every verb on every resource.
 	wildcard bool
 }
 
@@ -38,14 +38,14 @@ func (g grant) where() string {
 	return "namespace " + g.namespace
 }
 
-// covers reports whether the grant is for a home.
-func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
+// covers reports whether the grant includes a home, or a claim of the share.
+func (g grant) covers(name string) bool { return len(g.names) == 0 || slices.Contains(g.names, name) }
 
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.collectGrants(rights) }
 
-// collectGrants returns the grants of all RBAC bindings. The parameter rights is the function that finds the grants in the
-// rules of a role.
+// collectGrants returns the grants of all RBAC bindings. The function rights returns the grants in the rules of a role,
+// without binding and subject.
 func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
@@ -56,7 +56,7 @@ func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found [
 	}
 	for _, b := range s.clusterRoleBindings.Items {
 		given := grant{binding: "ClusterRoleBinding " + b.Name, role: "ClusterRole " + b.RoleRef.Name}
-		found = append(found, given.spread(b.Subjects, rights(cluster[b.RoleRef.Name]))...)
+		found = append(found, given.forEachSubject(b.Subjects, rights(cluster[b.RoleRef.Name]))...)
 	}
 	for _, b := range s.roleBindings.Items {
 		given := grant{binding: "RoleBinding " + b.Namespace + "/" + b.Name, role: b.RoleRef.Kind + " " + b.RoleRef.Name,
@@ -66,18 +66,18 @@ func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found [
 			rules = namespaced[b.Namespace+"/"+b.RoleRef.Name]
 		}
 		for i := range b.Subjects {
-			// As in RBAC, a ServiceAccount without a namespace is in that of the binding.
+			// As in RBAC, a ServiceAccount without a namespace is in the namespace of the binding.
 			if b.Subjects[i].Kind == rbacv1.ServiceAccountKind && b.Subjects[i].Namespace == "" {
 				b.Subjects[i].Namespace = b.Namespace
 			}
 		}
-		found = append(found, given.spread(b.Subjects, rights(rules))...)
+		found = append(found, given.forEachSubject(b.Subjects, rights(rules))...)
 	}
 	return found
 }
 
-// spread returns one grant for each subject and right of a binding.
-func (g grant) spread(subjects []rbacv1.Subject, rights []grant) (found []grant) {
+// forEachSubject returns one grant for each subject and right of a binding.
+func (g grant) forEachSubject(subjects []rbacv1.Subject, rights []grant) (found []grant) {
 	for _, right := range rights {
 		for _, subject := range subjects {
 			right.binding, right.role, right.namespace, right.subject = g.binding, g.role, g.namespace, subject
@@ -87,12 +87,12 @@ func (g grant) spread(subjects []rbacv1.Subject, rights []grant) (found []grant)
 	return found
 }
 
-// rights returns our rights in rules, as grants without a subject.
+// rights returns the rights to homes and shares in rules, as grants without a subject.
 func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	for _, rule := range rules {
 		for _, resource := range []string{homes, shares} {
 			for _, verb := range []string{use, runAs} {
-				if gives(rule, group, resource, verb) {
+				if allows(rule, group, resource, verb) {
 					found = append(found, grant{resource: resource, verb: verb, names: rule.ResourceNames, wildcard: givesEveryRight(rule)})
 				}
 			}
@@ -106,7 +106,7 @@ func givesEveryRight(rule rbacv1.PolicyRule) bool {
 	return slices.Contains(rule.APIGroups, "*") && slices.Contains(rule.Resources, "*") && slices.Contains(rule.Verbs, "*")
 }
 
-func gives(rule rbacv1.PolicyRule, group, resource, verb string) bool {
+func allows(rule rbacv1.PolicyRule, group, resource, verb string) bool {
 	has := func(list []string, value string) bool {
 		return slices.Contains(list, "*") || slices.Contains(list, value)
 	}
@@ -117,8 +117,8 @@ func gives(rule rbacv1.PolicyRule, group, resource, verb string) bool {
 
 const accountPrefix = "system:serviceaccount:"
 
-// account returns the ServiceAccount of a subject, also if the subject is its user name.
-func account(subject rbacv1.Subject) (namespace, name string, is bool) {
+// serviceAccountOf returns the ServiceAccount that a subject names, also by its user name (system:serviceaccount:…).
+func serviceAccountOf(subject rbacv1.Subject) (namespace, name string, is bool) {
 	if subject.Kind == rbacv1.ServiceAccountKind {
 		return subject.Namespace, subject.Name, true
 	}
@@ -129,7 +129,8 @@ func account(subject rbacv1.Subject) (namespace, name string, is bool) {
 	return strings.Cut(rest, ":")
 }
 
-// accountGroup returns the namespace whose ServiceAccounts are in a group; empty for all.
+// accountGroup reports whether a subject is a group of ServiceAccounts, and returns their namespace; empty for all
+// namespaces.
 func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	if subject.Kind != rbacv1.GroupKind {
 		return "", false
@@ -140,8 +141,9 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
-// isCrowd reports whether a subject is all users of the cluster, or all ServiceAccounts of a namespace.
-func isCrowd(subject rbacv1.Subject) bool {
+// isEveryone reports whether a subject is a group of ServiceAccounts, the group of authenticated or of anonymous
+// requesters, or the anonymous requester.
+func isEveryone(subject rbacv1.Subject) bool {
 	if _, is := accountGroup(subject); is {
 		return true
 	}
@@ -150,21 +152,22 @@ func isCrowd(subject rbacv1.Subject) bool {
 
 // subjectText returns the text for a subject in messages.
 func subjectText(subject rbacv1.Subject) string {
-	if namespace, name, is := account(subject); is {
+	if namespace, name, is := serviceAccountOf(subject); is {
 		return "ServiceAccount " + namespace + "/" + name
 	}
 	return subject.Kind + " " + subject.Name
 }
 
-// runsIn returns the namespace whose Pods could run as the subject of a run-as; empty for every namespace. If counts is
-// false, the right never has an effect: a Pod's ServiceAccount is always of its own namespace.
-func (g grant) runsIn() (namespace string, counts bool) {
-	if of, _, is := account(g.subject); is {
+// runsIn returns the namespace whose Pods could have the subject of a run-as as their ServiceAccount; empty for every
+// namespace. If applies is false, the right has no effect: the subject is no ServiceAccount, or is in another namespace
+// than the binding.
+func (g grant) runsIn() (namespace string, applies bool) {
+	if of, _, is := serviceAccountOf(g.subject); is {
 		return of, g.namespace == "" || g.namespace == of
 	}
 	of, is := accountGroup(g.subject)
 	switch {
-	case !is && !isCrowd(g.subject):
+	case !is && !isEveryone(g.subject):
 		return "", false
 	case of == "":
 		return g.namespace, true
@@ -172,11 +175,11 @@ func (g grant) runsIn() (namespace string, counts bool) {
 	return of, g.namespace == "" || g.namespace == of
 }
 
-// runsBeside reports whether a right without names belongs to a ServiceAccount of a namespace with notebooks. A right to
-// everything includes run-as, which anyone who can create Pods there gets. In the cluster's and the webhook's own
-// namespaces only admins can.
-func (g grant) runsBeside(notebooks []string) bool {
-	namespace, counts := g.runsIn()
-	return counts && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&
+// runsBesideNotebooks reports whether a right without resourceNames belongs to the ServiceAccounts of a namespace with
+// notebooks: anyone who can create Pods there has a run-as of such a ServiceAccount. It omits kube-system and the webhook's
+// namespace, where only admins should create Pods.
+func (g grant) runsBesideNotebooks(notebooks []string) bool {
+	namespace, applies := g.runsIn()
+	return applies && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&
 		slices.Contains(notebooks, namespace)
 }

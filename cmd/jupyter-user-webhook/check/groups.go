@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// groupsOfImages names the groups that any Pod may have. Every notebook that sees a file of the share with such a GID can
-// access it as that group.
+// groupsOfImages warns of identity.imageGroups, the groups that any Pod may have: a notebook can access a file with such a
+// GID, if the notebook sees the file.
 func groupsOfImages(_ context.Context, s *state) []Finding {
 	groups := s.config.Identity.ImageGroups
 	if len(groups) == 0 {

@@ -7,9 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// hubPods warns of Pods with a hub's annotation that are not claimed. For Dask's schedulers and workers this is right. For
-// a hub's servers it is not: with a component label that user.hubComponents does not name, they run without the user's
-// home, and nothing else reports it.
+// hubPods warns of Pods with a hub's annotation that are not claimed and do not opt out. Dask's schedulers and workers need
+// not be claimed. A hub's server must be: with a component label that user.hubComponents does not name, the server runs
+// without the user's home.
 func hubPods(_ context.Context, s *state) []Finding {
 	var unclaimed []string
 	for _, pod := range s.pods.Items {

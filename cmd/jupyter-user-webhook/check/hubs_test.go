@@ -7,8 +7,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestHubPodsThatAreNotSelected: a hub's servers with a component label of their own are named, and Pods that opt out are not.
-func TestHubPodsThatAreNotSelected(t *testing.T) {
+// TestUnclaimedHubPods tests that the finding names Pods with a hub's annotation and another component label, and omits
+// Pods that opt out.
+func TestUnclaimedHubPods(t *testing.T) {
 	pod := func(name, component, inject string) metav1.PartialObjectMetadata {
 		annotations := map[string]string{"hub.jupyter.org/username": "alice"}
 		if inject != "" {

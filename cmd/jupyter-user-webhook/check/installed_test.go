@@ -26,7 +26,7 @@ import (
 
 var now = time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
 
-// issuer signs certificates.
+// issuer has the certificate and the key of a CA.
 type issuer struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -68,17 +68,17 @@ func TestCertificate(t *testing.T) {
 		status      Status
 		says        string
 	}{
-		"good":                    {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
-		"about to expire":         {soon, caPEM, Warning, "expires on 2030-01-16"},
-		"expired":                 {past, caPEM, Failed, "has expired"},
-		"for another name":        {other, caPEM, Failed, "valid for other.svc"},
-		"of another CA":           {strange, caPEM, Failed, "unknown authority"},
-		"by one in between":       {append(chained, betweenPEM...), caPEM, OK, ""},
-		"by one that is missing":  {chained, caPEM, Failed, "unknown authority"},
-		"two CAs, as in rotation": {good, append(strange, caPEM...), OK, ""},
-		"no bundle":               {good, nil, Failed, "have an empty caBundle"},
-		"a bundle of nothing":     {good, []byte("x"), Failed, "have a caBundle without a certificate"},
-		"no certificate":          {[]byte("x"), caPEM, Failed, "has no certificate in tls.crt that can be read: there is none"},
+		"good":                         {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
+		"about to expire":              {soon, caPEM, Warning, "expires on 2030-01-16"},
+		"expired":                      {past, caPEM, Failed, "has expired"},
+		"for another name":             {other, caPEM, Failed, "valid for other.svc"},
+		"of another CA":                {strange, caPEM, Failed, "unknown authority"},
+		"of an intermediate CA":        {append(chained, betweenPEM...), caPEM, OK, ""},
+		"of a missing intermediate CA": {chained, caPEM, Failed, "unknown authority"},
+		"two CAs, as in rotation":      {good, append(strange, caPEM...), OK, ""},
+		"no bundle":                    {good, nil, Failed, "have an empty caBundle"},
+		"an unreadable bundle":         {good, []byte("x"), Failed, "have a caBundle without a certificate"},
+		"no certificate":               {[]byte("x"), caPEM, Failed, "has no certificate in tls.crt that can be read: there is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, mutatingWebhooks, func(_ string, object map[string]any) {
@@ -191,8 +191,8 @@ func TestVersions(t *testing.T) {
 	assertOneFinding(t, versions(t.Context(), s), OK, "")
 }
 
-// TestNamespaceThatIsNotThere: there is exactly one finding, and it names the namespace.
-func TestNamespaceThatIsNotThere(t *testing.T) {
+// TestMissingNamespace tests that only the check claims reports a missing namespace.
+func TestMissingNamespace(t *testing.T) {
 	s := closedCluster(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline
 	about := func(found []Finding) (n int) {

@@ -7,18 +7,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndNamespaces warns of the chart's values mode and onlyNamespaces, which may be intended, but an admin should know
-// them. All installed objects must agree: a binding that only warns, or an entry with fewer namespaces, is a gap.
-func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
-	for _, what := range placed {
-		found = append(found, s.otherModeOrNamespaces(what)...)
+// modeAndScope checks that the webhook entries and the bindings have the mode and the namespaces of the installation: a
+// binding that only warns, or an entry for fewer namespaces, is a gap. It warns of mode Warn and of onlyNamespaces, which
+// may be intended.
+func modeAndScope(_ context.Context, s *state) (found []Finding) {
+	for _, what := range scopedKinds {
+		found = append(found, s.entriesThatDiffer(what)...)
 	}
-	nothing := slices.ContainsFunc(placed, func(what string) bool { return len(s.placesOf(what)) == 0 })
+	anyMissing := slices.ContainsFunc(scopedKinds, func(what string) bool { return len(s.scopedEntries(what)) == 0 })
 	switch {
 	case s.mode() == config.ModeWarn:
 		found = append(found, warning("", "Warn: nothing is changed and nothing is denied, so no promise of this project "+
 			"holds. When the warnings are as you want them: %s", s.installAgain("mode=Enforce")))
-	case nothing:
+	case anyMissing:
 		found = append(found, failed("", "Enforce by the webhook's configuration, and webhooks or policies are missing: see the "+
 			"checks webhooks and policies: %s", s.installAgain()))
 	case len(found) == 0:
@@ -37,13 +38,13 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// leftOut reports whether a namespace that could have notebooks is not in onlyNamespaces.
+// leftOut reports whether onlyNamespaces is set and does not list a namespace, other than the webhook's own.
 func (s *state) leftOut(name string) bool {
 	only := s.wantedScope()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// allLeftOut returns the namespaces with the share, and those of the options, that are not in onlyNamespaces.
+// allLeftOut returns the namespaces with the share, and those of the options, that onlyNamespaces leaves out.
 func (s *state) allLeftOut() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {

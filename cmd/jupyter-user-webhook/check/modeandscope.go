@@ -7,13 +7,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose
-// namespaces differ from the installation.
-func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
+// entriesThatDiffer returns findings about the entries of one kind of object whose mode differs from the webhook's
+// configuration, or whose namespaces differ from onlyNamespaces.
+func (s *state) entriesThatDiffer(what string) (found []Finding) {
 	only := s.wantedScope()
-	var otherMode []place
-	elsewhere := map[string][]place{}
-	for _, p := range s.placesOf(what) {
+	var otherMode []scopedEntry
+	elsewhere := map[string][]scopedEntry{}
+	for _, p := range s.scopedEntries(what) {
 		if p.mode() != s.mode() {
 			otherMode = append(otherMode, p)
 		}
@@ -22,10 +22,10 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 		}
 	}
 	if len(otherMode) > 0 {
-		found = append(found, s.inOtherMode(what, otherMode))
+		found = append(found, s.wrongModeFinding(what, otherMode))
 	}
 	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
-		where, objects := placesName(what, elsewhere[is])
+		where, objects := describeEntries(what, elsewhere[is])
 		if err := s.missing[parameters]; err != nil {
 			found = append(found, unknown(where, "in effect in %s, and it is unknown whether that is intended: %s", is, oneLine(err)))
 			continue
@@ -37,10 +37,10 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	return found
 }
 
-// inOtherMode returns the finding about places in another mode. If the configured mode is unknown, the installed one may be
-// intended.
-func (s *state) inOtherMode(what string, places []place) Finding {
-	where, objects := placesName(what, places)
+// wrongModeFinding returns the finding about entries in another mode than the webhook's configuration. The finding is
+// Unknown if the configuration could not be read.
+func (s *state) wrongModeFinding(what string, entries []scopedEntry) Finding {
+	where, objects := describeEntries(what, entries)
 	does := "if the webhook does not respond, Pods are admitted unchanged"
 	switch warns := s.mode() == config.ModeWarn; {
 	case warns && what == bindings:
@@ -57,10 +57,10 @@ func (s *state) inOtherMode(what string, places []place) Finding {
 		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
-// placesName returns one name for several places, and the objects that have these places.
-func placesName(what string, places []place) (where string, objects []string) {
+// describeEntries returns a text that names several entries, for a message, and the names of the objects that contain them.
+func describeEntries(what string, entries []scopedEntry) (where string, objects []string) {
 	var names []string
-	for _, p := range places {
+	for _, p := range entries {
 		names = append(names, p.name)
 		if !slices.Contains(objects, p.object) {
 			objects = append(objects, p.object)

@@ -8,11 +8,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// nfsPort is the port of NFS.
 const nfsPort = 2049
 
-// admits reports whether a policy lets its Pods reach NFS at an address. Policies are additive: what one admits, no other
-// can deny.
+// admits reports whether a policy lets its Pods reach NFS at an address. NetworkPolicies are additive: a policy cannot deny
+// what another policy allows.
 func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	for _, rule := range policy.Spec.Egress {
 		if admitsPort(rule.Ports) && admitsPeer(rule.To, server) {
@@ -22,8 +21,8 @@ func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	return false
 }
 
-// admitsPort reports whether ports include NFS. No ports mean all. A named port refers to a port of the destination Pod,
-// and an external server has none.
+// admitsPort reports whether the ports of a rule include NFS. A rule without ports is for all ports. A named port is a port
+// of the destination Pod, and a server outside the cluster has no named port.
 func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	for _, port := range ports {
 		if port.Protocol != nil && *port.Protocol == corev1.ProtocolSCTP {
@@ -46,8 +45,8 @@ func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	return len(ports) == 0
 }
 
-// admitsPeer reports whether peers include an address. No peers mean all. A peer that selects Pods does not include an
-// external server.
+// admitsPeer reports whether the peers of a rule include an address. A rule without peers is for all addresses. A peer that
+// selects Pods does not include a server outside the cluster.
 func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool {
 	for _, peer := range peers {
 		if peer.IPBlock != nil && blockHas(*peer.IPBlock, server) {
@@ -57,8 +56,7 @@ func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool 
 	return len(peers) == 0
 }
 
-// blockHas reports whether a block has an address. An unreadable block is assumed to have all, which is the safe
-// assumption.
+// blockHas reports whether a block has an address. The check assumes that an unreadable block has every address.
 func blockHas(block networkingv1.IPBlock, server netip.Addr) bool {
 	whole, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {

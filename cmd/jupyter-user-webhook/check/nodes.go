@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// nodesKnowGroups checks that nodes support supplementalGroupsPolicy. Other nodes reject notebooks or, if they are too old
-// to check, add the groups of the image's /etc/group.
+// nodesKnowGroups checks that the Linux nodes support supplementalGroupsPolicy. A node without support rejects notebooks
+// or, if it is too old to check, adds the groups of the image's /etc/group.
 func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if !s.config.Identity.StrictSupplementalGroups {
 		return []Finding{warning("", "identity.strictSupplementalGroups is false: an image's /etc/group adds groups to the "+
@@ -70,7 +70,7 @@ func versions(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// images checks that webhook and init container are of one release.
+// images checks that the webhook, its init container and this program are of one release.
 func (s *state) images() (found []Finding) {
 	if s.deployment.Name == "" || len(s.deployment.Spec.Template.Spec.Containers) == 0 {
 		return nil

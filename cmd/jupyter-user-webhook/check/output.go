@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Writers are the outputs, by the name that -o takes.
+// Writers write findings, by the value of the flag -o.
 var Writers = map[string]func(io.Writer, []Finding) error{"table": writeTable, "json": writeJSON}
 
 // writeJSON writes a JSON list, in the order of the checks.
@@ -17,22 +17,22 @@ func writeJSON(out io.Writer, findings []Finding) error {
 	return indented(out).Encode(findings)
 }
 
-// width of the sentences in a table.
+// width is the maximum width of a message in the table.
 const width = 96
 
 // writeTable writes a table, the worst finding first, and the overall result in the last line.
 func writeTable(out io.Writer, findings []Finding) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	how := map[Status]int{}
+	counts := map[Status]int{}
 	_, _ = fmt.Fprint(table, "STATUS\tCHECK\tFINDING\n")
 	for _, f := range byStatus(findings) {
-		how[f.Status]++
-		said := f.Message
+		counts[f.Status]++
+		text := f.Message
 		if f.Where != "" {
-			said = f.Where + ": " + f.Message
+			text = f.Where + ": " + f.Message
 		}
 		status, check := string(f.Status), f.Check
-		for _, line := range denial.Wrap(said, width) {
+		for _, line := range denial.Wrap(text, width) {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", status, check, line)
 			status, check = "", ""
 		}
@@ -40,12 +40,12 @@ func writeTable(out io.Writer, findings []Finding) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%d failed, %d unknown, %s, %d ok\n", how[Failed], how[Unknown], count(how[Warning], "warning"),
-		how[OK])
+	_, err := fmt.Fprintf(out, "\n%d failed, %d unknown, %s, %d ok\n", counts[Failed], counts[Unknown],
+		count(counts[Warning], "warning"), counts[OK])
 	return err
 }
 
-// AccessWriters are the outputs of an AccessReport, by the name that -o takes.
+// AccessWriters write an AccessReport, by the value of the flag -o.
 var AccessWriters = map[string]func(io.Writer, AccessReport) error{"table": writeAccess, "json": writeAccessJSON}
 
 func writeAccessJSON(out io.Writer, a AccessReport) error {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// valuesKey is the key in the webhook's ConfigMap with the values from which the chart rendered the policies.
+// valuesKey is the key of the webhook's ConfigMap that has the values from which the chart rendered the policies.
 const valuesKey = "policies.json"
 
-// parametersAgree checks that the policies were rendered from the values of the configuration. The two differ only after a
-// change by hand.
+// parametersAgree checks that the policies were rendered from the same values as the webhook's configuration. They can
+// differ after a change by hand. It also warns of ownHomes without a prefix and a suffix.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
@@ -52,12 +52,13 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// lackedBy returns the words that are missing in others.
+// lackedBy returns the words that others lacks.
 func lackedBy(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }
 
-// valuesOf reads the values of the policies: texts, and lists as words with spaces between them.
+// valuesOf parses the values of the policies. It joins the elements of a list with spaces, and splits ownHomes into three
+// values.
 func valuesOf(text string) (map[string]string, error) {
 	var values map[string]any
 	if err := json.Unmarshal([]byte(text), &values); err != nil {

@@ -9,41 +9,44 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports which subjects may be any user. A hub is expected, and an admin always may; a whole namespace never should.
+// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who can
+// create Pods in a namespace gets is a failure. It also reports rights that are aggregated, and rights that bypass the
+// policies.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.servedNamespaces()
-	said := map[string]bool{}
+	seen := map[string]bool{}
 	for _, g := range grants {
 		f := judgeGrant(g, notebooks)
-		if f == nil || said[f.Where+f.Message] {
+		if f == nil || seen[f.Where+f.Message] {
 			continue
 		}
-		said[f.Where+f.Message] = true
+		seen[f.Where+f.Message] = true
 		found = append(found, *f)
 	}
-	found = append(found, hubsThatRun(grants)...)
+	found = append(found, hubsWithRunAs(grants)...)
 	found = append(found, s.aggregated()...)
 	found = append(found, s.aroundPolicies(notebooks)...)
 	single := map[string]bool{}
 	for _, g := range grants {
-		if len(g.names) > 0 && g.resource == homes && !isCrowd(g.subject) {
+		if len(g.names) > 0 && g.resource == homes && !isEveryone(g.subject) {
 			single[g.binding] = true
 		}
 	}
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }
 
-// judgeGrant returns the finding about one grant, or nil if it is expected. notebooks are the namespaces with notebooks.
+// judgeGrant returns the finding about one grant, or nil if the grant is for single homes. notebooks are the namespaces with
+// notebooks.
 func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
 	switch {
-	case isCrowd(g.subject):
+	case isEveryone(g.subject):
 		return f(failed(where, "gives %s %s in %s to %s, which is every user there: remove "+
 			"it", g.verb, g.describeHomes(), g.where(), subjectText(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
 		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", subjectText(g.subject)))
-	case g.wildcard && g.runsBeside(notebooks):
+	case g.wildcard && g.runsBesideNotebooks(notebooks):
 		return f(failed(where, "lets anyone who can create Pods in the namespace of %s be any user, by a rule that gives "+
 			"every right (%s), including run-as: notebooks run there, so give it only the rights that it needs, or a namespace "+
 			"of its own",
@@ -62,9 +65,9 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 
 func judgeRunAs(g grant) *Finding {
 	var f Finding
-	namespace, counts := g.runsIn()
+	namespace, applies := g.runsIn()
 	switch {
-	case !counts:
+	case !applies:
 		f = warning(g.binding, "gives run-as to %s in %s, which never counts: it is for a ServiceAccount of the Pod's own "+
 			"namespace",
 			subjectText(g.subject), g.where())
@@ -80,7 +83,7 @@ func judgeRunAs(g grant) *Finding {
 	return &f
 }
 
-// describeHomes returns the text for the homes that the grant is for.
+// describeHomes returns the text for the homes that the grant includes.
 func (g grant) describeHomes() string {
 	switch {
 	case g.resource == shares:
@@ -91,12 +94,12 @@ func (g grant) describeHomes() string {
 	return "the homes of " + firstFew(g.names)
 }
 
-// hubsThatRun warns of ServiceAccounts that have both use and run-as: then any Pod with that ServiceAccount may be any
-// user, not only the Pods that the hub creates.
-func hubsThatRun(grants []grant) (found []Finding) {
+// hubsWithRunAs returns a finding for each ServiceAccount that has use on every home and also run-as on homes: then any Pod
+// with that ServiceAccount can be a user, not only the Pods that the hub creates.
+func hubsWithRunAs(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {
-		if _, _, is := account(g.subject); is && g.verb == use && g.resource == homes && len(g.names) == 0 && !g.wildcard {
+		if _, _, is := serviceAccountOf(g.subject); is && g.verb == use && g.resource == homes && len(g.names) == 0 && !g.wildcard {
 			every[subjectText(g.subject)] = true
 		}
 	}
@@ -113,8 +116,8 @@ func hubsThatRun(grants []grant) (found []Finding) {
 	return found
 }
 
-// aggregated warns of roles with our rights that are aggregated into others, such as edit, whose subjects then have our
-// rights too.
+// aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another role,
+// such as edit: the subjects of the other role then have these rights too.
 func (s *state) aggregated() (found []Finding) {
 	for _, role := range s.clusterRoles.Items {
 		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })

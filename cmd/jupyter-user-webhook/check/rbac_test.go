@@ -49,9 +49,9 @@ func TestRBAC(t *testing.T) {
 		"every home, a hub": {"lab", hub, rule(homes, use), Warning, "RoleBinding lab/b: may be any user: " +
 			"ServiceAccount lab/hub may use every home in namespace lab"},
 		"every home everywhere": {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
-		"everything, an admin": {"", subject("Group", "", "admins"), everyRight, Warning, "may be any user: Group " +
+		"every right, an admin": {"", subject("Group", "", "admins"), everyRight, Warning, "may be any user: Group " +
 			"admins in every namespace, by a rule that gives every right (ClusterRole r)"},
-		"everything, the masters": {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
+		"every right, system:masters": {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
 		"every right for all users": {"", subject("Group", "", "system:authenticated"), everyRight, Failed, "gives use " +
 			"every home in every namespace to Group system:authenticated"},
 		"a home for all users":           {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
@@ -66,53 +66,55 @@ func TestRBAC(t *testing.T) {
 		"run-as of another namespace": {"lab", subject("ServiceAccount", "web", "job"), rule(homes, runAs), Warning, "which never counts"},
 		"run-as for a user": {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to " +
 			"User carol in namespace lab, which never counts"},
-		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
-		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
-		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
-		"the share for a user":         {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
-		"homes of another group":       {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
-		"other verbs than the two":     {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
-		"a subresource, which is none": {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
+		"every verb of homes":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
+		"homes in every group":             {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
+		"the share, a backup":              {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
+		"the share for a user":             {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
+		"homes of another group":           {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
+		"a verb other than use and run-as": {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
+		"a subresource of homes":           {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := rbac(t.Context(), clusterWithBinding(of.namespace, of.who, of.rule))
 			assert.Equal(t, of.status, byStatus(found)[0].Status, "%+v", found)
-			said := ""
+			text := ""
 			for _, f := range found {
 				if f.Status == of.status {
-					said += f.Where + ": " + f.Message + "\n"
+					text += f.Where + ": " + f.Message + "\n"
 				}
 			}
-			assert.Contains(t, said, of.says)
+			assert.Contains(t, text, of.says)
 		})
 	}
 }
 
-func TestHubThatRuns(t *testing.T) {
+func TestHubWithRunAs(t *testing.T) {
 	found := rbac(t.Context(), clusterWithBinding("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
 	assert.Equal(t, Failed, byStatus(found)[0].Status)
 	assert.Contains(t, byStatus(found)[0].Message, "gives run-as to ServiceAccount lab/hub, which may use every home")
 	found = rbac(t.Context(), clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight))
-	assert.Equal(t, Warning, byStatus(found)[0].Status, "an admin is told once, as one")
+	assert.Equal(t, Warning, byStatus(found)[0].Status, "a rule that gives every right has its own finding")
 	assert.Len(t, found, 2)
 }
 
-// TestEverythingBesideNotebooks: a rule with every right includes run-as. Anyone who can create Pods in that namespace gets it.
-func TestEverythingBesideNotebooks(t *testing.T) {
+// TestRuleWithEveryRight tests bindings of a rule that gives every right, and so includes run-as. If the ServiceAccount is
+// in a namespace with notebooks, anyone who can create Pods there can be any user: the finding is Failed. Otherwise it is a
+// Warning.
+func TestRuleWithEveryRight(t *testing.T) {
 	for name, of := range map[string]struct {
 		namespace string
 		who       rbacv1.Subject
 		status    Status
 	}{
-		"of that namespace":             {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
-		"by the user's name":            {"lab", subject("User", "", "system:serviceaccount:lab:argo"), Failed},
-		"in every namespace":            {"", subject("ServiceAccount", "lab", "argo"), Failed},
-		"every program of it":           {"lab", subject("Group", "", "system:serviceaccounts:lab"), Failed},
-		"of a namespace without any":    {"", subject("ServiceAccount", "argo", "argo"), Warning},
-		"in another namespace than its": {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
-		"of the cluster's":              {"", subject("ServiceAccount", "kube-system", "x"), Warning},
-		"of the webhook's":              {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
-		"a user":                        {"lab", subject("User", "", "boss"), Warning},
+		"a ServiceAccount of lab":                           {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
+		"the user name of a ServiceAccount":                 {"lab", subject("User", "", "system:serviceaccount:lab:argo"), Failed},
+		"a ClusterRoleBinding":                              {"", subject("ServiceAccount", "lab", "argo"), Failed},
+		"the group of all ServiceAccounts of lab":           {"lab", subject("Group", "", "system:serviceaccounts:lab"), Failed},
+		"a ServiceAccount of a namespace without notebooks": {"", subject("ServiceAccount", "argo", "argo"), Warning},
+		"a ServiceAccount of another namespace":             {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
+		"a ServiceAccount of kube-system":                   {"", subject("ServiceAccount", "kube-system", "x"), Warning},
+		"a ServiceAccount of the webhook's namespace":       {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
+		"a user": {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := clusterWithBinding(of.namespace, of.who, everyRight)
@@ -125,7 +127,7 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 	s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))
-	assert.Len(t, found, 2, "told once")
+	assert.Len(t, found, 2, "one finding, and the finding about single homes")
 	assert.Contains(t, found[0].Message, "lets anyone who can create Pods in the namespace of ServiceAccount lab/argo be any user")
 }
 
@@ -139,7 +141,7 @@ func TestAggregated(t *testing.T) {
 	assert.Empty(t, s.aggregated())
 }
 
-// TestAroundPolicies: Kubernetes' own rights that bypass the policies are reported once each, with all subjects.
+// TestAroundPolicies tests that rights that bypass the policies give a warning, which names the subject.
 func TestAroundPolicies(t *testing.T) {
 	writes := rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"create"}}
 	reads := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "pods/log"}, Verbs: []string{"get", "list"}}
@@ -159,17 +161,17 @@ func TestAroundPolicies(t *testing.T) {
 		says      string
 	}{
 		"creates NetworkPolicies":             {"lab", subject("User", "", "eve"), writes, wire},
-		"deletes the one that closes":         {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
-		"everywhere":                          {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
+		"deletes NetworkPolicies":             {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
+		"a ClusterRoleBinding":                {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
 		"every resource of every group":       {"lab", subject("User", "", "eve"), of(with(writes, "update"), "*", "*"), wire},
 		"reads NetworkPolicies":               {"lab", subject("User", "", "eve"), with(writes, "get", "list", "watch"), ""},
 		"in a namespace without notebooks":    {"web", subject("User", "", "eve"), writes, ""},
-		"the cluster's own":                   {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
-		"an admin, told of as one":            {"", subject("User", "", "boss"), everyRight, ""},
+		"a controller of kube-system":         {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
+		"a rule that gives every right":       {"", subject("User", "", "boss"), everyRight, ""},
 		"reads logs":                          {"lab", subject("User", "", "eve"), reads, logs},
 		"reads the log of everything":         {"lab", subject("User", "", "eve"), of(reads, "", "*/log"), logs},
 		"reads Pods and no logs":              {"lab", subject("User", "", "eve"), of(reads, "", "pods"), ""},
-		"lists logs, which is no verb of it":  {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
+		"lists logs":                          {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
 		"reads logs of another group's pods":  {"lab", subject("User", "", "eve"), of(reads, "metrics.k8s.io", "pods/log"), ""},
 		"reads logs, a ServiceAccount of lab": {"lab", subject("ServiceAccount", "", "shipper"), reads, logs},
 	} {
@@ -185,10 +187,10 @@ func TestAroundPolicies(t *testing.T) {
 			assert.Contains(t, found[0].Message, is.says)
 		})
 	}
-	assert.Empty(t, clusterWithBinding("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "nobody has notebooks")
+	assert.Empty(t, clusterWithBinding("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "no namespace has notebooks")
 }
 
-// TestRolesByName: a Role belongs to its namespace, and a ClusterRole with the same name is a different role.
+// TestRolesByName tests that a Role belongs to its namespace, and that a ClusterRole with the same name is another role.
 func TestRolesByName(t *testing.T) {
 	s := clusterWithBinding("lab", subject("User", "", "carol"), rule(homes, use))
 	s.roles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "r"}, Rules: []rbacv1.PolicyRule{rule(homes, runAs)}}}
@@ -199,13 +201,13 @@ func TestRolesByName(t *testing.T) {
 	assert.Equal(t, "Role r", s.grants()[0].role)
 }
 
-func TestUsers(t *testing.T) {
+func TestRequesters(t *testing.T) {
 	s := &state{parameters: map[string]string{"controllers": "argo other"}}
-	for name, counts := range map[string]bool{
+	for name, applies := range map[string]bool{
 		"carol": true, "system:serviceaccount:jhub:hub": true, "system:serviceaccount:kube-system:job-controller": false,
 		"system:node:n1": false, "system:kube-controller-manager": false, "system:kube-scheduler": false, "argo": false, "arg": true,
 	} {
-		assert.Equal(t, counts, s.countsAsRequester(name), name)
+		assert.Equal(t, applies, s.rightsApply(name), name)
 	}
 	assert.Equal(t, []string{"g", "system:serviceaccounts", "system:serviceaccounts:jhub", "system:authenticated"},
 		groupsOf("system:serviceaccount:jhub:hub", []string{"g"}))
@@ -215,9 +217,9 @@ func TestUsers(t *testing.T) {
 
 func TestOwnHomes(t *testing.T) {
 	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
-	assert.True(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
-	assert.False(t, s.isOwnHome(AccessQuery{As: "alice", User: "alice"}))
-	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:@corp.example"}))
+	assert.True(t, s.isOwnHome(AccessQuery{Requester: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "alice", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "oidc:@corp.example"}))
 	s.parameters["ownHomes"] = "No"
-	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{Requester: "oidc:alice@corp.example", User: "alice"}))
 }

@@ -2,7 +2,7 @@ package check
 
 import "context"
 
-// reachable checks that replicas are ready, and that there is more than one.
+// reachable checks that the Service has ready endpoints, and that more than one replica is available.
 func reachable(_ context.Context, s *state) (found []Finding) {
 	if s.service.Name == "" {
 		found = append(found, failed(services, "is missing: %s", s.installAgain()))

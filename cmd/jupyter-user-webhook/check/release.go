@@ -10,8 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAgain returns the command that restores the shipped objects, with changed values. An installation by Helm has its own
-// values, so the command uses Helm. deploy/install.yaml would restore the defaults: Enforce mode, in every namespace.
+// installAgain returns the advice that restores the shipped objects, with the given values changed. An installation by Helm
+// has its own values, so the advice is a command of Helm. deploy/install.yaml would restore the defaults: Enforce mode, in
+// every namespace.
 func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)
@@ -43,7 +44,7 @@ func (s *state) release() (name, namespace string, is bool) {
 	for _, object := range s.installedObjects() {
 		annotations := object.GetAnnotations()
 		name, namespace = annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
-		// Both become part of a command that an admin copies.
+		// Name and namespace become part of a command that an admin copies.
 		valid := len(validation.IsDNS1123Subdomain(name))+len(validation.IsDNS1123Label(namespace)) == 0
 		if object.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" && valid {
 			return name, namespace, true

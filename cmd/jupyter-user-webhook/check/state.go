@@ -28,7 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// The names in the shipped manifests.
+// Names of objects and keys in the shipped manifests.
 const (
 	systemNamespace  = "jupyter-user-system"
 	webhookName      = "jupyter-user-webhook"
@@ -38,7 +38,7 @@ const (
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
 )
 
-// What is read, by the API's names.
+// The inputs of the checks, by the names that messages have for them.
 const (
 	certificates       = "the Secret " + certificateName
 	deployments        = "the Deployment " + webhookName
@@ -59,7 +59,7 @@ const (
 	issuers            = "issuers.cert-manager.io"
 	issued             = "certificates.cert-manager.io"
 
-	// Both come from a ConfigMap.
+	// The inputs below come from the webhook's ConfigMap.
 	parameters    = "the values of the policies"
 	configuration = "the configuration of the webhook"
 )
@@ -67,15 +67,15 @@ const (
 var rbacObjects = []string{"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 	"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"}
 
-// state is what was read from a cluster.
+// state has the objects that were read from a cluster.
 type state struct {
 	Options
 	cluster *Cluster
 	now     time.Time
 	server  *version.Info
-	// missing has the errors of what could not be read, by its name.
+	// missing has the errors of the inputs that could not be read, by the name of the input.
 	missing map[string]error
-	// dryRun returns an object with the API server's defaults, by a dry run.
+	// dryRun updates an object in a dry run, so that the object gets the API server's defaults.
 	dryRun func(ctx context.Context, object *unstructured.Unstructured) error
 	// lookUp finds the addresses of a host.
 	lookUp func(ctx context.Context, host string) ([]string, error)
@@ -88,8 +88,7 @@ type state struct {
 	configMaps  corev1.ConfigMapList
 	endpoints   discoveryv1.EndpointSliceList
 
-	// installed are webhook configurations, policies and bindings, by kind, including fields that this program does not
-	// know.
+	// installed are the objects of installedKinds, by input, including fields that this program does not know.
 	installed map[string]*unstructured.UnstructuredList
 
 	namespaces      corev1.NamespaceList
@@ -106,12 +105,12 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters are the values of the policies; they and config come from the ConfigMap.
+	// parameters are the values of the policies. The webhook's ConfigMap has parameters and config.
 	parameters map[string]string
 	config     *config.Config
 }
 
-// lists returns the lists to read. Objects of the webhook's namespace are listed only there.
+// lists returns the lists to fill, by the name of the input.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
@@ -137,9 +136,9 @@ var installedKinds = map[string]string{
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
 }
 
-// read concurrently reads the input of the checks. If it could not be read, each check that needs it reports so.
+// read reads the inputs of the checks. A check whose input cannot be read reports that.
 func read(ctx context.Context, c *Cluster, o Options, checks []checkType) (*state, error) {
-	// The webhook configurations, if readable, show which namespaces are left out.
+	// installAgain finds the Helm release in the annotations of these objects.
 	inputs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
 		inputs = append(inputs, check.inputs...)
@@ -147,7 +146,7 @@ func read(ctx context.Context, c *Cluster, o Options, checks []checkType) (*stat
 	return readSome(ctx, c, o, inputs)
 }
 
-// readSome reads the named objects.
+// readSome reads the named inputs concurrently.
 func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state, error) {
 	s := &state{Options: o, cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
 	s.dryRun = func(ctx context.Context, object *unstructured.Unstructured) error {
@@ -179,7 +178,7 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 	return s, nil
 }
 
-// reads returns the calls that read a cluster, by the name of what they read.
+// reads returns the functions that read the inputs, by the name of the input.
 func (s *state) reads(ctx context.Context) map[string]func() error {
 	reads := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
 	for what, list := range s.lists() {
@@ -203,8 +202,8 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// listOptions returns the options of a list call. They limit the call to the webhook's namespace if that is enough, so that
-// the check needs fewer rights.
+// listOptions returns the options of a list call. Some inputs are needed from the webhook's namespace only: limiting the
+// call to it needs fewer rights.
 func listOptions(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:
@@ -213,7 +212,7 @@ func listOptions(what string) []client.ListOption {
 	return nil
 }
 
-// parseConfigMap parses the policies' values and the configuration. The check parameters reports their errors.
+// parseConfigMap parses the policies' values and the configuration. parametersAgree reports their errors.
 func (s *state) parseConfigMap() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
@@ -234,13 +233,13 @@ func (s *state) parseConfigMap() {
 
 // unreadable returns a finding for each input that a check needs and that could not be read.
 func (s *state) unreadable(inputs []string) (found []Finding) {
-	var told []error
+	var reported []error
 	for _, what := range inputs {
 		err := s.missing[what]
-		if err == nil || slices.Contains(told, err) {
+		if err == nil || slices.Contains(reported, err) {
 			continue
 		}
-		told = append(told, err)
+		reported = append(reported, err)
 		if apierrors.IsForbidden(err) {
 			found = append(found, unknown("", "unknown without the right to read %s: %s: bind deploy/examples/checker.yaml",
 				what, oneLine(err)))
@@ -251,7 +250,7 @@ func (s *state) unreadable(inputs []string) (found []Finding) {
 	return found
 }
 
-// words returns the words of a value of the policies.
+// words returns the elements of a value of the policies that is a list.
 func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -8,9 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// shareVolumes checks that the share's volumes are bound only to its claims, and that no other volume leads to the share. A
-// volume without a claimRef is bound to the first matching claim, and the policies do not protect a volume that their
-// values do not name.
+// shareVolumes checks that the share's volumes are bound only to its claims, and that no other volume or StorageClass leads
+// to the share. A volume without a claimRef is bound to the first matching claim, and the policies do not protect a volume
+// that their values do not name.
 func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
@@ -55,7 +55,8 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 	return found
 }
 
-// onTheShare returns a finding if the volume of a further claim has files of the share: then its directory could be a home.
+// onTheShare returns a finding if the volume of a further claim has files of the share: a directory of that volume could be
+// a home.
 func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
@@ -109,7 +110,7 @@ func exportOf(volume corev1.PersistentVolume) export {
 	return export{}
 }
 
-// exportIn reads the attributes of the NFS CSI driver, whose names ignore case.
+// exportIn returns the export in attributes of the NFS CSI driver. The driver ignores the case of their names.
 func exportIn(attributes map[string]string) (e export) {
 	for key, value := range attributes {
 		switch strings.ToLower(key) {
@@ -122,8 +123,8 @@ func exportIn(attributes map[string]string) (e export) {
 	return e
 }
 
-// otherExport returns a finding if an NFS export has files of the share: it is the same directory, one inside it, or one
-// above it.
+// otherExport returns a finding if an NFS export has files of the share: the export is the share's directory, or is inside
+// or above that directory.
 func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		of := exportOf(volume)
@@ -143,7 +144,8 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 	return nil
 }
 
-// sameFiles returns a finding if a volume without NFS is a volume of the share under another name.
+// sameFiles returns a finding if a volume has the CSI handle of a volume of the share, or if the one volume's path on the
+// nodes is inside the other's.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, of := range share {
 		a, b := volume.Spec.CSI, of.Spec.CSI
@@ -168,8 +170,8 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks the volumes that the policies' values allow in addition to the share: none of them may lead to the
-// share.
+// allowedVolumes checks two values of the policies: hostPaths must contain the share's paths on the nodes, and
+// otherNFSServers, whose inline volumes are allowed, must not contain the share's server.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
@@ -193,13 +195,13 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 	return found
 }
 
-// directory returns a path with one slash at its end.
+// directory returns a path without double slashes and with one slash at its end.
 func directory(path string) string {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
 }
 
-// sameHost compares names and, if they differ, their addresses.
+// sameHost reports whether two hosts have the same name or a common address.
 func (s *state) sameHost(ctx context.Context, a, b string) (bool, error) {
 	if strings.EqualFold(a, b) {
 		return true, nil

@@ -20,13 +20,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// wanted are the objects that should be installed. They come from the caller's manifest or from Helm's record of the
-// deployed release, not from the installed objects, because an attacker who changes an object could change that too.
+// wanted is the input with the objects that should be installed. They come from the caller's manifest or from Helm's record
+// of the deployed release. A copy in an installed object would be of no use: an attacker who changes the object could
+// change the copy too.
 const wanted = "the objects as they were rendered"
 
-// Manifest has the wanted objects of the kinds that the package compares.
+// Manifest has the objects that should be installed.
 type Manifest struct {
-	// from is the source of the manifest, in words.
+	// from is the source of the manifest, for messages.
 	from    string
 	objects []unstructured.Unstructured
 }
@@ -58,7 +59,7 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 	return m, nil
 }
 
-// ofKind returns the objects of a kind.
+// ofKind returns the objects of a kind of the API group admissionregistration.k8s.io.
 func (m *Manifest) ofKind(kind string) (found []unstructured.Unstructured) {
 	for _, object := range m.objects {
 		if object.GetKind() == kind && strings.HasPrefix(object.GetAPIVersion(), "admissionregistration.k8s.io/") {
@@ -68,7 +69,7 @@ func (m *Manifest) ofKind(kind string) (found []unstructured.Unstructured) {
 	return found
 }
 
-// release has the fields of Helm's record that are read.
+// release has the fields of Helm's record that this package needs.
 type release struct {
 	Name, Manifest string
 	Version        int

@@ -11,47 +11,46 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// The warnings of Warn mode begin with these words, as in package denial. Other warnings do not say what happens to a Pod.
+// In Warn mode, the warning with the decision about a Pod begins with one of these texts (package denial).
 const (
 	wouldBecome   = "would become a notebook of "
 	wouldBeDenied = "would be denied: "
 )
 
-// warnModeWarnings returns the warnings of a webhook in Warn mode. It omits the policies' own warnings, which are expected
-// because nothing was injected.
+// warnModeWarnings returns the warnings with decisions of the webhook in Warn mode. It omits other warnings, such as those
+// of the policies, which are expected because nothing was injected.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
 	})
 }
 
-// judgeWarnMode judges the dry run in Warn mode: the Pod must be unchanged, and the warnings must say what would be done.
-func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err error) Finding {
+// judgeWarnMode judges the dry run in Warn mode: the Pod must be unchanged, and a warning must have the decision.
+func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
-	switch told := denial.Cut(strings.Join(said, "; "), 400); {
+	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case isInjected(pod):
 		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", restart)
-	case len(said) == 0:
+	case len(warnings) == 0:
 		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
 			"notices it: see the checks webhooks, certificate and reachable")
-	case strings.HasPrefix(said[0], wouldBecome) && len(said) > 1:
-		return warning(where, "a labelled Pod is changed after the webhook, which mode Enforce denies: %s", told)
+	case strings.HasPrefix(warnings[0], wouldBecome) && len(warnings) > 1:
+		return warning(where, "a labelled Pod is changed after the webhook, which mode Enforce denies: %s", text)
 	default:
-		return ok(where, "the webhook responds, and leaves the Pod as it is (mode Warn): %s", told)
+		return ok(where, "the webhook responds, and leaves the Pod as it is (mode Warn): %s", text)
 	}
 }
 
-// isInjected reports whether a Pod was injected by the webhook.
 func isInjected(pod *corev1.Pod) bool {
 	_, is := pod.Annotations[inject.ConfigAnnotation]
 	return is
 }
 
-// denialInWarnMode judges a denial in Warn mode, in which nothing of ours denies.
+// denialInWarnMode judges a denial in Warn mode, in which neither the webhook nor its policies may deny.
 func (s *state) denialInWarnMode(where string, err error) Finding {
 	f := judgeDenial(where, err)
 	if f.Status != Unknown {

@@ -9,20 +9,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Account is an account that a source of identities lists. Only its name is trusted: the sources are asked again for the owner
-// of a missing home.
+// Account is an account that a source of identities lists. The owner of a missing home is not taken from the Account: the
+// sources look up the identity again by the name.
 type Account struct {
 	Name string
-	// UID must own an existing home; AnyUID if the UID is unknown.
+	// UID must own an existing directory of the user; AnyUID if the UID is not known.
 	UID int64
-	// Fault is the reason why the account is not a user's; empty if it is a user's. The message puts it after the name.
+	// Fault is the reason why the account is no user; empty if it is a user. The message has the reason after the name.
 	Fault string
 }
 
-// AnyUID means that the UID is unknown.
+// AnyUID is the UID of an Account whose UID is not known.
 const AnyUID = -1
 
-// Unite returns the accounts in the order of their names, each name once. If a name has several UIDs, it has AnyUID.
+// Unite returns the accounts in the order of their names, with one account for each name. The UID is AnyUID if the accounts
+// of a name have several UIDs.
 func Unite(accounts []Account) []Account {
 	slices.SortStableFunc(accounts, func(a, b Account) int { return strings.Compare(a.Name, b.Name) })
 	united := accounts[:0]
@@ -39,10 +40,10 @@ func Unite(accounts []Account) []Account {
 	return united
 }
 
-// Known are the identities of a list.
+// Known are identities by the name of the user.
 type Known map[string]identity.Identity
 
-// Find returns the identity of a user, nil if the list does not have the user.
+// Find returns the identity of a user, or nil for an unknown user.
 func (k Known) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
 	if id, ok := k[name.String()]; ok {
 		return &id, nil
@@ -50,7 +51,7 @@ func (k Known) Find(_ context.Context, name user.Name) (*identity.Identity, erro
 	return nil, nil
 }
 
-// FindUncached returns the same as Find, because a list has no cache.
+// FindUncached is Find: there is no cache.
 func (k Known) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return k.Find(ctx, name)
 }

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestNoHome: some accounts get no home.
-func TestNoHome(t *testing.T) {
+// TestAccountsWithoutHome tests accounts that get no home, each with a line of output.
+func TestAccountsWithoutHome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		account homes.Account
@@ -27,8 +27,8 @@ func TestNoHome(t *testing.T) {
 		want    string
 	}{
 		"reserved":              {account: homes.Account{Name: "root"}, want: `skipped: "root" is reserved`},
-		"no name":               {account: homes.Account{Name: "host$"}, want: `skipped: "host$" cannot be a user here`},
-		"a way out":             {account: homes.Account{Name: "../etc"}, want: `skipped: "../etc" cannot be a user here`},
+		"an invalid name":       {account: homes.Account{Name: "host$"}, want: `skipped: "host$" cannot be a user here`},
+		"a path as name":        {account: homes.Account{Name: "../etc"}, want: `skipped: "../etc" cannot be a user here`},
 		"a fault":               {account: homes.Account{Name: "cn=x\n", Fault: "has no uid"}, want: `skipped: cn=x\n has no uid`},
 		"a UID under the floor": {id: idOf(999, 6001), want: "skipped: alice: UID 999 is below 1000"},
 		"root's UID":            {id: idOf(0, 6001), want: "skipped: alice: UID 0 is root"},
@@ -64,7 +64,7 @@ func idOf(uid, gid int64) *identity.Identity {
 	return &id
 }
 
-// source knows one identity, or fails.
+// source returns the same identity and error for each user.
 type source struct {
 	id  *identity.Identity
 	err error
@@ -76,7 +76,7 @@ func (s source) FindUncached(context.Context, user.Name) (*identity.Identity, er
 	return s.id, s.err
 }
 
-// TestSourcesMustAgree: the sources must agree about a user, as they must for the webhook.
+// TestSourcesMustAgree tests that a user about whom the sources of identities disagree is skipped.
 func TestSourcesMustAgree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -90,7 +90,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	assert.Contains(t, s.lines[1], "skipped: the sources disagree about the user bob")
 }
 
-// TestSilentSourcesEndTheRun: each user costs the full wait for a source, so the run ends.
+// TestSilentSourcesEndTheRun tests that a run ends after ten lookups in a row without a response.
 func TestSilentSourcesEndTheRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

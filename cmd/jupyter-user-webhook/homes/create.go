@@ -15,18 +15,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// stagingPrefix begins the name of a directory that is being made. No user has such a name: none begins with a dot.
+// stagingPrefix begins the name of a directory that is being made. The name of a user cannot begin with a dot.
 const stagingPrefix = ".jupyter-user-homes-"
 
-// owner of a directory that is made, and its mode.
+// owner has the UID, the GID and the mode of a directory that is made.
 type owner struct {
 	uid, gid int
 	mode     fs.FileMode
 }
 
-// look reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error,
-// and is never replaced.
-func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
+// exists reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error.
+func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, error) {
 	p, err := r.parent(pattern, name, skipInitial)
 	if errors.Is(err, errInitialMissing) {
 		return false, nil
@@ -34,11 +33,12 @@ func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return p.look(name, uid)
+	return p.hasDirectory(name, uid)
 }
 
-// look opens the directory. If the directory is a file system of its own, that mounts it. look needs no permission on it.
-func (p *parent) look(name string, uid int64) (bool, error) {
+// hasDirectory reports whether the directory exists and belongs to the UID. It opens the directory, so that the kernel mounts a
+// directory that is a file system of its own. It needs no permission on the directory.
+func (p *parent) hasDirectory(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -48,7 +48,7 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("look at it: %w", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing is written to it
+	defer unix.Close(fd) //nolint:errcheck // the directory is not written
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return false, fmt.Errorf("look at it: %w", err)
@@ -60,7 +60,7 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 	return true, nil
 }
 
-// directory makes one directory of a user. It returns an error only if all further directories would fail too.
+// directory makes one directory of a user. It reports a failure as an outcome, and returns an error only if the run must end.
 func (r *run) directory(pattern config.HomePattern, name string, id identity.Identity) error {
 	dir := r.displayName(pattern, name)
 	p, err := r.parent(pattern, name, r.makeInitial)
@@ -69,12 +69,12 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		return nil
 	}
 	if err == nil {
-		err = p.place(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
+		err = p.create(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
 	}
 	if errors.Is(err, fs.ErrExist) {
 		// Another run, on another node, was faster.
 		var there bool
-		if there, err = p.look(name, id.UID); there {
+		if there, err = p.hasDirectory(name, id.UID); there {
 			r.There++
 			return nil
 		}
@@ -93,12 +93,12 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 	return nil
 }
 
-// displayName returns the name of a user's directory, for the output.
+// displayName returns the path of a user's directory for the output, below the name of a further claim.
 func (r *run) displayName(pattern config.HomePattern, name string) string {
 	return path.Join(r.Claim, pattern.Of(name))
 }
 
-// content returns the initial content of a user's directory: the skeleton for a home, nothing for any other.
+// content returns the initial content of a user's directory: the skeleton for a home, nil for another directory.
 func (r *run) content(pattern config.HomePattern) *Skeleton {
 	if r.Claim == "" && !r.Config.Share.HomesByField() && pattern == r.Config.Share.Home {
 		return r.Skeleton
@@ -106,11 +106,12 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 	return nil
 }
 
-// attempts is how often making one directory is tried: another run, on another node, may remove the unfinished directory.
+// attempts is how often a run tries to make a directory: another run, on another node, may remove the unfinished directory.
 const attempts = 3
 
-// place makes a directory completely and with its owner, or not at all. The error is fs.ErrExist if something is at its path.
-func (p *parent) place(name string, fill func(*os.Root) error, o owner) (err error) {
+// create makes a directory with its content and its owner, or makes nothing. The error is fs.ErrExist if something is at the
+// path.
+func (p *parent) create(name string, fill func(*os.Root) error, o owner) (err error) {
 	for range attempts {
 		staging := stagingPrefix + rand.Text()
 		if err = p.stage(staging, fill, o); err == nil {
@@ -139,8 +140,8 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 	if err != nil {
 		return err
 	}
-	defer inside.Close() //nolint:errcheck // what was written in it is closed
-	// A directory above with the setgid bit, or with a default ACL, gives others rights in it.
+	defer inside.Close() //nolint:errcheck // the files written in the directory are closed
+	// The setgid bit or a default ACL of the directory above can give other users rights in the new directory.
 	if err := inside.Chmod(".", 0o700); err != nil {
 		return err
 	}
@@ -164,8 +165,9 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 	return nil
 }
 
-// rename gives a staged directory its name. A file system such as NFS, which cannot rename without replacing, would replace an
-// empty directory. There rename first checks that the name is absent. Only one run per node gets there.
+// rename gives a staged directory its name, without replacing a directory of that name. A file system such as NFS has no
+// such rename, and its rename replaces an empty directory. There rename checks first that the name is absent. A directory
+// that another node makes between the check and the rename is replaced if it is empty.
 func (p *parent) rename(staging, name string) error {
 	err := unix.Renameat2(p.fd(), staging, p.fd(), name, unix.RENAME_NOREPLACE)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -185,8 +187,8 @@ func (p *parent) rename(staging, name string) error {
 	return err
 }
 
-// remove removes what a killed run left behind. It renames the directory first, because a run on another node may still work on
-// it: that run then cannot finish the home. If that run has already finished the home, remove does not find the directory.
+// remove removes an unfinished directory. It renames the directory first, because a run on another node may still work on
+// it: that run then cannot finish the home. If that run has finished the home already, there is no directory to remove.
 func (p *parent) remove(staging string) error {
 	gone := stagingPrefix + rand.Text()
 	switch err := p.inside.Rename(staging, gone); {

@@ -9,12 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finalError ends a run, because its cause prevents every home.
+// finalError ends a run, because its cause would prevent the other homes too.
 type finalError struct{ error }
 
 func final(format string, args ...any) error { return finalError{fmt.Errorf(format, args...)} }
 
-// Unwrap returns the cause.
 func (e finalError) Unwrap() error { return e.error }
 
 func isFinal(err error) bool {
@@ -22,8 +21,7 @@ func isFinal(err error) bool {
 	return is
 }
 
-// writeError returns the error of a failed change to the share. The error is a finalError if every other home would fail
-// with it too.
+// writeError returns the error of a failed change to the share. The error is a finalError if the other homes would fail too.
 func writeError(err error) error {
 	switch {
 	case err == nil, isFinal(err):

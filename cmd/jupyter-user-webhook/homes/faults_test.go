@@ -21,27 +21,27 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// childTask is what a child process of a test must do.
+// childTask has the options of a run in a child process.
 type childTask struct {
 	Share, Home, Skeleton string
 	Users                 int
 }
 
-const orderVariable = "HOMES_ORDER"
+const taskVariable = "HOMES_TASK"
 
-// TestMain makes this binary a run if a test started it as a child process.
+// TestMain runs a childTask, and no test, if a test has started this binary as a child process.
 func TestMain(m *testing.M) {
-	text, is := os.LookupEnv(orderVariable)
+	text, is := os.LookupEnv(taskVariable)
 	if !is {
 		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
-	if err := carryOut(text); err != nil {
+	if err := runTask(text); err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1) //nolint:forbidigo // likewise
 	}
 }
 
-func carryOut(text string) error {
+func runTask(text string) error {
 	var o childTask
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
@@ -72,26 +72,26 @@ func carryOut(text string) error {
 	return err
 }
 
-// process returns a run in a child process.
+// process returns the command of a child process that runs the task, and its output.
 func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	text, err := json.Marshal(o)
 	require.NoError(t, err)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	said := &strings.Builder{}
+	output := &strings.Builder{}
 	c := exec.Command(self)
-	c.Env, c.Stdout, c.Stderr = append(os.Environ(), orderVariable+"="+string(text)), said, said
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), taskVariable+"="+string(text)), output, output
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return c, said
+	return c, output
 }
 
 const byInitial = "home/{initial}/{user}"
 
-// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the
-// next run gives the same result as a run that was not killed.
-func TestAKillAtEveryStep(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestKillAtEveryStep kills a run before each of its changes to the share. A home must be complete or missing then, and the
+// next run must give the same result as a run that was not killed.
+func TestKillAtEveryStep(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
 		for _, noReplace := range []syscall.Errno{0, syscall.EINVAL} {
 			var steps atomic.Int64
@@ -99,8 +99,8 @@ func TestAKillAtEveryStep(t *testing.T) {
 			f := &faulty{folder: s.root, noReplace: noReplace}
 			f.set(func(string, string) syscall.Errno { steps.Add(1); return 0 })
 			o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
-			c, said := o.process(t)
-			require.NoError(t, c.Run(), said)
+			c, output := o.process(t)
+			require.NoError(t, c.Run(), output)
 			whole := tree(t, s.root)
 			require.Equal(t, filled, tree(t, s.path("home/a/alice")))
 			require.Greater(t, steps.Load(), int64(20))
@@ -108,18 +108,18 @@ func TestAKillAtEveryStep(t *testing.T) {
 			for step := int64(1); step <= steps.Load(); step++ {
 				leftBehind += killAt(t, step, skeleton, noReplace, whole)
 			}
-			assert.Greater(t, int64(leftBehind), steps.Load()/2, "most steps are inside of a directory that is left behind")
+			assert.Greater(t, int64(leftBehind), steps.Load()/2, "most kills must leave an unfinished directory behind")
 		}
 	})
 }
 
-// killAt kills a run before the change with this number. It returns 1 if the next run removed something that was left behind.
+// killAt kills a run before the change of the given number. It returns 1 if the next run removed an unfinished directory.
 func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, whole []string) int {
 	t.Helper()
 	s := newSite(t)
 	f := &faulty{folder: s.root, noReplace: noReplace}
 	o := childTask{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
-	c, said := o.process(t)
+	c, output := o.process(t)
 	started := make(chan struct{})
 	var steps atomic.Int64
 	f.set(func(string, string) syscall.Errno {
@@ -132,25 +132,25 @@ func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, 
 	})
 	require.NoError(t, c.Start())
 	close(started)
-	require.Error(t, c.Wait(), said)
-	require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal(), "step %d: %s", step, said)
+	require.Error(t, c.Wait(), output)
+	require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal(), "step %d: %s", step, output)
 	if _, err := os.Lstat(s.path("home/a/alice")); err == nil {
 		assert.Equal(t, filled, tree(t, s.path("home/a/alice")), "step %d", step)
 	}
 	f.set(nil)
-	again, said := o.process(t)
-	require.NoError(t, again.Run(), "step %d: %s", step, said)
-	assert.Equal(t, whole, tree(t, s.root), "step %d: %s", step, said)
-	if strings.Contains(said.String(), "removed: home") {
+	again, output := o.process(t)
+	require.NoError(t, again.Run(), "step %d: %s", step, output)
+	assert.Equal(t, whole, tree(t, s.root), "step %d: %s", step, output)
+	if strings.Contains(output.String(), "removed: home") {
 		return 1
 	}
 	return 0
 }
 
-// TestTwoRunsAtOnce: on one node, the second run waits. On two nodes the runs do not see each other's lock; no home is damaged,
-// and the next run finds nothing to do.
-func TestTwoRunsAtOnce(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestConcurrentRuns tests two runs at the same time. On one node, the second run waits. On two nodes the runs do not see
+// each other's lock. After a third run every home is complete, and no unfinished directory is left.
+func TestConcurrentRuns(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			nodes     int
 			noReplace syscall.Errno
@@ -162,22 +162,22 @@ func TestTwoRunsAtOnce(t *testing.T) {
 				if c.nodes == 2 {
 					other.Share = (&faulty{folder: s.root, noReplace: c.noReplace}).mount(t)
 				}
-				var both sync.WaitGroup
+				var runs sync.WaitGroup
 				for _, o := range []childTask{o, other} {
-					both.Go(func() {
-						process, said := o.process(t)
+					runs.Go(func() {
+						process, output := o.process(t)
 						err := process.Run()
 						if c.nodes == 1 {
-							assert.NoError(t, err, said)
+							assert.NoError(t, err, output)
 						}
-						t.Logf("%v, %s", err, said.String()[max(0, said.Len()-200):])
+						t.Logf("%v, %s", err, output.String()[max(0, output.Len()-200):])
 					})
 				}
-				both.Wait()
-				process, said := o.process(t)
-				require.NoError(t, process.Run(), said)
+				runs.Wait()
+				process, output := o.process(t)
+				require.NoError(t, process.Run(), output)
 				if c.nodes == 1 {
-					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", said.String())
+					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", output.String())
 				}
 				assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 				assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
@@ -190,9 +190,9 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheServerMapsRootToNobody: whichever change the server denies, there is one sentence, and nothing is left behind.
-func TestTheServerMapsRootToNobody(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestServerDeniesChanges tests changes that the server denies. The run ends with one error, and leaves nothing behind.
+func TestServerDeniesChanges(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			what  string
 			errno syscall.Errno
@@ -215,10 +215,10 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 					return 0
 				})
 				before := tree(t, s.root)
-				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
+				process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
 				require.Error(t, process.Run())
-				lines := strings.Split(strings.TrimSpace(said.String()), "\n")
-				require.Len(t, lines, 2, said)
+				lines := strings.Split(strings.TrimSpace(output.String()), "\n")
+				require.Len(t, lines, 2, output)
 				assert.Equal(t, "{Made:0 There:0 Skipped:0 Failed:0}", lines[0])
 				assert.Contains(t, lines[1], "error: make home/alice: "+c.want)
 				assert.Equal(t, before, tree(t, s.root))
@@ -227,9 +227,9 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 	})
 }
 
-// TestAQuotaIsOfOneUser: one user is over quota, and the next user's home is made.
-func TestAQuotaIsOfOneUser(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestQuotaErrorSkipsOneUser tests that the run goes on if one user is over quota.
+func TestQuotaErrorSkipsOneUser(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}
 		first := true
@@ -240,20 +240,20 @@ func TestAQuotaIsOfOneUser(t *testing.T) {
 			}
 			return 0
 		})
-		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
+		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
 		require.Error(t, process.Run())
-		assert.Contains(t, said.String(), "failed: home/alice: ")
-		assert.Contains(t, said.String(), "disk quota exceeded")
-		assert.Contains(t, said.String(), "made: home/user1, for 5002:6002")
+		assert.Contains(t, output.String(), "failed: home/alice: ")
+		assert.Contains(t, output.String(), "disk quota exceeded")
+		assert.Contains(t, output.String(), "made: home/user1, for 5002:6002")
 		assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 	})
 }
 
-// TestAProcessThatMayNotGiveAway is about a process that is not root, or is root without the right to change owners.
-func TestAProcessThatMayNotGiveAway(t *testing.T) {
+// TestProcessWithoutChown tests a process that is not root, or that is root without the capability CHOWN.
+func TestProcessWithoutChown(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*exec.Cmd){
-		"no root": func(c *exec.Cmd) { c.SysProcAttr.Credential = &syscall.Credential{Uid: 65532, Gid: 65532} },
+		"not root": func(c *exec.Cmd) { c.SysProcAttr.Credential = &syscall.Credential{Uid: 65532, Gid: 65532} },
 		"root without CHOWN": func(c *exec.Cmd) {
 			c.Args = append([]string{"setpriv", "--bounding-set=-chown", "--inh-caps=-chown", c.Path}, c.Args[1:]...)
 			c.Path = "/usr/bin/setpriv"
@@ -262,21 +262,21 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			opened(t, s.root)
+			makeEnterable(t, s.root)
 			before := tree(t, s.root)
-			process, said := childTask{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
-			process.Path = openCopy(t, process.Path)
+			process, output := childTask{Share: s.root, Home: "home/{user}", Skeleton: enterableSkeleton(t), Users: 3}.process(t)
+			process.Path = enterableCopy(t, process.Path)
 			change(process)
 			require.Error(t, process.Run())
-			assert.Equal(t, 1, strings.Count(said.String(), "error: "), said)
-			assert.Contains(t, said.String(), "error: make home/alice: the share does not let this process (UID ")
+			assert.Equal(t, 1, strings.Count(output.String(), "error: "), output)
+			assert.Contains(t, output.String(), "error: make home/alice: the share does not let this process (UID ")
 			assert.Equal(t, before, tree(t, s.root))
 		})
 	}
 }
 
-// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories
-// that a killed run has already given to a user.
+// TestRootWithTwoCapabilities tests a run as root with the two capabilities that the chart's CronJob has. Such a run can
+// also remove a directory that a killed run has already given to a user.
 func TestRootWithTwoCapabilities(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -286,53 +286,53 @@ func TestRootWithTwoCapabilities(t *testing.T) {
 	s.mkdir(t, left+"/closed", 5001, 0o500)
 	require.NoError(t, os.WriteFile(s.path(left+"/closed/file"), nil, 0o400))
 	s.link(t, s.path("home"), left+"/link")
-	opened(t, s.root)
-	process, said := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
+	makeEnterable(t, s.root)
+	process, output := childTask{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
 	process.Args = append([]string{"setpriv", "--bounding-set=-all,+chown,+dac_override", "--inh-caps=-all,+chown,+dac_override",
-		openCopy(t, process.Path)}, process.Args[1:]...)
+		enterableCopy(t, process.Path)}, process.Args[1:]...)
 	process.Path = "/usr/bin/setpriv"
-	require.NoError(t, process.Run(), said)
-	assert.Contains(t, said.String(), "removed: "+left)
+	require.NoError(t, process.Run(), output)
+	assert.Contains(t, output.String(), "removed: "+left)
 	assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
 	assert.Len(t, tree(t, s.path("home/a")), 1+len(filled))
 }
 
-// opened lets other users pass through a directory.
-func opened(t *testing.T, dir string) {
+// makeEnterable lets every user enter a directory and the directories above.
+func makeEnterable(t *testing.T, dir string) {
 	t.Helper()
 	for ; dir != "/tmp" && dir != "/"; dir = dir[:strings.LastIndexByte(dir, '/')] {
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
 }
 
-// openCopy copies a program to a directory where every user can run it.
-func openCopy(t *testing.T, program string) string {
+// enterableCopy copies a program to a directory in which every user can run it.
+func enterableCopy(t *testing.T, program string) string {
 	t.Helper()
 	text, err := os.ReadFile(program)
 	require.NoError(t, err)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/program", text, 0o755))
-	opened(t, dir)
+	makeEnterable(t, dir)
 	return dir + "/program"
 }
 
-func openSkeleton(t *testing.T) string {
+func enterableSkeleton(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/.bashrc", nil, 0o644))
-	opened(t, dir)
+	makeEnterable(t, dir)
 	return dir
 }
 
-// TestADirectoryThatComesMeanwhile: another node makes the directory during the run. It is never replaced. If it is the user's,
-// the run reports no failure.
-func TestADirectoryThatComesMeanwhile(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestDirectoryCreatedMeanwhile tests a directory that another node makes during the run. The run does not replace the
+// directory. If the directory belongs to the user, the run reports no failure.
+func TestDirectoryCreatedMeanwhile(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			noReplace syscall.Errno
 			uid       int
 			want      string
-			// late makes the directory between the rename that must not replace and the check before the one that would.
+			// late is set if the directory is made just before the rename, and not before the chown.
 			late bool
 		}{
 			"another user's, late":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},
@@ -352,10 +352,10 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 					}
 					return 0
 				})
-				process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
+				process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
 				err := process.Run()
-				assert.Equal(t, c.uid != 5001, err != nil, said)
-				assert.Contains(t, said.String(), c.want)
+				assert.Equal(t, c.uid != 5001, err != nil, output)
+				assert.Contains(t, output.String(), c.want)
 				assert.Equal(t, []string{
 					"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", fmt.Sprintf("drwx------ %d:%d home/alice", c.uid, c.uid),
 				}, tree(t, s.root))
@@ -364,15 +364,16 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestServerMapsTheUserToAnotherUser: if the server maps the user's UID, the new home belongs to another user and is removed.
-func TestServerMapsTheUserToAnotherUser(t *testing.T) {
-	inItsOwnMounts(t, func(t *testing.T) {
+// TestServerMapsUserToNobody tests a server that maps the user's UID to nobody: the run removes the new home, and reports a
+// failure.
+func TestServerMapsUserToNobody(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}
 		f.squash = 65534
-		process, said := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
+		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: enterableSkeleton(t), Users: 1}.process(t)
 		require.Error(t, process.Run())
-		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
+		assert.Contains(t, output.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
 		assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
 	})
 }

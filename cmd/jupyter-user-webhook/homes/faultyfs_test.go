@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faulty is a file system with the content of a folder, whose changes can fail. It uses FUSE, so real system calls fail.
+// faulty is a FUSE file system with the content of a folder. Changes to it can fail.
 type faulty struct {
 	folder string
-	// fault returns the error of a change; 0 if the change succeeds. what is the name of the operation, and name that of the file.
+	// fault returns the error of a change; 0 if the change succeeds. what is the operation, such as mkdir.
 	mu    sync.Mutex
 	fault func(what, name string) syscall.Errno
 	// noReplace is the error of a rename that must not replace, as on NFS; 0 if that rename succeeds.
@@ -33,7 +33,7 @@ func (f *faulty) set(fault func(what, name string) syscall.Errno) {
 	f.fault = fault
 }
 
-func (f *faulty) on(what, name string) syscall.Errno {
+func (f *faulty) errorOf(what, name string) syscall.Errno {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fault == nil {
@@ -46,7 +46,7 @@ func (f *faulty) on(what, name string) syscall.Errno {
 func (f *faulty) mount(t *testing.T) string {
 	t.Helper()
 	data := &fs.LoopbackRoot{Path: f.folder}
-	//nolint:staticcheck // its successor needs a wrapper that forwards each call by hand
+	//nolint:staticcheck // the successor of NewNode needs a wrapper that forwards each call by hand
 	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
 		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, of: f}
 	}
@@ -68,14 +68,14 @@ type node struct {
 }
 
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if e := n.of.on("mkdir", name); e != 0 {
+	if e := n.of.errorOf("mkdir", name); e != 0 {
 		return nil, e
 	}
 	return n.LoopbackNode.Mkdir(ctx, name, mode, out)
 }
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if e := n.of.on("create", name); e != 0 {
+	if e := n.of.errorOf("create", name); e != 0 {
 		return nil, nil, 0, e
 	}
 	child, _, how, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
@@ -94,14 +94,14 @@ func (n *node) open(name string, flags uint32) (fs.FileHandle, syscall.Errno) {
 	return &handle{file, n.of}, 0
 }
 
-// handle is an open file.
+// handle is an open file whose writes can fail.
 type handle struct {
 	file *os.File
 	of   *faulty
 }
 
 func (h *handle) Write(_ context.Context, data []byte, at int64) (uint32, syscall.Errno) {
-	if e := h.of.on("write", ""); e != 0 {
+	if e := h.of.errorOf("write", ""); e != 0 {
 		return 0, e
 	}
 	n, err := h.file.WriteAt(data, at)
@@ -111,7 +111,7 @@ func (h *handle) Write(_ context.Context, data []byte, at int64) (uint32, syscal
 func (h *handle) Release(context.Context) syscall.Errno { return fs.ToErrno(h.file.Close()) }
 
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if e := n.of.on("symlink", name); e != 0 {
+	if e := n.of.errorOf("symlink", name); e != 0 {
 		return nil, e
 	}
 	return n.LoopbackNode.Symlink(ctx, target, name, out)
@@ -122,7 +122,7 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 	if _, is := in.GetUID(); is {
 		what = "chown"
 	}
-	if e := n.of.on(what, ""); e != 0 {
+	if e := n.of.errorOf(what, ""); e != 0 {
 		return e
 	}
 	if what == "chown" && n.of.squash != 0 {
@@ -132,7 +132,7 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 }
 
 func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if e := n.of.on("rename", newName); e != 0 {
+	if e := n.of.errorOf("rename", newName); e != 0 {
 		return e
 	}
 	if flags != 0 && n.of.noReplace != 0 {
@@ -142,21 +142,22 @@ func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder,
 }
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	if e := n.of.on("rmdir", name); e != 0 {
+	if e := n.of.errorOf("rmdir", name); e != 0 {
 		return e
 	}
 	return n.LoopbackNode.Rmdir(ctx, name)
 }
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	if e := n.of.on("unlink", name); e != 0 {
+	if e := n.of.errorOf("unlink", name); e != 0 {
 		return e
 	}
 	return n.LoopbackNode.Unlink(ctx, name)
 }
 
-// inItsOwnMounts runs a test in its own mount namespace, so that its mounts end with its process.
-func inItsOwnMounts(t *testing.T, test func(*testing.T)) {
+// inMountNamespace runs a test in a child process with its own mount namespace, so that the mounts of the test end with the
+// process.
+func inMountNamespace(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	const inside = "HOMES_INSIDE"
 	if os.Getenv(inside) == t.Name() {
@@ -177,7 +178,7 @@ func inItsOwnMounts(t *testing.T, test func(*testing.T)) {
 	program := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
 	program.Env = append(os.Environ(), inside+"="+t.Name())
 	program.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	said, err := program.CombinedOutput()
-	t.Logf("%s", said)
+	output, err := program.CombinedOutput()
+	t.Logf("%s", output)
 	require.NoError(t, err)
 }

@@ -2,14 +2,14 @@
 //
 // One run:
 //
-//  1. opens the root of the share, and waits for another run of the same node;
-//  2. removes what a killed run left behind;
-//  3. checks each directory that the user must have (Patterns), for each account that a source lists;
-//  4. asks the sources of identities, as the webhook does, for the owner of a missing directory;
-//  5. makes it: fills it in a temporary directory that only root can enter, gives it to the user, and renames it last.
+//  1. opens the root of the share, and waits for another run of the same node, at most five minutes;
+//  2. removes the unfinished directories that killed runs have left behind;
+//  3. checks, for each account, the directories that the user must have (Patterns);
+//  4. asks the sources of identities for the owner of a missing directory, as the webhook does, but without cache;
+//  5. makes the missing directory under a temporary name that only root can enter, gives it to the user, and renames it last.
 //
-// Users write on a share, so no directory above a home is trusted. Each of them is opened without following a link, and must
-// belong to root and be writable only by root.
+// Users write on a share, so the directories above homes are not trusted. The run opens each of them without following a
+// symbolic link, and each must belong to root and be writable only by root.
 package homes
 
 import (
@@ -25,26 +25,26 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options of a run.
+// Options are the options of a run.
 type Options struct {
-	// Share is where the root of the share is mounted, or that of a further claim.
+	// Share is the mount point of the root of the share, or of a further claim.
 	Share string
-	// Claim is the further claim; empty for the share.
+	// Claim is the name of the further claim; empty for the share.
 	Claim  string
 	Config *config.Config
-	// Identities finds the identities of users. It is asked only about users whose directory is missing.
+	// Identities finds the identities of users who lack a directory.
 	Identities webhook.Identities
 	// Skeleton is the initial content of a home; nil for an empty home.
 	Skeleton *Skeleton
-	// Mode of a home.
+	// Mode is the mode of the directories that are made for users.
 	Mode fs.FileMode
-	// DryRun reports what would be done, and changes nothing.
+	// With DryRun, the run reports what it would do, and changes nothing.
 	DryRun bool
 	// Say writes one line about one directory or account.
 	Say func(Outcome, string)
 }
 
-// Outcome is the result for a directory or an account.
+// Outcome is the kind of a line of output.
 type Outcome string
 
 // The outcomes.
@@ -58,7 +58,7 @@ const (
 	Progress Outcome = "progress"
 )
 
-// Summary counts outcomes.
+// Summary counts directories that were made (or would be made) and that exist, skipped accounts, and failures.
 type Summary struct{ Made, There, Skipped, Failed int }
 
 // progressEvery is the number of accounts between two progress messages of a run.
@@ -95,11 +95,11 @@ type run struct {
 	Options
 	Summary
 	share *share
-	// silent counts the users in a row about whom the sources of identities did not respond.
+	// silent counts the lookups in a row to which the sources of identities did not respond.
 	silent int
-	// parents that were looked at and are open, by their directory.
+	// parents are the directories above homes that are open, by their path.
 	parents map[string]*parent
-	// wouldMake has the directories for initials that this dry run would have made.
+	// wouldMake has the directories for initials that a dry run has reported.
 	wouldMake map[string]bool
 }
 
@@ -115,7 +115,8 @@ func (r *run) say(o Outcome, format string, args ...any) {
 	r.Say(o, denial.PrintableText(fmt.Sprintf(format, args...)))
 }
 
-// account makes the missing directories of one user. It returns an error only if all further accounts would fail too.
+// account makes the missing directories of one user. It reports a failure as an outcome, and returns an error only if the
+// run must end.
 func (r *run) account(ctx context.Context, a Account) error {
 	name, why := r.name(a)
 	if why != "" {
@@ -124,7 +125,7 @@ func (r *run) account(ctx context.Context, a Account) error {
 	}
 	var missing []config.HomePattern
 	for _, pattern := range Patterns(r.Config, r.Claim) {
-		there, err := r.look(pattern, name.String(), a.UID)
+		there, err := r.exists(pattern, name.String(), a.UID)
 		switch {
 		case isFinal(err):
 			return err
@@ -151,7 +152,7 @@ func (r *run) account(ctx context.Context, a Account) error {
 	return nil
 }
 
-// name returns the user's name, or why no Pod can be that user.
+// name returns the user's name, or the reason why the account is no user.
 func (r *run) name(a Account) (name user.Name, why string) {
 	if a.Fault != "" {
 		return user.Name{}, a.Name + " " + a.Fault
@@ -163,12 +164,12 @@ func (r *run) name(a Account) (name user.Name, why string) {
 	return name, ""
 }
 
-// maxSilent is the maximum number of lookups in a row without a response. After these the run ends, because each costs the
-// full wait for a source.
+// maxSilent is the number of lookups in a row without a response after which the run ends: each costs the full wait for a
+// source.
 const maxSilent = 10
 
-// identity returns the identity of a user, or nil after it has logged why there can be no home. It returns an error if the
-// sources no longer respond.
+// identity returns the UID and GID of a user, or nil if the user gets no home, which it reports as an outcome. It returns
+// an error if the sources no longer respond.
 func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := r.Identities.FindUncached(ctx, name)
 	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)

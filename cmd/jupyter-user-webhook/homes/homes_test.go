@@ -19,21 +19,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// users are the users of these tests.
 var users = homes.Known{
 	"alice": identity.New(5001, 6001, []int64{100, 7001}),
 	"bob":   identity.New(5002, 6002, nil),
 	"anna":  identity.New(5003, 6003, nil),
 }
 
-// site is a share with its configuration.
+// site is a share, the options of its runs, and the lines of output.
 type site struct {
 	root  string
 	o     homes.Options
 	lines []string
 }
 
-// newSite returns a share with a directory of homes and no home.
+// newSite returns a share with an empty directory home.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -70,7 +69,8 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	return homes.Run(t.Context(), s.o, accounts)
 }
 
-// tree lists the content of a share: "drwx------ 5001:6001 home/alice". The content of a file, or the target of a link, follows.
+// tree lists the content of a folder, such as "drwx------ 5001:6001 home/alice". A line ends with the content of a file, or
+// with the target of a link.
 func tree(t *testing.T, root string) (listed []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -116,7 +116,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Equal(t, want, tree(t, s.root))
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, s.lines)
 
-	// A second run changes nothing, whatever a home contains and whatever its mode is.
+	// A second run does not change the content or the mode of a home.
 	require.NoError(t, os.WriteFile(s.path("home/alice/file"), nil, 0o644))
 	require.NoError(t, os.Chmod(s.path("home/bob"), 0o755))
 	before := tree(t, s.root)
@@ -128,8 +128,8 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Empty(t, s.lines)
 }
 
-// TestADirectoryWithSetgidGivesNothing: a new home does not get the group of a setgid directory.
-func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
+// TestParentWithSetgid tests that a new home does not get the group of a setgid directory above it.
+func TestParentWithSetgid(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	require.NoError(t, os.Chown(s.path("home"), 0, 7777))
@@ -156,7 +156,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}, s.lines[:4])
 }
 
-// TestProgress: a run reports its progress every thousand accounts.
+// TestProgress tests that a run reports its progress after each thousand accounts.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -170,8 +170,8 @@ func TestProgress(t *testing.T) {
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 
-// TestARunIsEnded: a run ends between two users, for example on the signal that ends a Pod.
-func TestARunIsEnded(t *testing.T) {
+// TestCancelledRun tests that a run whose context is cancelled ends before the next user.
+func TestCancelledRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -181,8 +181,9 @@ func TestARunIsEnded(t *testing.T) {
 	assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), "bob")
 }
 
-// TestDirectoriesOfUsersAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
-func TestDirectoriesOfUsersAreMade(t *testing.T) {
+// TestUserDirectoriesAreMade tests the directories of users beside the home, on the share and on a further claim. They do
+// not get the skeleton.
+func TestUserDirectoriesAreMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.mkdir(t, "scratch", 0, 0o755)

@@ -17,8 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is for operations that need no openat2: only root can write in the directory, so it contains no symbolic
-	// links that users made.
+	// inside is for operations without openat2: users cannot write to the directory, so they cannot put a symbolic link
+	// into it.
 	inside *os.Root
 }
 
@@ -44,11 +44,11 @@ func (r *run) closeParents() {
 	}
 }
 
-// errInitialMissing means that the directory for the initial is missing. It is made together with the first directory in it.
+// errInitialMissing means that the directory for the initial is missing. It is made just before the first directory in it.
 var errInitialMissing = errors.New("is made first")
 
-// parent opens the directory that contains a user's directory. It calls makeInitial if a directory for the initial is missing.
-// No other directory above is made.
+// parent opens the directory that contains a user's directory. It calls makeInitial if the directory for the initial is
+// missing. Any other missing directory is an error.
 func (r *run) parent(pattern config.HomePattern, name string, makeInitial initialMaker) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *run) parent(pattern config.HomePattern, name string, makeInitial initia
 	return above, nil
 }
 
-// openParent opens a directory above homes, and checks that it belongs to root alone.
+// openParent opens a directory above homes, and checks that it belongs to root and that only root can write to it.
 func (r *run) openParent(dir string) (*parent, error) {
 	if p := r.parents[dir]; p != nil {
 		return p, nil
@@ -91,14 +91,14 @@ func (r *run) openParent(dir string) (*parent, error) {
 	return p, nil
 }
 
-// initialMaker makes the directory for the first letter of names, in the directory above.
+// initialMaker makes the directory for the first letter of names, in the directory above it, and opens it.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// skipInitial makes no directory and returns errInitialMissing: at this point it is not known whether the user gets a
-// directory.
+// skipInitial makes no directory: it is not yet known whether the user gets a home.
 func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
-// makeInitial makes the directory for the first letter of names. Another run may make it first.
+// makeInitial makes the directory for the first letter of names, unless another run has made it. A dry run makes no
+// directory.
 func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	if r.DryRun {
 		if !r.wouldMake[dir] {
@@ -107,7 +107,7 @@ func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 		}
 		return nil, errInitialMissing
 	}
-	err := above.place(path.Base(dir), func(*os.Root) error { return nil }, owner{mode: 0o755})
+	err := above.create(path.Base(dir), func(*os.Root) error { return nil }, owner{mode: 0o755})
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
@@ -117,7 +117,7 @@ func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	return r.openParent(dir)
 }
 
-// removeLeftovers removes what killed runs left behind, wherever homes can be.
+// removeLeftovers removes the unfinished directories that killed runs have left behind.
 func (r *run) removeLeftovers() error {
 	for _, dir := range dirsAbove(Patterns(r.Config, r.Claim)) {
 		p, err := r.openParent(dir)

@@ -12,9 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// TestOnlyTheInitialIsMade: of the directories above a home, only that for the initial is made. All users with that initial share
-// it.
-func TestOnlyTheInitialIsMade(t *testing.T) {
+// TestOnlyInitialIsMade tests that of the directories above a home only the one for the initial is made.
+func TestOnlyInitialIsMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.o.Config.Share.Home, s.o.Mode = "home/{initial}/{user}", 0o750
@@ -36,15 +35,16 @@ func TestOnlyTheInitialIsMade(t *testing.T) {
 		"failed: home/a/deep/alice: home/a/deep is missing on the share: make it, as root and with mode 0755"}, s.lines)
 }
 
-// TestPlacesThatAreNotRoots: no home is made where a user other than root could replace it, and no link is followed.
-func TestPlacesThatAreNotRoots(t *testing.T) {
+// TestUnsafePaths tests that no home is made below a directory that a user other than root can write to, or below a
+// symbolic link, and that nothing at the path of a home is replaced.
+func TestUnsafePaths(t *testing.T) {
 	t.Parallel()
 	const pattern = "home/{initial}/{user}"
 	for name, c := range map[string]struct {
 		prepare func(*testing.T, *site)
 		want    string
 	}{
-		"the homes are missing": {func(t *testing.T, s *site) { require.NoError(t, os.Remove(s.path("home"))) },
+		"a missing directory of the homes": {func(t *testing.T, s *site) { require.NoError(t, os.Remove(s.path("home"))) },
 			"failed: home/a/alice: home is missing on the share: make it, as root and with mode 0755"},
 		"a link above": {func(t *testing.T, s *site) { s.mkdir(t, "other", 0, 0o755); s.link(t, "../other", "home/a") },
 			"failed: home/a/alice: home/a is a symbolic link, or is behind one: put the directory itself there"},
@@ -56,19 +56,19 @@ func TestPlacesThatAreNotRoots(t *testing.T) {
 		"a link out of the share": {func(t *testing.T, s *site) { s.link(t, t.TempDir(), "home/a") }, "failed: home/a/alice: home/a is a symbolic link"},
 		"a file above": {func(t *testing.T, s *site) { s.file(t, "home/a") },
 			"failed: home/a/alice: home/a is no directory"},
-		"a user's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 5002, 0o755) },
+		"a user's directory above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 5002, 0o755) },
 			"failed: home/a/alice: home/a belongs to UID 5002, who could replace a home with another directory: chown that directory to root"},
-		"a system account's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 33, 0o755) },
+		"a system account's directory above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 33, 0o755) },
 			"failed: home/a/alice: home/a belongs to UID 33"},
-		"a user's at the top": {func(t *testing.T, s *site) { require.NoError(t, os.Chown(s.path("home"), 5002, 0)) },
+		"a user's directory at the top": {func(t *testing.T, s *site) { require.NoError(t, os.Chown(s.path("home"), 5002, 0)) },
 			"failed: home/a/alice: home belongs to UID 5002"},
-		"a group writes": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o775) },
+		"a directory above that a group can write to": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o775) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 0775)"},
-		"all users write, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
+		"a sticky directory above that everyone can write to": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 1777)"},
-		"the home is a link": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
+		"a link as home": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
 			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
-		"the home is a file": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.file(t, "home/a/alice") },
+		"a file as home": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.file(t, "home/a/alice") },
 			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
 		"an empty directory of another user": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 5002, 0o700) },
 			"failed: home/a/alice: is there already and belongs to UID 5002, and the user has UID 5001"},
@@ -101,8 +101,9 @@ func (s *site) file(t *testing.T, at string) {
 	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
 }
 
-// TestTheRootOfTheShare: a run does not begin with a wrong root of the share.
-func TestTheRootOfTheShare(t *testing.T) {
+// TestInvalidShareRoot tests that a run does not begin if the root of the share is missing, or if others than root can
+// write to it.
+func TestInvalidShareRoot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	require.NoError(t, os.Chmod(s.root, 0o777))
@@ -114,8 +115,8 @@ func TestTheRootOfTheShare(t *testing.T) {
 	require.ErrorContains(t, err, "open the root of the share: ")
 }
 
-// TestNoInitialForASkippedAccount: the directory for an initial is made with its first home, and not for a skipped account.
-func TestNoInitialForASkippedAccount(t *testing.T) {
+// TestSkippedAccountMakesNoInitial tests that the directory for an initial is not made for a skipped account.
+func TestSkippedAccountMakesNoInitial(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.o.Config.Share.Home = "home/{initial}/{user}"

@@ -14,9 +14,8 @@ import (
 // share is the opened root of the share.
 type share struct{ root *os.File }
 
-// openShare opens the root of the share, and locks it. Other nodes do not see the lock on a network file system. No step needs
-// the
-// lock to be correct: it only prevents two runs from doing the same work.
+// openShare opens the root of the share, and locks it. The lock only prevents two runs of one node from doing the same
+// work: a run is correct without it, and other nodes need not see a lock on a network file system.
 func openShare(ctx context.Context, o Options) (*share, error) {
 	root, err := os.OpenFile(o.Share, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -32,7 +31,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		o.Say(Progress, "another run holds the lock of this share: this run waits until it ends")
 		err = s.wait(ctx, o)
 	}
-	// Some file systems have no locks, and homes are made there too.
+	// Some file systems have no locks. A run needs none.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
@@ -40,14 +39,14 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 	return s, nil
 }
 
-// lockPatience is how long a run waits for another one. Any process that can open the root of the share on this node can hold
-// the lock, so a run does not wait forever.
+// lockPatience is how long a run waits for the lock. Any process that can open the root of the share on this node can hold
+// the lock, so a run does not wait for ever.
 var lockPatience = 5 * time.Minute
 
-// lockPause is the time between two attempts.
+// lockPause is the time between two attempts to get the lock.
 const lockPause = 100 * time.Millisecond
 
-// wait tries to get the lock, for lockPatience or until the end of the context.
+// wait tries to get the lock until the context ends. After lockPatience it returns without the lock and without an error.
 func (s *share) wait(ctx context.Context, o Options) error {
 	end := time.After(lockPatience)
 	for {
@@ -68,7 +67,7 @@ func (s *share) wait(ctx context.Context, o Options) error {
 
 func (s *share) fd() int { return int(s.root.Fd()) }
 
-func (s *share) close() { _ = s.root.Close() } // nothing was written to it
+func (s *share) close() { _ = s.root.Close() } // the directory is not written
 
 // open opens a directory of the share. It returns an error if a part of the path is a symbolic link, or leads out of the
 // share.
@@ -101,8 +100,8 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// checkOnlyRootWrites returns an error if the directory does not belong to root, or if any other user can write to it: such
-// a user could replace the directories in it.
+// checkOnlyRootWrites returns an error if a directory does not belong to root, or if its mode lets others write to it: they
+// could replace the directories in it. called is the name of the directory in the error.
 func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {

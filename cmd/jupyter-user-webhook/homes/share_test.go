@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestALockThatIsNeverGivenBack: any process that can open the root of the share on this node can hold the lock, and must not
-// prevent homes.
-func TestALockThatIsNeverGivenBack(t *testing.T) {
+// TestLockThatIsNeverReleased tests that a run goes on without the lock after lockPatience.
+func TestLockThatIsNeverReleased(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the root of a share belongs to root")
 	}
@@ -26,11 +25,11 @@ func TestALockThatIsNeverGivenBack(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, held.Close()) })
 	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
 
-	var said []string
-	s, err := openShare(t.Context(), Options{Share: folder, Say: func(_ Outcome, line string) { said = append(said, line) }})
+	var lines []string
+	s, err := openShare(t.Context(), Options{Share: folder, Say: func(_ Outcome, line string) { lines = append(lines, line) }})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"another run holds the lock of this share: this run waits until it ends",
-		"the other run has not ended after 1ms: this run continues beside it"}, said)
+		"the other run has not ended after 1ms: this run continues beside it"}, lines)
 	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_UN))
 	s.close()
 }

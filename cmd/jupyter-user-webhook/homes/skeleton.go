@@ -12,28 +12,29 @@ import (
 )
 
 const (
-	// maxEntries and maxBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
+	// maxEntries and maxBytes limit a skeleton, which is kept in memory.
 	maxEntries = 1000
 	maxBytes   = 16 << 20
 )
 
-// Skeleton is the initial content of a home: directories, files and symbolic links, as they were when it was read.
+// Skeleton is the initial content of a home: directories, files and symbolic links.
 type Skeleton struct{ entries []entry }
 
 type entry struct {
 	path string
 	// mode has the type, and the permissions without setuid, setgid and sticky bit.
 	mode fs.FileMode
-	// content of a file, and target of a link.
+	// content is for a file, and target for a link.
 	content []byte
 	target  string
 }
 
-// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to
-// them.
+// kubernetesData is a link in a mounted ConfigMap, to the directory with the files. The names of the ConfigMap's keys are
+// links to these files.
 const kubernetesData = "..data"
 
-// ReadSkeleton reads a directory. Links are read as links. It returns an error for other types of files.
+// ReadSkeleton reads a directory, or the files of a mounted ConfigMap. A link in the directory is read as a link. ReadSkeleton returns an error for
+// devices, sockets and pipes.
 func ReadSkeleton(dir string) (*Skeleton, error) {
 	if info, err := os.Stat(dir + "/" + kubernetesData); err == nil && info.IsDir() {
 		dir += "/" + kubernetesData
@@ -42,7 +43,7 @@ func ReadSkeleton(dir string) (*Skeleton, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close() //nolint:errcheck // it is only read
+	defer root.Close() //nolint:errcheck // the directory is only read
 	s, size := &Skeleton{}, 0
 	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || path == "." {
@@ -88,7 +89,7 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close() //nolint:errcheck // the file is only read
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New(path + " is no file any more")
@@ -99,8 +100,8 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBytes+1))
 }
 
-// fill returns the function that writes the skeleton into a home and gives it to the user. Contents come first and owners last,
-// because root may lack the capability to change modes of other users' files.
+// fill returns the function that writes the skeleton into a home and gives the content to the user. It writes contents and
+// modes before owners, because root may lack the capability to change modes of other users' files.
 func (s *Skeleton) fill(uid, gid int) func(*os.Root) error {
 	return func(home *os.Root) error {
 		if s == nil {
@@ -137,6 +138,6 @@ func (e *entry) write(home *os.Root) error {
 		return err
 	}
 	_, err = file.Write(e.content)
-	// A server reports a full disk when the file is closed.
+	// A server can report a full disk as late as on close.
 	return errors.Join(err, file.Close())
 }

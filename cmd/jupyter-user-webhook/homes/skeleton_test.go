@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// skeletonDir returns a directory with all types of files that a home may contain.
+// skeletonDir returns a directory with the types of files that a skeleton can have.
 func skeletonDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func skeletonDir(t *testing.T) string {
 	return dir
 }
 
-// filled is the content of a home that is made from skeletonDir.
+// filled is the content of alice's home that is made from skeletonDir.
 var filled = []string{
 	"drwx------ 5001:6001 .",
 	"-rw-r--r-- 5001:6001 .bashrc = content of .bashrc",
@@ -45,8 +45,8 @@ var filled = []string{
 	"-rwxr-xr-x 5001:6001 work/run = content of work/run",
 }
 
-// TestAHomeBeginsWithTheSkeleton: links stay links, the user owns everything, and no file has setuid or setgid.
-func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
+// TestHomeFromSkeleton tests that links stay links, that the user owns the content, and that no file has setuid or setgid.
+func TestHomeFromSkeleton(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	shadow, err := os.Stat("/etc/shadow")
@@ -61,8 +61,8 @@ func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
 	assert.Equal(t, shadow.Sys().(*syscall.Stat_t).Uid, after.Sys().(*syscall.Stat_t).Uid, "the target of a link is not changed")
 }
 
-// TestTheFilesOfAConfigMap: the files are behind links, by which Kubernetes replaces all of them at once.
-func TestTheFilesOfAConfigMap(t *testing.T) {
+// TestSkeletonFromConfigMap tests a mounted ConfigMap, whose keys are links to files in another directory.
+func TestSkeletonFromConfigMap(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	dir := t.TempDir()
@@ -78,8 +78,8 @@ func TestTheFilesOfAConfigMap(t *testing.T) {
 	assert.Equal(t, []string{"drwx------ 5001:6001 .", "-rw-r--r-- 5001:6001 .bashrc = x"}, tree(t, s.path("home/alice")))
 }
 
-// TestWhatNoHomeBeginsWith: an unsupported file is an error before any home is made.
-func TestWhatNoHomeBeginsWith(t *testing.T) {
+// TestInvalidSkeletons tests that a skeleton with an unsupported or too large content is an error.
+func TestInvalidSkeletons(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a device")
@@ -90,9 +90,9 @@ func TestWhatNoHomeBeginsWith(t *testing.T) {
 	}{
 		"a device": {func(dir string) error { return syscall.Mknod(dir+"/null", syscall.S_IFCHR|0o666, 1<<8|3) },
 			"null is a device, a socket or a pipe, which a home must not contain: remove it"},
-		"a pipe":           {func(dir string) error { return syscall.Mkfifo(dir+"/pipe", 0o666) }, "pipe is a device, a socket or a pipe"},
-		"a missing one":    {os.Remove, "no such file or directory"},
-		"a file too large": {func(dir string) error { return os.WriteFile(dir+"/big", make([]byte, 16<<20+1), 0o644) }, "more than 1000 files or 16 MiB"},
+		"a pipe":              {func(dir string) error { return syscall.Mkfifo(dir+"/pipe", 0o666) }, "pipe is a device, a socket or a pipe"},
+		"a missing directory": {os.Remove, "no such file or directory"},
+		"a file too large":    {func(dir string) error { return os.WriteFile(dir+"/big", make([]byte, 16<<20+1), 0o644) }, "more than 1000 files or 16 MiB"},
 		"too many files": {func(dir string) error {
 			for i := range 1001 {
 				if err := os.Mkdir(filepath.Join(dir, string(rune('一'+i))), 0o755); err != nil {

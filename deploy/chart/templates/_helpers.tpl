@@ -19,8 +19,8 @@ with the same image keeps it.
 
 {{/* The accepted images besides the current one: the previous image, and the images in the values; as JSON. */}}
 {{- define "accepted" -}}
-{{- $said := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
-{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
+{{- $configured := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
+{{- without (prepend $configured (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
 {{- end }}
 
 {{/*
@@ -63,7 +63,7 @@ ldap-ca.crt: |
 {{- end }}
 {{- end }}
 
-{{/* The directory service in the configuration. Its files are where the Deployment mounts them. */}}
+{{/* The directory service in the configuration, with the paths where the Deployment mounts its files. */}}
 {{- define "ldap" -}}
 {{- $ldap := omit . "ca" "bindDN" "passwordSecret" "certificateSecret" }}
 {{- if .ca }}{{ $_ := set $ldap "caFile" "/etc/jupyter-user/ldap-ca.crt" }}{{ end }}
@@ -101,7 +101,7 @@ ldap-ca.crt: |
 {{- mergeOverwrite $defaults (include "configuration" . | fromJson) | toJson }}
 {{- end }}
 
-{{/* The claim of the share, in every namespace that has it. */}}
+{{/* The name of the share's claim, which is the same in each namespace. */}}
 {{- define "claim" -}}
 {{- (include "effective" . | fromJson).share.claimName }}
 {{- end }}
@@ -115,7 +115,7 @@ ldap-ca.crt: |
 {{- end }}
 {{- end }}
 
-{{/* The CA that the API server accepts for the webhook's certificate. */}}
+{{/* The CA of the webhook's certificate, if the values have it. Otherwise cert-manager or the self-signed Deployment writes it. */}}
 {{- define "caBundle" -}}
 {{- if eq .Values.certificates.source "secret" }}
       caBundle: {{ .Values.certificates.caBundle | b64enc }}
@@ -124,7 +124,8 @@ ldap-ca.crt: |
 
 {{/*
 What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. With it, the command check
-distinguishes another release or other values from a change by hand. It is no proof: anyone who may write the object may write it too.
+distinguishes another release or other values from a change by hand. The annotation is no proof: anyone who may write the object may write
+the annotation too.
 */}}
 {{- define "rendered" -}}
 jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}
@@ -157,8 +158,8 @@ validationActions: [Deny]
 {{- end }}
 {{- end }}
 
-{{/* The nodes and the identity of our own Pods. */}}
-{{- define "place" -}}
+{{/* The security context, the pull secrets and the nodes of our own Pods. */}}
+{{- define "pod-settings" -}}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
@@ -179,7 +180,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* Objects of helm test are not part of the installation, and are deleted according to the argument. */}}
+{{/* The metadata of an object of helm test. The argument is when Helm deletes the object. */}}
 {{- define "test-metadata" }}
   labels:
     app.kubernetes.io/name: jupyter-user-webhook-test
@@ -188,11 +189,20 @@ tolerations: {{- toYaml . | nindent 2 }}
     helm.sh/hook-delete-policy: {{ . }}
 {{- end }}
 
-{{/* The labels that the Prometheus operator selects. */}}
+{{/* The metadata of the objects for the Prometheus operator. */}}
 {{- define "monitoring-metadata" }}
   name: jupyter-user-webhook
   namespace: {{ .Release.Namespace }}
   labels:
     app.kubernetes.io/name: jupyter-user-webhook
     {{- with .Values.monitoring.labels }}{{ toYaml . | nindent 4 }}{{ end }}
+{{- end }}
+
+{{/* A file of deploy/monitoring, with links to the runbook of the site. */}}
+{{- define "monitoring-file" -}}
+{{- $text := .root.Files.Get (print "monitoring/" .name) }}
+{{- with .root.Values.monitoring.runbookURL }}
+  {{- $text = regexReplaceAllLiteral "https://\\S+/deploy/docs/runbook\\.md" $text . }}
+{{- end }}
+{{- $text }}
 {{- end }}

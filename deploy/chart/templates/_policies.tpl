@@ -15,7 +15,7 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
 {{- end -}}
 {{- end }}
 
-{{/* The site's values that the policies are rendered from, as JSON. Paths are cleaned here, because CEL cannot. */}}
+{{/* The site's values that the policies are rendered from, as JSON. Paths are cleaned here, because CEL cannot clean a path. */}}
 {{- define "site" -}}
 {{- $c := include "effective" . | fromJson }}
 {{- $source := include "source" . | fromYaml }}
@@ -62,12 +62,12 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
-{{/* Our annotations except the one that opts out. Each is looked up by key, because CEL's cost of iterating over a map is quadratic. */}}
+{{/* Our annotations except inject. A policy looks up each by its key, because CEL's cost of iterating over a map is quadratic. */}}
 {{- define "annotations" -}}
 user discovery identity home config container probes account-files home-in
 {{- end }}
 
-{{/* Whether a Pod is claimed, as in package webhook/user. A test compares both with one table of Pods. */}}
+{{/* Whether a Pod is claimed, as in package webhook/user. A test compares this template and that package with one table of Pods. */}}
 {{- define "claimed" -}}
 {{- $components := include "cel" .site.hubComponents -}}
 has({{ .pod }}.metadata.labels) && ('jupyter-user' in {{ .pod }}.metadata.labels ||
@@ -119,16 +119,16 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
 {{- end }}
 {{- end }}
 
-{{/* The user of the Pod, from the annotation that the webhook always overwrites: only the webhook has the rules for finding the name. */}}
+{{/* The user of a claimed Pod, from the annotation that the webhook writes: only the webhook has the rules for finding the name. */}}
 {{- define "policy.user" -}}
 - name: user
   expression: >-
     object.metadata.?annotations[?'jupyter-user.io/user'].orValue('')
 {{- end }}
 
-{{/* Whether the requester's own rights count. A controller's never do. */}}
+{{/* Whether the policies consider the rights of the requester. */}}
 {{- define "policy.requester" -}}
-# Controllers create Pods for the author of a Deployment or a Job. They never count as requester.
+# A controller creates Pods for the author of a Deployment or a Job, so the controller's own rights are ignored.
 - name: requesterCounts
   expression: >-
     !(request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
@@ -194,7 +194,7 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
     {{- range $i, $_ := .site.shares }}{{ if $i }} &&{{ end }}
     (!variables.needs{{ $i }} || variables.may{{ $i }})
     {{- end }}
-# The claims that messages name. Messages cannot check rights, so the list contains claims to which a right exists.
+# The claims that messages name. Messages cannot check rights, so the list also has claims to which the requester has a right.
 - name: needed
   expression: >-
     ({{- range $i, $share := .site.shares }}{{ if $i }} +{{ end }}
@@ -203,8 +203,8 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
 {{- end }}
 
 {{/*
-Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for a road to the claim's storage. For
-most roads it is not visible where they lead, so such a road needs the right to each claim.
+Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for a road (by-road) to the claim's
+storage. Most roads do not show where they lead, so such a road needs the right to each claim.
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
@@ -258,7 +258,7 @@ matchConditions:
       object.spec.containers.exists(c, c.name == 'jupyter-user-init')
 {{- end }}
 
-{{/* How many volumes and containers of a Pod are checked. A Pod with more counts as a Pod with the share. */}}
+{{/* Whether a Pod has more volumes or containers than the policies check. Such a Pod is treated as a Pod with the share. */}}
 {{- define "too-much" -}}
 object.spec.?volumes.orValue([]).size() > 500 ||
 object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
@@ -292,8 +292,8 @@ v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 
 {{/*
 Whether a volume v is a road to the share or to a further claim, which is a volume that leads there without the claim. Inline NFS is denied
-except for the servers in otherNFSServers, because the share's server has too many names to list. A hostPath counts as the share if it is
-inside the share, above it, or longer than 512 characters.
+except for the servers in otherNFSServers, because the share's server has too many names to list. A hostPath is treated as the share if it
+is inside the share, above it, or longer than 512 characters.
 */}}
 {{- define "by-road" -}}
 {{ include "by-unknown-road" . }} ||
@@ -312,7 +312,7 @@ has(v.hostPath) && (v.hostPath.path.size() > 512 ||
 {{- end }}
 {{- end }}
 
-{{/* Whether an ephemeral claim has the name of one of claims, a volume of one of shares, or is a copy of one of them. */}}
+{{/* Whether an ephemeral claim has the name of one of claims, has a volume of one of shares, or is a copy of one of claims. */}}
 {{- define "by-ephemeral-claim" -}}
 {{- $claims := include "cel" .claims -}}
 has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
@@ -358,7 +358,7 @@ spec:
         scope: "*"
 {{- end }}
 
-{{/* The binding of a policy that is about every object. */}}
+{{/* The binding of a policy that does not select objects by labels. */}}
 {{- define "policy.binding" }}
 ---
 apiVersion: admissionregistration.k8s.io/v1

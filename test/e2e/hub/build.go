@@ -1,6 +1,6 @@
-// Package hub runs JupyterHub as the Zero to JupyterHub chart configures it. The hub and the proxy are processes of this machine
-// instead of Pods; everything else is real. The hub creates its servers as Pods of a cluster, with the ServiceAccount of a given
-// kubeconfig. It knows nothing of the webhook.
+// Package hub runs JupyterHub with the configuration that the chart Zero to JupyterHub makes. The hub and its proxy are
+// processes of this machine instead of Pods. The hub creates its servers as Pods of a cluster, with the rights of a given
+// kubeconfig. Its configuration does not mention the webhook.
 //
 // The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session
 // acts as a user with a browser.
@@ -23,13 +23,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// Release is a JupyterHub with a matching KubeSpawner; the value is the name of their pins in packages/.
+// Release is a JupyterHub with a matching KubeSpawner. The value is the name of their pins in packages/.
 type Release string
 
 const (
-	// KubeSpawner7 is the newest.
+	// KubeSpawner7 is the newest release.
 	KubeSpawner7 Release = "kubespawner-7"
-	// KubeSpawner6 is the previous release, which made other names of Pods and other labels.
+	// KubeSpawner6 is the previous release, which gives Pods other names and labels.
 	KubeSpawner6 Release = "kubespawner-6"
 )
 
@@ -37,20 +37,20 @@ const (
 type Programs struct {
 	// Python is the interpreter with JupyterHub in its environment.
 	Python string
-	// Node runs Proxy, the script of configurable-http-proxy.
+	// Node is the interpreter of Proxy, the script of configurable-http-proxy.
 	Node, Proxy string
 }
 
 const (
-	// debianPython and debianPip are Debian's programs, even if a developer has others in the PATH.
+	// debianPython and debianPip are Debian's programs. A developer may have others in the PATH.
 	debianPython = "/usr/bin/python3"
 	debianPip    = "/usr/bin/pip3"
 	// recipeVersion must be raised whenever the build changes in a way that the pins do not show.
 	recipeVersion = 1
 )
 
-// Build returns the paths of a release's programs. It fetches what the cache does not have, which needs a network. Progress for a
-// waiting user is written to out, which may be nil.
+// Build returns the paths of a release's programs. It fetches programs that are not in the cache, which needs a network. It
+// writes its progress to out, which may be nil.
 func Build(ctx context.Context, out io.Writer, release Release) (Programs, error) {
 	b, err := newBuilder(out)
 	if err != nil {
@@ -98,7 +98,7 @@ func newBuilder(out io.Writer) (builder, error) {
 	return builder{filepath.Join(folder, "test", "e2e", "hub", "packages"), cache.Cache{Folder: kept, Progress: out}, out}, nil
 }
 
-// get returns the cached result for these pins, and fills it if it is missing.
+// get returns the cached result for these pins. If there is none, fill makes it.
 func (b builder) get(ctx context.Context, name, result string, pins []string, fill func(ctx context.Context, folder string) error) (
 	string, error,
 ) {
@@ -117,8 +117,8 @@ func (b builder) get(ctx context.Context, name, result string, pins []string, fi
 	})
 }
 
-// environment returns a Python environment with the pinned packages. Its interpreter works from any path. Its scripts contain the
-// path where they were made, and are not used.
+// environment returns a Python environment with the pinned packages. Its interpreter works from any path. Its scripts do not,
+// because they contain the path where they were made, so they are not used.
 func (b builder) environment(ctx context.Context, name string) (string, error) {
 	pins := name + ".txt"
 	return b.get(ctx, name, "python", []string{pins}, func(ctx context.Context, folder string) error {
@@ -132,7 +132,7 @@ func (b builder) environment(ctx context.Context, name string) (string, error) {
 	})
 }
 
-// proxy returns the node_modules with configurable-http-proxy.
+// proxy returns the folder node_modules with configurable-http-proxy.
 func (b builder) proxy(ctx context.Context, wheel string) (string, error) {
 	pins := []string{"proxy/package.json", "proxy/package-lock.json"}
 	return b.get(ctx, "configurable-http-proxy", "node_modules", pins, func(ctx context.Context, folder string) error {
@@ -155,8 +155,8 @@ func (b builder) proxy(ctx context.Context, wheel string) (string, error) {
 
 // run runs a command. If it fails, the error has the command's output.
 func run(command *exec.Cmd) error {
-	if said, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w; it said:\n%s", command.Args, err, said)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w; it said:\n%s", command.Args, err, output)
 	}
 	return nil
 }

@@ -20,15 +20,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// configuration is the configuration file of JupyterHub.
-//
-//go:embed jupyterhub_config.py
-var configuration []byte
+var configFile []byte
 
 const (
-	// startLimit is the time limit for starting a hub on a busy machine. Alone it takes three seconds.
+	// startLimit is the time limit for the start of a hub, or the end of a server, on a busy machine. On an idle machine a hub
+	// starts in three seconds.
 	startLimit = machine.Patience
-	// stopLimit is the time limit for ending, after which the hub is killed.
+	// stopLimit is the time that a hub or a proxy gets to end. After that the process is killed.
 	stopLimit    = 20 * time.Second
 	pollInterval = 50 * time.Millisecond
 )
@@ -37,34 +35,34 @@ const (
 type Options struct {
 	Programs Programs
 	Release  Release
-	// Folder has the hub's database and logs. It is created.
+	// Folder is the folder for the hub's database and logs. Start creates it.
 	Folder string
-	// Kubeconfig is for the ServiceAccount called hub, as which the hub calls the API server.
+	// Kubeconfig is the file with which the hub calls the API server, as the ServiceAccount called hub.
 	Kubeconfig string
-	// Namespace is where the servers' pods are.
+	// Namespace is the namespace of the servers' Pods.
 	Namespace string
 	// Address is an address of this machine that Pods can reach.
 	Address string
-	// Image of the servers.
+	// Image is the image of the servers.
 	Image string
-	// Servers has traits of KubeSpawner for single servers, by user/server. The default server has no name: alice/.
+	// Servers has settings (traits) of KubeSpawner for single servers, by user/server. The default server has no name: alice/.
 	Servers map[string]map[string]any
 	// Config is Python code that follows the chart's configuration.
 	Config string
 }
 
-// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. These include the time that the hub itself
-// waits for a CPU: on a busy machine the hub would repeat a request, and find the Pod of the first one.
+// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. This time includes the time that the hub
+// itself waits for a CPU. On a busy machine the hub would repeat a request, and find the Pod of the first request.
 const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
 
 // Hub is a running hub.
 type Hub struct {
-	// URL is the address for users. It has no / at the end.
+	// URL is the address for users, without a / at the end.
 	URL string
 
 	options    Options
 	hub, proxy *process
-	// inner is the URL of the hub itself, and api that of the proxy's API.
+	// inner is the URL of the hub process, and api the URL of the proxy's API.
 	inner, api string
 }
 
@@ -104,13 +102,13 @@ func (h *Hub) prepare() error {
 	return errors.Join(
 		os.MkdirAll(h.options.Folder, 0o755),
 		os.WriteFile(h.path("settings.json"), settings, 0o600),
-		os.WriteFile(h.path("jupyterhub_config.py"), configuration, 0o644),
+		os.WriteFile(h.path("jupyterhub_config.py"), configFile, 0o644),
 	)
 }
 
 func (h *Hub) path(name string) string { return filepath.Join(h.options.Folder, name) }
 
-// proxyToken is the token of the hub for the proxy. No other process uses this machine's loopback.
+// proxyToken is the environment variable with the hub's token for the proxy.
 const proxyToken = "CONFIGPROXY_AUTH_TOKEN=e2e"
 
 func (h *Hub) startProxy() (err error) {
@@ -165,7 +163,7 @@ func (h *Hub) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends hub and proxy. Servers keep running.
+// Stop ends the hub and the proxy. The servers keep running.
 func (h *Hub) Stop() {
 	for _, p := range []*process{h.hub, h.proxy} {
 		if p != nil {
@@ -183,7 +181,7 @@ func (h *Hub) Log() string {
 	return string(text)
 }
 
-// freePorts returns URLs with unused ports.
+// freePorts returns URLs with unused ports of an address.
 func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	var urls []string
 	for range n {
@@ -197,14 +195,14 @@ func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	return urls, nil
 }
 
-// process is a process that runs until it is stopped.
+// process is a started process. done is closed when it has ended, and then err has the reason.
 type process struct {
 	command *exec.Cmd
 	done    chan struct{}
 	err     error
 }
 
-// start starts a process, and appends its output to a file.
+// start starts a process that appends its output to the file log.
 func start(command *exec.Cmd, log string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -222,7 +220,7 @@ func start(command *exec.Cmd, log string) (*process, error) {
 	return p, nil
 }
 
-// dead returns an error if the process no longer runs.
+// dead returns an error if the process has ended.
 func (p *process) dead() error {
 	select {
 	case <-p.done:
@@ -232,9 +230,9 @@ func (p *process) dead() error {
 	}
 }
 
-// stop asks the process to end, and kills it after a time limit.
+// stop sends SIGTERM, and kills the process after stopLimit.
 func (p *process) stop() {
-	_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended by itself.
+	_ = p.command.Process.Signal(syscall.SIGTERM) // The process may have ended already.
 	select {
 	case <-p.done:
 	case <-time.After(stopLimit):

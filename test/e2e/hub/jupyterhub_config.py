@@ -1,8 +1,8 @@
-"""The configuration that the Zero to JupyterHub chart (4.4.0) makes of its default values.
+"""The configuration that the chart Zero to JupyterHub (4.4.0) makes of its default values, with changes for these tests.
 
-It differs where the cluster of a test lacks something: there is no second scheduler, and no privileged init container that blocks
-cloud metadata. A server requests little memory and CPU, so that it does not displace other programs on a machine with two cores. The
-settings are those of this test. Each server among them is configured as if all servers of the hub were.
+The cluster of a test has no second scheduler, and no privileged init container that blocks cloud metadata. A server requests little
+memory and CPU, so that it does not displace other programs on a machine with two cores. The dictionary settings has the values of
+one test. A server that is listed there gets its traits before it starts, as if they were the configuration of all servers.
 """
 
 import json
@@ -17,7 +17,7 @@ c = get_config()  # noqa: F821
 
 
 class Authenticator(DummyAuthenticator):
-    """Any user may log in, with any name. Names keep upper case letters, as with most authenticators; the dummy lowers them."""
+    """Any user may log in, with any name. Names keep upper case letters, as with most authenticators, but not with the dummy."""
 
     def normalize_username(self, username):
         return username
@@ -38,7 +38,7 @@ c.JupyterHub.allow_named_servers = True
 c.JupyterHub.bind_url = settings["public"]
 c.JupyterHub.hub_bind_url = settings["hub"]
 c.JupyterHub.hub_connect_url = settings["hub"]
-# With the chart's 5 the hub would end after five denied users in a row, which these tests have.
+# With the chart's value 5, the hub would end after five denied servers in a row, and these tests have as many.
 c.Spawner.consecutive_failure_limit = 0
 
 common = {"app.kubernetes.io/name": "jupyterhub", "app": "jupyterhub", "app.kubernetes.io/managed-by": "kubespawner"}
@@ -67,7 +67,7 @@ c.KubeSpawner.tolerations = [
 ]
 c.Spawner.cmd = "jupyterhub-singleuser"
 
-# Storage is dynamic: a claim for each server. KubeSpawner 7 changed the names of objects.
+# Storage is dynamic: a claim for each server. KubeSpawner 6 and 7 give the objects different names.
 c.KubeSpawner.storage_pvc_ensure = True
 c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
 c.KubeSpawner.storage_capacity = "10Gi"

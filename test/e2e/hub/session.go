@@ -15,9 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Session is a user who is logged in, with the cookies of a browser.
+// Session is a user who is logged in to a hub, with the cookies of a browser.
 type Session struct {
-	// User is the name in the hub.
+	// User is the user's name in the hub.
 	User string
 
 	hub    *Hub
@@ -41,9 +41,9 @@ func (h *Hub) LogIn(ctx context.Context, user string) (*Session, error) {
 	return s, nil
 }
 
-// xsrf returns the token that the hub requires in a request that changes something.
+// xsrf returns the token that the hub requires in requests that change something.
 func (s *Session) xsrf() string {
-	hub, _ := url.Parse(s.hub.URL + "/hub/") // The URL is always valid: it was made from a port.
+	hub, _ := url.Parse(s.hub.URL + "/hub/") // The URL is valid: freePorts made it.
 	for _, cookie := range s.client.Jar.Cookies(hub) {
 		if cookie.Name == "_xsrf" {
 			return cookie.Value
@@ -52,7 +52,8 @@ func (s *Session) xsrf() string {
 	return ""
 }
 
-// open sends a request: a form as a browser does, any other body as JSON, as the scripts of the pages do.
+// open sends a request and returns the response. It sends url.Values as a form, like a browser, and any other body as JSON,
+// like the scripts of the hub's pages.
 func (s *Session) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var sent io.Reader
 	kind := "application/json"
@@ -89,8 +90,7 @@ func (s *Session) open(ctx context.Context, method, path string, body any) (*htt
 type statusError struct {
 	request string
 	status  int
-	// page is the page of the response.
-	page string
+	page    string
 
 	closing error
 }
@@ -101,7 +101,7 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.closing }
 
-// do returns the whole response.
+// do is like open, but returns the whole body of the response.
 func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte, error) {
 	response, err := s.open(ctx, method, path, body)
 	if err != nil {
@@ -114,21 +114,21 @@ func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte
 	return text, err
 }
 
-// serverPath returns the path of a server in the API. The default server has no name.
+// serverPath returns the path of a server in the hub's API. The default server has an empty name.
 func (s *Session) serverPath(server string) string {
 	return "/hub/api/users/" + url.PathEscape(s.User) + "/servers/" + url.PathEscape(server)
 }
 
 // Server returns the URL of a server's pages, with a / at the end.
 func (s *Session) Server(server string) string {
-	where := s.hub.URL + "/user/" + url.PathEscape(s.User) + "/"
+	address := s.hub.URL + "/user/" + url.PathEscape(s.User) + "/"
 	if server != "" {
-		where += url.PathEscape(server) + "/"
+		address += url.PathEscape(server) + "/"
 	}
-	return where
+	return address
 }
 
-// Spawn requests a server, with the options of a profile list's form, if there is one.
+// Spawn requests a server. options are the values of the form of a profile list, or nil.
 func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
 	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
 		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)
@@ -136,15 +136,15 @@ func (s *Session) Spawn(ctx context.Context, server string, options map[string]a
 	return nil
 }
 
-// Event is an event that the page shows while a server starts.
+// Event is an event that the hub's page shows while a server starts.
 type Event struct {
 	Message string `json:"message"`
 	Ready   bool   `json:"ready"`
 	Failed  bool   `json:"failed"`
 }
 
-// Progress returns the events that the page shows until the server is ready or has failed, as the last event says. It returns
-// earlier if an event meets a condition, which may be nil.
+// Progress returns the events that the hub's page shows, until an event says that the server is ready or has failed. It
+// returns earlier if enough, which may be nil, returns true for an event.
 func (s *Session) Progress(ctx context.Context, server string, enough func(Event) bool) ([]Event, error) {
 	response, err := s.open(ctx, http.MethodGet, s.serverPath(server)+"/progress", nil)
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Session) Progress(ctx context.Context, server string, enough func(Event
 	return events, fmt.Errorf("the hub said no more of %s/%s than: %v", s.User, server, events)
 }
 
-// Stop stops a server and waits until the hub says that it is gone.
+// Stop stops a server, and waits until the hub no longer lists it.
 func (s *Session) Stop(ctx context.Context, server string) error {
 	if _, err := s.do(ctx, http.MethodDelete, s.serverPath(server), nil); err != nil {
 		return fmt.Errorf("stop %s/%s: %w", s.User, server, err)
@@ -209,7 +209,7 @@ func (s *Session) Servers(ctx context.Context) (map[string]bool, error) {
 	return ready, nil
 }
 
-// Token returns a token for the API of the user's servers, as the hub's page makes one.
+// Token returns a new token for the API of the user's servers, from the request that the hub's page sends.
 func (s *Session) Token(ctx context.Context) (string, error) {
 	text, err := s.do(ctx, http.MethodPost, "/hub/api/users/"+url.PathEscape(s.User)+"/tokens", map[string]any{"note": "e2e"})
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package lab is a client of a running Jupyter server, for tests: its REST API, and its kernels.
+// Package lab is a client of a running Jupyter server, for tests. It calls the REST API and runs code in kernels.
 package lab
 
 import (
@@ -21,10 +21,10 @@ import (
 // apiLimit is the time limit for a call of Jupyter while other programs start.
 const apiLimit = machine.Patience
 
-// Server is the API of a running Jupyter server, and a token that the server accepts.
+// Server is the address of a running Jupyter server, and a token that the server accepts.
 type Server struct{ Base, Token string }
 
-// Call calls the REST API.
+// Call sends a request to the REST API, and returns the response. The test fails if the status is not want.
 func (s Server) Call(t *testing.T, method, path string, body any, want int) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), apiLimit)
@@ -43,7 +43,7 @@ func (s Server) Call(t *testing.T, method, path string, body any, want int) []by
 	return answer
 }
 
-// Save writes a notebook, as the browser does when a user saves one.
+// Save saves a notebook, with the request that a browser sends.
 func (s Server) Save(t *testing.T, name string) {
 	t.Helper()
 	s.Call(t, http.MethodPut, "api/contents/"+name, map[string]any{
@@ -70,8 +70,8 @@ func (s Server) Kernel(t *testing.T) Kernel {
 	return Kernel{s, made.ID}
 }
 
-// said is a message of a kernel. There are many kinds of messages.
-type said struct {
+// kernelMessage is a message of a kernel. Each kind of message uses some of its fields.
+type kernelMessage struct {
 	Header struct {
 		Type string `json:"msg_type"`
 	} `json:"header"`
@@ -87,7 +87,7 @@ type said struct {
 	} `json:"content"`
 }
 
-// Run executes Python and returns what it printed.
+// Run executes Python, and returns the printed text. The test fails at a Python exception.
 func (k Kernel) Run(t *testing.T, code string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), apiLimit)
@@ -111,7 +111,7 @@ func (k Kernel) Run(t *testing.T, code string) string {
 	}))
 	var printed strings.Builder
 	for {
-		var message said
+		var message kernelMessage
 		require.NoError(t, wsjson.Read(ctx, connection, &message), "after %q", printed.String())
 		if message.Parent.ID != id {
 			continue

@@ -17,21 +17,20 @@ import (
 )
 
 const (
-	// shareAlert is the alert for a share that does not respond.
 	shareAlert = "JupyterUserShareHangs"
-	// scrapeEvery is how often the metrics are read during the outage.
+	// scrapeEvery is the time between two readings of the metrics.
 	scrapeEvery = 2 * time.Second
-	// alertNeeds is an outage that is long enough for the alert: half a minute without a response, which must then last for a
-	// minute.
-	alertNeeds = 3 * time.Minute
+	// alertOutage is an outage that is long enough for the alert: the alert's condition becomes true after half a minute without
+	// a response, and must then be true for a minute.
+	alertOutage = 3 * time.Minute
 )
 
-// recorder reads the metrics of all replicas as Prometheus does, until it is stopped.
+// recorder reads the metrics of all replicas, as Prometheus does, until it is stopped.
 type recorder struct {
 	*monitoring.Recording
 	stop context.CancelFunc
 	done chan struct{}
-	// read counts the readings, and missed those that failed.
+	// read is the number of readings, and missed the number of failed ones.
 	missed, read int
 }
 
@@ -41,7 +40,7 @@ func record(t *testing.T) *recorder {
 	require.NoError(t, err)
 	var replicas []corev1.Pod
 	for _, namespace := range []string{helm.Namespace, secondName} {
-		pods, err := world.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{
+		pods, err := cluster.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{
 			LabelSelector: "app.kubernetes.io/name=" + helm.Release,
 		})
 		require.NoError(t, err)
@@ -97,14 +96,14 @@ func (r *recorder) end() {
 	<-r.done
 }
 
-// assertAlert asserts that the shipped alert fires at the end of the outage. It must not fire before the outage, and not after the
-// share responds again. A shorter outage than the alert needs is stretched (see Recording.Judge): the times of the share's last
-// response and last failure are moved back. Before a release the outage is long enough, and nothing is stretched.
+// assertAlert asserts that the shipped alert fires at the end of the outage, and that it does not fire before the outage or
+// after the share responds again. If the outage was shorter than the alert needs, the recorded times are stretched (see the
+// package monitoring). Before a release the outage is long enough, and the times are not stretched.
 func (r *recorder) assertAlert(t *testing.T, gone, back, known time.Time) {
 	t.Helper()
 	r.end()
 	t.Logf("%d of %d readings of metrics were too slow", r.missed, r.read)
-	stretch := int((alertNeeds + outage() - 1) / outage())
+	stretch := int((alertOutage + outage() - 1) / outage())
 	require.NoError(t, r.Judge(t.Context(), stretch, []time.Time{back.Add(-scrapeEvery)}, func(at time.Time) bool {
 		return !at.After(gone) || at.After(known.Add(scrapeEvery))
 	}))

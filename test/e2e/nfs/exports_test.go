@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// needRelease skips a test that takes minutes and is for a release.
+// needRelease skips a test that takes minutes, except before a release.
 func needRelease(t *testing.T) {
 	t.Helper()
 	if !release() {
@@ -20,9 +20,9 @@ func needRelease(t *testing.T) {
 	}
 }
 
-// TestPodsOnEveryKindOfExport tests with Pods what TestTheShareTakesNothing and TestTheDirectoryOfHomesIsClosed test without a
+// TestPodsOnExports tests with Pods the cases that TestFullAndReadOnlyShare and TestClosedDirectoryOfHomes test without a
 // kubelet.
-func TestPodsOnEveryKindOfExport(t *testing.T) {
+func TestPodsOnExports(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
 	fill(t)
@@ -33,8 +33,8 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	}
 	running := map[string]pod{
 		"full 3":    run(t, start3, "full", "own-fs", serves("id -u; head -c 1M /dev/zero >more")...),
-		"full 4":    runOn(t, otherName, start4, "full", "own-fs", images.Plain, serves("id -u; head -c 1M /dev/zero >more")...),
-		"read-only": runOn(t, otherName, read4, "reader", "reader", images.Plain, serves("id -u; touch made")...),
+		"full 4":    runOn(t, clientNode, start4, "full", "own-fs", images.Plain, serves("id -u; head -c 1M /dev/zero >more")...),
+		"read-only": runOn(t, clientNode, read4, "reader", "reader", images.Plain, serves("id -u; touch made")...),
 		"closed":    run(t, closed3, "closed", "carla", serves("true")...),
 	}
 	for name, want := range map[string][2]string{
@@ -44,9 +44,9 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			running[name].ready(t)
-			said := running[name].logs(t)
-			assert.Contains(t, said, want[0])
-			assert.Contains(t, said, want[1])
+			output := running[name].logs(t)
+			assert.Contains(t, output, want[0])
+			assert.Contains(t, output, want[1])
 		})
 	}
 	t.Run("closed", func(t *testing.T) {
@@ -56,23 +56,23 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	removeAll(t, running)
 }
 
-// TestPodsOfFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet: a user in fifteen groups opens fifteen
-// directories, and none if the server looks groups up by itself and does not know the user.
-func TestPodsOfFifteenGroups(t *testing.T) {
+// TestPodsWithFifteenGroups tests with Pods a part of TestFifteenGroups, which has no kubelet: a user in fifteen groups opens
+// fifteen directories, and none if the server looks groups up by itself and does not know the user.
+func TestPodsWithFifteenGroups(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
-	_, err := world.nfs.Script(t.Context(), `for g in $(seq $2 $3); do
+	_, err := cluster.server.Script(t.Context(), `for g in $(seq $2 $3); do
 		mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
 		"/srv/hpc/home/grouped", fmt.Sprint(firstGroup), fmt.Sprint(firstGroup+mostGroups-1))
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), "rm -rf /srv/hpc/home/grouped/*")
+		_, err := cluster.server.Script(contextOf(t), "rm -rf /srv/hpc/home/grouped/*")
 		assert.NoError(t, err)
 	})
 	open := func(t *testing.T, name string) map[string]int {
 		t.Helper()
 		pods, opened := map[string]pod{}, map[string]int{}
-		for on, in := range map[string]space{nodeName: admission3, otherName: admission4} {
+		for on, in := range map[string]nfsNamespace{serverNode: admission3, clientNode: admission4} {
 			pods[in.name] = runOn(t, on, in, name, "grouped", images.Plain, "--command", "--", "sh", "-c",
 				"id -u; id -G; cat 9*/file; exec hello")
 		}
@@ -80,7 +80,7 @@ func TestPodsOfFifteenGroups(t *testing.T) {
 			p.ready(t)
 			lines := strings.Split(p.logs(t), "\n")
 			require.Equal(t, "5013", lines[0])
-			require.Len(t, strings.Fields(lines[1]), 1+mostGroups, "the primary group, and the others")
+			require.Len(t, strings.Fields(lines[1]), 1+mostGroups, "the primary group and the supplementary groups")
 			for _, line := range lines[2:] {
 				if len(line) == len("9001") {
 					opened[in]++
@@ -90,7 +90,7 @@ func TestPodsOfFifteenGroups(t *testing.T) {
 		removeAll(t, pods)
 		return opened
 	}
-	t.Run("by what the client sends", func(t *testing.T) {
+	t.Run("groups of the client", func(t *testing.T) {
 		assert.Equal(t, map[string]int{admission3.name: 15, admission4.name: 15}, open(t, "fifteen"))
 	})
 	t.Run("with manage-gids", func(t *testing.T) {

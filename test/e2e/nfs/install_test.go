@@ -16,15 +16,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// secondName is the name and the namespace of the second installation. Its webhook mounts the share.
+// secondName is the name and the namespace of the second installation, whose webhook mounts the share.
 const secondName = "jupyter-user-known"
 
-// patience is how many seconds the API server waits for a webhook, instead of the chart's two seconds: a slow machine takes
-// longer. The tests measure how fast the responses are.
-const patience = 30
+// webhookTimeout is how many seconds the API server waits for a webhook here. The chart's two seconds are too short for a
+// slow machine. The tests measure how fast the responses are.
+const webhookTimeout = 30
 
-// configuration has the values for such small nodes and such a slow kernel.
-const configuration = `
+// smallNodeValues are values of the chart for small nodes with a slow kernel.
+const smallNodeValues = `
 replicas: 1
 config:
   notebook:
@@ -35,11 +35,13 @@ config:
       liveness: {periodSeconds: 10, timeoutSeconds: 60, failureThreshold: 30}
 `
 
-// directories are what notebooks see in addition to the home, with discovery at admission. Both installations have this value,
-// because the policies are of the first installation and the webhook is of the second one.
+// directories is a value of the chart: a directory that notebooks with discovery at admission see in addition to the home.
+// Both installations have it, because the policies are those of the shipped installation, and the webhook is that of the
+// second installation.
 const directories = `directories: [{subPath: groups, mountPath: /groups, access: ReadWrite}]`
 
-// shippedValues are the values of the documents, for one namespace, and for a webhook on the node without NFS.
+// shippedValues are the values of the shipped installation. Its webhook runs on the node without NFS. The placeholders are
+// the path of the export, the namespace of the share, and all namespaces.
 const shippedValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -47,55 +49,55 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// secondValues are the values for a webhook on the node with NFS. The webhook mounts the share with the chart's mount options,
-// and reads groups from files. It caches an identity only as long as a response of the NFS server takes.
+// secondValues are the values of the second installation. Its webhook runs on the node with the NFS server, mounts the share
+// with the chart's mount options, and reads groups from files. The placeholders are the path of the export, the namespace of
+// the share, all namespaces, and the CA.
 const secondValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
 onlyNamespaces: [%s]
 identity: {share: true, passwdConfigMap: people}
-nodeSelector: {kubernetes.io/hostname: ` + nodeName + `}
+nodeSelector: {kubernetes.io/hostname: ` + serverNode + `}
 certificates: {source: secret, caBundle: %q}
 `
 
-// installShipped runs helm install as in the documents, with discovery at start and the chart's mount options. The namespaces
-// with NFS 4 get the objects that the chart renders for them.
-func (w *World) installShipped(ctx context.Context) error {
+// installShipped installs the shipped installation with helm, with discovery at start and the chart's mount options. The
+// other namespaces get the volume and the claim that the chart renders for them.
+func (c *testCluster) installShipped(ctx context.Context) error {
 	chart, err := helm.Chart()
 	if err != nil {
 		return err
 	}
 	var names []string
-	for _, s := range spaces() {
+	for _, s := range namespaces() {
 		names = append(names, s.name)
 	}
-	values := configuration + fmt.Sprintf(shippedValues, start3.path, start3.name, strings.Join(names, ", "))
-	if _, err := w.helm.Run(ctx, values, "install", helm.Release, chart, "--namespace", helm.Namespace, "--create-namespace",
+	values := smallNodeValues + fmt.Sprintf(shippedValues, start3.path, start3.name, strings.Join(names, ", "))
+	if _, err := c.helm.Run(ctx, values, "install", helm.Release, chart, "--namespace", helm.Namespace, "--create-namespace",
 		"--values", "-"); err != nil {
 		return err
 	}
-	for _, s := range spaces() {
-		// helm install makes the share of the first namespace. admission3 has the share of the webhook that mounts it.
+	for _, s := range namespaces() {
+		// helm install makes the volume and the claim of start3, and installSecond those of admission3.
 		if s.name == start3.name || s.name == admission3.name {
 			continue
 		}
-		if err := w.applyShare(ctx, s); err != nil {
+		if err := c.applyShare(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", helm.Namespace, "--timeout=180s"); err != nil {
+	if err := c.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", helm.Namespace, "--timeout=180s"); err != nil {
 		return err
 	}
-	if err := w.AwaitPolicies(ctx); err != nil {
+	if err := c.AwaitPolicies(ctx); err != nil {
 		return err
 	}
-	return w.excludeSecond(ctx)
+	return c.excludeSecond(ctx)
 }
 
-// applyShare applies the chart's PersistentVolume and claim for a namespace.
-func (w *World) applyShare(ctx context.Context, s space) error {
-	values := configuration + fmt.Sprintf(shippedValues, s.path, s.name, s.name)
-	rendered, err := w.helm.Template(ctx, values, "--set", "share.mountOptions={"+strings.Join(s.options, ",")+"}")
+func (c *testCluster) applyShare(ctx context.Context, s nfsNamespace) error {
+	values := smallNodeValues + fmt.Sprintf(shippedValues, s.path, s.name, s.name)
+	rendered, err := c.helm.Template(ctx, values, "--set", "share.mountOptions={"+strings.Join(s.options, ",")+"}")
 	if err != nil {
 		return err
 	}
@@ -103,16 +105,16 @@ func (w *World) applyShare(ctx context.Context, s space) error {
 	if err != nil {
 		return err
 	}
-	return w.Admin.Do(ctx, share, "apply", "-f", "-")
+	return c.Admin.Do(ctx, share, "apply", "-f", "-")
 }
 
-// excludeSecond excludes the namespaces of the second installation from the webhook configurations of the first one. A cluster
-// with one installation does not need this.
-func (w *World) excludeSecond(ctx context.Context) error {
+// excludeSecond excludes the namespaces of the second installation from the webhook configurations of the shipped
+// installation. A cluster with one installation does not need this. It also sets webhookTimeout.
+func (c *testCluster) excludeSecond(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
 	}
-	configurations := w.Client.AdmissionregistrationV1()
+	configurations := c.Client.AdmissionregistrationV1()
 	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, "00-"+helm.Release, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -120,7 +122,7 @@ func (w *World) excludeSecond(ctx context.Context) error {
 	for i := range mutating.Webhooks {
 		selector := mutating.Webhooks[i].NamespaceSelector
 		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
-		mutating.Webhooks[i].TimeoutSeconds = ptr.To[int32](patience)
+		mutating.Webhooks[i].TimeoutSeconds = ptr.To[int32](webhookTimeout)
 	}
 	if _, err := configurations.MutatingWebhookConfigurations().Update(ctx, mutating, metav1.UpdateOptions{}); err != nil {
 		return err
@@ -130,22 +132,22 @@ func (w *World) excludeSecond(ctx context.Context) error {
 		return err
 	}
 	for i := range validating.Webhooks {
-		validating.Webhooks[i].TimeoutSeconds = ptr.To[int32](patience)
+		validating.Webhooks[i].TimeoutSeconds = ptr.To[int32](webhookTimeout)
 		validating.Webhooks[i].NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{requirement}}
 	}
 	_, err = configurations.ValidatingWebhookConfigurations().Update(ctx, validating, metav1.UpdateOptions{})
 	return err
 }
 
-// installSecond applies the objects that the chart renders for a webhook that mounts the share, in another namespace and with
-// other names. The policies are those of the first installation.
-func (w *World) installSecond(ctx context.Context) error {
+// installSecond applies the objects that the chart renders for secondValues, with other names and in another namespace. The
+// policies are those of the shipped installation.
+func (c *testCluster) installSecond(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, helm.Release+"."+secondName+".svc")
 	if err != nil {
 		return err
 	}
 	names := admission3.name + ", " + admission4.name
-	rendered, err := w.helm.Template(ctx, "createNamespace: true\n"+configuration+
+	rendered, err := c.helm.Template(ctx, "createNamespace: true\n"+smallNodeValues+
 		fmt.Sprintf(secondValues, admission3.path, admission3.name, names, pair.Cert))
 	if err != nil {
 		return err
@@ -159,7 +161,7 @@ func (w *World) installSecond(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := users()
+	accounts, err := accountsConfigMap()
 	if err != nil {
 		return err
 	}
@@ -171,10 +173,10 @@ func (w *World) installSecond(ctx context.Context) error {
 			return err
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, secondName)
-		// The tests measure how fast responses are. A kubelet that waits only for a second would fail because its node is slow.
+		// A kubelet that waits for the probes only for 5 s would restart the webhook because the node is slow.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
-			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
+			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", webhookTimeout))
 			for _, name := range []string{"  name: ", "  name: 00-"} {
 				text = strings.Replace(text, name+helm.Release+"\n", name+secondName+"\n", 1)
 			}
@@ -184,33 +186,34 @@ func (w *World) installSecond(ctx context.Context) error {
 			manifests = append(manifests, string(certificates), accounts)
 		}
 	}
-	if err := w.Admin.Do(ctx, strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
+	if err := c.Admin.Do(ctx, strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
 		return err
 	}
-	err = w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", secondName, "--timeout=180s")
+	err = c.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", secondName, "--timeout=180s")
 	if err != nil {
-		said, _ := w.Admin.Kubectl(ctx, "describe", "pods", "-n", secondName)
-		return fmt.Errorf("%w\n%s\n%s", err, said.Stdout, w.nfs.Logs(ctx))
+		result, _ := c.Admin.Kubectl(ctx, "describe", "pods", "-n", secondName)
+		return fmt.Errorf("%w\n%s\n%s", err, result.Stdout, c.server.Logs(ctx))
 	}
 	return nil
 }
 
 const (
-	// firstGroup is the first group of the user called grouped. mostGroups is the number of groups that a user may have by default,
-	// and this user has so many.
+	// firstGroup is the GID of the first group of the user called grouped. mostGroups is the default limit for the number of a
+	// user's groups, and the number of groups of this user.
 	firstGroup, mostGroups = 9001, 15
-	// askedOnce is the number of users whose notebooks only TestTheServerGoesAway creates, one for each user.
-	askedOnce = 50
+	// outageUsers is the number of users whose notebooks only TestServerOutage creates. Each outage needs a user whom no replica
+	// has looked up before.
+	outageUsers = 50
 )
 
-// askedOnceName returns the name of one of these users.
-func askedOnceName(n int) string { return fmt.Sprintf("judy%d", n) }
+// outageUserName returns the name of user n of outageUsers.
+func outageUserName(n int) string { return fmt.Sprintf("judy%d", n) }
 
-// askedOnceID returns the UID and the GID of one of these users. They are the same number.
-func askedOnceID(n int) int { return 5500 + n }
+// outageUserID returns the UID of user n of outageUsers. The GID is the same number.
+func outageUserID(n int) int { return 5500 + n }
 
-// users returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
-func users() (string, error) {
+// accountsConfigMap returns the ConfigMap with the passwd and group files of the second installation.
+func accountsConfigMap() (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
 		fmt.Fprintf(&passwd, "%s:x:%d:%d::/home/%s:/bin/sh\n", name, uid, gid, name)
@@ -218,8 +221,8 @@ func users() (string, error) {
 	for _, h := range homes {
 		account(h.name, h.uid, h.gid)
 	}
-	for n := range askedOnce {
-		account(askedOnceName(n), askedOnceID(n), askedOnceID(n))
+	for n := range outageUsers {
+		account(outageUserName(n), outageUserID(n), outageUserID(n))
 	}
 	for n := range mostGroups {
 		fmt.Fprintf(&group, "project%d:x:%d:grouped\n", n, firstGroup+n)
@@ -233,18 +236,18 @@ func users() (string, error) {
 	return string(text), err
 }
 
-// awaitWebhooks waits until the webhook configurations are in effect in the API server.
-func (w *World) awaitWebhooks(ctx context.Context) error {
-	for _, s := range spaces() {
-		var said string
+// awaitWebhooks waits until the webhook configurations of both installations are in effect in the API server.
+func (c *testCluster) awaitWebhooks(ctx context.Context) error {
+	for _, s := range namespaces() {
+		var output string
 		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", s.name, "--image=x", "--labels=jupyter-user=alice",
+			result, err := c.carol.Kubectl(ctx, "run", "probe", "-n", s.name, "--image=x", "--labels=jupyter-user=alice",
 				"--dry-run=server", "-o", "yaml")
-			said = result.Stdout + result.Stderr
+			output = result.Stdout + result.Stderr
 			return strings.Contains(result.Stdout, ": "+s.discovery+"\n"), err
 		})
 		if err != nil {
-			return fmt.Errorf("the webhook for namespace %s: %w: %s", s.name, err, said)
+			return fmt.Errorf("the webhook for namespace %s: %w: %s", s.name, err, output)
 		}
 	}
 	return nil

@@ -18,10 +18,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// world is the cluster that all tests share; nil if no second machine can run.
-var world *World
+// cluster is the cluster that all tests share. It is nil if no second machine can run.
+var cluster *testCluster
 
-// unfitVariable has the reason why no second machine can run here.
+// unfitVariable is an environment variable with the reason why no second machine can run here.
 const unfitVariable = "JUPYTER_USER_NO_NFS"
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build builds the programs of the cluster, while there is a network.
+// build builds the programs and images of the tests. It runs outside the enclosure (see the package sealed), because the
+// enclosure has no network.
 func build(ctx context.Context) error {
 	if _, err := uml.Build(ctx, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "NFS is not tested on this machine:", err)
@@ -59,7 +60,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 		return m.Run()
 	}
 	err := progress.Stage(os.Stderr, "cluster of two nodes, all told", func() (err error) {
-		world, err = newWorld(ctx, enclosure)
+		cluster, err = newTestCluster(ctx, enclosure)
 		return err
 	})
 	if err != nil {
@@ -73,10 +74,9 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	return status
 }
 
-// needNFS skips a test if no second machine can run.
 func needNFS(t *testing.T) {
 	t.Helper()
-	if world == nil {
+	if cluster == nil {
 		t.Skip("left out, NFS is not tested on this machine: " + os.Getenv(unfitVariable))
 	}
 }

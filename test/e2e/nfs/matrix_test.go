@@ -16,20 +16,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestPodsInEveryKindOfHome tests with Pods what TestStartInEveryKindOfHome tests without a kubelet, with both versions of NFS.
-// The Pods are spread over both nodes. Each node has only one emulated CPU, so the Pods have no server and no probes, and are not
+// TestPodsInHomes tests with Pods the homes that TestStartInHomes tests without a kubelet, with each version of NFS. The Pods
+// are spread over two nodes. Each node has only one emulated CPU, so the Pods have no server and no probes, and are not
 // restarted.
-func TestPodsInEveryKindOfHome(t *testing.T) {
+func TestPodsInHomes(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
-	all := starts()
-	for user, c := range all {
+	cases := startCases()
+	for user, c := range cases {
 		makeHome(t, c.home, "/srv/hpc/home/"+user)
 	}
-	for n, user := range slices.Sorted(maps.Keys(all)) {
-		c := all[user]
-		for m, in := range []space{start3, start4} {
-			on := []string{nodeName, otherName}[(n+m)%2]
+	for n, user := range slices.Sorted(maps.Keys(cases)) {
+		c := cases[user]
+		for m, in := range []nfsNamespace{start3, start4} {
+			on := []string{serverNode, clientNode}[(n+m)%2]
 			t.Run(in.name+" "+user, func(t *testing.T) {
 				t.Parallel()
 				p := runOn(t, on, in, user, user, images.Plain, "--annotations=jupyter-user.io/probes=off", "--restart=Never",
@@ -51,8 +51,8 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 	}
 }
 
-// failure returns the message of the container that failed last, which is our init container or the notebook container. It
-// returns an empty string if no container has failed.
+// failure returns the message of a container that has failed, the init container or the notebook container, or an empty
+// string.
 func failure(pod *corev1.Pod) string {
 	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
@@ -64,10 +64,9 @@ func failure(pod *corev1.Pod) string {
 	return ""
 }
 
-// logs returns the log of the notebook container.
 func (p pod) logs(t *testing.T) string {
 	t.Helper()
-	result, err := world.carol.Kubectl(t.Context(), "logs", p.name, "-n", p.namespace)
+	result, err := cluster.carol.Kubectl(t.Context(), "logs", p.name, "-n", p.namespace)
 	require.NoError(t, err)
 	require.Zero(t, result.ExitCode, result.Stderr)
 	return result.Stdout

@@ -17,62 +17,61 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// writesFile is the command of a Pod. It writes a file into the home, and then runs the small server.
-var writesFile = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
+// writeFileCommand is the end of a kubectl run: a command that writes a file into the home, and then runs the small server of
+// the image Plain.
+var writeFileCommand = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
 
-// token is the token of JupyterLab in these tests.
 const token = "nfs-token"
 
-// notebook is a Pod, how it is started, and its expected result.
+// notebook is a Pod with the function that tests it.
 type notebook struct {
-	// on is the node.
-	on    string
-	in    space
+	// node is the name of the node.
+	node  string
+	in    nfsNamespace
 	user  string
 	image string
 	more  []string
-	judge func(t *testing.T, p pod, h home)
+	test  func(t *testing.T, p pod, h home)
 }
 
-// notebooks returns Pods for both versions of NFS and both discoveries. One is a JupyterLab, one has a home that is its own file
-// system, and one has an owner whom the ID mapper of the server does not know. All homes are open only to their owners, and the
-// server maps root to nobody. Each node has one emulated CPU, so those with version 3 run on another node, JupyterLab among them.
+// notebooks returns Pods for both versions of NFS and both discoveries. One is a JupyterLab, one has a home that is its own
+// file system, and one has an owner whom the server's ID mapper does not know. All homes are open only to their owners, and
+// the server maps root to nobody. Each node has one emulated CPU, so the Pods are spread over two nodes.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
-		"v3-at-start":     {otherName, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, testLab},
-		"v3-at-admission": {otherName, admission3, "bob", images.Plain, writesFile, assertOwnerServes},
-		"v4-at-start":     {nodeName, start4, "qiang.guo03", images.Plain, writesFile, assertOwnerServes},
-		"v4-at-admission": {nodeName, admission4, "erin", images.Plain, writesFile, assertOwnerServes},
-		"v4-own-fs":       {nodeName, start4, "own-fs", images.Plain, writesFile, assertOwnerServes},
-		"v4-unmapped":     {nodeName, start4, "olga", images.Plain, writesFile, assertUnmapped},
+		"v3-at-start":     {clientNode, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, testLab},
+		"v3-at-admission": {clientNode, admission3, "bob", images.Plain, writeFileCommand, assertOwnerServes},
+		"v4-at-start":     {serverNode, start4, "qiang.guo03", images.Plain, writeFileCommand, assertOwnerServes},
+		"v4-at-admission": {serverNode, admission4, "erin", images.Plain, writeFileCommand, assertOwnerServes},
+		"v4-own-fs":       {serverNode, start4, "own-fs", images.Plain, writeFileCommand, assertOwnerServes},
+		"v4-unmapped":     {serverNode, start4, "olga", images.Plain, writeFileCommand, assertUnmapped},
 	}
 }
 
-// TestNotebooks starts all Pods of notebooks at once.
+// TestNotebooks starts the Pods of notebooks at the same time, and tests each of them.
 func TestNotebooks(t *testing.T) {
 	needNFS(t)
 	mapOwners(t, slices.DeleteFunc(slices.Clone(homes), func(h home) bool { return h.name == "olga" }))
 	began := time.Now()
 	running := map[string]pod{}
 	for name, n := range notebooks() {
-		running[name] = runOn(t, n.on, n.in, name, n.user, n.image, n.more...)
+		running[name] = runOn(t, n.node, n.in, name, n.user, n.image, n.more...)
 	}
 	for name, n := range notebooks() {
 		t.Run(name, func(t *testing.T) {
-			n.judge(t, running[name], homeOf(n.user))
+			n.test(t, running[name], homeOf(n.user))
 			t.Logf("judged after %s", time.Since(began).Round(time.Second))
 		})
 	}
 	removeAll(t, running)
 }
 
-// homeOf returns the home with this name.
 func homeOf(name string) home {
 	return homes[slices.IndexFunc(homes, func(h home) bool { return h.name == name })]
 }
 
-// assertOwnerServes asserts that the small server in the Pod runs as the owner of the home, and that the file which it wrote
-// belongs to the owner on the disk of the NFS server.
+// assertOwnerServes asserts that the small server in the Pod runs as the owner of the home, and that the file which
+// writeFileCommand wrote belongs to the owner on the disk of the NFS server.
 func assertOwnerServes(t *testing.T, p pod, h home) {
 	t.Helper()
 	response, err := http.Get("http://" + p.ready(t).Status.PodIP + ":8888/")
@@ -97,31 +96,31 @@ func assertUnmapped(t *testing.T, p pod, _ home) {
 // assertOwned asserts that a file in a home belongs to the owner, on the disk of the NFS server.
 func assertOwned(t *testing.T, h home, file string) {
 	t.Helper()
-	said, err := world.nfs.Must(t.Context(), "stat", "--format=%u:%g", "/srv/hpc/home/"+h.name+"/"+file)
+	output, err := cluster.server.Must(t.Context(), "stat", "--format=%u:%g", "/srv/hpc/home/"+h.name+"/"+file)
 	require.NoError(t, err)
-	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), said)
+	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), output)
 }
 
-// testLab saves a notebook with JupyterLab's REST API, and asks a kernel for its identity.
+// testLab saves a notebook with JupyterLab's REST API, and asserts the identity of a kernel.
 func testLab(t *testing.T, p pod, h home) {
 	t.Helper()
 	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}
 	server.Save(t, "saved.ipynb")
 	assertOwned(t, h, "saved.ipynb")
-	said := server.Kernel(t).Run(t, "import os; open('by-kernel', 'w').write('x'); print(os.getuid(), os.getgid(), os.getcwd())")
-	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", h.uid, h.gid, h.name), said)
+	output := server.Kernel(t).Run(t, "import os; open('by-kernel', 'w').write('x'); print(os.getuid(), os.getgid(), os.getcwd())")
+	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", h.uid, h.gid, h.name), output)
 	assertOwned(t, h, "by-kernel")
 }
 
-// TestOneUserOnBothNodes runs two notebooks of one user on two clients of the NFS server. Both write into the same home. Each
-// must see the file of the other one before its own server starts.
-func TestOneUserOnBothNodes(t *testing.T) {
+// TestOneUserOnTwoNodes runs two notebooks of one user on two clients of the NFS server. Each writes a file into the home,
+// and must see the file of the other notebook before its own server starts.
+func TestOneUserOnTwoNodes(t *testing.T) {
 	needNFS(t)
-	_, err := world.nfs.Must(t.Context(), "sh", "-c", "rm -f /srv/hpc/home/kim/*")
+	_, err := cluster.server.Must(t.Context(), "sh", "-c", "rm -f /srv/hpc/home/kim/*")
 	require.NoError(t, err)
 	pods := map[string]pod{}
-	for on, files := range map[string][2]string{nodeName: {"one", "other"}, otherName: {"other", "one"}} {
-		// A client may remember for a minute that a file is missing, unless it makes something in the directory itself.
+	for on, files := range map[string][2]string{serverNode: {"one", "other"}, clientNode: {"other", "one"}} {
+		// A client can remember for a minute that a file is missing, unless the client itself makes a file in the directory.
 		command := fmt.Sprintf("echo $$ >%[1]s; until ln -f %[1]s %[1]s.again && test -s %[2]s; do sleep 1; done; exec hello", files[0], files[1])
 		pods[files[0]] = runOn(t, on, start4, files[0], "kim", images.Plain, "--command", "--", "sh", "-c", command)
 	}

@@ -20,81 +20,83 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// outage returns how long the NFS server is down. Before a release, this is as long as the alert needs to fire.
+// outage returns how long the NFS server is down. Before a release, this is long enough for the alert.
 func outage() time.Duration {
 	if release() {
-		return alertNeeds
+		return alertOutage
 	}
 	return 30 * time.Second
 }
 
 const (
-	// responseLimit is the time limit for a response of the webhook while the share hangs.
 	responseLimit = time.Second
-	// backLimit is how long users may still be denied after the server responds again.
-	backLimit = 5 * time.Second
-	// tooSlow is a factor. If the machine is so many times slower than usual, a timeout of the API server does not fail the test.
-	tooSlow = 4
-	// pause is the time between two dry runs.
-	pause = time.Second
+	// recoveryLimit is how long users may still be denied after the server responds again.
+	recoveryLimit = 5 * time.Second
+	// slowFactor is a limit. If the machine was at any time slower than usual by more than this factor, a timeout of the API
+	// server does not fail the test.
+	slowFactor = 4
+	pause      = time.Second
 )
 
-// writesNumbers is the command of a Pod. It writes numbers into a file, and syncs each number to the server's disk before it
-// writes the next.
-var writesNumbers = []string{"--command", "--", "sh", "-c",
+// writeNumbersCommand is the end of a kubectl run: a command that writes numbers into a file, and syncs each number to the
+// server's disk before it writes the next number.
+var writeNumbersCommand = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
-// outages counts the outages of this run. Each uses a new user of askedOnce, about whom no replica was asked before.
+// outages is the number of outages of this run so far. Each outage needs another user of outageUsers.
 var outages int
 
-// TestTheServerGoesAway takes the network link of the NFS server down for a while, and up again.
-func TestTheServerGoesAway(t *testing.T) {
+// TestServerOutage takes the network link of the NFS server down for a while. During the outage a user whom the webhook knows
+// is admitted from the cache, another user is denied with IdentitySilent in time, and the webhook stays ready. Afterwards all
+// users are admitted, a notebook that was writing has lost nothing, a notebook that waited starts, and a deleted notebook
+// ends. The shipped alert fires.
+func TestServerOutage(t *testing.T) {
 	needNFS(t)
-	writer := run(t, start3, "writer", "frank", writesNumbers...)
-	leaver := run(t, start4, "leaver", "grace", writesFile...)
+	writer := run(t, start3, "writer", "frank", writeNumbersCommand...)
+	leaver := run(t, start4, "leaver", "grace", writeFileCommand...)
 	for _, p := range []pod{writer, leaver} {
 		p.ready(t)
 	}
-	ask := asking(t)
-	require.Less(t, outages, askedOnce)
-	unknown, id := askedOnceName(outages), askedOnceID(outages)
+	dryRun := newDryRunner(t)
+	require.Less(t, outages, outageUsers)
+	unknown, id := outageUserName(outages), outageUserID(outages)
 	outages++
 	makeHome(t, fmt.Sprintf("mkdir $1; chown %d:%d $1; chmod 0700 $1", id, id), "/srv/hpc/home/"+unknown)
 	recorded := record(t)
-	require.NoError(t, ask.try(t.Context(), "heidi"), "known before the outage")
+	require.NoError(t, dryRun.create(t.Context(), "heidi"), "this user must be admitted before the outage")
 
-	setServer(t, "down")
+	setServerLink(t, "down")
 	gone := time.Now()
 	before := numbers(t)
-	comer := run(t, start3, "comer", "ivan", writesFile...)
-	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
-	judged := 0
-	for time.Since(gone) < outage() || judged == 0 && time.Since(gone) < machine.Patience+outage() {
-		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted from the cache")
-		err := ask.try(t.Context(), unknown)
-		require.Error(t, err, "the webhook cannot know this user")
-		if strings.Contains(err.Error(), "failed calling webhook") && ask.watch.Slowest() > tooSlow {
-			t.Logf("not judged: %v, on a machine that was %.1f times slower than usual", err, ask.watch.Slowest())
+	comer := run(t, start3, "comer", "ivan", writeFileCommand...)
+	require.NoError(t, cluster.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
+	denials := 0
+	for time.Since(gone) < outage() || denials == 0 && time.Since(gone) < machine.Patience+outage() {
+		require.NoError(t, dryRun.create(t.Context(), "heidi"), "this user must be admitted from the cache")
+		err := dryRun.create(t.Context(), unknown)
+		require.Error(t, err, "the webhook has never looked up this user")
+		if strings.Contains(err.Error(), "failed calling webhook") && dryRun.watch.Slowest() > slowFactor {
+			t.Logf("not judged: %v, on a machine that was %.1f times slower than usual", err, dryRun.watch.Slowest())
 			continue
 		}
-		judged++
+		denials++
 		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err), err.Error())
 		require.ErrorContains(t, err, "the identity of "+unknown+" cannot be looked up at the moment")
 		sleep(t, pause)
 	}
-	assert.NotZero(t, judged, "the API server has not reached the webhook once")
-	assertServes(t)
+	assert.NotZero(t, denials, "the API server has not reached the webhook once")
+	assertReady(t)
 	assert.False(t, node.IsReady(comer.get(t)), "the home cannot be mounted yet")
 	assert.Less(t, numbers(t)-before, 10, "the writer waits")
 
-	setServer(t, "up")
+	setServerLink(t, "up")
 	back := time.Now()
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
-		return ask.try(ctx, unknown) == nil, nil
+		return dryRun.create(ctx, unknown) == nil, nil
 	}))
 	known := time.Now()
-	ask.watch.Within(t, known.Sub(back), backLimit, "to know all users again")
+	dryRun.watch.Within(t, known.Sub(back), recoveryLimit, "to know all users again")
 
 	comer.ready(t)
 	assertOwnerServes(t, comer, homeOf("ivan"))
@@ -106,16 +108,16 @@ func TestTheServerGoesAway(t *testing.T) {
 	recorded.assertAlert(t, gone, back, known)
 }
 
-// setServer takes the server's network link down or up.
-func setServer(t *testing.T, state string) {
+// setServerLink takes the network link of the NFS server down or up.
+func setServerLink(t *testing.T, state string) {
 	t.Helper()
 	set := func(ctx context.Context, state string) error {
-		_, err := world.nfs.Must(ctx, "ip", "-n", "srv", "link", "set", "server", state)
+		_, err := cluster.server.Must(ctx, "ip", "-n", "srv", "link", "set", "server", state)
 		return err
 	}
 	require.NoError(t, set(t.Context(), state))
 	if state == "down" {
-		// If the test fails while the server is down, later tests still need the server.
+		// Later tests need the server, even if this test fails while the server is down.
 		t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(t.Context()), "up")) })
 	}
 }
@@ -123,9 +125,9 @@ func setServer(t *testing.T, state string) {
 // numbers returns how many numbers are on the server's disk, and asserts that none is missing.
 func numbers(t *testing.T) int {
 	t.Helper()
-	said, err := world.nfs.Must(t.Context(), "cat", "/srv/hpc/home/frank/numbers")
+	output, err := cluster.server.Must(t.Context(), "cat", "/srv/hpc/home/frank/numbers")
 	require.NoError(t, err)
-	lines := strings.Fields(said)
+	lines := strings.Fields(output)
 	for i, line := range lines {
 		if line != strconv.Itoa(i+1) {
 			require.Failf(t, "a number is lost", "line %d is %q", i+1, line)
@@ -134,45 +136,43 @@ func numbers(t *testing.T) int {
 	return len(lines)
 }
 
-// assertServes asserts that the webhook that mounts the share is ready, and was never restarted.
-func assertServes(t *testing.T) {
+// assertReady asserts that the webhook of the second installation is ready, and was never restarted.
+func assertReady(t *testing.T) {
 	t.Helper()
-	pods, err := world.Client.CoreV1().Pods(secondName).List(t.Context(), metav1.ListOptions{})
+	pods, err := cluster.Client.CoreV1().Pods(secondName).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, pods.Items, 1)
 	assert.True(t, node.IsReady(&pods.Items[0]))
 	assert.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
-// question creates Pods in dry runs, in a namespace of the webhook that mounts the share. So the webhook looks up the user of
-// each Pod.
-type question struct {
+// dryRunner creates Pods in dry runs, in a namespace of the second installation, whose webhook looks up the user of each Pod.
+type dryRunner struct {
 	t      *testing.T
 	client *kubernetes.Clientset
 	watch  *machine.Watch
 }
 
-func asking(t *testing.T) question {
+func newDryRunner(t *testing.T) dryRunner {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(world.carol.Config)
+	client, err := kubernetes.NewForConfig(cluster.carol.Config)
 	require.NoError(t, err)
-	return question{t, client, machine.For(t)}
+	return dryRunner{t, client, machine.For(t)}
 }
 
-// try creates a Pod of a user. It returns the error if the Pod is denied, and asserts the time limit of the response.
-func (q question) try(ctx context.Context, user string) error {
-	q.t.Helper()
-	asked := &corev1.Pod{
+// create creates a Pod of a user. It asserts the time limit of the response, and returns the error if the Pod is denied.
+func (d dryRunner) create(ctx context.Context, user string) error {
+	d.t.Helper()
+	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "asked-", Labels: map[string]string{"jupyter-user": user}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: images.Plain}}},
 	}
 	began := time.Now()
-	_, err := q.client.CoreV1().Pods(admission3.name).Create(ctx, asked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	q.watch.Within(q.t, time.Since(began), responseLimit, "a response about "+user)
+	_, err := d.client.CoreV1().Pods(admission3.name).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	d.watch.Within(d.t, time.Since(began), responseLimit, "a response about "+user)
 	return err
 }
 
-// sleep waits for a time, or until the test ends.
 func sleep(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

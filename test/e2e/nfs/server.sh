@@ -1,5 +1,5 @@
-# Starts the kernel's NFS server in the network namespace srv, which is reached over a veth: with its link down the server does not
-# respond. The exports are on the machine's disk, because hostfs cannot be exported.
+# Starts the kernel's NFS server in the network namespace srv, which is connected by a veth. While the link of the veth is
+# down, the server does not respond. The exports are on the machine's disk, because hostfs cannot be exported.
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
 mkdir -p /srv/{hpc,open,read}/home
@@ -8,7 +8,7 @@ mkdir -p /srv/hpc/groups/{physics,chemistry}
 chgrp 9101 /srv/hpc/groups/physics
 chgrp 9102 /srv/hpc/groups/chemistry
 chmod 2770 /srv/hpc/groups/*
-# With NFS 4 an export below the root of exports must be a mount point.
+# With NFS 4 an export below the root of the exports must be a mount point.
 for export in hpc open read; do mount --bind /srv/$export /srv/$export; done
 
 ip netns add srv
@@ -32,7 +32,7 @@ EXPORTS
 # With Debian's own configuration the server looks groups up, and ignores the groups that a client sends.
 sed -i 's/^manage-gids/# &/' /etc/nfs.conf
 
-# ip netns exec makes a new mount namespace each time, so mounts that daemons share are made before.
+# ip netns exec makes a new mount namespace at each call, so the mounts that daemons share are made before.
 mount -t tmpfs tmpfs /var/lib/nfs
 mkdir -p /var/lib/nfs/{rpc_pipefs,sm,v4recovery,nfsdcltrack}
 touch /var/lib/nfs/{etab,rmtab}

@@ -1,5 +1,6 @@
-# Runs the in-pod program like the two containers of a Pod with discovery at start, without a kubelet: the init container finds the owner
-# of a home as a UID of no user, and the notebook container becomes the owner and runs a command.
+# Runs jupyter-user-init like the two containers of a Pod with discovery at start, without a kubelet. As in the init
+# container, it finds the owner of a home, with a UID that belongs to no user. As in the notebook container, it becomes the
+# owner and runs a command.
 homes=$1 user=$2 command=$3
 init=/mnt/webhook/jupyter-user-init
 rm -rf /tmp/scratch

@@ -18,7 +18,7 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports and the mount options of these tests, which mount the share without a kubelet.
+// mounts are the exports, with the mount options for tests that mount them without a kubelet.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -26,31 +26,30 @@ var mounts = map[string]struct{ export, options string }{
 	"v4-read-only": {"/read", "vers=4.2,hard,retry=0"},
 }
 
-// mount mounts an export for as long as the test lasts.
+// mount mounts an export on the node nfs until the test ends, and returns the mount point.
 func mount(t *testing.T, name string) string {
 	t.Helper()
 	m, at := mounts[name], "/mnt/"+name
-	_, err := world.nfs.Script(t.Context(), "mkdir -p $3; mount -t nfs -o $1 "+serverAddress+":$2 $3", m.options, m.export, at)
+	_, err := cluster.server.Script(t.Context(), "mkdir -p $3; mount -t nfs -o $1 "+serverAddress+":$2 $3", m.options, m.export, at)
 	require.NoError(t, err)
-	t.Cleanup(func() { _, _ = world.nfs.Do(contextOf(t), uml.Command{Args: []string{"umount", "-f", "-l", at}}) })
+	t.Cleanup(func() { _, _ = cluster.server.Do(contextOf(t), uml.Command{Args: []string{"umount", "-f", "-l", at}}) })
 	return at
 }
 
-// found is the expected result of a start in one kind of home: a sentence of the init container, or the output of the command.
-type found struct {
-	// home is a line of bash that makes the directory $1. The last element of the path is the user.
+// startCase is a kind of home, with the expected result of a start: the exit status, and a part of the output.
+type startCase struct {
+	// home is a line of bash that makes the directory $1. The last element of $1 is the user.
 	home string
 	code int
 	want string
 }
 
-// printOwner is a command that prints the owner and the group of a new file, and the identity of the command. The group of the
-// file must be the primary group of the owner.
+// printOwner is a command that prints the owner and the group of a new file, and its own identity.
 const printOwner = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
-// starts returns every kind of home, by the name of its user.
-func starts() map[string]found {
-	return map[string]found{
+// startCases returns the kinds of home, by the name of their users.
+func startCases() map[string]startCase {
+	return map[string]startCase{
 		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
 		"mode0750":     {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, 0, "5102:6102\n5102\n6102\n6102\n"},
 		"mode0755":     {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, 0, "5103:6103\n5103\n6103\n6103\n"},
@@ -68,15 +67,15 @@ func starts() map[string]found {
 	}
 }
 
-// TestStartInEveryKindOfHome runs the in-pod program with each kind of home. The result is the same with each export, whatever
-// UID the server gives to root.
-func TestStartInEveryKindOfHome(t *testing.T) {
+// TestStartInHomes runs jupyter-user-init with each kind of home. The result is the same with each export, whether or not the
+// server maps root to nobody.
+func TestStartInHomes(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
 	for name, server := range map[string]string{"v3": "hpc", "v4": "hpc", "v3-trusted": "open"} {
 		t.Run(name, func(t *testing.T) {
 			homes := mount(t, name) + "/home"
-			for user, c := range starts() {
+			for user, c := range startCases() {
 				t.Run(user, func(t *testing.T) {
 					makeHome(t, c.home, "/srv/"+server+"/home/"+user)
 					result := start(t, homes, user, printOwner)
@@ -88,10 +87,10 @@ func TestStartInEveryKindOfHome(t *testing.T) {
 	}
 }
 
-// start starts a command in a home.
+// start runs start.sh: it runs a command in a home, as its owner.
 func start(t *testing.T, homes, user, command string) uml.Result {
 	t.Helper()
-	result, err := world.nfs.Do(t.Context(), uml.Command{
+	result, err := cluster.server.Do(t.Context(), uml.Command{
 		Args: []string{"bash", "-euo", "pipefail", "-s", "--", homes, user, command}, Stdin: startScript,
 	})
 	require.NoError(t, err)
@@ -99,29 +98,29 @@ func start(t *testing.T, homes, user, command string) uml.Result {
 	return result
 }
 
-// contextOf returns a context for work after the end of a test.
+// contextOf returns the context of a test for its cleanup. It does not end with the test.
 func contextOf(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
 
-// makeHome runs a line of bash on the server, and removes its result when the test ends.
+// makeHome runs a line of bash on the server, with the path as $1, and removes the path when the test ends.
 func makeHome(t *testing.T, line, path string) {
 	t.Helper()
-	_, err := world.nfs.Script(t.Context(), line, path)
+	_, err := cluster.server.Script(t.Context(), line, path)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Must(contextOf(t), "rm", "-rf", path, path+".d")
+		_, err := cluster.server.Must(contextOf(t), "rm", "-rf", path, path+".d")
 		assert.NoError(t, err)
 	})
 }
 
-// mountProgram mounts the image of the webhook, for the init container's program.
+// mountProgram mounts the image of the webhook, which contains jupyter-user-init.
 func mountProgram(t *testing.T) {
 	t.Helper()
-	require.NoError(t, world.nfs.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
+	require.NoError(t, cluster.server.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
-// TestTheDirectoryOfHomesIsClosed starts a notebook while other users may not search the directory of homes, and while the server
-// maps root to nobody.
-func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
+// TestClosedDirectoryOfHomes starts a notebook while other users may not search the directory of homes, and the server maps
+// root to nobody.
+func TestClosedDirectoryOfHomes(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
 	makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
@@ -132,30 +131,29 @@ func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups tests that a user in fifteen groups opens fifteen directories. With the primary group the client sends
-// sixteen.
+// TestFifteenGroups tests that a user in fifteen groups opens fifteen directories.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
 		"/srv/hpc/projects")
-	t.Run("by what the client sends", func(t *testing.T) {
+	t.Run("groups of the client", func(t *testing.T) {
 		for _, name := range []string{"v3", "v4"} {
 			assert.Equal(t, 15, countOpened(t, mount(t, name), 15), name)
 		}
 	})
-	t.Run("of twenty, the sixteen with the lowest numbers count", func(t *testing.T) {
+	t.Run("twenty groups of the client", func(t *testing.T) {
 		for _, name := range []string{"v3", "v4"} {
 			assert.Equal(t, 16, countOpened(t, mount(t, name), 20), name)
 		}
 	})
 	t.Run("with manage-gids", func(t *testing.T) {
 		manageGIDs(t)
-		t.Run("none where the server does not know the user", func(t *testing.T) {
+		t.Run("user unknown to the server", func(t *testing.T) {
 			for _, name := range []string{"v3", "v4"} {
 				assert.Zero(t, countOpened(t, mount(t, name), 15), name)
 			}
 		})
-		t.Run("all that the server knows of the user, however many are sent", func(t *testing.T) {
+		t.Run("user known to the server", func(t *testing.T) {
 			addAccount(t)
 			for _, name := range []string{"v3", "v4"} {
 				assert.Equal(t, 20, countOpened(t, mount(t, name), 1), name)
@@ -164,33 +162,33 @@ func TestFifteenGroups(t *testing.T) {
 	})
 }
 
-// countOpened returns how many directories of groups a user with this number of groups can open.
+// countOpened returns how many of the directories of groups a user with this number of groups can open.
 func countOpened(t *testing.T, share string, groups int) int {
 	t.Helper()
-	said, err := world.nfs.Script(t.Context(), `
+	output, err := cluster.server.Script(t.Context(), `
 		setpriv --reuid 5003 --regid 6003 --groups $(seq -s, 9001 $((9000 + $2))) sh -c '
 			for g in $(seq 9001 9020); do cat $1/projects/$g/file 2>/dev/null; done; true' - $1`, share, fmt.Sprint(groups))
 	require.NoError(t, err)
-	return len(strings.Fields(said))
+	return len(strings.Fields(output))
 }
 
-// addAccount adds the user with the UID 5003 to the server's accounts, with twenty groups, until the test ends.
+// addAccount adds a user with the UID 5003 and twenty groups to the server's accounts, until the test ends.
 func addAccount(t *testing.T) {
 	t.Helper()
-	_, err := world.nfs.Script(t.Context(), `
+	_, err := cluster.server.Script(t.Context(), `
 		cp /etc/passwd /etc/passwd.before; cp /etc/group /etc/group.before
 		echo known:x:5003:6003::/:/bin/sh >>/etc/passwd
 		for g in $(seq 9001 9020); do echo "g$g:x:$g:known"; done >>/etc/group
-		# What the server has looked up before does not count.
+		# The server forgets the groups that it has looked up before.
 		ip netns exec srv sh -c 'date +%s >/proc/net/rpc/auth.unix.gid/flush'`)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), "mv /etc/passwd.before /etc/passwd; mv /etc/group.before /etc/group")
+		_, err := cluster.server.Script(contextOf(t), "mv /etc/passwd.before /etc/passwd; mv /etc/group.before /etc/group")
 		assert.NoError(t, err)
 	})
 }
 
-// endDaemon is a bash function. It ends a daemon, by its name, and waits until the daemon has ended.
+// endDaemon has a bash function that ends a daemon, by its name, and waits until the daemon has ended.
 const endDaemon = `
 		end() {
 			for process in /proc/[0-9]*; do
@@ -207,22 +205,22 @@ func manageGIDs(t *testing.T) {
 		end rpc.mountd
 		ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; rpc.mountd -p 20048 ${1-}
 			date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - ${1-}`
-	_, err := world.nfs.Script(t.Context(), restart, "--manage-gids")
+	_, err := cluster.server.Script(t.Context(), restart, "--manage-gids")
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), restart, "")
+		_, err := cluster.server.Script(contextOf(t), restart, "")
 		assert.NoError(t, err)
 		awaitServer(t)
 	})
 }
 
-// awaitServer waits until the server responds to a client that does not repeat its requests. After the daemon that looks groups
-// up has ended, the kernel still waits for its responses for half a minute, and drops the requests that need them. A hard mount
-// repeats a request only after a minute.
+// awaitServer waits until the server responds to a new client. After the daemon that looks groups up has ended, the kernel
+// still waits for its responses for half a minute, and drops the requests that need them. A test with a hard mount would then
+// wait longer, because a hard mount repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {
-		result, err := world.nfs.Do(ctx, uml.Command{Args: []string{"bash", "-euo", "pipefail", "-s"}, Stdin: `
+		result, err := cluster.server.Do(ctx, uml.Command{Args: []string{"bash", "-euo", "pipefail", "-s"}, Stdin: `
 			mkdir -p /mnt/asked
 			timeout 10 mount -t nfs -o vers=3,nolock,proto=tcp,soft,timeo=10,retrans=1,retry=0 ` + serverAddress + `:/srv/hpc /mnt/asked
 			umount -f -l /mnt/asked`})
@@ -230,18 +228,18 @@ func awaitServer(t *testing.T) {
 	}))
 }
 
-// unmapped is the message if NFS shows nobody as the owner.
+// unmapped is the init container's message if NFS shows nobody as the owner.
 const unmapped = "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"
 
-// mapOwners makes server and client send owners as names, as NFS 4 was designed, until the test ends. Both know the same users by
-// the same names, and show every other owner as nobody.
+// mapOwners makes the server and the client send owners as names, as NFS 4 was designed, until the test ends. Both know the
+// same users by the same names, and show every other owner as nobody.
 func mapOwners(t *testing.T, known []home) {
 	t.Helper()
 	var accounts strings.Builder
 	for _, h := range known {
 		fmt.Fprintf(&accounts, "%s %d %d\n", h.name, h.uid, h.gid)
 	}
-	_, err := world.nfs.Script(t.Context(), `
+	_, err := cluster.server.Script(t.Context(), `
 		cp /etc/passwd /etc/passwd.before; cp /etc/group /etc/group.before
 		while read -r name uid gid; do
 			[ -n "$name" ] || continue
@@ -255,7 +253,7 @@ func mapOwners(t *testing.T, known []home) {
 			rpc.idmapd -S -c /etc/idmapd.conf -p /run/rpc_pipefs'`, strings.TrimSpace(accounts.String()))
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), endDaemon+`
+		_, err := cluster.server.Script(contextOf(t), endDaemon+`
 			end rpc.idmapd
 			echo Y >/sys/module/nfsd/parameters/nfs4_disable_idmapping
 			mv /etc/passwd.before /etc/passwd; mv /etc/group.before /etc/group`)
@@ -263,9 +261,9 @@ func mapOwners(t *testing.T, known []home) {
 	})
 }
 
-// TestOwnersThatCannotBeMapped tests that if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. Version 3
-// sends numbers.
-func TestOwnersThatCannotBeMapped(t *testing.T) {
+// TestUnmappedOwners tests that if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. NFS 3 sends
+// numbers, so the notebook starts.
+func TestUnmappedOwners(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
 	makeHome(t, "mkdir $1; chown 5130:6130 $1; chmod 0700 $1", "/srv/hpc/home/unmapped")
@@ -278,20 +276,20 @@ func TestOwnersThatCannotBeMapped(t *testing.T) {
 	assert.Contains(t, result.Output, "5130\n")
 }
 
-// fill fills the home that is its own file system, until the test ends.
+// fill fills the home that is its own file system, and empties it when the test ends.
 func fill(t *testing.T) {
 	t.Helper()
-	_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
+	_, err := cluster.server.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
+		_, err := cluster.server.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
 		assert.NoError(t, err)
 	})
 }
 
-// TestTheShareTakesNothing tests that with a full or a read-only export the notebook starts, and its command gets the kernel's
-// own error.
-func TestTheShareTakesNothing(t *testing.T) {
+// TestFullAndReadOnlyShare tests that with a full or a read-only export the notebook starts, and its command gets the
+// kernel's own error.
+func TestFullAndReadOnlyShare(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
 	t.Run("full", func(t *testing.T) {

@@ -12,15 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Base has results that several second machines share, because an emulated CPU takes a minute to unpack images.
+// Base has files that several additional nodes share, because an emulated CPU takes a minute to unpack images.
 type Base struct {
-	// Disk is the disk for Options.Base, with the images.
-	Disk string
-	// Sandbox is an archive with only the sandbox image.
+	// Disk is the disk with the images, for Options.Base.
+	Disk    string
 	Sandbox string
 }
 
-// baseVersion must be raised whenever a base changes in a way that its key does not show.
+// baseVersion must be raised when a change of the build is not visible in the key of the cache entry.
 const baseVersion = 1
 
 const (
@@ -28,8 +27,7 @@ const (
 	baseSandbox = "sandbox.tar"
 )
 
-// BuildBase returns a base with the images of the options. If the cache does not have one, a machine makes it, which takes two
-// minutes.
+// BuildBase returns a base with the images of the options. If the cache has none, a machine makes it in about two minutes.
 func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.Containerd)
 	if err != nil {
@@ -39,25 +37,26 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	// Each path contains the key of its own ingredients.
-	made := append([]string{fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd]}, o.Archives...)
-	entry := cache.Entry{Name: "base", Ingredients: strings.Join(made, "\n"), Result: baseDisk}
+	// Each path contains the key of the cache entry that it belongs to.
+	ingredients := append([]string{
+		fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
+	}, o.Archives...)
+	entry := cache.Entry{Name: "base", Ingredients: strings.Join(ingredients, "\n"), Result: baseDisk}
 	disk, err := cache.Cache{Folder: folder, Progress: o.Progress}.Get(ctx, entry, func(ctx context.Context, folder string) error {
 		return fillBase(ctx, parts, o, folder)
 	})
 	return Base{Disk: disk, Sandbox: filepath.Join(filepath.Dir(disk), baseSandbox)}, err
 }
 
-// fillBase imports the images on a machine, and keeps the machine's disk.
 func fillBase(ctx context.Context, parts uml.Parts, o Options, folder string) error {
-	s, err := Boot(ctx, parts, Place{Name: "base", Address: "192.0.2.12", Range: "198.18.3.0/24"}, o)
+	s, err := Boot(ctx, parts, Host{Name: "base", Address: "192.0.2.12", Range: "198.18.3.0/24"}, o)
 	if err != nil {
 		return err
 	}
 	if err := s.StartRuntime(ctx, o); err != nil {
 		return err
 	}
-	if _, err := s.ctr(ctx, "images", "export", filepath.Join(sharedThere, baseSandbox), o.SandboxImage); err != nil {
+	if _, err := s.ctr(ctx, "images", "export", filepath.Join(sharedPath, baseSandbox), o.SandboxImage); err != nil {
 		return err
 	}
 	if _, err := s.Script(ctx, endRuntime); err != nil {
@@ -69,14 +68,14 @@ func fillBase(ctx context.Context, parts uml.Parts, o Options, folder string) er
 	}
 	for from, to := range map[string]string{disk: baseDisk, filepath.Join(s.shared, baseSandbox): baseSandbox} {
 		copied := exec.CommandContext(ctx, "cp", "--sparse=always", from, filepath.Join(folder, to))
-		if said, err := copied.CombinedOutput(); err != nil {
-			return fmt.Errorf("keep the disk of a machine: %w: %s", err, said)
+		if output, err := copied.CombinedOutput(); err != nil {
+			return fmt.Errorf("keep the disk of a machine: %w: %s", err, output)
 		}
 	}
 	return nil
 }
 
-// endRuntime ends the container runtime properly, so that its disk is consistent.
+// endRuntime is a script that ends the container runtime and waits for its end, so that the disk is consistent.
 const endRuntime = `
 	for process in /proc/[0-9]*; do
 		[ "$(cat $process/comm 2>/dev/null)" = containerd ] || continue

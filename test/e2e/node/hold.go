@@ -12,22 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hold blocks a program when it opens files in a folder, until it is released. So a test can inspect a state that normally lasts
-// for a few milliseconds. The kernel asks the holding process about each file; if that process ends, every program continues.
+// Hold blocks a program when the program opens a file in a folder, until Release. A test can therefore inspect a state that
+// normally lasts for a few milliseconds. The kernel asks the process of the test about each open. If this process ends, the
+// kernel allows every open.
 type Hold struct {
-	asked *os.File
-	held  chan struct{}
+	events *os.File
+	held   chan struct{}
 }
 
-// NewHold blocks a program, by its path in its container. Other programs can open files as usual.
+// NewHold blocks the program with this path in its container. Other programs can open files as usual.
 func NewHold(folder, program string) (*Hold, error) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("ask the kernel for events about files: %w", err)
 	}
-	h := &Hold{asked: os.NewFile(uintptr(fd), "fanotify"), held: make(chan struct{})}
+	h := &Hold{events: os.NewFile(uintptr(fd), "fanotify"), held: make(chan struct{})}
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder); err != nil {
-		return nil, errors.Join(fmt.Errorf("ask the kernel for events about files in %s: %w", folder, err), h.asked.Close())
+		return nil, errors.Join(fmt.Errorf("ask the kernel for events about files in %s: %w", folder, err), h.events.Close())
 	}
 	go h.respond(program)
 	return h, nil
@@ -36,17 +37,17 @@ func NewHold(folder, program string) (*Hold, error) {
 // Held returns a channel that is closed once the program is blocked.
 func (h *Hold) Held() <-chan struct{} { return h.held }
 
-// Release ends the block. The kernel then allows every open that still waits.
-func (h *Hold) Release() error { return h.asked.Close() }
+// Release lets the program continue. The kernel allows every open that still waits.
+func (h *Hold) Release() error { return h.events.Close() }
 
 func (h *Hold) respond(program string) {
 	buffer := make([]byte, 4096)
 	var files []int
 	var once sync.Once
 	for {
-		n, err := h.asked.Read(buffer)
+		n, err := h.events.Read(buffer)
 		if err != nil {
-			// The hold was released. The files of unanswered requests are still open here.
+			// Release has closed the events. The files of the opens that were not allowed are still open here.
 			for _, fd := range files {
 				_ = unix.Close(fd)
 			}
@@ -71,7 +72,7 @@ func (h *Hold) respond(program string) {
 func (h *Hold) allow(fd int32) {
 	answer, err := binary.Append(nil, binary.NativeEndian, unix.FanotifyResponse{Fd: fd, Response: unix.FAN_ALLOW})
 	if err == nil {
-		_, _ = h.asked.Write(answer)
+		_, _ = h.events.Write(answer)
 	}
 	_ = unix.Close(int(fd))
 }

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// kubeletConfig is for a machine that other programs use too.
+// kubeletConfig is a configuration file of the kubelet. Its placeholders are the file of the client CA, the root cgroup, the
+// folder of the Pods' logs, and the file of name servers.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix://` + runtimeSocket + `
@@ -20,7 +21,7 @@ authentication:
   anonymous: {enabled: false}
   webhook: {enabled: false}
   x509: {clientCAFile: %[1]q}
-# Only the API server has the client certificate, and it has already checked RBAC.
+# Only the API server has the client certificate, and the API server has already checked RBAC.
 authorization: {mode: AlwaysAllow}
 cgroupDriver: cgroupfs
 cgroupRoot: %[2]q
@@ -31,7 +32,7 @@ resolvConf: %[4]q
 clusterDNS: [` + Address + `]
 clusterDomain: ` + clusterDomain + `
 maxPods: 110
-# Disk and memory are shared with other programs of the machine, so low values are enough.
+# Other programs use the disk and the memory too, so the thresholds are low.
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%, nodefs.inodesFree: 1%%}
 imageGCHighThresholdPercent: 100
 # Tests start and end dozens of Pods.
@@ -42,7 +43,6 @@ kubeAPIQPS: 100
 kubeAPIBurst: 200
 `
 
-// kubeletClient makes the API server's client certificate for the kubelet, and returns its path without the extension.
 func (c *Cluster) kubeletClient() (string, error) {
 	pair, err := pki.New(24*time.Hour, "kube-apiserver")
 	if err != nil {

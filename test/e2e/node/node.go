@@ -1,5 +1,6 @@
-// Package node adds one node to a control plane: controller manager, scheduler, kubelet, containerd, runc and the CNI plugins,
-// all of them real. It must run in a sealed enclosure, which removes everything at its end.
+// Package node makes a cluster of a control plane and one node: controller manager, scheduler, kubelet, containerd, runc and
+// the CNI plugins. Cluster.Join adds nodes with another kernel. A cluster must run in an enclosure (see the package sealed),
+// which removes everything at its end.
 package node
 
 import (
@@ -27,9 +28,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// All addresses are from the ranges for documentation, so they never collide with real ones.
+// The addresses are from the ranges for documentation, which no real machine has.
 const (
-	// Address is the node's address.
 	Address       = "192.0.2.1"
 	podRange      = "198.51.100.0/24"
 	serviceRange  = "203.0.113.0/24"
@@ -37,47 +37,45 @@ const (
 )
 
 const (
-	// stepTimeout is the time limit for starting one part.
+	// stepTimeout is the time limit for one step of the start.
 	stepTimeout  = machine.Patience
 	pollInterval = 50 * time.Millisecond
 )
 
-// Cluster is a control plane with one node.
+// Cluster is a control plane with one node, and the nodes that Join has added.
 type Cluster struct {
 	*controlplane.ControlPlane
-	// Client has the admin's rights.
-	Client *kubernetes.Clientset
-	// Enclosure is the enclosure of the node.
+	Client    *kubernetes.Clientset
 	Enclosure sealed.Enclosure
 
 	tools    tools.Paths
 	programs []*program
-	// seconds runs once, for the first additional node.
-	seconds sync.Once
-	// release frees what is reserved for the kubelet.
+	// forward runs once, for the first additional node.
+	forward sync.Once
+	// release frees the inotify instances that are reserved for the kubelet.
 	release func()
 }
 
-// Options of a cluster.
+// Options are the options of a cluster.
 type Options struct {
-	Enclosure sealed.Enclosure
-	// SandboxImage is the image of a Pod's sandbox. The Archives must contain it.
+	Enclosure    sealed.Enclosure
 	SandboxImage string
 	// Archives are files for ctr images import.
 	Archives []string
-	// Base is the initial disk of a second machine, with images; empty for none.
+	// Base is the initial disk of an additional node, with images. It may be empty.
 	Base string
 	// Progress receives the progress messages.
 	Progress io.Writer
 }
 
-// Build builds the programs of a cluster that the cache does not have. This needs a network, which Start does not have.
+// Build builds the programs of a cluster that the cache does not have. This needs a network, so it must run outside the
+// enclosure.
 func Build(ctx context.Context, out io.Writer) (tools.Paths, error) {
 	return tools.Build(ctx, out, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
 }
 
-// Start starts a cluster and waits until its node is ready. Everything must be built before, because there is no network. There
-// is no Stop.
+// Start starts a cluster and waits until its node is ready. There is no network, so Build and the images must have been built
+// before. The cluster ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	paths, err := Build(ctx, o.Progress)
 	if err != nil {
@@ -95,7 +93,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		{"containerd", c.startRuntime},
 		{"images", c.importImages},
 		{"controller manager and scheduler", c.startControllers},
-		{"names", c.startNames},
+		{"names", c.startDNS},
 		{"kubelet", c.startKubelet},
 		{"node ready", c.awaitNode},
 	} {
@@ -107,16 +105,16 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) reserve(ctx context.Context, o Options) (err error) {
-	c.release, err = reserveWatchers(ctx, o.Progress, stepTimeout, watcher)
+	c.release, err = reserveInotify(ctx, o.Progress, stepTimeout, newInotify)
 	return err
 }
 
 func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
-	// The address is on loopback, so that it needs no network device.
 	return addAddress(ctx)
 }
 
-// addAddress may be called twice, because a second machine may exist before the control plane.
+// addAddress adds the node's address to loopback, which needs no network device. addAddress may be called twice, because an
+// additional node may start before the control plane.
 func addAddress(ctx context.Context) error {
 	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")
 }
@@ -134,7 +132,8 @@ func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
 			"kubelet-client-certificate":      {certificate + ".crt"},
 			"kubelet-client-key":              {certificate + ".key"},
 			"kubelet-preferred-address-types": {"InternalIP"},
-			"enable-aggregator-routing":       {"true"}, // Without kube-proxy, the API server must call webhooks at their Pods' addresses.
+			// Without kube-proxy, the API server must call webhooks at the addresses of their Pods.
+			"enable-aggregator-routing": {"true"},
 		},
 		Progress: o.Progress,
 	})
@@ -167,7 +166,6 @@ func (c *Cluster) awaitNode(ctx context.Context, _ Options) error {
 	return c.awaitReady(ctx, sealed.HostName)
 }
 
-// awaitReady waits until a node is ready.
 func (c *Cluster) awaitReady(ctx context.Context, name string) error {
 	return c.await(ctx, func(ctx context.Context) (bool, error) {
 		node, err := c.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
@@ -183,7 +181,6 @@ func (c *Cluster) awaitReady(ctx context.Context, name string) error {
 	})
 }
 
-// await polls until a condition is met or a program of the node has ended.
 func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
 		for _, p := range c.programs {
@@ -195,19 +192,18 @@ func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContext
 	})
 }
 
-// path returns the path of a file of the node.
 func (c *Cluster) path(name string) string { return filepath.Join(c.Enclosure.Folder, name) }
 
-// run runs a short command. If it fails, the error has the command's output.
+// run runs a command. If the command fails, the error has its output.
 func run(ctx context.Context, name string, arguments ...string) error {
-	said, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
+	output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, bytes.TrimSpace(said))
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, bytes.TrimSpace(output))
 	}
 	return nil
 }
 
-// program is a program that runs until the end of the enclosure.
+// program is a started program of the node. done is closed when it has ended, and then err has the reason.
 type program struct {
 	name string
 	log  string
@@ -215,7 +211,6 @@ type program struct {
 	err  error
 }
 
-// start starts one of the node's programs.
 func (c *Cluster) start(tool tools.Tool, arguments ...string) error {
 	log, err := os.Create(c.path(string(tool) + ".log"))
 	if err != nil {
@@ -237,7 +232,7 @@ func (c *Cluster) start(tool tools.Tool, arguments ...string) error {
 	return nil
 }
 
-// dead returns an error if the program no longer runs.
+// dead returns an error if the program has ended.
 func (p *program) dead() error {
 	select {
 	case <-p.done:

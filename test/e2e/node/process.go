@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Process is a process of a Pod, as the kernel of the node sees it. No program in the Pod can fake this.
+// Process is a process of a Pod, as the kernel of the node reports it. The Pod cannot fake the IDs and capabilities.
 type Process struct {
 	PID int
 	// Exe is the path of the program in the container.
@@ -23,32 +23,33 @@ type Process struct {
 	Args []string
 	// UIDs and GIDs are the real, the effective, the saved and the file system's IDs.
 	UIDs, GIDs []int64
-	// Groups are the supplementary groups.
-	Groups []int64
+	Groups     []int64
 	// Inheritable, Permitted, Effective, Bounding and Ambient are the capability sets, as bits.
 	Inheritable, Permitted, Effective, Bounding, Ambient uint64
 	NoNewPrivs                                           bool
-	// Pod is the UID of the Pod, and Container the runtime's ID of the container. The sandbox is a container too.
+	// Pod is the UID of the Pod. Container is the container runtime's ID of the container, which may be the Pod's sandbox.
 	Pod       types.UID
 	Container string
 }
 
-// Root reports whether any of the four UIDs is root's.
-func (p Process) Root() bool { return slices.Contains(p.UIDs, 0) }
+// IsRoot reports whether any of the four UIDs is 0.
+func (p Process) IsRoot() bool { return slices.Contains(p.UIDs, 0) }
 
-// Runtime reports whether the process is the container runtime, which prepares a container from inside and then becomes its
-// process.
-func (p Process) Runtime() bool {
-	// While the runtime enters the container's root, its program has no readable path.
+// IsRuntime reports whether the process is the container runtime. The runtime prepares a container from inside, and then
+// executes the container's program in the same process.
+func (p Process) IsRuntime() bool {
+	// While the runtime enters the container's root, the path of its program is not readable.
 	if slices.Equal(p.Args, []string{"runc", "init"}) {
 		return true
 	}
-	// To protect its file from containers, the runtime runs from a copy in memory, or from a file that is not mounted anywhere.
+	// To protect its own file from containers, the runtime runs from a copy in memory, or from a file that is not mounted
+	// anywhere.
 	exe := strings.TrimSuffix(p.Exe, " (deleted)")
 	return strings.HasPrefix(exe, "/memfd:runc_cloned:") || filepath.Base(exe) == "runc"
 }
 
-// Mounts returns the mounts that the process sees, with their options, such as ro. Of stacked mounts, the top one counts.
+// Mounts returns the options, such as ro, of the mounts that the process sees, by mount point. Of several mounts at one mount
+// point, it returns the last one.
 func (p Process) Mounts() map[string][]string {
 	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "mountinfo"))
 	mounts := map[string][]string{}
@@ -83,8 +84,8 @@ func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes returns the processes of all Pods that meet a condition. All of them are visible, because the namespaces of
-// containers are below those of the enclosure.
+// processes returns the processes of all Pods that meet a condition. They are visible because the PID namespaces of
+// containers are below the enclosure's.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")
 	var found []Process
@@ -122,11 +123,12 @@ func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	return types.UID(uid), container, ok
 }
 
-// errChanged means that a process became another program while it was read.
+// errChanged means that a process has executed another program while readOnce was reading.
 var errChanged = errors.New("another program by now")
 
-// readProcess returns an error if the process has ended. If a process ends or becomes another program between two reads, the
-// result would be a mixture, such as the old program's path without arguments. Then it is read again.
+// readProcess returns an error if the process has ended. A process can execute another program between two reads of its
+// files. The result would then be a mixture, such as the path of the old program without arguments, so the process is read
+// again.
 func readProcess(pid int) (Process, error) {
 	for {
 		if p, err := readOnce(pid); !errors.Is(err, errChanged) {
@@ -204,11 +206,11 @@ func numbers(text string) ([]int64, error) {
 
 func bits(text string) (uint64, error) { return strconv.ParseUint(strings.TrimSpace(text), 16, 64) }
 
-// watchInterval is the time between two looks. The shortest program lives several times as long.
+// watchInterval is the time between two readings of the processes. Watch can miss a program that lives for a shorter time.
 const watchInterval = 2 * time.Millisecond
 
-// Watch observes the processes of all Pods until the context ends. It returns those that met the condition: each program of a
-// process once as root and once as another user. It looks so often that it sees every program that does real work.
+// Watch observes the processes of all Pods until the context ends. It returns the processes that met the condition. A process
+// that executed several programs, or that became or ceased to be root, is returned once for each of these states.
 func Watch(ctx context.Context, condition func(Process) bool) []Process {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -220,7 +222,7 @@ func Watch(ctx context.Context, condition func(Process) bool) []Process {
 	seen := map[key]Process{}
 	for {
 		for _, p := range processes(condition) {
-			seen[key{p.PID, p.Exe, p.Root()}] = p
+			seen[key{p.PID, p.Exe, p.IsRoot()}] = p
 		}
 		select {
 		case <-ctx.Done():

@@ -10,20 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheRuntimeAndNothingElse tests that no program of a Pod counts as the container runtime, because the function Watch ignores
-// the runtime.
-func TestTheRuntimeAndNothingElse(t *testing.T) {
+// TestIsRuntime tests that no program of a Pod is taken for the container runtime, because tests on root ignore the runtime.
+func TestIsRuntime(t *testing.T) {
 	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
 		{Exe: "/memfd:runc_cloned:/proc/self/exe (deleted)"}, {Exe: "/", Args: []string{"runc", "init"}},
 	} {
-		assert.True(t, p.Runtime(), "%v", p)
+		assert.True(t, p.IsRuntime(), "%v", p)
 	}
 	for _, p := range []Process{
 		{Exe: "/usr/bin/truncate"}, {Exe: "/home/alice/runc/sh"}, {Exe: "/usr/bin/runc-like"}, {Exe: "/memfd:other (deleted)"},
 		{Exe: "/bin/sh", Args: []string{"runc", "init", "more"}}, {Exe: "/bin/sh", Args: []string{"sh", "-c", "runc init"}}, {},
 	} {
-		assert.False(t, p.Runtime(), "%v", p)
+		assert.False(t, p.IsRuntime(), "%v", p)
 	}
 }
 
@@ -33,9 +32,9 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestAProcessIsReadWhole tests that a process that ends while it is read must not be returned as one without arguments. A
-// process that is just starting a program has no arguments yet.
-func TestAProcessIsReadWhole(t *testing.T) {
+// TestReadEndingProcess tests that a process that ends while it is read is not returned without its arguments. A process that
+// is just starting a program has no arguments yet.
+func TestReadEndingProcess(t *testing.T) {
 	for range 100 {
 		short := exec.Command("/bin/true", "argument")
 		require.NoError(t, short.Start())

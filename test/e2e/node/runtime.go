@@ -9,7 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// runtimeConfig is the configuration of containerd: its folder, the sandbox image, and the path of the CNI configuration.
+// runtimeConfig is the configuration of containerd. Its placeholders are its folder, the sandbox image, and the folder of the
+// CNI configuration.
 const runtimeConfig = `version = 3
 root = %[1]q
 state = "/run/containerd"
@@ -31,8 +32,9 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 `
 
-// network is a single bridge. No packet leaves the enclosure, so there is no masquerading.
-const network = `{
+// networkConfig is the CNI configuration: a single bridge. No packet leaves the enclosure, so there is no masquerading. Its
+// placeholders are the folder of the used addresses, and the address range.
+const networkConfig = `{
   "cniVersion": "1.0.0",
   "name": "pods",
   "plugins": [
@@ -50,7 +52,7 @@ func (c *Cluster) startRuntime(ctx context.Context, o Options) error {
 	networks := c.path("cni")
 	config := c.path("containerd.toml")
 	for path, content := range map[string]string{
-		filepath.Join(networks, "pods.conflist"): fmt.Sprintf(network, c.path("addresses"), podRange),
+		filepath.Join(networks, "pods.conflist"): fmt.Sprintf(networkConfig, c.path("addresses"), podRange),
 		config:                                   fmt.Sprintf(runtimeConfig, c.path("containerd"), o.SandboxImage, networks),
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -68,7 +70,6 @@ func (c *Cluster) startRuntime(ctx context.Context, o Options) error {
 	})
 }
 
-// importImages imports the images to the node, which has no registry.
 func (c *Cluster) importImages(ctx context.Context, o Options) error {
 	for _, archive := range o.Archives {
 		if err := run(ctx, c.tools[tools.Ctr], "--address", runtimeSocket, "--namespace", "k8s.io", "images", "import",

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// serviceAddress is the address of the Service called kubernetes, the first of its range.
+	// serviceAddress is the address of the Service called kubernetes: the first address of serviceRange.
 	serviceAddress = "203.0.113.1"
-	// rootsFile has the CAs that Pods trust for the API server.
+	// rootsFile is the name of the file with the CAs that Pods trust for the API server.
 	rootsFile = "root-ca.crt"
 )
 
-// startService serves the API server at the address where Pods look for it. There is no kube-proxy to forward them, and the API
-// server's certificate is not valid for that address. So a proxy serves there, with a certificate that Pods trust. It passes on
-// the client's token.
+// startService serves the API server at the address at which Pods look for it. There is no kube-proxy to forward their
+// connections, and the API server's certificate is not valid for that address. So a proxy serves there, with a certificate
+// that Pods trust. It passes on the client's token.
 func (c *Cluster) startService(ctx context.Context, _ Options) error {
 	if err := run(ctx, "ip", "address", "add", serviceAddress+"/32", "dev", "lo"); err != nil {
 		return err

@@ -15,19 +15,18 @@ import (
 )
 
 const (
-	// parent is for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
+	// parent is a folder for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
 	parent = "/var/tmp"
-	// prefix begins the names of enclosures' folders and cgroups.
 	prefix = "jupyter-user-e2e-"
-	// lockName is a file that is locked while any process uses the folder.
+	// lockName is the name of a file in the folder that is locked while the folder is in use.
 	lockName = "lock"
-	// youngest is the age below which a folder without a lock may still be about to get one.
+	// youngest is an age. A younger folder without a lock may still get one.
 	youngest = time.Minute
 	// removalTime is the time limit for the kernel to release a cgroup without processes.
 	removalTime = 10 * time.Second
 )
 
-// folder is the folder of an enclosure, with a lock that marks it as in use.
+// folder is the folder of an enclosure. held is its lock.
 type folder struct {
 	path string
 	held *os.File
@@ -48,7 +47,6 @@ func newFolder() (*folder, error) {
 	if err := errors.Join(os.Chmod(path, 0o755), os.Mkdir(filepath.Join(path, "tmp"), 0o755|fs.ModeSticky)); err != nil {
 		return nil, errors.Join(fmt.Errorf("create a folder for the node: %w", err), f.remove())
 	}
-	// The file is locked before it gets its name, so that another run never sees it without its lock.
 	name := filepath.Join(path, lockName)
 	f.held, err = os.Create(name + ".new")
 	if err == nil {
@@ -63,7 +61,8 @@ func newFolder() (*folder, error) {
 	return f, nil
 }
 
-// remove removes the folder and the cgroups with its name. Nothing is mounted below, because mounts end with their namespace.
+// remove removes the folder and the cgroups with its name. Nothing is mounted in the folder, because the enclosure's mounts
+// end with its mount namespace.
 func (f *folder) remove() error {
 	err := errors.Join(removeCgroups(enclosure(f.path).Cgroup), os.RemoveAll(f.path))
 	if f.held != nil {
@@ -93,8 +92,8 @@ func sweep() error {
 	return nil
 }
 
-// takeOver locks and returns a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends
-// with the last one.
+// takeOver locks and returns a folder that is no longer in use. The process outside and the first process of an enclosure
+// hold the lock. All other processes of the enclosure end with its first process.
 func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,22 +110,22 @@ func takeOver(path string) (*folder, bool) {
 	return &folder{path: path, held: held}, true
 }
 
-// cgroupRoot has the cgroup hierarchies: version 2 has one, at the root itself; version 1 has one in each folder.
+// cgroupRoot is the root of the cgroup hierarchies. Version 2 has one hierarchy, at cgroupRoot itself. Version 1 has one in
+// each folder of it.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// hierarchies returns the cgroup hierarchies that are writable.
+// hierarchies returns the folders of the cgroup hierarchies.
 func hierarchies() []string {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
 		return []string{cgroupRoot}
 	}
-	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs")) // It fails only for bad patterns.
+	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs")) // Glob fails only for bad patterns.
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
 	return found
 }
 
-// createCgroups makes a cgroup in every hierarchy.
 func createCgroups(name string) error {
 	for _, hierarchy := range hierarchies() {
 		err := os.Mkdir(filepath.Join(hierarchy, name), 0o755)
@@ -137,8 +136,8 @@ func createCgroups(name string) error {
 	return nil
 }
 
-// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must have ended, which the kernel notices
-// a moment later.
+// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must have ended. The kernel releases
+// a cgroup a moment later.
 func removeCgroups(name string) error {
 	if !strings.HasPrefix(name, "/"+prefix) {
 		return fmt.Errorf("%s is no cgroup of a node", name)
@@ -158,7 +157,8 @@ func removeCgroups(name string) error {
 	return nil
 }
 
-// removeCgroup removes only folders, deepest first, because their files belong to the kernel.
+// removeCgroup removes a cgroup, after those below it. It removes only folders, because the files in them belong to the
+// kernel.
 func removeCgroup(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestNobodySweepsAFolderThatIsBeingMade tests that runs that start at the same moment do not remove each other's folders.
-func TestNobodySweepsAFolderThatIsBeingMade(t *testing.T) {
+// TestSweepDuringNewFolder tests that runs that start at the same moment do not remove each other's folders.
+func TestSweepDuringNewFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make an enclosure")
 	}

@@ -1,12 +1,13 @@
-// Package sealed runs a program in its own mount, process, network, host name and IPC namespaces.
+// Package sealed runs a program in an enclosure: its own mount, process, network, host name and IPC namespaces, with a folder
+// and a cgroup on this machine.
 //
-// A node of a cluster makes mounts, bridges, routes and many processes. In namespaces the kernel removes all of it with the last
-// process, and the last process ends with the process that started them, however that ends. So nothing must be taken down. A
-// killed run leaves only a folder and a cgroup on the machine, which the next run removes. The node also does not collide with
-// other programs of the machine.
+// A node of a cluster makes mounts, bridges, routes and many processes. The kernel removes them together with the last
+// process of the namespaces. All processes of the namespaces end with the process that started the enclosure, also if that
+// process is killed. So a program in an enclosure need not remove anything. A killed run leaves only the folder and the
+// cgroup, which the next run removes. The enclosure also separates the node from other programs of the machine.
 //
 // The program runs three times: outside, with a network, where it waits for the others; as the first process of the new
-// namespaces, which furnishes them and then collects orphans; and inside.
+// namespaces, which sets them up and then collects orphans; and inside.
 package sealed
 
 import (
@@ -21,7 +22,8 @@ import (
 	"syscall"
 )
 
-// stageVariable names the run and the folder: first:/var/tmp/…, inside:/var/tmp/….
+// stageVariable is an environment variable that tells the program which of its three runs it is, and the folder:
+// first:/var/tmp/…, inside:/var/tmp/….
 const stageVariable = "JUPYTER_USER_SEALED"
 
 const (
@@ -29,35 +31,35 @@ const (
 	stageInside = "inside"
 )
 
-// Program is what the package runs.
+// Program is the program that Run runs.
 type Program struct {
 	// Outside is called first, with the machine's network. It may be nil.
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens each
-	// tunnel with Enclosure.Open. Opened is called outside, with the address at which the tunnel listens.
+	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens
+	// each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. Opened may be nil.
 	Tunnels []string
 	Opened  func(tunnel, address string)
-	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
+	// UntilInterrupt makes Ctrl-C the normal end of the program. Run then returns 0.
 	UntilInterrupt bool
 }
 
 // interrupted is the exit status after Ctrl-C, as in a shell.
 const interrupted = 130
 
-// Enclosure is the environment inside.
+// Enclosure is the environment of the function Inside.
 type Enclosure struct {
-	// Folder exists as long as the enclosure. It is on a disk, and every user may pass through it.
+	// Folder exists as long as the enclosure. It is on a disk, and every user may search it.
 	Folder string
-	// Cgroup is a path in every cgroup hierarchy. It ends with the enclosure.
+	// Cgroup is the path of the enclosure's cgroup in every cgroup hierarchy. The cgroup is removed at the end of the enclosure.
 	Cgroup string
 }
 
-// Run runs the program and returns the exit status. Call it at the beginning of main, or of TestMain.
+// Run runs the program and returns the exit status. Call Run at the beginning of main, or of TestMain.
 func Run(p Program) int {
 	stage, folder, _ := strings.Cut(os.Getenv(stageVariable), ":")
-	_ = os.Unsetenv(stageVariable) // Programs that are started from here must not have it.
+	_ = os.Unsetenv(stageVariable) // Programs that this program starts must not inherit the variable.
 	switch stage {
 	case stageFirst:
 		return first(folder)
@@ -112,8 +114,8 @@ func (p Program) outside() (int, error) {
 	return status, errors.Join(err, f.remove())
 }
 
-// dieWithParent makes the kernel interrupt this process when its parent is killed, so that it cleans up: no process waits for a
-// test without its go test. It does not notice a parent that has already ended.
+// dieWithParent makes the kernel send SIGTERM to this process when its parent ends. So this process cleans up when go test is
+// killed. It returns an error if the parent has ended meanwhile.
 func dieWithParent() error {
 	parent := os.Getppid()
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0); errno != 0 {
@@ -125,10 +127,10 @@ func dieWithParent() error {
 	return nil
 }
 
-// seal runs the first process of new namespaces, and waits for the end of the last process. If the first process ends, the kernel
-// kills all others before it.
+// seal runs the first process of new namespaces, and returns its exit status. Before the first process ends, the kernel kills
+// all other processes of the namespaces.
 func seal(ctx context.Context, f *folder) (int, error) {
-	// The kernel kills the child when the thread that made it ends.
+	// The kernel kills the child when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	command := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
@@ -139,7 +141,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
-		// Ctrl-C must reach only the process outside, which then ends the others.
+		// Ctrl-C must reach only the process outside, which then ends the other processes.
 		Setpgid: true,
 	}
 	err := command.Run()
@@ -157,7 +159,8 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	return 0, nil
 }
 
-// first sets up the namespaces and runs the program in them. This process is process 1, so orphans become its children.
+// first sets up the namespaces and runs the program in them. This process has the process ID 1, so orphans become its
+// children.
 func first(folder string) int {
 	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)

@@ -24,17 +24,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// programVariable makes this test binary run as one of the programs below.
+// programVariable is an environment variable. It makes this test binary run as one of the programs below.
 const programVariable = "SEALED_TEST_PROGRAM"
 
 const (
-	// ends leaves everything behind and ends with status 7.
+	// ends makes the leftovers of a node (see makeLeftovers) and ends with status 7.
 	ends = "ends"
-	// stays does the same, and then waits.
+	// stays makes the same leftovers and then waits.
 	stays = "stays"
-	// kept is like stays, but Ctrl-C ends it without an error.
-	kept = "kept"
-	// serves runs an HTTP server inside, which the test calls through a tunnel.
+	// kept is like stays, but has UntilInterrupt.
+	kept   = "kept"
 	serves = "serves"
 )
 
@@ -66,7 +65,7 @@ func inside(which string, enclosure sealed.Enclosure) int {
 	return 7
 }
 
-// makeLeftovers makes what a node makes, and removes nothing.
+// makeLeftovers makes mounts, devices, namespaces, cgroups and a process, like a node, and removes nothing.
 func makeLeftovers(enclosure sealed.Enclosure) error {
 	mounted := filepath.Join(enclosure.Folder, "mounted")
 	script := `set -e
@@ -83,10 +82,10 @@ done
 setsid sleep infinity >/dev/null 2>&1 &
 `
 	command := exec.Command("sh", "-c", script, "sh", mounted, enclosure.Cgroup)
-	command.Env = append(os.Environ(), "LITTER_OF="+enclosure.Folder) // remains finds the process by it.
-	said, err := command.CombinedOutput()
+	command.Env = append(os.Environ(), "LITTER_OF="+enclosure.Folder) // findLeftovers finds the process by this variable.
+	output, err := command.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, said)
+		return fmt.Errorf("%w: %s", err, output)
 	}
 	return nil
 }
@@ -106,12 +105,11 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// running is a running program with its output: its folder and the addresses of its tunnels.
+// running is a running program, with the folder and the address of the tunnel that it has printed.
 type running struct {
 	*exec.Cmd
 	folder, address string
-	// said is the program's standard error.
-	said *bytes.Buffer
+	stderr          *bytes.Buffer
 }
 
 func start(t *testing.T, which string) running {
@@ -119,7 +117,7 @@ func start(t *testing.T, which string) running {
 	return startBy(t, which, "/proc/self/exe")
 }
 
-// startBy starts the program itself, or a command that starts it.
+// startBy starts the program itself, or a command that starts the program.
 func startBy(t *testing.T, which, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -127,9 +125,9 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*machine.Patience)
 	t.Cleanup(cancel)
-	r := running{Cmd: exec.CommandContext(ctx, command, arguments...), said: new(bytes.Buffer)}
+	r := running{Cmd: exec.CommandContext(ctx, command, arguments...), stderr: new(bytes.Buffer)}
 	r.Env = append(os.Environ(), programVariable+"="+which)
-	r.Stderr = io.MultiWriter(t.Output(), r.said)
+	r.Stderr = io.MultiWriter(t.Output(), r.stderr)
 	out, err := r.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, r.Start())
@@ -143,11 +141,12 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 			r.address = value
 		}
 	}
-	require.NotEmpty(t, r.folder, "the program says where its folder is")
+	require.NotEmpty(t, r.folder, "the program must print its folder")
 	return r
 }
 
-// machineState returns what must not change on the machine.
+// machineState returns a part of the machine's state that an enclosure must not change: mounts, network devices, a kernel
+// setting, the hosts file and the host name.
 func machineState(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -170,7 +169,7 @@ func machineState(t *testing.T) map[string]string {
 	return found
 }
 
-// findLeftovers lists processes of the programs, and what is left of an enclosure on disk and among the cgroups.
+// findLeftovers returns the processes, the folder and the cgroups that are left of an enclosure.
 func findLeftovers(folder string) (found []string) {
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range commands {
@@ -187,20 +186,20 @@ func findLeftovers(folder string) (found []string) {
 	return found
 }
 
-func TestNothingIsLeft(t *testing.T) {
+func TestEnclosureLeavesNothing(t *testing.T) {
 	before := machineState(t)
 	r := start(t, ends)
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.Wait(), &exit)
-	assert.Equal(t, 7, exit.ExitCode(), "the status is that of the program inside")
+	assert.Equal(t, 7, exit.ExitCode(), "the status must be that of the program inside")
 	assert.Empty(t, findLeftovers(r.folder))
 	assert.Equal(t, before, machineState(t))
 }
 
-func TestInterruptedItCleansUp(t *testing.T) {
+func TestInterruptRemovesEnclosure(t *testing.T) {
 	before := machineState(t)
 	r := start(t, stays)
-	assert.NotEmpty(t, findLeftovers(r.folder), "what is looked for can be found")
+	assert.NotEmpty(t, findLeftovers(r.folder), "findLeftovers must find a running enclosure")
 	require.NoError(t, r.Process.Signal(os.Interrupt))
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.Wait(), &exit)
@@ -209,19 +208,19 @@ func TestInterruptedItCleansUp(t *testing.T) {
 	assert.Equal(t, before, machineState(t))
 }
 
-// TestInterruptIsTheEnd tests that Ctrl-C ends a program that runs until then without an error. One sentence says that nothing
-// is left.
-func TestInterruptIsTheEnd(t *testing.T) {
+// TestUntilInterrupt tests that Ctrl-C ends a program with UntilInterrupt without an error, and that a message says that
+// nothing is left.
+func TestUntilInterrupt(t *testing.T) {
 	r := start(t, kept)
 	require.NoError(t, r.Process.Signal(os.Interrupt))
 	require.NoError(t, r.Wait())
-	assert.Equal(t, "\nEverything was removed.\n", r.said.String())
+	assert.Equal(t, "\nEverything was removed.\n", r.stderr.String())
 	assert.Empty(t, findLeftovers(r.folder))
 }
 
-// TestKilledItLeavesAFolderToTheNextRun tests that the kernel kills all processes, and removes mounts, devices and namespaces
-// with them.
-func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
+// TestKilledRun tests that after the outside process is killed, the kernel kills all processes of the enclosure, and removes
+// its mounts, devices and namespaces. The next run removes the folder and the cgroups.
+func TestKilledRun(t *testing.T) {
 	before := machineState(t)
 	r := start(t, stays)
 	require.NoError(t, r.Process.Kill())
@@ -237,14 +236,14 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	assert.Equal(t, before, machineState(t))
 	entries, err := os.ReadDir(filepath.Join(r.folder, "mounted"))
 	require.NoError(t, err)
-	assert.Empty(t, entries, "what was mounted there is gone")
+	assert.Empty(t, entries, "the mount must be gone")
 
 	_ = start(t, ends).Wait()
-	assert.Empty(t, findLeftovers(r.folder), "the next run removes it")
+	assert.Empty(t, findLeftovers(r.folder), "the next run must remove the folder")
 }
 
-// TestItEndsWithGoTest tests that when go test ends, the program ends too.
-func TestItEndsWithGoTest(t *testing.T) {
+// TestParentKilled tests that when the parent of the outside process ends, such as go test, the program ends too.
+func TestParentKilled(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	// Because of the second command, the shell does not replace itself with the first.
@@ -252,12 +251,12 @@ func TestItEndsWithGoTest(t *testing.T) {
 	require.NoError(t, r.Process.Kill())
 	// This waits for the shell, and for every process that can still write to its standard error.
 	_ = r.Wait()
-	assert.Equal(t, "error: interrupted\n", r.said.String())
+	assert.Equal(t, "error: interrupted\n", r.stderr.String())
 	assert.Empty(t, findLeftovers(r.folder))
 }
 
-// TestTheFirstProcessIsKilled kills the first process of the namespaces, as the kernel does if no memory is left.
-func TestTheFirstProcessIsKilled(t *testing.T) {
+// TestFirstProcessKilled kills the first process of the namespaces, as the kernel does if no memory is left.
+func TestFirstProcessKilled(t *testing.T) {
 	r := start(t, stays)
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Process.Pid))
 	require.NoError(t, err)
@@ -275,11 +274,11 @@ func TestTheFirstProcessIsKilled(t *testing.T) {
 	require.ErrorAs(t, r.Wait(), &exit)
 	assert.Equal(t, 1, exit.ExitCode())
 	assert.Equal(t, "error: the first process of the namespaces, and with it all others, did not end by itself: signal: killed\n",
-		r.said.String())
+		r.stderr.String())
 	assert.Empty(t, findLeftovers(r.folder))
 }
 
-func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
+func TestNextRunKeepsFolderInUse(t *testing.T) {
 	r := start(t, stays)
 	_ = start(t, ends).Wait()
 	assert.DirExists(t, r.folder)
@@ -288,25 +287,25 @@ func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
 	assert.Empty(t, findLeftovers(r.folder))
 }
 
-func TestATunnelLeadsInside(t *testing.T) {
+func TestTunnel(t *testing.T) {
 	r := start(t, serves)
 	response, err := http.Get("http://" + r.address)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	name, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	assert.Equal(t, sealed.HostName, string(name), "inside, the host name is that of another machine")
+	assert.Equal(t, sealed.HostName, string(name), "the server must run inside the enclosure")
 	require.NoError(t, r.Process.Signal(syscall.SIGTERM))
 	_ = r.Wait()
 }
 
-func TestOnlyRootCanStartAnEnclosure(t *testing.T) {
+func TestEnclosureNeedsRoot(t *testing.T) {
 	command := exec.Command("/proc/self/exe")
 	command.Env = append(os.Environ(), programVariable+"="+ends)
 	if os.Geteuid() == 0 {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	said, err := command.CombinedOutput()
+	output, err := command.CombinedOutput()
 	require.Error(t, err)
-	assert.Equal(t, "error: a node needs root (namespaces, mounts, other users' files): run this as root\n", string(said))
+	assert.Equal(t, "error: a node needs root (namespaces, mounts, other users' files): run this as root\n", string(output))
 }

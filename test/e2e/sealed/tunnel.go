@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A process outside of the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel forwards
-// such connections: outside it listens on loopback, inside it connects to the server. Between both it uses a Unix socket in the
-// enclosure's folder, because the file system is the same in both namespaces.
+// A process outside the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel forwards
+// such connections. Outside the enclosure the tunnel listens on loopback, and inside it connects to the server. Its two ends
+// are connected by a Unix socket in the enclosure's folder, which both can open.
 
 func tunnelPath(folder, name string) string { return filepath.Join(folder, name+".tunnel") }
 
@@ -26,7 +26,6 @@ func (e Enclosure) Open(tunnel, address string) error {
 	return nil
 }
 
-// openTunnels makes each tunnel listen on loopback outside of the enclosure. Connections fail until Open is called inside.
 func (p Program) openTunnels(ctx context.Context, folder string) (closeAll func(), err error) {
 	var listeners []net.Listener
 	closeAll = func() {
@@ -49,7 +48,7 @@ func (p Program) openTunnels(ctx context.Context, folder string) (closeAll func(
 	return closeAll, nil
 }
 
-// Pass forwards connections to an address, until the listener is closed.
+// Pass forwards each connection of the listener to an address, until the listener is closed.
 func Pass(listener net.Listener, network, address string) {
 	for {
 		from, err := listener.Accept()
@@ -57,7 +56,7 @@ func Pass(listener net.Listener, network, address string) {
 			return
 		}
 		go func() {
-			defer from.Close() //nolint:errcheck // it is over either way
+			defer from.Close() //nolint:errcheck // The connection has ended.
 			to, err := net.DialTimeout(network, address, 5*time.Second)
 			if err != nil {
 				return

@@ -15,29 +15,29 @@ import (
 	"time"
 )
 
-// agentPort is the port on which a machine runs commands. Only the enclosure can reach it.
+// agentPort is the port on which the agent serves: a process of the machine that runs commands. Only the enclosure can reach
+// the port.
 const agentPort = "7"
 
-// Command is a command for the machine.
+// Command is a command for the agent to run.
 type Command struct {
 	Args  []string
 	Stdin string `json:",omitempty"`
-	// Log is a file of the machine. With it, the command keeps running after the call, and its output goes to that file.
-	Log string `json:",omitempty"`
-	// Environment is added to that of the machine.
+	// Log is a file of the machine. If it is set, the command keeps running after the call, and its output goes to that file.
+	Log         string   `json:",omitempty"`
 	Environment []string `json:",omitempty"`
 }
 
-// Result is the output of a command, standard output and standard error together, and its exit status.
+// Result is the result of a command: its output, with standard output and standard error together, and its exit status.
 type Result struct {
 	Output string
 	Code   int
-	// Error is the reason why the command could not be started.
+	// Error is the reason why the command could not be run, or empty.
 	Error string `json:",omitempty"`
 }
 
-// serve runs the commands of every client.
-func serve(address string) error {
+// serveAgent runs the commands of its clients on the machine.
+func serveAgent(address string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, agentPort))
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (c Command) run(ctx context.Context) Result {
 	command := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	command.Env = append(os.Environ(), c.Environment...)
 	command.Stdin = strings.NewReader(c.Stdin)
-	// A daemon that the command starts may keep its output open.
+	// A daemon that the command has started may keep the output open.
 	command.WaitDelay = time.Second
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError
@@ -94,11 +94,12 @@ func (c Command) start() Result {
 	return Result{}
 }
 
-// agent is the client of a machine's agent, in the enclosure.
-type agent struct{ address string }
+// agentClient runs commands on a machine. It is used in the enclosure, and sends each command to the agent, which runs in the
+// machine (serveAgent).
+type agentClient struct{ address string }
 
 // Do runs a command on the machine.
-func (a agent) Do(ctx context.Context, c Command) (Result, error) {
+func (a agentClient) Do(ctx context.Context, c Command) (Result, error) {
 	sent, err := json.Marshal(c)
 	if err != nil {
 		return Result{}, err
@@ -120,8 +121,8 @@ func (a agent) Do(ctx context.Context, c Command) (Result, error) {
 	return result, json.Unmarshal(answer, &result)
 }
 
-// Must is like Do, but a failed command is an error. It returns the command's output.
-func (a agent) Must(ctx context.Context, arguments ...string) (string, error) {
+// Must is like Do, but returns an error if the command fails. It returns the command's output.
+func (a agentClient) Must(ctx context.Context, arguments ...string) (string, error) {
 	result, err := a.Do(ctx, Command{Args: arguments})
 	if err == nil && result.Code != 0 {
 		err = fmt.Errorf("%s: exit status %d %s: %s", strings.Join(arguments, " "), result.Code, result.Error, result.Output)
@@ -129,8 +130,8 @@ func (a agent) Must(ctx context.Context, arguments ...string) (string, error) {
 	return result.Output, err
 }
 
-// Script runs a bash script on the machine, up to the first command that fails.
-func (a agent) Script(ctx context.Context, script string, arguments ...string) (string, error) {
+// Script runs a bash script on the machine, and returns its output. The script ends at the first command that fails.
+func (a agentClient) Script(ctx context.Context, script string, arguments ...string) (string, error) {
 	result, err := a.Do(ctx, Command{Args: append([]string{"bash", "-euo", "pipefail", "-s", "--"}, arguments...), Stdin: script})
 	if err == nil && result.Code != 0 {
 		err = fmt.Errorf("exit status %d %s: %s", result.Code, result.Error, result.Output)
@@ -138,8 +139,7 @@ func (a agent) Script(ctx context.Context, script string, arguments ...string) (
 	return result.Output, err
 }
 
-// responds reports whether the machine runs commands.
-func (a agent) responds(ctx context.Context) bool {
+func (a agentClient) responds(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	result, err := a.Do(ctx, Command{Args: []string{"true"}})

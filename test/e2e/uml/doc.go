@@ -1,9 +1,12 @@
-// Package uml runs a second machine beside a sealed enclosure. It uses User Mode Linux, a Linux kernel that runs as one ordinary
-// process. This kernel has an NFS server and an NFS client, which this machine's own may lack, and it needs no hardware support.
+// Package uml runs a second machine in an enclosure (see the package sealed). It uses User Mode Linux: a Linux kernel that
+// runs as an ordinary process. This kernel has an NFS server and an NFS client, which the kernel of this machine may lack.
+// User Mode Linux needs no hardware support.
 //
-// The machine's root is a folder of this machine (hostfs). Its first process is the program that starts the machine, in another
-// stage (see Inside): it makes the usual mounts, and then runs commands for the program outside, over a network of two. All other
-// setup of the machine is done by such commands, so that it is in one place.
+// The root of the second machine is a folder of this machine (hostfs). Its first process is the program that starts the
+// machine, in another stage (see Inside). This process makes the usual mounts, mounts the disk, and connects the network.
+// Then it runs the agent, a process that runs commands which the program sends over the network. The rest of the machine is
+// set up with such commands.
 //
-// The machine ends with the enclosure. One CPU is emulated, and a system call takes about 70 µs, so time limits must be generous.
+// The machine ends with the enclosure. It has one emulated CPU, and a system call takes about 70 µs, so time limits must be
+// generous.
 package uml

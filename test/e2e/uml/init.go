@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// These variables are on the kernel's command line, and the kernel gives them to its first process.
+// These variables are on the kernel's command line. The kernel puts them into the environment of its first process.
 const (
 	stageVariable   = "JUPYTER_USER_UML"
 	nameVariable    = "JUPYTER_USER_UML_NAME"
@@ -21,18 +21,17 @@ const (
 	stageOff   = "off"
 )
 
-// path is the PATH of the machine's programs.
 const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
-// Inside reports whether this program runs in a machine that it started. Call it at the beginning of main, or of TestMain. If it
-// is true, only call Run.
+// Inside reports whether this process runs in a machine of this package. Call it at the beginning of main, or of TestMain. If
+// it returns true, only call Run.
 func Inside() bool { return os.Getenv(stageVariable) != "" }
 
-// Run runs the machine's first process, or the process that runs commands. It returns the exit status.
+// Run runs the first process of the machine, or its agent. It returns the exit status.
 func Run() int {
 	switch os.Getenv(stageVariable) {
 	case stageAgent:
-		fmt.Println("error: serve commands:", serve(os.Getenv(addressVariable)))
+		fmt.Println("error: serve commands:", serveAgent(os.Getenv(addressVariable)))
 		return 1
 	case stageFirst:
 		fmt.Println("error: start the machine:", first())
@@ -42,7 +41,7 @@ func Run() int {
 	return 1
 }
 
-// first sets the machine up, and then collects orphans as long as commands are run. It returns only with an error.
+// first sets the machine up, runs the agent, and collects orphans. It returns only with an error.
 func first() error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
@@ -76,11 +75,11 @@ func first() error {
 	return runAgent()
 }
 
-// run runs a command without quotes in it.
+// run runs a command line without quotes.
 func run(line string) error {
 	words := strings.Fields(line)
-	if said, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", line, err, said)
+	if output, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, output)
 	}
 	return nil
 }
@@ -99,7 +98,7 @@ func mountDisk() error {
 	return syscall.Mount("", at, "", syscall.MS_SHARED, "")
 }
 
-// mountAll makes the mounts of every machine.
+// mountAll makes the usual mounts of a Linux system.
 func mountAll() error {
 	for _, m := range []struct{ kind, at, data string }{
 		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=755"}, {"tmpfs", "/tmp", "mode=1777"},
@@ -139,12 +138,11 @@ func completeCPU() error {
 		syscall.Mount("/run/cpuinfo", "/proc/cpuinfo", "", syscall.MS_BIND, ""))
 }
 
-// runAgent runs the agent, and collects orphans until the agent ends.
 func runAgent() error {
 	if err := os.Setenv(stageVariable, stageAgent); err != nil {
 		return err
 	}
-	agent, err := os.StartProcess("/proc/self/exe", os.Args[:1], &os.ProcAttr{
+	process, err := os.StartProcess("/proc/self/exe", os.Args[:1], &os.ProcAttr{
 		Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
 	if err != nil {
@@ -156,7 +154,7 @@ func runAgent() error {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil:
 			return err
-		case pid == agent.Pid:
+		case pid == process.Pid:
 			return errors.New("the agent has ended")
 		}
 	}

@@ -24,22 +24,21 @@ import (
 // pollInterval is the time between two checks of the machine.
 const pollInterval = 100 * time.Millisecond
 
-// Options of a machine.
+// Options are the options of a machine.
 type Options struct {
 	Parts Parts
-	// Enclosure is the enclosure in which the machine runs. It must have the address Gateway, which the machine can reach.
+	// Enclosure is the enclosure in which the machine runs. It must have the address Gateway.
 	Enclosure sealed.Enclosure
-	// Name is the host name, and the name of the network device.
+	// Name is the host name of the machine, and the name of the network device that connects it.
 	Name string
-	// Address is the machine's address, and Gateway the enclosure's. Range is the address range of the machine's Pods.
+	// Address is the machine's address, and Gateway the enclosure's address. Range is the address range of the machine's Pods.
 	Address, Gateway, Range string
-	// Memory is the size of the machine's memory, in the kernel's notation: 1G.
-	Memory string
-	// Disk is the size of the disk at /disk. It is a sparse file.
-	Disk int64
-	// Base is the disk of another machine, which is off. With it, /disk begins with its content, and Base does not change.
+	Memory                  string
+	Disk                    int64
+	// Base is the disk of another machine, which is off. If it is set, /disk begins with the content of Base, and Base does not
+	// change.
 	Base string
-	// Folders of this machine appear at other paths in the machine. The keys are the paths there.
+	// Folders maps folders of this machine to their paths in the machine.
 	Folders map[string]string
 }
 
@@ -49,15 +48,14 @@ type Machine struct {
 	// Console is the file with the output of the kernel and the first process.
 	Console string
 	disk    string
-	agent
+	agentClient
 	done chan struct{}
 	err  error
 }
 
-// initPath is the path in the machine of the program that started it.
 const initPath = "/init"
 
-// Start starts a machine, and returns it once it runs commands. The machine ends with the enclosure.
+// Start starts a machine, and waits until it runs commands. The machine ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Machine, error) {
 	folder := filepath.Join(o.Enclosure.Folder, o.Name)
 	root, err := o.makeRoot(folder)
@@ -73,7 +71,9 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 			return nil, err
 		}
 	}
-	m := &Machine{Options: o, disk: disk, Console: filepath.Join(folder, "console.log"), agent: agent{o.Address}, done: make(chan struct{})}
+	m := &Machine{
+		Options: o, disk: disk, Console: filepath.Join(folder, "console.log"), agentClient: agentClient{o.Address}, done: make(chan struct{}),
+	}
 	if err := m.boot(root); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,8 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// makeRoot makes the root: the parts' root, a writable folder over it, and more folders at their paths.
+// makeRoot makes the root of the machine: the root of the parts, a writable layer over it, this program, and the folders of
+// the options.
 func (o Options) makeRoot(folder string) (string, error) {
 	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
@@ -113,7 +114,7 @@ func (o Options) makeRoot(folder string) (string, error) {
 	return root, os.MkdirAll(filepath.Join(root, "disk"), 0o755)
 }
 
-// connect makes a network of two, and a route to the machine's Pods.
+// connect makes a network device for the machine, and the routes to the machine and to its Pods.
 func (o Options) connect(ctx context.Context) error {
 	for _, arguments := range []string{
 		"tuntap add dev " + o.Name + " mode tap",
@@ -121,8 +122,8 @@ func (o Options) connect(ctx context.Context) error {
 		"route add " + o.Address + "/32 dev " + o.Name + " src " + o.Gateway,
 		"route add " + o.Range + " via " + o.Address + " dev " + o.Name + " src " + o.Gateway,
 	} {
-		if said, err := exec.CommandContext(ctx, "ip", strings.Fields(arguments)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", arguments, err, said)
+		if output, err := exec.CommandContext(ctx, "ip", strings.Fields(arguments)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", arguments, err, output)
 		}
 	}
 	return nil
@@ -135,15 +136,15 @@ func (m *Machine) boot(root string) error {
 	}
 	disk := m.disk
 	if m.Base != "" {
-		// The kernel writes the differences from the second file to the first.
+		// The kernel writes changes of the second file to the first file.
 		disk += "," + m.Base
 	}
 	command := exec.Command(m.Parts.Kernel, "mem="+m.Memory, "ubda="+disk, "root=/dev/root", "rootfstype=hostfs", "rootflags="+root, "rw",
 		"init="+initPath, "vec0:transport=tap,ifname="+m.Name+",depth=64,gro=1", "con=null", "con0=null,fd:1", "quiet",
-		// Otherwise a folder of the machine is left in the home of the user who starts it.
+		// Without these, the kernel leaves a folder in the home of the user who starts it.
 		"uml_dir="+filepath.Dir(m.Console), "umid=console",
 		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
-	// The machine's memory is a file that is removed at once. It must not be on a disk.
+	// The machine's memory is a file, which must not be on a disk.
 	command.Env = append(os.Environ(), "TMPDIR=/dev/shm")
 	command.Stdout, command.Stderr = console, console
 	if err := onOneCPU(command.Start); err != nil {
@@ -156,7 +157,7 @@ func (m *Machine) boot(root string) error {
 	return nil
 }
 
-// Ended returns an error if the machine no longer runs.
+// Ended returns an error if the machine has ended.
 func (m *Machine) Ended() error {
 	select {
 	case <-m.done:
@@ -166,7 +167,7 @@ func (m *Machine) Ended() error {
 	}
 }
 
-// PowerOff ends the machine, and returns the file of its disk. Every program that writes to the disk must have ended.
+// PowerOff ends the machine, and returns the path of its disk. Every program that writes to the disk must have ended.
 func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 	if _, err := m.Must(ctx, "umount", "/disk"); err != nil {
 		return "", err
@@ -181,13 +182,14 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 	}
 }
 
-// machines is how many machines this program has started.
+// machines is the number of machines that this program has started.
 var machines atomic.Int64
 
-// onOneCPU calls start. The process that start starts, and all its children, run on one CPU. The next machine gets the next CPU.
-// At each system call, the kernel of User Mode Linux and the process that it runs change turns. If one of them wakes up on
-// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU made four times as many
-// turns a second as a kernel on two CPUs.
+// onOneCPU calls start. The process that start starts, and its children, run on one CPU. The next call uses the next CPU.
+//
+// At each system call, the kernel of User Mode Linux and the process that it runs take turns. If one of them wakes up on
+// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU took four times as
+// many turns a second as a kernel on two CPUs.
 func onOneCPU(start func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

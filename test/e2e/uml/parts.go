@@ -21,14 +21,14 @@ import (
 
 // Parts are the kernel and the root of a machine.
 type Parts struct {
-	// Kernel is a program, and Root a folder that is never written to.
+	// Kernel is the path of a program, and Root a folder that is never written to.
 	Kernel, Root string
 }
 
-// recipeVersion must be raised whenever the build changes in a way that the key does not show.
+// recipeVersion must be raised when a change of the build is not visible in the key of the cache entry.
 const recipeVersion = 1
 
-// endingTime is how long to wait for the output of a killed build.
+// endingTime is how long fill waits for the output of a killed build.
 const endingTime = 10 * time.Second
 
 var (
@@ -38,8 +38,8 @@ var (
 	bootstrap string
 )
 
-// Build returns the parts, and builds them if the cache does not have them. It returns an error if this machine cannot run them,
-// or if Debian's archive does not have the pinned versions of the packages.
+// Build returns the parts, and builds them if the cache does not have them. It returns an error if User Mode Linux cannot run
+// on this machine, or if Debian's archive does not have the pinned versions of the packages.
 func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	if err := thisHost.check(); err != nil {
 		return Parts{}, err
@@ -65,7 +65,7 @@ func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
 }
 
-// fill runs the script bootstrap in a folder. When the script ends, all its processes end.
+// fill runs the script bootstrap in a folder. When the script ends, its other processes end too.
 func fill(ctx context.Context, folder string) error {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return fmt.Errorf("a program is missing, run test/e2e/install: %w", err)
@@ -74,36 +74,35 @@ func fill(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	said := &progress.Tail{}
-	lines := &progress.Lines{Each: said.Add}
+	output := &progress.Tail{}
+	lines := &progress.Lines{Each: output.Add}
 	command := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
 		filepath.Join(source, "test", "e2e", "uml", "bootstrap"))
 	command.Dir, command.Stdout, command.Stderr, command.WaitDelay = folder, lines, lines, endingTime
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// The kernel sends the signal when the thread that started the command ends, so this thread must not end before the command.
+	// The kernel kills the script when the thread that started it ends, so this thread must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
-		all := said.String()
+		all := output.String()
 		return fmt.Errorf("make the root of a second machine from Debian's archive: %w: %s\nthe script said:\n%s", err,
 			all[strings.LastIndexByte(all, '\n')+1:], all)
 	}
 	return nil
 }
 
-// host is what User Mode Linux needs of the machine that it runs on.
+// host is what User Mode Linux needs of a machine.
 type host struct {
 	architecture string
 	user         int
-	// tun is the device file that makes network devices.
-	tun string
-	// trace tries to trace a child.
+	// tun is the device file for network devices.
+	tun   string
 	trace func() error
 }
 
 var thisHost = host{runtime.GOARCH, os.Geteuid(), "/dev/net/tun", traceable}
 
-// check returns an error if User Mode Linux cannot run on this machine.
+// check returns an error if User Mode Linux cannot run on this host.
 func (h host) check() error {
 	if h.architecture != "amd64" {
 		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", h.architecture)
@@ -121,7 +120,7 @@ func (h host) check() error {
 	return nil
 }
 
-// traceable returns an error if a process may not trace its own child. User Mode Linux runs programs that way.
+// traceable returns an error if a process may not trace its own child. User Mode Linux runs programs in that way.
 func traceable() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

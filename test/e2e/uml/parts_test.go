@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAMachineThatCannotRunASecondOne tests that the error has the reason in one sentence.
-func TestAMachineThatCannotRunASecondOne(t *testing.T) {
+// TestUnsuitableHost tests that the error for a host that cannot run User Mode Linux has the reason in one sentence.
+func TestUnsuitableHost(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "tun")
 	require.NoError(t, os.WriteFile(device, nil, 0o600))
 	traces := func() error { return nil }
@@ -33,8 +33,9 @@ func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	}
 }
 
-// TestDebiansArchiveIsMissing tests that if the archive is missing or has other versions, the first line of the error says so.
-func TestDebiansArchiveIsMissing(t *testing.T) {
+// TestBuildErrors tests that if Debian's archive is missing or has other versions, or debootstrap is missing, the first line
+// of the error says so.
+func TestBuildErrors(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make a root for a second machine")
 	}
@@ -72,8 +73,9 @@ done >root/var/lib/dpkg/status
 	})
 }
 
-// TestWhatIsLeftOutIsSkippedByName tests that if no second machine can run, each test on NFS skips itself.
-func TestWhatIsLeftOutIsSkippedByName(t *testing.T) {
+// TestNFSTestsSkipThemselves tests that each test of package nfs begins with needNFS, which skips the test if no second
+// machine can run.
+func TestNFSTestsSkipThemselves(t *testing.T) {
 	files, err := filepath.Glob("../nfs/*_test.go")
 	require.NoError(t, err)
 	tests := 0
@@ -92,7 +94,7 @@ func TestWhatIsLeftOutIsSkippedByName(t *testing.T) {
 	assert.Greater(t, tests, 5)
 }
 
-// firstCall returns the name of the first function that a function calls.
+// firstCall returns the name of the function that the first statement of a function calls, or an empty string.
 func firstCall(f *ast.FuncDecl) string {
 	if len(f.Body.List) == 0 {
 		return ""

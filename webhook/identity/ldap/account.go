@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that
-	// turns it off (ADS_UF_ACCOUNTDISABLE).
+	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the switch that
+	// disables the account (ADS_UF_ACCOUNTDISABLE).
 	userAccountControl = "userAccountControl"
 	disabled           = 0x2
 )
@@ -24,7 +24,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 		return nil, err
 	}
 	// Servers compare names without case, and some without accents or spaces. Such a name is a different name on the share.
-	if is, err := s.singleValue(account, s.config.Users.Name); err != nil || is != name {
+	if stored, err := s.singleValue(account, s.config.Users.Name); err != nil || stored != name {
 		return nil, err
 	}
 	uid, err := s.number(account, s.config.Users.UID)
@@ -48,7 +48,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	return &id, nil
 }
 
-// account returns the only account with that value of the attribute, as the server compares; nil if there is none, or if it
+// account returns the only account with a value of an attribute, as the server compares; nil if there is none, or if the account
 // is disabled.
 func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, error) {
 	users := s.config.Users
@@ -78,7 +78,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 	return found[0], nil
 }
 
-// enabled returns the account, or nil if Active Directory has disabled it. An account without that attribute is unusable.
+// enabled returns the account, or nil if it is disabled in Active Directory. An account without userAccountControl is unusable.
 func enabled(account *ldap.Entry) (*ldap.Entry, error) {
 	text := account.GetAttributeValue(userAccountControl)
 	switches, err := strconv.ParseInt(text, 10, 64)
@@ -120,7 +120,7 @@ func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
 	return n, nil
 }
 
-// parseNumber reads a number of 32 bits without a sign. The floor denies numbers that are no user's.
+// parseNumber parses a number of 32 bits without a sign, in canonical decimal form. The floor is not checked here.
 func parseNumber(text string) (int64, bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	return int64(n), err == nil && strconv.FormatUint(n, 10) == text

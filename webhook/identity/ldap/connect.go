@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// connect makes a connection, encrypts it, and binds. Each error says which of these failed.
+// connect makes a connection, encrypts it, and binds. An error names the step that failed.
 func (s *servers) connect(server *server, until time.Time) (*connection, error) {
 	network, err := (&net.Dialer{Deadline: until}).Dial("tcp", server.address)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *servers) connect(server *server, until time.Time) (*connection, error) 
 		_ = network.Close()
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	conn, err := s.encrypted(server, network)
+	conn, err := s.encrypt(server, network)
 	if err != nil {
 		_ = network.Close()
 		return nil, err
@@ -36,9 +36,9 @@ func (s *servers) connect(server *server, until time.Time) (*connection, error) 
 	return &connection{conn, network}, nil
 }
 
-// encrypted starts TLS if it is configured. It returns an error if the server does not support TLS, and never continues in
+// encrypt starts TLS if TLS is configured. It returns an error if the server does not support TLS, and does not continue in
 // plain text.
-func (s *servers) encrypted(server *server, network net.Conn) (*ldap.Conn, error) {
+func (s *servers) encrypt(server *server, network net.Conn) (*ldap.Conn, error) {
 	if !server.tls && !s.config.StartTLS {
 		conn := ldap.NewConn(network, false)
 		conn.Start()
@@ -66,8 +66,8 @@ func (s *servers) encrypted(server *server, network net.Conn) (*ldap.Conn, error
 	return conn, nil
 }
 
-// tlsConfig returns a configuration that trusts the configured authorities for the host of the URL. It reads the files each
-// time, because they may change.
+// tlsConfig returns a TLS configuration that trusts the configured authorities for the host. It reads the files each time,
+// because they can change.
 func (s *servers) tlsConfig(host string) (*tls.Config, error) {
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if file := s.config.CAFile; file != "" {

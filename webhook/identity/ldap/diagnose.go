@@ -16,7 +16,7 @@ import (
 // Remark is one result of Diagnose.
 type Remark struct {
 	Kind RemarkKind
-	// Server is the server that the remark is about.
+	// Server is the URL of the server that the remark is about.
 	Server  string
 	Message string
 }
@@ -31,12 +31,12 @@ const (
 	RemarkFailed  RemarkKind = "failed"
 )
 
-// diagnosisTime is how long the diagnosis of one server may take.
+// diagnosisTime is the time limit for the diagnosis of one server.
 const diagnosisTime = 10 * time.Second
 
-// Diagnose asks each server of the configuration as the webhook does, and returns what it finds: whether it can be reached,
-// the certificate, the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if a
-// user is given. Steps after a failed step are skipped.
+// Diagnose asks each server of the configuration as the webhook does, and returns remarks about the connection, the certificate,
+// the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if a user is given. Steps
+// after a failed step are skipped.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -83,7 +83,7 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	}
 }
 
-// advice returns what an admin should check after an error of connect.
+// advice returns the advice for an admin after an error of connect.
 func advice(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "lookup "):
@@ -116,7 +116,7 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
-// sample checks whether there is any account, and whether the webhook may read its attributes.
+// sample checks whether there is an account whose attributes the webhook can read.
 func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
@@ -148,20 +148,20 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 // writableAttributes is Active Directory's list of the attributes of an entry that the bound account may write.
 const writableAttributes = "allowedAttributesEffective"
 
-// writable warns if the webhook's own account may write the attributes that it reads. A directory does not show over LDAP
-// what other accounts may write.
+// writable warns if the account that the webhook binds as can write the attributes that the webhook reads. A directory does not
+// show over LDAP which attributes other accounts can write.
 func (d *diagnosis) writable(account *ldap.Entry) {
 	users := d.config.Users
-	var may []string
+	var writable []string
 	for _, attribute := range account.GetEqualFoldAttributeValues(writableAttributes) {
 		same := func(own string) bool { return own != "" && strings.EqualFold(own, attribute) }
 		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName, users.Home}, same) {
-			may = append(may, attribute)
+			writable = append(writable, attribute)
 		}
 	}
-	if len(may) > 0 {
+	if len(writable) > 0 {
 		d.say(RemarkWarning, "the account that the webhook binds as may write %s of %s: let it read alone, and see that no user "+
-			"may write it either", strings.Join(may, ", "), account.DN)
+			"may write it either", strings.Join(writable, ", "), account.DN)
 	}
 }
 
@@ -185,7 +185,7 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 	}
 }
 
-// home reports where a user's home is on the share, if homes come from the directory service.
+// home adds a remark with the path of a user's home on the share, if homes come from the directory service.
 func (d *diagnosis) home(name, homeField string) {
 	if !d.share.HomesByField() {
 		return

@@ -72,14 +72,14 @@ func adGroup(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// settings returns the settings of a site that uses the server over LDAPS, as its administrator.
+// settings returns settings that use the server over LDAPS and bind as the administrator of the directory.
 func settings(t testing.TB, s *slapd.Server, preset config.LDAPPreset) config.LDAP {
 	t.Helper()
 	c := config.Default().Identity.LDAP
 	c.URLs, c.CAFile, c.Preset = []string{s.LDAPS}, s.CAFile, preset
 	c.Bind = config.LDAPBind{Method: config.BindSimple, DN: slapd.AdminDN, PasswordFile: file(t, "password", slapd.AdminPassword+"\n")}
 	c.Users.BaseDN, c.Groups.BaseDN = "ou=people,dc=example,dc=org", "ou=groups,dc=example,dc=org"
-	// These times are long, because the machine may be busy. A test about a time sets its own.
+	// These times are long, because the machine can be busy. A test about a time sets its own.
 	c.WaitMilliseconds, c.FreshSeconds, c.FreshMissingSeconds = 60_000, 3600, 3600
 	return c
 }
@@ -107,7 +107,7 @@ func named(t testing.TB, text string) user.Name {
 	return name
 }
 
-// lookUp returns the identity in words: the numbers, "nobody" for an unknown user, or the error.
+// lookUp returns the identity as text, "nobody" for an unknown user, or the text of the error.
 func lookUp(t testing.TB, s *ldap.Source, name string) string {
 	t.Helper()
 	id, err := s.FindUncached(t.Context(), named(t, name))
@@ -120,13 +120,13 @@ func lookUp(t testing.TB, s *ldap.Source, name string) string {
 	return id.String()
 }
 
-func repeat(n int, of func(i int) string) string {
+func repeat(n int, text func(i int) string) string {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString(of(i))
+		b.WriteString(text(i))
 	}
 	return b.String()
 }
 
-// soon is how long a test waits for something that happens at once on an idle machine.
+// soon is the time limit for something that happens at once on an idle machine.
 const soon = time.Minute

@@ -37,30 +37,30 @@ func directory(t *testing.T, o slapd.Options) *slapd.Server {
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{Global: "security simple_bind=128"})
-	port := func(of string) string { return of[strings.LastIndex(of, ":"):] }
+	port := func(url string) string { return url[strings.LastIndex(url, ":"):] }
 	stranger, err := pki.New(time.Hour, "authority")
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		change func(*config.LDAP)
 		want   string
 	}{
-		"LDAPS by address":  {func(*config.LDAP) {}, alice},
-		"LDAPS by name":     {func(c *config.LDAP) { c.URLs = []string{"ldaps://localhost" + port(server.LDAPS)} }, alice},
-		"StartTLS":          {func(c *config.LDAP) { c.URLs, c.StartTLS = []string{server.LDAP}, true }, alice},
-		"another authority": {func(c *config.LDAP) { c.CAFile = file(t, "ca", string(stranger.Cert)) }, "TLS: tls: failed to verify certificate"},
-		"the system's":      {func(c *config.LDAP) { c.CAFile = "" }, "TLS: tls: failed to verify certificate"},
-		"another host":      {func(c *config.LDAP) { c.URLs = []string{server.OtherHost} }, "TLS: tls: failed to verify certificate: x509: certificate is valid for 127.0.0.1, not 127.0.0.2"},
-		"StartTLS, another": {func(c *config.LDAP) {
+		"LDAPS by address":   {func(*config.LDAP) {}, alice},
+		"LDAPS by name":      {func(c *config.LDAP) { c.URLs = []string{"ldaps://localhost" + port(server.LDAPS)} }, alice},
+		"StartTLS":           {func(c *config.LDAP) { c.URLs, c.StartTLS = []string{server.LDAP}, true }, alice},
+		"another authority":  {func(c *config.LDAP) { c.CAFile = file(t, "ca", string(stranger.Cert)) }, "TLS: tls: failed to verify certificate"},
+		"system authorities": {func(c *config.LDAP) { c.CAFile = "" }, "TLS: tls: failed to verify certificate"},
+		"another host":       {func(c *config.LDAP) { c.URLs = []string{server.OtherHost} }, "TLS: tls: failed to verify certificate: x509: certificate is valid for 127.0.0.1, not 127.0.0.2"},
+		"StartTLS with another authority": {func(c *config.LDAP) {
 			c.URLs, c.StartTLS, c.CAFile = []string{server.LDAP}, true, file(t, "ca", string(stranger.Cert))
 		}, "StartTLS: "},
-		"plain text":             {func(c *config.LDAP) { c.URLs, c.Insecure = []string{server.LDAP}, true }, `bind: LDAP Result Code 13 "Confidentiality Required"`},
-		"plain text to TLS":      {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1" + port(server.LDAP)} }, "TLS: "},
-		"no such name":           {func(c *config.LDAP) { c.URLs = []string{"ldaps://ldap.invalid"} }, "connect: dial tcp: lookup ldap.invalid"},
-		"nobody listens":         {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "connect: dial tcp 127.0.0.1:1: connect: connection refused"},
-		"a wrong password":       {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", "wrong") }, `bind: LDAP Result Code 49 "Invalid Credentials"`},
-		"the second is right":    {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1", server.LDAPS} }, alice},
-		"the first is a wrong":   {func(c *config.LDAP) { c.URLs = []string{server.OtherHost, server.LDAPS} }, alice},
-		"a password with \\r\\n": {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", slapd.AdminPassword+"\r\n") }, alice},
+		"plain text":         {func(c *config.LDAP) { c.URLs, c.Insecure = []string{server.LDAP}, true }, `bind: LDAP Result Code 13 "Confidentiality Required"`},
+		"plain text to TLS":  {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1" + port(server.LDAP)} }, "TLS: "},
+		"unknown host":       {func(c *config.LDAP) { c.URLs = []string{"ldaps://ldap.invalid"} }, "connect: dial tcp: lookup ldap.invalid"},
+		"refused connection": {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "connect: dial tcp 127.0.0.1:1: connect: connection refused"},
+		"wrong password":     {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", "wrong") }, `bind: LDAP Result Code 49 "Invalid Credentials"`},
+		"second server":      {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1", server.LDAPS} }, alice},
+		"second server after a wrong certificate": {func(c *config.LDAP) { c.URLs = []string{server.OtherHost, server.LDAPS} }, alice},
+		"password with \\r\\n":                    {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", slapd.AdminPassword+"\r\n") }, alice},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := settings(t, server, config.PresetRFC2307)
@@ -70,27 +70,27 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestStartTLSThatFails: the password is not sent in plain text to a server that denies StartTLS.
-func TestStartTLSThatFails(t *testing.T) {
+// TestStartTLSFails tests that the password is not sent in plain text to a server that denies StartTLS.
+func TestStartTLSFails(t *testing.T) {
 	t.Parallel()
-	var heard atomic.Value
-	heard.Store("")
+	var received atomic.Value
+	received.Store("")
 	address := listen(t, func(c net.Conn) {
 		request := make([]byte, 512)
 		_, _ = c.Read(request)
 		// An extended response: unavailable.
 		_, _ = c.Write([]byte("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x34\x04\x00\x04\x00"))
 		rest, _ := io.ReadAll(c)
-		heard.Store(string(rest))
+		received.Store(string(rest))
 	})
 	c := config.Default().Identity.LDAP
 	c.URLs, c.StartTLS, c.Users.BaseDN, c.WaitMilliseconds = []string{"ldap://" + address}, true, slapd.Suffix, 60_000
 	c.Bind = config.LDAPBind{Method: config.BindSimple, DN: slapd.AdminDN, PasswordFile: file(t, "password", "secret")}
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), `StartTLS: LDAP Result Code 52 "Unavailable"`)
-	assert.NotContains(t, heard.Load(), "secret")
+	assert.NotContains(t, received.Load(), "secret")
 }
 
-func TestAPasswordFile(t *testing.T) {
+func TestPasswordFile(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{LDIF: strings.Replace(account("reader", 5010), "uid: reader\n", "uid: reader\nuserPassword: first\n", 1)})
 	for content, want := range map[string]string{
@@ -119,7 +119,7 @@ func TestAPasswordFile(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, s, "alice"), "a bound connection stays bound")
 }
 
-func TestBindingOtherwise(t *testing.T) {
+func TestAnonymousAndExternalBind(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{
 		Global: "authz-regexp \"cn=webhook\" \"uid=alice,ou=people,dc=example,dc=org\"",
@@ -131,7 +131,7 @@ func TestBindingOtherwise(t *testing.T) {
 	assert.Equal(t, "5003:6003", lookUp(t, open(t, c), "alice"))
 	c.Groups.BaseDN = "ou=groups,dc=example,dc=org"
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account that the webhook binds as",
-		"groups that are hidden are no empty list")
+		"hidden groups are an error")
 
 	pair, err := server.Authority.Issue(time.Hour, "webhook")
 	require.NoError(t, err)
@@ -145,8 +145,8 @@ func TestBindingOtherwise(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
 }
 
-// TestTheServerIsKilledAndComesBack: kept connections are replaced by new ones, without a failed lookup.
-func TestTheServerIsKilledAndComesBack(t *testing.T) {
+// TestServerRestart tests that kept connections are replaced after a restart without a failed lookup.
+func TestServerRestart(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
 	c := settings(t, server, config.PresetRFC2307)
@@ -164,19 +164,19 @@ func TestTheServerIsKilledAndComesBack(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, s, "alice"))
 }
 
-// TestTheServerHangs: the server accepts connections and does not respond. Callers wait for a short time, cached results are
-// used, and the number of goroutines is limited.
-func TestTheServerHangs(t *testing.T) {
+// TestServerHangs uses a server that accepts connections and does not respond. Callers must wait for a short time, cached
+// results must be used, and the number of goroutines must be limited.
+func TestServerHangs(t *testing.T) {
 	server := directory(t, slapd.Options{})
 	c := settings(t, server, config.PresetRFC2307)
 	c.WaitMilliseconds, c.FreshSeconds = 100, 1
 	s := open(t, c)
 	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, soon, time.Millisecond)
-	goOn := server.Hang(t)
-	defer goOn()
+	resume := server.Hang(t)
+	defer resume()
 	goroutines := runtime.NumGoroutine()
 	fresh := time.Now().Add(1100 * time.Millisecond)
-	require.Eventually(t, func() bool { return time.Now().After(fresh) }, soon, 10*time.Millisecond, "what is remembered is not fresh any more")
+	require.Eventually(t, func() bool { return time.Now().After(fresh) }, soon, 10*time.Millisecond, "the cached result is no longer fresh")
 	watch := machine.For(t)
 	const callers = 24
 	var group sync.WaitGroup
@@ -196,21 +196,21 @@ func TestTheServerHangs(t *testing.T) {
 	group.Wait()
 	// A running lookup has one goroutine, and its connection has two.
 	assert.Less(t, runtime.NumGoroutine(), goroutines+4*lookups.MaxLookups)
-	goOn()
+	resume()
 	require.Eventually(t, func() bool { return lookUp(t, s, "bob") == "5004:6003" }, machine.Patience, time.Millisecond)
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+20 }, machine.Patience, 10*time.Millisecond)
 }
 
-// TestHalfAResponse: a response ends in the middle, and the connection stays open or is closed.
-func TestHalfAResponse(t *testing.T) {
+// TestIncompleteResponse tests a response that ends in the middle, after which the connection stays open or is closed.
+func TestIncompleteResponse(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
 	behind, err := url.Parse(server.LDAP)
 	require.NoError(t, err)
-	for name, closes := range map[string]bool{"and silence": false, "and the end": true} {
+	for name, closes := range map[string]bool{"open connection": false, "closed connection": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var whole atomic.Bool
+			var passAll atomic.Bool
 			address := listen(t, func(c net.Conn) {
 				to, err := net.Dial("tcp", behind.Host)
 				if err != nil {
@@ -218,7 +218,7 @@ func TestHalfAResponse(t *testing.T) {
 				}
 				defer to.Close() //nolint:errcheck // the test is over
 				go func() { _, _ = io.Copy(to, c) }()
-				if whole.Load() {
+				if passAll.Load() {
 					_, _ = io.Copy(c, to)
 					return
 				}
@@ -231,14 +231,14 @@ func TestHalfAResponse(t *testing.T) {
 			c.URLs, c.Insecure, c.WaitMilliseconds = []string{"ldap://" + address}, true, 500
 			s := open(t, c)
 			assert.NotContains(t, lookUp(t, s, "alice"), "5003")
-			whole.Store(true)
+			passAll.Store(true)
 			require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, 10*time.Millisecond)
 		})
 	}
 }
 
-// TestAResponseThatIsTooLarge: the lookup fails before the response is read.
-func TestAResponseThatIsTooLarge(t *testing.T) {
+// TestTooLargeResponse tests that a lookup fails before a response is read whose length is over the limit.
+func TestTooLargeResponse(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 512)) // the bind
@@ -250,19 +250,19 @@ func TestAResponseThatIsTooLarge(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: length 2147483647 greater than maximum 1048576")
 }
 
-// TestTheSecondServer: the second server is asked while the first hangs, and for a while the first is asked last.
-func TestTheSecondServer(t *testing.T) {
+// TestSecondServer tests that the second server is asked while the first hangs, and the first after the second has failed.
+func TestSecondServer(t *testing.T) {
 	t.Parallel()
 	first, second := directory(t, slapd.Options{}), directory(t, slapd.Options{})
-	goOn := first.Hang(t)
-	defer goOn()
+	resume := first.Hang(t)
+	defer resume()
 	c := settings(t, second, config.PresetRFC2307)
-	both := file(t, "ca", string(first.Authority.Cert)+string(second.Authority.Cert))
-	c.URLs, c.CAFile, c.WaitMilliseconds = []string{first.LDAPS, second.LDAPS}, both, 2000
+	authorities := file(t, "ca", string(first.Authority.Cert)+string(second.Authority.Cert))
+	c.URLs, c.CAFile, c.WaitMilliseconds = []string{first.LDAPS, second.LDAPS}, authorities, 2000
 	s := open(t, c)
 	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, time.Millisecond)
 	second.Kill()
-	goOn()
+	resume()
 	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, time.Millisecond, "the first is back")
 }
 

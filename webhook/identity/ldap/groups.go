@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	// maxGroups is the most groups of one user, including nested groups. Linux allows 65,536, and a Pod has at most
-	// identity.maxGroups.
+	// maxGroups is the maximum number of groups of one user, including nested groups.
 	maxGroups = 2000
-	// maxDepth is the maximum depth of groups in groups. A directory has three or four levels. A circle of groups ends without
-	// this limit, because each group is looked up once.
+	// maxDepth is the maximum depth of groups in groups. Usual directories have three or four levels. A circle of groups does not
+	// need this limit, because each group is looked up once.
 	maxDepth = 16
-	// pageSize is how many entries a server returns at once: Active Directory's limit is 1000.
+	// pageSize is the number of entries in a page: Active Directory's limit is 1000.
 	pageSize = 500
-	// batch is how many groups one search looks up.
+	// batch is the number of members in one search.
 	batch = 50
 )
 
-// groups returns the GIDs of the groups that an account is in.
+// groups returns the GIDs of the groups of an account.
 func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 	if s.config.Groups.BaseDN == "" {
 		return nil, nil
@@ -73,7 +72,7 @@ func (s *Source) appendGID(gids []int64, group *ldap.Entry) ([]int64, error) {
 	return nil, unusable("is in a group in the directory service whose %s is not one number", s.config.Groups.GID)
 }
 
-// groupsOf searches the groups that list one of the members.
+// groupsOf returns the groups that list at least one of the members.
 func (s *Source) groupsOf(c *ldap.Conn, members []string) (found []*ldap.Entry, err error) {
 	groups := s.config.Groups
 	for len(members) > 0 {

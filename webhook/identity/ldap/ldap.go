@@ -6,7 +6,8 @@
 //
 //  1. (&<users.filter>(<users.name>=alice)) must return exactly one account, whose name is alice byte for byte, because servers
 //     compare without case. UID and GID must have one value each.
-//  2. (&<groups.filter>(<groups.member>=<its DN or name>)) returns its groups, a page at a time. Members are never read.
+//  2. (&<groups.filter>(<groups.member>=<DN or name of the account>)) returns the groups of the account, a page at a time.
+//     The attribute with the members is not read.
 //  3. With groups.nested, the same for the groups of these groups, until there are no new ones.
 //
 // Continuation references are ignored, and referrals are not followed: they name other servers.
@@ -27,11 +28,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// lookupTime is how long a lookup may take. It is longer than callers wait: while a lookup exceeds Wait, callers with a
-// cached result do not wait at all, and the servers get no further lookups.
+// lookupTime is the time limit of a lookup. It is longer than the time that callers wait: the result of a late lookup is cached,
+// and while a lookup exceeds Wait, callers with a cached result do not wait.
 const lookupTime = 3 * time.Second
 
-// Source is a webhook.Identities. It is safe for concurrent use.
+// Source implements webhook.Identities and webhook.HubNames. It is safe for concurrent use.
 type Source struct {
 	config   config.LDAP
 	servers  *servers
@@ -39,8 +40,8 @@ type Source struct {
 	names    *lookups.Finder[string]
 }
 
-// Open reads the local files of the configuration, so that a mistake in them is an error at start. A server that does not
-// respond is only logged, because the webhook must start without it.
+// Open returns a source. It reads the local files of the configuration, so that a mistake in them is an error at start. A server
+// that does not respond is only logged, because the webhook must start without it.
 func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
 	s := &Source{config: settings.WithPreset()}
 	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {
@@ -66,25 +67,25 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	if s.names, err = lookups.NewFinder[string](options); err != nil {
 		return nil, err
 	}
-	// No user is called ".".
+	// The key "." cannot be the name of a user.
 	if _, err := s.accounts.Lookup(ctx, ".", s.lookAtBase); err != nil && log != nil {
 		log.Error("the directory service cannot be asked now", "fault", err.Error())
 	}
 	return s, nil
 }
 
-// Find returns the identity of a user, nil if there is no such account, and an error if no server responds and nothing is
-// cached.
+// Find returns the identity of a user; nil if there is no such account. It returns an error if the account is unusable, or if no
+// server responds and nothing is cached.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.accounts.Find(ctx, name.String(), s.looking(name.String()))
+	return s.accounts.Find(ctx, name.String(), s.lookAccount(name.String()))
 }
 
 // FindUncached does the same as Find, without the cache.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.accounts.FindUncached(ctx, name.String(), s.looking(name.String()))
+	return s.accounts.FindUncached(ctx, name.String(), s.lookAccount(name.String()))
 }
 
-func (s *Source) looking(name string) lookups.Look[identity.Identity] {
+func (s *Source) lookAccount(name string) lookups.Look[identity.Identity] {
 	return func() (found *identity.Identity, err error) {
 		err = s.servers.query(lookupTime, s.accounts.Wait, func(c *ldap.Conn) (err error) {
 			found, err = s.find(c, name)
@@ -103,5 +104,5 @@ func (s *Source) lookAtBase() (*identity.Identity, error) {
 	})
 }
 
-// noAttributes requests no attributes: RFC 4511 has this OID for that.
+// noAttributes requests no attributes, by the OID that RFC 4511 has for this purpose.
 var noAttributes = []string{"1.1"}

@@ -93,9 +93,8 @@ func TestActiveDirectory(t *testing.T) {
 	assert.EqualError(t, err, "is the userPrincipalName of several accounts in the directory service")
 }
 
-// TestOneAccountWithOneValueOfEach: an account must be the only one of its name, with one value of each attribute. Otherwise
-// the error says why it is unusable.
-func TestOneAccountWithOneValueOfEach(t *testing.T) {
+// TestAmbiguousAccounts tests accounts with the name of another one, or with several values or an invalid value of an attribute.
+func TestAmbiguousAccounts(t *testing.T) {
 	t.Parallel()
 	several := func(name string, values ...string) string {
 		return strings.Replace(adUser(name, 512, 0, 6003), "gidNumber", "severalNumbers: "+strings.Join(values, "\nseveralNumbers: ")+"\ngidNumber", 1)
@@ -106,8 +105,8 @@ func TestOneAccountWithOneValueOfEach(t *testing.T) {
 		several("frank", "4294967296") + several("grace", "4294967295") + several("heidi", "5003") + several("ivan", "5003 ", "5003x")})
 	s := open(t, settings(t, server, config.PresetAD))
 	_, err := s.Find(t.Context(), named(t, "alice"))
-	_, is := errors.AsType[*identity.Unusable](err)
-	assert.True(t, is)
+	_, isUnusable := errors.AsType[*identity.Unusable](err)
+	assert.True(t, isUnusable)
 	assert.EqualError(t, err, "is the sAMAccountName of several accounts in the directory service")
 	c := settings(t, server, config.PresetAD)
 	c.Users.UID = "severalNumbers"
@@ -122,9 +121,9 @@ func TestOneAccountWithOneValueOfEach(t *testing.T) {
 	}
 }
 
-// TestWhatIsAskedForIsEscaped looks up hub names that would change the filter if they were not escaped. Such a name is found
-// if the directory has it.
-func TestWhatIsAskedForIsEscaped(t *testing.T) {
+// TestFromHubEscapesFilter looks up hub names that would change the filter if they were not escaped. A name with such
+// characters is found if the directory has it.
+func TestFromHubEscapesFilter(t *testing.T) {
 	t.Parallel()
 	const special = `a*b(c)d\e&f|g!h=i~j<k>l,m+n"o;p#q/r s` + "é"
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("bob", 512, 5004, 6003) +
@@ -143,7 +142,7 @@ func TestWhatIsAskedForIsEscaped(t *testing.T) {
 	}
 }
 
-// TestLargeDirectories has a group of 10,000 members, which are never read, and a user in 1,200 groups, which come in pages.
+// TestLargeDirectories tests a group of 10,000 members, which are not read, and a user in 1,200 groups, which are read in pages.
 func TestLargeDirectories(t *testing.T) {
 	t.Parallel()
 	members := make([]string, 10_000)
@@ -173,12 +172,12 @@ func TestLargeDirectories(t *testing.T) {
 	assert.Contains(t, lookUp(t, s, "user1"), `the server returns no more entries than its limit: raise it for the account that the webhook `+
 		`binds as: LDAP Result Code 4 "Size Limit Exceeded"`)
 	_, err = s.Find(t.Context(), named(t, "user1"))
-	_, is := errors.AsType[*identity.Unusable](err)
-	assert.False(t, is, "503, not a denial")
+	_, isUnusable := errors.AsType[*identity.Unusable](err)
+	assert.False(t, isUnusable, "503, not a denial")
 }
 
-// TestReferrals: references to other servers in a result are ignored, because Active Directory always sends them. A base on
-// another server is an error.
+// TestReferrals tests that references to other servers in a result are ignored, because Active Directory sends them, and that a
+// base DN on another server is an error.
 func TestReferrals(t *testing.T) {
 	t.Parallel()
 	referral := func(dn string) string {
@@ -195,7 +194,7 @@ func TestReferrals(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account")
 }
 
-// TestHomes: the home is read if homes come from the directory service. Otherwise an account needs no home.
+// TestHomes tests that an account needs a home only if homes come from the directory service.
 func TestHomes(t *testing.T) {
 	adHome := func(name, home string) string {
 		return strings.TrimSuffix(adUser(name, 512, 5003, 6003), "\n") + "unixHomeDirectory: " + home + "\n\n"

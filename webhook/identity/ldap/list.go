@@ -12,24 +12,25 @@ import (
 )
 
 const (
-	// maxPages is the most pages that are read, more than any site has.
+	// maxPages is the maximum number of pages that are read: a million accounts.
 	maxPages = 2000
-	// pageTime is how long a server may take for one page.
+	// pageTime is the time limit for one page.
 	pageTime = 30 * time.Second
 )
 
 // Listed is an account of the directory service.
 type Listed struct {
-	// Name is the name of the user, or the DN of an account without a name.
+	// Name is the name of the user, or the DN of an account that does not have exactly one name.
 	Name string
 	UID  int64
-	// Fault is why the account is unusable, as the end of a sentence that begins with the name; empty if nothing is wrong.
+	// Fault is the reason why the account is unusable, as the end of a sentence that begins with the name; empty if there is
+	// none.
 	Fault string
 }
 
 // List returns the accounts that have a UID, except those that Active Directory has disabled. If the error is not nil, the
-// list is incomplete: it has the accounts that the server sent before the error. A second server is asked only if the first
-// sends nothing, because it cannot continue the list of the first.
+// list is incomplete: it has the accounts that the server sent before the error. Another server is asked only if the first sends
+// no account, because it cannot continue the list of the first.
 func (s *Source) List(ctx context.Context) (accounts []Listed, err error) {
 	var failures []error
 	for _, server := range s.servers.inOrder() {
@@ -96,7 +97,7 @@ func (s *Source) listRequest() *ldap.SearchRequest {
 	}
 }
 
-// listed returns an account, or nil if it is disabled.
+// listed returns the account of an entry, or nil if the account is disabled.
 func (s *Source) listed(entry *ldap.Entry) *Listed {
 	if s.config.Preset == config.PresetAD {
 		if account, err := enabled(entry); account == nil && err == nil {

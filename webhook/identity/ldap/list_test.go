@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 )
 
-// TestListHasEveryAccount: the list has several pages, and says why an account is unusable.
-func TestListHasEveryAccount(t *testing.T) {
+// TestList tests a list of several pages with an unusable account.
+func TestList(t *testing.T) {
 	t.Parallel()
 	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
 	twoNames := strings.Replace(account("two", 5005), "uid: two\n", "uid: two\nuid: names\n", 1)
@@ -33,8 +33,8 @@ func TestListHasEveryAccount(t *testing.T) {
 		Fault: "has 2 values of uid in the directory service, and must have one"})
 }
 
-// TestListLeavesOutDisabledAccounts: the list has no disabled accounts of Active Directory, and none without a UID.
-func TestListLeavesOutDisabledAccounts(t *testing.T) {
+// TestListOfDisabledAccounts tests that the list has no disabled accounts of Active Directory, and none without a UID.
+func TestListOfDisabledAccounts(t *testing.T) {
 	t.Parallel()
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("alice", 512, 5003, 6003) + adUser("left", 514, 5004, 6003) +
 		adUser("windows", 512, 0, 0)})
@@ -43,8 +43,8 @@ func TestListLeavesOutDisabledAccounts(t *testing.T) {
 	assert.Equal(t, []ldap.Listed{{Name: "alice", UID: 5003}}, listed)
 }
 
-// TestAListThatEndsHalfWay: the list has the accounts that the server sent, and an error.
-func TestAListThatEndsHalfWay(t *testing.T) {
+// TestIncompleteList tests that List returns the accounts that the server sent before an error.
+func TestIncompleteList(t *testing.T) {
 	t.Parallel()
 	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
 	reader := "dn: cn=reader,dc=example,dc=org\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\n" +
@@ -52,7 +52,7 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	server := directory(t, slapd.Options{LDIF: many + reader, Database: "limits dn.exact=\"cn=reader,dc=example,dc=org\" size.prtotal=700\n" +
 		"limits * size=unlimited"})
 
-	t.Run("the server's limit", func(t *testing.T) {
+	t.Run("size limit of the server", func(t *testing.T) {
 		c := settings(t, server, config.PresetRFC2307)
 		c.Bind.DN, c.Bind.PasswordFile = "cn=reader,dc=example,dc=org", file(t, "password", "reads")
 		listed, err := open(t, c).List(t.Context())
@@ -60,25 +60,25 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 		assert.GreaterOrEqual(t, len(listed), 500)
 		assert.Less(t, len(listed), 1200)
 	})
-	t.Run("the connection", func(t *testing.T) {
+	t.Run("closed connection", func(t *testing.T) {
 		c := settings(t, server, config.PresetRFC2307)
 		var limit atomic.Int64
 		limit.Store(1 << 40)
-		c.URLs = []string{"ldaps://" + cut(t, strings.TrimPrefix(server.LDAPS, "ldaps://"), &limit)}
+		c.URLs = []string{"ldaps://" + startProxy(t, strings.TrimPrefix(server.LDAPS, "ldaps://"), &limit)}
 		s := open(t, c)
 		limit.Store(70_000)
 		listed, err := s.List(t.Context())
 		require.Error(t, err)
-		assert.GreaterOrEqual(t, len(listed), 500, "the pages that came whole")
+		assert.GreaterOrEqual(t, len(listed), 500, "the complete pages")
 		assert.Less(t, len(listed), 1200)
 	})
-	t.Run("the run", func(t *testing.T) {
+	t.Run("cancelled context", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("terminated"))
 		_, err := open(t, settings(t, server, config.PresetRFC2307)).List(ctx)
 		require.ErrorContains(t, err, "terminated")
 	})
-	t.Run("a second server goes on", func(t *testing.T) {
+	t.Run("second server", func(t *testing.T) {
 		c := settings(t, server, config.PresetRFC2307)
 		c.URLs = []string{"ldaps://127.0.0.1:1", server.LDAPS}
 		listed, err := open(t, c).List(t.Context())
@@ -87,8 +87,8 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	})
 }
 
-// cut returns the address of a proxy to a server. The proxy closes each connection after limit bytes from the server.
-func cut(t *testing.T, server string, limit *atomic.Int64) string {
+// startProxy returns the address of a proxy to a server. The proxy closes each connection after limit bytes from the server.
+func startProxy(t *testing.T, server string, limit *atomic.Int64) string {
 	t.Helper()
 	return listen(t, func(client net.Conn) {
 		behind, err := net.Dial("tcp", server)

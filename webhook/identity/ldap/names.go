@@ -6,15 +6,15 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// FromHub returns the name of the user with that value of the attribute users.hubName, or "" if there is none. The value must
-// equal the hub name byte for byte, because two names that differ in case may be two users of a hub.
+// FromHub returns the name of the user whose attribute users.hubName has the hub name as its value, or "" if there is none. The
+// value must equal the hub name byte for byte, because two names that differ in case can be two users of a hub.
 func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
-	return value(s.names.Find(ctx, hubName, s.lookingForName(hubName)))
+	return value(s.names.Find(ctx, hubName, s.lookName(hubName)))
 }
 
 // FromHubUncached does the same as FromHub, without the cache.
 func (s *Source) FromHubUncached(ctx context.Context, hubName string) (string, error) {
-	return value(s.names.FindUncached(ctx, hubName, s.lookingForName(hubName)))
+	return value(s.names.FindUncached(ctx, hubName, s.lookName(hubName)))
 }
 
 func value(text *string, err error) (string, error) {
@@ -24,7 +24,7 @@ func value(text *string, err error) (string, error) {
 	return *text, err
 }
 
-func (s *Source) lookingForName(hubName string) func() (*string, error) {
+func (s *Source) lookName(hubName string) func() (*string, error) {
 	return func() (found *string, err error) {
 		err = s.servers.query(lookupTime, s.names.Wait, func(c *ldap.Conn) (err error) {
 			found, err = s.findName(c, hubName)
@@ -39,7 +39,7 @@ func (s *Source) findName(c *ldap.Conn, hubName string) (*string, error) {
 	if account == nil || err != nil {
 		return nil, err
 	}
-	if is, err := s.singleValue(account, s.config.Users.HubName); err != nil || is != hubName {
+	if stored, err := s.singleValue(account, s.config.Users.HubName); err != nil || stored != hubName {
 		return nil, err
 	}
 	name, err := s.singleValue(account, s.config.Users.Name)

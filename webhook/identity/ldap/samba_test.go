@@ -24,14 +24,14 @@ const (
 	accountPW = "Passw0rd of an account"
 )
 
-// domain is a domain of a real Active Directory controller, with a connection as its administrator.
+// domain is a domain of a real Active Directory controller, with a connection that is bound as the administrator.
 type domain struct {
 	*samba.Controller
 	admin *goldap.Conn
 }
 
-// TestSambaActiveDirectory uses a real domain controller of Active Directory, Samba's. It configures only the preset and what
-// every site must set. It creates users and groups as an administrator does.
+// TestSambaActiveDirectory uses a real domain controller of Active Directory, Samba's. It configures only the preset and the
+// settings that every site needs. It creates users and groups as an administrator does.
 func TestSambaActiveDirectory(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: make release-check runs it, because a domain takes half a minute to make")
@@ -45,17 +45,17 @@ func TestSambaActiveDirectory(t *testing.T) {
 	d.user(t, "carol", 0)
 	d.Tool(t, "user", "create", "webhook", accountPW)
 
-	t.Run("an account with POSIX attributes", d.posix)
-	t.Run("two users that differ in case alone", d.testLetterCase)
-	t.Run("groups", d.groups)
-	t.Run("names of a hub", d.hubNames)
-	t.Run("transport and bind", d.transport)
-	t.Run("check", d.check)
-	t.Run("a list of several pages", d.list)
-	t.Run("the server is killed and comes back", d.restart)
+	t.Run("POSIX attributes", d.testPOSIX)
+	t.Run("letter case", d.testLetterCase)
+	t.Run("groups", d.testGroups)
+	t.Run("hub names", d.testHubNames)
+	t.Run("transport and bind", d.testTransport)
+	t.Run("diagnosis", d.testDiagnose)
+	t.Run("list of several pages", d.testList)
+	t.Run("restart", d.testRestart)
 }
 
-// settings returns the settings of the page about directory services, with the base of the whole domain.
+// settings returns settings that bind as the account webhook, with the whole domain as base.
 func (d *domain) settings(t testing.TB) config.LDAP {
 	t.Helper()
 	c := settings(t, &slapd.Server{LDAPS: samba.LDAPS, CAFile: d.CAFile}, config.PresetAD)
@@ -117,7 +117,7 @@ func (d *domain) search(t *testing.T, filter string, attributes ...string) *gold
 	return found
 }
 
-func (d *domain) posix(t *testing.T) {
+func (d *domain) testPOSIX(t *testing.T) {
 	c := d.settings(t)
 	assert.NotEmpty(t, d.search(t, "(sAMAccountName=alice)", "uidNumber").Referrals, "the controller sends continuation references")
 	s := open(t, c)
@@ -140,7 +140,7 @@ func (d *domain) posix(t *testing.T) {
 }
 
 // testLetterCase tests upper and lower case: Active Directory has no two account names that differ only in case, and finds
-// a name in any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
+// a name in any case. An attribute that Active Directory does not keep unique, such as uid, can have such values.
 func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))
@@ -156,7 +156,7 @@ func (d *domain) testLetterCase(t *testing.T) {
 	s = open(t, c)
 	assert.Equal(t, "5021:6003", lookUp(t, s, "Frank"))
 	assert.Equal(t, "nobody", lookUp(t, s, "frank"))
-	// The test has two accounts, then three, because this server ignores the limit of the request and returns all.
+	// The test uses two accounts, then three, because this server ignores the size limit of the request and returns all accounts.
 	for i, other := range []string{"frank", "FRANK"} {
 		d.user(t, fmt.Sprint("other", i), 5022+i, "uid: "+other)
 		for _, name := range []string{"Frank", "frank"} {
@@ -165,8 +165,8 @@ func (d *domain) testLetterCase(t *testing.T) {
 	}
 }
 
-// groups compares the groups of an account with those that Samba's domain controller itself finds by LDAP_MATCHING_RULE_IN_CHAIN.
-func (d *domain) groups(t *testing.T) {
+// testGroups compares the groups of an account with those that the domain controller finds by LDAP_MATCHING_RULE_IN_CHAIN.
+func (d *domain) testGroups(t *testing.T) {
 	d.user(t, "grace", 5011)
 	d.group(t, "lab", 7001, "grace", "bob")
 	d.group(t, "windows", 0, "lab")
@@ -195,7 +195,7 @@ func (d *domain) groups(t *testing.T) {
 	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"))
 }
 
-func (d *domain) hubNames(t *testing.T) {
+func (d *domain) testHubNames(t *testing.T) {
 	for attribute, want := range map[string]map[string]string{
 		"userPrincipalName": {"alice@corp.example": "alice", "Alice@corp.example": "", "bob@corp.example": "", "alice": "", "*": ""},
 		"mail":              {"a.liddell@corp.example": "alice", "A.Liddell@corp.example": "", "a.liddell@corp.example ": "", "": ""},
@@ -211,17 +211,17 @@ func (d *domain) hubNames(t *testing.T) {
 	}
 }
 
-func (d *domain) transport(t *testing.T) {
+func (d *domain) testTransport(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*config.LDAP)
 		want   string
 	}{
 		"StartTLS":          {func(c *config.LDAP) { c.URLs, c.StartTLS = []string{samba.LDAP}, true }, "5003:6003"},
-		"as UPN":            {func(c *config.LDAP) { c.Bind.DN = "webhook@corp.example" }, "5003:6003"},
+		"bind as UPN":       {func(c *config.LDAP) { c.Bind.DN = "webhook@corp.example" }, "5003:6003"},
 		"another authority": {func(c *config.LDAP) { c.CAFile = "" }, "TLS: tls: failed to verify certificate"},
 		"another host":      {func(c *config.LDAP) { c.URLs = []string{samba.OtherHost} }, "TLS: tls: failed to verify certificate: x509: certificate is valid for 127.0.0.1, 127.99.19.1, not 127.99.19.2"},
 		"plain text":        {func(c *config.LDAP) { c.URLs, c.Insecure = []string{samba.LDAP}, true }, `bind: LDAP Result Code 8 "Strong Auth Required"`},
-		"a wrong password":  {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", "wrong") }, `bind: LDAP Result Code 49 "Invalid Credentials"`},
+		"wrong password":    {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", "wrong") }, `bind: LDAP Result Code 49 "Invalid Credentials"`},
 		"anonymous":         {func(c *config.LDAP) { c.Bind = config.LDAPBind{Method: config.BindAnonymous} }, `LDAP Result Code 1 "Operations Error"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +230,7 @@ func (d *domain) transport(t *testing.T) {
 			assert.Contains(t, lookUp(t, open(t, settings), "alice"), c.want)
 		})
 	}
-	t.Run("the password is changed", func(t *testing.T) {
+	t.Run("changed password", func(t *testing.T) {
 		const changed = "Passw0rd that is new"
 		c := d.settings(t)
 		d.Tool(t, "user", "setpassword", "webhook", "--newpassword="+changed)
@@ -242,8 +242,8 @@ func (d *domain) transport(t *testing.T) {
 	})
 }
 
-// check tests Diagnose: it warns if the bound account may write the attributes, as the administrator may.
-func (d *domain) check(t *testing.T) {
+// testDiagnose tests that Diagnose warns if the bound account can write the attributes, as the administrator can.
+func (d *domain) testDiagnose(t *testing.T) {
 	remarks := func(change func(*config.LDAP)) string {
 		c := config.Default()
 		c.Identity.LDAP = d.settings(t)
@@ -256,18 +256,18 @@ func (d *domain) check(t *testing.T) {
 		}
 		return text.String()
 	}
-	said := remarks(func(*config.LDAP) {})
-	assert.Contains(t, said, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004]")
-	assert.NotContains(t, said, "warning")
-	assert.NotContains(t, said, "failed")
-	said = remarks(func(c *config.LDAP) {
+	text := remarks(func(*config.LDAP) {})
+	assert.Contains(t, text, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004]")
+	assert.NotContains(t, text, "warning")
+	assert.NotContains(t, text, "failed")
+	text = remarks(func(c *config.LDAP) {
 		c.Bind.DN, c.Bind.PasswordFile = samba.Administrator, file(t, "password", samba.Password)
 	})
-	assert.Regexp(t, `warning: the account that the webhook binds as may write .*uidNumber.* of `, said)
+	assert.Regexp(t, `warning: the account that the webhook binds as may write .*uidNumber.* of `, text)
 }
 
-// list lists more accounts than a page has.
-func (d *domain) list(t *testing.T) {
+// testList lists more accounts than a page has.
+func (d *domain) testList(t *testing.T) {
 	const many = 510
 	for i := range many {
 		d.user(t, fmt.Sprintf("user%d", i), 10_000+i)
@@ -279,7 +279,7 @@ func (d *domain) list(t *testing.T) {
 	assert.Equal(t, many, len(slices.DeleteFunc(slices.Clone(listed), func(l ldap.Listed) bool { return !strings.HasPrefix(l.Name, "user") })))
 }
 
-func (d *domain) restart(t *testing.T) {
+func (d *domain) testRestart(t *testing.T) {
 	s, err := ldap.Open(t.Context(), d.settings(t), prometheus.NewRegistry(), nil)
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))

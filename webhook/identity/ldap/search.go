@@ -7,7 +7,7 @@ import (
 )
 
 // search returns the entries of a search. With an error it returns the entries that the server sent before. Not every server
-// obeys the limit of the request: Samba's returns all entries.
+// obeys the size limit of the request: Samba returns all entries.
 func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	request.DerefAliases = ldap.NeverDerefAliases
 	result, err := c.Search(request)

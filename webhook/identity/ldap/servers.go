@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// maxIdle is how many idle connections to one server are kept. More are open while more lookups run, at most 32.
+	// maxIdle is the number of idle connections to one server that are kept. While more lookups run, more connections are open.
 	maxIdle = 8
-	// avoidedFor is how long a failed server is asked last.
+	// avoidedFor is the time during which a failed server is asked last.
 	avoidedFor = 10 * time.Second
-	// maxPacket is larger than any response: lookups request no members and no photos.
+	// maxPacket is the limit for the size of a response. Responses are smaller, because lookups request no members or photos.
 	maxPacket = 1 << 20
 )
 
@@ -116,8 +116,8 @@ func (s *servers) inOrder() (ordered []*server) {
 	return append(ordered, avoided...)
 }
 
-// queryServer uses a kept connection. If the kept connection has ended, as after a restart of the server, queryServer uses
-// a new one.
+// queryServer asks one server, on a kept connection if there is one. If the kept connections have ended, as after a restart of
+// the server, queryServer makes a new one.
 func (s *servers) queryServer(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)

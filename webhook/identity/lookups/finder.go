@@ -17,34 +17,36 @@ const (
 	// MaxLookups is the limit of concurrent lookups at one source. Each hanging lookup holds a goroutine, and for the share
 	// a thread.
 	MaxLookups = 32
-	// maxRemembered is how many values a cache has.
+	// maxRemembered is the number of values that a Finder caches.
 	maxRemembered = 20_000
-	// MaxMissing is how many keys without a value a cache has: clients can make up names, which must not displace users.
+	// MaxMissing is the number of keys without a value that a Finder caches. It has a cache of its own, because clients can make
+	// up names, which must not displace users.
 	MaxMissing = 1000
 )
 
-// ErrSilent is wrapped by the error of a source that does not respond in time.
+// ErrSilent is wrapped by the error of a lookup to which the source does not respond in time, or which is not started because
+// too many lookups are running.
 var ErrSilent = errors.New("does not respond")
 
 // Options are the options of a Finder.
 type Options struct {
 	// Source is the source's name in metrics, such as share, and What its name in messages, such as "the share".
 	Source, What string
-	// Wait is how long a caller waits for the source.
+	// Wait is the longest time that a caller waits for the source.
 	Wait time.Duration
 	// Fresh is how long a found value is used without another lookup, and FreshMissing how long a missing one.
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last value is used while the source does not respond.
 	Stale time.Duration
-	// Registry is for the metrics.
+	// Registry is the registry for the metrics; nil for none.
 	Registry prometheus.Registerer
-	// Now is the clock; time.Now if it is nil.
+	// Now returns the time. If it is nil, time.Now is used.
 	Now func() time.Time
 }
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
-// lookup, and at most MaxLookups run at once. A value is cached for a short time, and for a longer time in case the source
-// does not respond. A Finder is safe for concurrent use.
+// lookup, and at most MaxLookups run at once. A cached value is used for a short time (Fresh), and for a longer time (Stale)
+// while the source does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -58,7 +60,7 @@ type Finder[V any] struct {
 }
 
 // Look asks the source itself. It returns nil if the source lacks the key, an *identity.Unusable if the value is unusable,
-// and any other error if the source failed. It may take longer than Wait, but callers wait only for Wait.
+// and any other error if the source failed. It can take longer than Wait; callers wait no longer than Wait.
 type Look[V any] func() (*V, error)
 
 // cached is a result in the cache.
@@ -70,14 +72,14 @@ type cached[V any] struct {
 	at       time.Time
 }
 
-func (a *cached[V]) result() (*V, error) {
-	if a.unusable != nil {
-		return nil, a.unusable
+func (c *cached[V]) result() (*V, error) {
+	if c.unusable != nil {
+		return nil, c.unusable
 	}
-	return a.value, nil
+	return c.value, nil
 }
 
-// lookup is a running lookup. Its value and error may be read when done is closed.
+// lookup is a running lookup. value and err are set before done is closed.
 type lookup[V any] struct {
 	began time.Time
 	done  chan struct{}
@@ -100,7 +102,8 @@ func NewFinder[V any](o Options) (*Finder[V], error) {
 	return f, f.register()
 }
 
-// Find returns the value of a key, nil if there is none, or an error if the source does not respond and nothing is cached.
+// Find returns the value of a key, nil if there is none, or an error if the value is unusable, or if the source fails and no
+// value is cached.
 func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, error) {
 	known, ok := f.recall(key)
 	if ok && f.Now().Sub(known.at) < f.fresh(known) {
@@ -110,8 +113,8 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// Another caller's lookup hangs, perhaps only for its key. The stale value is used, and the next call sees whether
-		// this lookup succeeds.
+		// A lookup hangs, perhaps of another key. The stale value is returned at once. The lookup that join starts caches its
+		// result for later calls.
 		_, _ = f.join(key, look)
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -137,7 +140,7 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 	return f.Lookup(ctx, key, look)
 }
 
-// Lookup waits for a lookup of the key, a new or a running one. The metrics do not count it.
+// Lookup waits for a new or running lookup of the key, at most for Wait. The lookup is not counted.
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {
@@ -153,12 +156,12 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// join returns the running lookup of the key, or starts one. Callers do not wait for a lookup that has already exceeded
-// Wait.
+// join returns the running lookup of the key, or starts a lookup. It returns an error for a lookup that has already exceeded
+// Wait, so that callers do not wait for it.
 func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l, out := f.lookups[key]; out {
+	if l, ok := f.lookups[key]; ok {
 		if age := f.Now().Sub(l.began); age > f.Wait {
 			return nil, fmt.Errorf("%s %w, for %s", f.What, ErrSilent, age.Round(time.Second/10))
 		}
@@ -173,7 +176,7 @@ func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	return l, nil
 }
 
-// run executes a lookup in its own goroutine, because it may hang.
+// run executes a lookup. It runs in a goroutine of its own, because look can hang.
 func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	l.value, l.err = look()
 	now := f.Now()
@@ -190,31 +193,31 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	close(l.done)
 }
 
-// remember caches a result until a newer one comes. A missing value replaces a cached one.
-func (f *Finder[V]) remember(key string, a *cached[V]) {
-	if a.value == nil {
+// remember caches a result in place of an earlier one, also if the value is missing now.
+func (f *Finder[V]) remember(key string, c *cached[V]) {
+	if c.value == nil {
 		f.remembered.Remove(key)
-		f.missing.Add(key, a)
+		f.missing.Add(key, c)
 		return
 	}
 	f.missing.Remove(key)
-	f.remembered.Add(key, a)
+	f.remembered.Add(key, c)
 }
 
 func (f *Finder[V]) recall(key string) (*cached[V], bool) {
 	for _, cache := range []*lru.Cache{f.remembered, f.missing} {
-		if a, ok := cache.Get(key); ok {
-			return a.(*cached[V]), true
+		if c, ok := cache.Get(key); ok {
+			return c.(*cached[V]), true
 		}
 	}
 	return nil, false
 }
 
-// Remembered returns how many values, and how many keys without a value, are cached.
+// Remembered returns the number of cached values, and of cached keys without a value.
 func (f *Finder[V]) Remembered() (values, missing int) { return f.remembered.Len(), f.missing.Len() }
 
-func (f *Finder[V]) fresh(a *cached[V]) time.Duration {
-	if a.value == nil {
+func (f *Finder[V]) fresh(c *cached[V]) time.Duration {
+	if c.value == nil {
 		return f.FreshMissing
 	}
 	return f.Fresh

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// register registers the metrics of a source: when it last responded and last failed, how many lookups are running, and the
-// age of the oldest.
+// register registers the metrics of a source: the times of its last response and its last failure, the number of running
+// lookups, and the age of the oldest.
 func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
 	f.lastResponse = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -20,7 +20,7 @@ func (f *Finder[V]) register() error {
 		Name: name + "_last_failure_timestamp_seconds",
 		Help: "When a lookup at " + f.What + " last failed because the server did not respond; 0 if none ever has.",
 	})
-	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",
 		Help: "Lookups at " + f.What + " that are running now, at most 32.",
 	}, func() float64 { return float64(f.Running()) })
@@ -31,9 +31,9 @@ func (f *Finder[V]) register() error {
 	if f.Registry == nil {
 		return nil
 	}
-	return errors.Join(f.Registry.Register(f.lastResponse), f.Registry.Register(f.lastFailure), f.Registry.Register(out),
+	return errors.Join(f.Registry.Register(f.lastResponse), f.Registry.Register(f.lastFailure), f.Registry.Register(running),
 		f.Registry.Register(oldest))
 }
 
-// seconds returns a time in the form that Prometheus uses: seconds since 1970.
+// seconds returns a time as Prometheus has it: seconds since 1970.
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

@@ -1,5 +1,5 @@
-// Package lookups calls the sources of identities with limits and a cache, and counts their results, in the same way for
-// each source.
+// Package lookups has what the sources of identities share: a Finder, which calls a slow source with limits and a cache, and
+// the metrics of lookups.
 package lookups
 
 import (
@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Cache is whether a result came from the cache.
+// Cache says whether a result came from the cache. It is the value of a metric's label.
 type Cache string
 
 // The values of Cache.
@@ -23,7 +23,7 @@ const (
 	Stale Cache = "stale"
 )
 
-// result is the result of a lookup, as a label.
+// result is the result of a lookup, as the value of a metric's label.
 type result string
 
 const (
@@ -40,14 +40,14 @@ type Metrics struct {
 }
 
 // New registers jupyter_user_identity_lookups_total and jupyter_user_identity_lookup_duration_seconds for a source: ldap,
-// ldap-names, passwd or share. The registry may be nil.
+// ldap-names, passwd or share. With a nil registry nothing is registered.
 func New(registry prometheus.Registerer, source string) (*Metrics, error) {
-	of := prometheus.Labels{"source": source}
+	labels := prometheus.Labels{"source": source}
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
 		Help: "Lookups of identities, by source (ldap, ldap-names, passwd, share), cache (hit: from the cache; miss: the " +
 			"source was asked; stale: it did not respond, and its last result is used) and result (found, missing, error).",
-		ConstLabels: of,
+		ConstLabels: labels,
 	}, []string{"cache", "result"})
 	m := &Metrics{
 		counters: map[Cache]map[result]prometheus.Counter{},
@@ -56,7 +56,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 			Help: "Duration of lookups that were not served from the cache, by source (ldap, ldap-names, passwd, share).",
 			// A source responds in a few milliseconds, and callers wait at most half a second.
 			Buckets:     []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1},
-			ConstLabels: of,
+			ConstLabels: labels,
 		}),
 	}
 	for _, cache := range []Cache{Hit, Miss, Stale} {
@@ -88,5 +88,5 @@ func count[V any](m *Metrics, cache Cache, value *V, err error) {
 	m.counters[cache][r].Inc()
 }
 
-// Took records the duration of a lookup that was not served from the cache.
+// Took records the duration of a lookup at the source, which began at since.
 func (m *Metrics) Took(since time.Time) { m.seconds.Observe(time.Since(since).Seconds()) }

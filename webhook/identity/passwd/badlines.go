@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// maxLogged is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
+// maxLogged is the number of bad lines of a file that are logged. More bad lines usually have the same cause, and would fill the
+// log.
 const maxLogged = 10
 
 // badLines are the unreadable lines of one file, which were skipped.
 type badLines struct {
 	path  string
 	count int
-	// first are the faults that are logged.
+	// first are the faults of the first maxLogged lines.
 	first []*fault
 }
 
@@ -24,7 +25,7 @@ func (b *badLines) add(f *fault) {
 	}
 }
 
-// badLinesText returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
+// badLinesText returns the end of a sentence about the file that was read last: the number of bad lines, and the first of them.
 func (t *table) badLinesText() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {
@@ -33,7 +34,7 @@ func (t *table) badLinesText() string {
 	return fmt.Sprintf("; %d bad lines are left out, the first is line %d: %s", bad.count, bad.first[0].line, bad.first[0].why)
 }
 
-// logBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
+// logBadLines logs the bad lines of the files in use, if they differ from the lines that were logged last.
 func (s *Source) logBadLines(users *table) {
 	var text strings.Builder
 	for _, bad := range users.bad {

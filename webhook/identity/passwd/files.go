@@ -17,9 +17,8 @@ type files struct {
 	homes         bool
 }
 
-// stamps show whether files have changed since they were read: by inode, size, mtime and ctime, which no tool can set back.
-// The only undetected change is one in place, to the same size, within the clock tick of the file system (4 ms) in which
-// the file was read.
+// stamps show whether files have changed since they were read: by inode, size, mtime, and ctime, which no tool can set back. A
+// change in place to the same size is not detected within the clock tick of the file system (4 ms) in which the file was read.
 type stamps struct{ passwd, group fs.FileInfo }
 
 func (s *stamps) same(other *stamps) bool {
@@ -30,11 +29,10 @@ func sameFile(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && ctime(a) == ctime(b)
 }
 
-// changed returns the ctime of the file.
-func changed(info fs.FileInfo) syscall.Timespec {
+func ctime(info fs.FileInfo) syscall.Timespec {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Ctim
 	}
@@ -56,7 +54,7 @@ func (f files) stat() (*stamps, error) {
 	return &stamps{passwd, group}, nil
 }
 
-// stat returns the info of a readable file.
+// stat returns the info of a regular file that is not too large.
 func stat(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -75,7 +73,7 @@ func readable(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// pair is both files, opened.
+// pair is the two opened files. group is nil if there is no group file.
 type pair struct {
 	stamps
 	passwd, group *os.File
@@ -119,8 +117,8 @@ func (p *pair) close() {
 }
 
 // read returns a table of both files and their stamps; the stamps are nil if the files must be read again even without a
-// change. Afterwards it checks that the paths still lead to the opened files: otherwise one file could be old and the other
-// new.
+// change. After reading it checks that the paths still lead to the opened files: otherwise one file could be old and the other
+// new. inUse is the table that is in use.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

@@ -27,18 +27,18 @@ const (
 		"astro:x:7001:carol,alice\n"
 )
 
-// place is a pair of files and their source.
-type place struct {
+// testFiles is a pair of files, and the log and the metrics of their source.
+type testFiles struct {
 	passwd, group string
 	log           *journal.Journal
 	registry      *prometheus.Registry
 	rules         config.User
 }
 
-func newPlace(t testing.TB, users, groups string) place {
+func newTestFiles(t testing.TB, users, groups string) testFiles {
 	t.Helper()
 	dir := t.TempDir()
-	p := place{
+	p := testFiles{
 		passwd: filepath.Join(dir, "passwd"), group: filepath.Join(dir, "group"), log: &journal.Journal{}, registry: prometheus.NewRegistry(),
 	}
 	write(t, p.passwd, users)
@@ -53,7 +53,7 @@ func write(t testing.TB, path, text string) {
 	require.NoError(t, os.Rename(path+".new", path))
 }
 
-func (p place) open() (*passwd.Source, error) {
+func (p testFiles) open() (*passwd.Source, error) {
 	return passwd.Open(passwd.Options{
 		Passwd: p.passwd, Group: p.group, Rules: p.rules, Every: time.Millisecond,
 		Log: slog.New(slog.NewJSONHandler(p.log, nil)), Registry: p.registry,
@@ -61,13 +61,13 @@ func (p place) open() (*passwd.Source, error) {
 }
 
 // reopen opens the source again, with a new registry.
-func (p place) reopen() (*passwd.Source, error) {
+func (p testFiles) reopen() (*passwd.Source, error) {
 	p.registry = prometheus.NewRegistry()
 	return p.open()
 }
 
 // watched returns a source that checks the files every millisecond, until the test ends.
-func (p place) watched(t testing.TB) *passwd.Source {
+func (p testFiles) watched(t testing.TB) *passwd.Source {
 	t.Helper()
 	s, err := p.open()
 	require.NoError(t, err)

@@ -9,13 +9,13 @@ import (
 
 // Listed is an account of a passwd file.
 type Listed struct {
-	// Name as in the file, without a domain that the rules remove.
+	// Name is the name in the file, without a domain that the rules remove.
 	Name     string
 	UID, GID int64
 }
 
-// List returns the accounts of a passwd file, including system accounts; the first line of a name counts. If the error is
-// not nil, the list is incomplete: it has the lines before the error. bad are the unreadable lines.
+// List returns the accounts of a passwd file, including system accounts. If a name has several lines, the first is used. If the
+// error is not nil, the list is incomplete: it has the lines before the error. bad describes the unreadable lines.
 func List(path string, rules config.User) (accounts []Listed, bad []string, err error) {
 	file, _, err := open(path)
 	if err != nil {

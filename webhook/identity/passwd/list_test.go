@@ -19,8 +19,8 @@ func list(t *testing.T, content string) ([]passwd.Listed, []string, error) {
 	return passwd.List(path, config.User{MaxLength: 32, Domains: []string{"corp.example"}})
 }
 
-// TestListHasEveryAccount: the list also has system accounts. The first line of a name counts.
-func TestListHasEveryAccount(t *testing.T) {
+// TestList tests a file with a system account, bad lines and a name with two lines.
+func TestList(t *testing.T) {
 	t.Parallel()
 	listed, bad, err := list(t, "root:x:0:0::/root:/bin/sh\nalice@corp.example:x:5001:6001:::\n# a comment\nhost$:x:7:7:::\n"+
 		"alice:x:1:1:::\nbad:x:one:1:::\nshort\n")
@@ -31,7 +31,7 @@ func TestListHasEveryAccount(t *testing.T) {
 	assert.Contains(t, bad[1], "passwd: line 7: it has 1 fields")
 }
 
-func TestAListThatEndsHalfWay(t *testing.T) {
+func TestIncompleteList(t *testing.T) {
 	t.Parallel()
 	listed, _, err := list(t, "alice:x:5001:6001:::\nbob:x:50")
 	require.ErrorContains(t, err, "the last line has no line break")

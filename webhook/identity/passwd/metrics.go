@@ -83,11 +83,11 @@ func (m *metrics) loaded(users *table, read *stamps) {
 	}
 }
 
-func (m *metrics) broken() {
+func (m *metrics) setBroken() {
 	m.reloads.WithLabelValues(resultBroken).Inc()
 	m.isBroken.Set(1)
 }
 
-func (m *metrics) whole() { m.isBroken.Set(0) }
+func (m *metrics) clearBroken() { m.isBroken.Set(0) }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -16,7 +16,8 @@ import (
 // are still in use, fit into the Deployment's memory limit.
 const maxSize = 16 << 20
 
-// fault is an error in a file. It never contains a line's text: files from NIS have passwords in them.
+// fault is an error in a file. It can contain a name, a UID or a GID, but not a whole line, because files from NIS have passwords
+// in them.
 type fault struct {
 	path string
 	// line is counted from 1; 0 if the fault is about the whole file.
@@ -52,7 +53,8 @@ func (t *table) eachAccount(path string, file io.Reader, add func(name string, u
 	})
 }
 
-// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is only for faults.
+// readPasswd reads the users of a passwd file. Of several lines with one name it uses the first, as NSS does. The path is only
+// for faults.
 func (t *table) readPasswd(path string, file io.Reader) error {
 	if err := t.eachAccount(path, file, t.add); err != nil {
 		return err
@@ -65,8 +67,8 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	return nil
 }
 
-// readGroup reads the groups of the table's users from a group file. The first line of a name has its GID. A group may have
-// several lines, and several names with one GID: site tools split long groups in these ways.
+// readGroup reads the groups of the table's users from a group file. A group can have several lines, all with the GID of the
+// first, and a GID can have several groups: sites split long groups in these ways.
 //
 //	field    1     2         3    4
 //	         name  password  GID  members
@@ -81,7 +83,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 		case bytes.HasSuffix(field[3], []byte("\r")):
 			return "it ends with a line break of Windows, which would be a part of the last member's name"
 		}
-		if first, again := gids[string(field[0])]; again && first != gid {
+		if first, exists := gids[string(field[0])]; exists && first != gid {
 			return fmt.Sprintf("the group %q is there before, with another GID", denial.Cut(string(field[0]), 40))
 		}
 		gids[string(field[0])] = gid
@@ -100,8 +102,8 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine reads lines with the given number of fields. take returns what is wrong with a line, or "". A bad line is skipped
-// and kept for the log.
+// eachLine reads lines with the given number of fields. take returns the reason why a line is bad, or "". The reason is kept for
+// the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)
@@ -147,7 +149,7 @@ func tooLarge(path string) error {
 
 var errCutShort = errors.New("the last line has no line break: the file is being written, or is incomplete")
 
-// wholeLines splits lines that end in a line break, and returns no incomplete last line.
+// wholeLines is a split function that returns lines, and an error for a last line without a line break.
 func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	if end := bytes.IndexByte(data, '\n'); end >= 0 {
 		return end + 1, data[:end], nil
@@ -161,7 +163,7 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number parses a UID or GID of 32 bits. The floor denies a number that is not a user's, with its own message.
+// number parses a UID or GID of 32 bits. The floor is not checked here, because its messages are better.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	// Only the canonical form is accepted. ParseUint accepts no sign, but leading zeros.

@@ -5,8 +5,8 @@
 // broken (truncated, without a user, too large, missing), the previous pair stays in use, and log and metric show the
 // fault.
 //
-// The files are read as NSS reads them: unused fields are not validated, the first line of a name counts, and a bad line is
-// skipped, with a warning in the log and a metric.
+// The files are read as NSS reads them: unused fields are not validated, of several lines with one name the first is used, and a
+// bad line is skipped, with a warning in the log and a metric.
 //
 // A sidecar should write a temporary file and rename it. A file that is written in place is broken until it is complete,
 // except when it is read exactly at the end of a line: then the users after that line are unknown until the next check.
@@ -34,11 +34,11 @@ type Options struct {
 	Passwd, Group string
 	// Rules are the rules for names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
-	// Homes is whether home fields are kept, because homes come from them (share.homePrefix).
+	// Homes reports whether home fields are kept, because homes come from them (share.homePrefix).
 	Homes bool
-	// Every is how often Watch checks whether the files have changed; 2 s if it is 0.
+	// Every is the time between two checks of Watch; 2 s if it is 0.
 	Every time.Duration
-	// Log and Registry may be nil.
+	// Log and Registry can be nil.
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
@@ -55,12 +55,12 @@ type Source struct {
 	// lock is a mutex for reading the files, and protects the fields below. It is a channel so that waiting can be
 	// cancelled.
 	lock chan struct{}
-	// tried are the stamps of the files that were read last, with or without a fault; nil if the files must be read again.
-	tried *stamps
+	// lastRead are the stamps of the files that were read last, with or without a fault; nil if the files must be read again.
+	lastRead *stamps
 	// fault is the fault of the current files, or nil.
 	fault error
-	// lasting reports whether the previous check found a fault too.
-	lasting bool
+	// faultSeen reports whether the previous check found a fault that is not logged yet.
+	faultSeen bool
 	// loggedFault is the fault that was logged last; empty if the last log line said that the files are good.
 	loggedFault string
 	// loggedLines are the bad lines that were logged last.
@@ -112,8 +112,8 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 	return id, nil
 }
 
-// withLock calls a function while it holds the lock. It waits for the lock only until the context ends, because a read of
-// the files may hang: they can be on a share.
+// withLock calls a function while it holds the lock. It waits only until the context ends, because a read of the files can hang:
+// they can be on a share. The function then continues, and releases the lock at its end.
 func (s *Source) withLock(ctx context.Context, do func()) error {
 	select {
 	case s.lock <- struct{}{}:

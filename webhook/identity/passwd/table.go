@@ -9,19 +9,20 @@ import (
 )
 
 // table is the content of one pair of files. It does not change after reading, so that admissions can use it while the next
-// one is read.
+// table is read.
 //
-// It is designed for 100,000 users: numbers have 32 bits, only names are pointers, and the groups and homes of all users are in
-// one list each. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan them all.
+// It is designed for 100,000 users: numbers have 32 bits, only names are pointers, the memberships of all users are in one list,
+// and so are the homes. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan the
+// slices.
 type table struct {
 	index       map[string]uint32
 	accounts    []account
 	memberships []membership
-	// homes are the home fields of all users, one after another; nil if they are not kept.
+	// homes are the home fields of all users, one after another, if withHomes is true.
 	homes []byte
 	// withHomes reports whether home fields are kept.
 	withHomes bool
-	// rules are the rules for names: which names a Pod can have, and which domains are removed.
+	// rules are the rules for names (fileRules).
 	rules config.User
 	// bad are the skipped lines of each file.
 	bad []badLines
@@ -31,49 +32,48 @@ type account struct {
 	uid, gid uint32
 	// last is the index of the user's last membership, plus one; 0 if there is none.
 	last uint32
-	// homeEnd is where the home field ends in homes, and where the field of the next account begins.
+	// homeEnd is the end of the home field in homes, and the beginning of the next account's.
 	homeEnd uint32
 }
 
 // membership is one user in one group. The memberships of a user are chained, because the file is ordered by group.
 type membership struct {
 	gid uint32
-	// before is the index of the user's previous membership, plus one; 0 for the first.
-	before uint32
+	// previous is the index of the user's previous membership, plus one; 0 for the first.
+	previous uint32
 }
 
 // newTable returns an empty table with a capacity a little above the previous table's size. Growing slices and maps would
 // leave garbage of several times their size while two tables exist.
-func newTable(before *table, f files) *table {
+func newTable(previous *table, f files) *table {
 	grown := func(n int) int { return n + n/16 }
-	accounts := grown(len(before.accounts))
+	accounts := grown(len(previous.accounts))
 	return &table{
 		index:       make(map[string]uint32, accounts),
 		accounts:    make([]account, 0, accounts),
-		memberships: make([]membership, 0, grown(len(before.memberships))),
-		homes:       make([]byte, 0, grown(len(before.homes))),
+		memberships: make([]membership, 0, grown(len(previous.memberships))),
+		homes:       make([]byte, 0, grown(len(previous.homes))),
 		withHomes:   f.homes,
 		rules:       fileRules(f.rules),
 	}
 }
 
-// fileRules returns the rules for the names in files. They are those of the configuration without the rules about upper
-// case, length and reserved names, because these are checked on the Pod's name. Names that fail the remaining rules are
-// skipped, which saves memory: no Pod can have them. They are system accounts, machines (host$), names with spaces, and
-// users of another domain.
+// fileRules returns the rules for the names in files. They are those of the configuration without user.allowUpperCase,
+// user.maxLength and user.reserved, which are checked on the Pod's name. Names that fail the remaining rules, such as system
+// accounts, machines (host$), names with spaces and users of another domain, are skipped to save memory: no Pod can have them.
 func fileRules(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules
 }
 
-// add adds a user. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
-// service, and a name may be in both.
+// add adds a user, if an earlier line does not have the name. So a local account takes precedence over one of a directory
+// service, as in NSS: getent prints local accounts first.
 func (t *table) add(text string, uid, gid uint32, home []byte) {
 	name, denied := user.Parse("", text, t.rules)
 	if denied != nil {
 		return
 	}
-	if _, again := t.index[name.String()]; again {
+	if _, exists := t.index[name.String()]; exists {
 		return
 	}
 	t.index[name.String()] = uint32(len(t.accounts))
@@ -87,7 +87,7 @@ func (t *table) add(text string, uid, gid uint32, home []byte) {
 func (t *table) join(member []byte, gid uint32) {
 	at, ok := t.index[string(member)]
 	if !ok && bytes.IndexByte(member, '@') > 0 {
-		// The member may have a domain that the rules remove: SSSD writes such members if it uses fully qualified names.
+		// The member can have a domain that the rules remove: SSSD writes such members if it uses fully qualified names.
 		if name, denied := user.Parse("", string(member), t.rules); denied == nil {
 			at, ok = t.index[name.String()]
 		}
@@ -99,7 +99,7 @@ func (t *table) join(member []byte, gid uint32) {
 	if p.last > 0 && t.memberships[p.last-1].gid == gid {
 		return // the group lists the member twice
 	}
-	t.memberships = append(t.memberships, membership{gid: gid, before: p.last})
+	t.memberships = append(t.memberships, membership{gid: gid, previous: p.last})
 	p.last = uint32(len(t.memberships))
 }
 
@@ -111,7 +111,7 @@ func (t *table) find(name string) *identity.Identity {
 	}
 	p := t.accounts[at]
 	var groups []int64
-	for m := p.last; m > 0; m = t.memberships[m-1].before {
+	for m := p.last; m > 0; m = t.memberships[m-1].previous {
 		groups = append(groups, int64(t.memberships[m-1].gid))
 	}
 	id := identity.New(int64(p.uid), int64(p.gid), groups)

@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// anyName are rules that accept the name of every user that any configuration could have.
+// anyName are lenient rules for names.
 var anyName = fileRules(config.User{})
 
 // manyUsers writes the files of 100,000 users, each in 5 of 500 groups.
@@ -56,7 +56,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func TestAHundredThousandUsers(t *testing.T) {
+func TestMemoryOf100000Users(t *testing.T) {
 	passwd, group := manyUsers(t, 100_000)
 	before := heap()
 	s, err := Open(Options{Passwd: passwd, Group: group, Homes: true})
@@ -99,11 +99,11 @@ func BenchmarkFind(b *testing.B) {
 		name, _ := user.Parse("", fmt.Sprintf("person.name%06d", i), anyName)
 		names = append(names, name)
 	}
-	for way, find := range map[string]func(context.Context, user.Name) error{
+	for name, find := range map[string]func(context.Context, user.Name) error{
 		"Find":         func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
 		"FindUncached": func(ctx context.Context, n user.Name) error { _, err := s.FindUncached(ctx, n); return err },
 	} {
-		b.Run(way, func(b *testing.B) {
+		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				if err := find(b.Context(), names[i%len(names)]); err != nil {
@@ -114,8 +114,8 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// TestCallersDoNotWaitForAReadThatHangs: callers do not wait for a read that hangs, because files can be on a share.
-func TestCallersDoNotWaitForAReadThatHangs(t *testing.T) {
+// TestReadHangs tests that callers do not wait for a read that hangs: the files can be on a share.
+func TestReadHangs(t *testing.T) {
 	passwd := filepath.Join(t.TempDir(), "passwd")
 	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))
 	s, err := Open(Options{Passwd: passwd})
@@ -132,10 +132,10 @@ func TestCallersDoNotWaitForAReadThatHangs(t *testing.T) {
 	}()
 	require.ErrorIs(t, <-results, context.Canceled)
 	_, err = s.FindUncached(ctx, alice)
-	require.ErrorIs(t, err, context.Canceled, "nor is there a second look beside the one that hangs")
+	require.ErrorIs(t, err, context.Canceled, "there is no second check while one hangs")
 	assert.Contains(t, err.Error(), passwd)
 	_, err = s.Find(ctx, alice)
-	require.NoError(t, err, "what is remembered is there")
+	require.NoError(t, err, "the table is still used")
 
 	close(hanging)
 	id, err := s.FindUncached(t.Context(), alice)
@@ -143,7 +143,7 @@ func TestCallersDoNotWaitForAReadThatHangs(t *testing.T) {
 	assert.Equal(t, "5003:6003", id.String())
 }
 
-// endless is a file that grows after its size was read.
+// endless is a reader without an end, like a file that grows while it is read.
 type endless string
 
 func (e endless) Read(p []byte) (n int, _ error) {
@@ -153,14 +153,14 @@ func (e endless) Read(p []byte) (n int, _ error) {
 	return n, nil
 }
 
-func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
+func TestGrowingFile(t *testing.T) {
 	line := "#" + strings.Repeat("x", 998) + "\n"
 	users := newTable(&table{}, files{})
 	require.EqualError(t, users.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
 	require.EqualError(t, users.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
 }
 
-func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
+func TestReadError(t *testing.T) {
 	users := newTable(&table{}, files{})
 	err := users.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
 	require.EqualError(t, err, "read passwd: input/output error")
@@ -170,7 +170,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
 
-// FuzzFiles: accepted files give well-formed identities, and written again they give the same users.
+// FuzzFiles tests that accepted files have valid names, and that they give the same users when they are written and read again.
 func FuzzFiles(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"alice:x:5003:6003:::\nbob:x:5004:6004:::\n", "g:x:7001:alice,bob\nh:x:7002:alice\n"},
@@ -189,14 +189,14 @@ func FuzzFiles(f *testing.F) {
 		}
 		require.NotEmpty(t, first.accounts)
 		require.True(t, strings.HasSuffix(passwd, "\n") && strings.HasSuffix(group, "\n"))
-		for who := range first.index {
-			assert.Regexp(t, name, who)
+		for user := range first.index {
+			assert.Regexp(t, name, user)
 		}
 		again, err := read(first.written())
 		require.NoError(t, err)
 		require.Len(t, again.accounts, len(first.accounts))
-		for who := range first.index {
-			assert.Equal(t, first.find(who), again.find(who))
+		for user := range first.index {
+			assert.Equal(t, first.find(user), again.find(user))
 		}
 	})
 }
@@ -213,11 +213,11 @@ func read(passwd, group string) (*table, error) {
 func (t *table) written() (passwd, group string) {
 	var users, groups strings.Builder
 	members := map[int64][]string{0: nil}
-	for _, who := range slices.Sorted(maps.Keys(t.index)) {
-		id := t.find(who)
-		fmt.Fprintf(&users, "%s:x:%d:%d:::\n", who, id.UID, id.GID)
+	for _, name := range slices.Sorted(maps.Keys(t.index)) {
+		id := t.find(name)
+		fmt.Fprintf(&users, "%s:x:%d:%d:::\n", name, id.UID, id.GID)
 		for _, gid := range id.Groups {
-			members[gid] = append(members[gid], who)
+			members[gid] = append(members[gid], name)
 		}
 	}
 	for _, gid := range slices.SortedFunc(maps.Keys(members), cmp.Compare[int64]) {

@@ -29,17 +29,17 @@ func (s *Source) Watch(ctx context.Context) error {
 
 // readIfChanged reads the files if they have changed since they were read last. The caller must hold the lock.
 func (s *Source) readIfChanged() {
-	if now, err := s.files.stat(); err == nil && s.tried != nil && s.tried.same(now) {
+	if now, err := s.files.stat(); err == nil && s.lastRead != nil && s.lastRead.same(now) {
 		return
 	}
 	users, read, err := s.files.read(s.users.Load())
 	s.fault = err
-	if s.tried = read; err != nil {
+	if s.lastRead = read; err != nil {
 		return
 	}
 	s.users.Store(users)
-	// The previous table is as large, and an idle process would keep its memory for minutes, so that the container's memory
-	// limit would have to be twice as high. A reload is rare, and only its own caller waits for this.
+	// The previous table is as large as the new one, and an idle process would keep its memory for minutes, so that the
+	// container's memory limit would have to be twice as high. A reload is rare, and only its caller waits for FreeOSMemory.
 	debug.FreeOSMemory()
 	s.metrics.loaded(users, read)
 	s.logBadLines(users)
@@ -52,22 +52,21 @@ func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:
 		if s.loggedFault != "" {
-			s.metrics.whole()
+			s.metrics.clearBroken()
 			s.log.InfoContext(ctx, "passwd is whole again", "path", s.files.passwd)
 		}
-		s.loggedFault, s.lasting = "", false
+		s.loggedFault, s.faultSeen = "", false
 	case s.fault.Error() == s.loggedFault:
-		s.lasting = false
-	case !s.lasting:
-		s.lasting = true
+		s.faultSeen = false
+	case !s.faultSeen:
+		s.faultSeen = true
 	default:
-		s.loggedFault, s.lasting = s.fault.Error(), false
-		s.metrics.broken()
+		s.loggedFault, s.faultSeen = s.fault.Error(), false
+		s.metrics.setBroken()
 		s.log.LogAttrs(ctx, slog.LevelError, "passwd is broken, what was read before stays in use", attrs(s.fault)...)
 	}
 }
 
-// attrs returns the log attributes of a fault.
 func attrs(err error) []slog.Attr {
 	var f *fault
 	if !errors.As(err, &f) {

@@ -21,12 +21,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-const moved = "alice:x:9003:6003:::\nbob:x:5004:6004:::\n"
+const movedUsers = "alice:x:9003:6003:::\nbob:x:5004:6004:::\n"
 
-func TestAChangeIsTakenOver(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestWatchChanges(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s := p.watched(t)
-	write(t, p.passwd, moved)
+	write(t, p.passwd, movedUsers)
 	waitForIdentity(t, s, "alice", "9003:6003:7001,7002")
 	write(t, p.group, "g:x:7009:alice\n")
 	waitForIdentity(t, s, "alice", "9003:6003:7009")
@@ -41,7 +41,7 @@ const (
 )
 
 // loggedFault waits for n log lines about broken files, and returns the last.
-func (p place) loggedFault(t *testing.T, n int) map[string]any {
+func (p testFiles) loggedFault(t *testing.T, n int) map[string]any {
 	t.Helper()
 	eventually(t, func() bool { return len(p.log.Lines(t, broken)) >= n }, "line %d", n)
 	lines := p.log.Lines(t, broken)
@@ -50,12 +50,12 @@ func (p place) loggedFault(t *testing.T, n int) map[string]any {
 	return lines[n-1]
 }
 
-func TestABrokenFileAfterAGoodOne(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestInvalidFileLater(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s := p.watched(t)
 
 	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010:al")
-	write(t, p.passwd, moved)
+	write(t, p.passwd, movedUsers)
 	line := p.loggedFault(t, 1)
 	assert.Equal(t, p.group, line["path"])
 	assert.EqualValues(t, 2, line["line"])
@@ -68,7 +68,7 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	line = p.loggedFault(t, 2)
 	assert.Equal(t, p.passwd, line["path"])
 	assert.NotContains(t, line, "line")
-	write(t, p.passwd, moved)
+	write(t, p.passwd, movedUsers)
 	p.loggedFault(t, 3)
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 
@@ -79,18 +79,18 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	assert.Equal(t, 3.0, p.metric(t, `reloads_total{result="broken"}`))
 }
 
-// looks waits for n more checks of the files. A check of unchanged files is not visible, so each has a new file to read.
-func (p place) looks(t *testing.T, n int) {
+// waitForChecks waits for n more checks of the files. A check of unchanged files is not visible, so each check gets a new file.
+func (p testFiles) waitForChecks(t *testing.T, n int) {
 	t.Helper()
 	for range n {
-		before := p.metric(t, `reloads_total{result="loaded"}`)
+		previous := p.metric(t, `reloads_total{result="loaded"}`)
 		write(t, p.passwd, users)
-		eventually(t, func() bool { return p.metric(t, `reloads_total{result="loaded"}`) > before }, "another look")
+		eventually(t, func() bool { return p.metric(t, `reloads_total{result="loaded"}`) > previous }, "another check")
 	}
 }
 
-func TestABrokenFileIsLoggedOnce(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestInvalidFileIsLoggedOnce(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	write(t, p.passwd, "oops\n")
@@ -110,8 +110,8 @@ func TestABrokenFileIsLoggedOnce(t *testing.T) {
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
 }
 
-func TestAGoodFileIsReadOnce(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestUnchangedFileIsReadOnce(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	for range 50 {
@@ -122,10 +122,9 @@ func TestAGoodFileIsReadOnce(t *testing.T) {
 	assert.Len(t, p.log.Lines(t, "passwd read"), 1)
 }
 
-// TestHalfAFile: a sidecar that writes in place may crash or still be writing. In no state between the old and the new file
-// does a user get another identity, or become unknown.
-func TestHalfAFile(t *testing.T) {
-	p := newPlace(t, users, groups)
+// TestIncompleteFile tests a file that a sidecar writes in place: while the file is incomplete, users keep their identities.
+func TestIncompleteFile(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s := p.watched(t)
 	file, err := os.OpenFile(p.passwd, os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
@@ -144,8 +143,8 @@ func TestHalfAFile(t *testing.T) {
 	waitForIdentity(t, s, "bob", "1234:1234:7002")
 }
 
-func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestDeletedFile(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s := p.watched(t)
 	require.NoError(t, os.Remove(p.passwd))
 	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.loggedFault(t, 1)["fault"])
@@ -165,14 +164,14 @@ type mounted struct {
 	versions int
 }
 
-func mount(t *testing.T, users, groups string) (*mounted, place) {
+func mount(t *testing.T, users, groups string) (*mounted, testFiles) {
 	t.Helper()
 	m := &mounted{dir: t.TempDir()}
 	m.swap(t, users, groups)
 	for _, name := range []string{"passwd", "group"} {
 		require.NoError(t, os.Symlink("..data/"+name, filepath.Join(m.dir, name)))
 	}
-	p := newPlace(t, users, groups)
+	p := newTestFiles(t, users, groups)
 	p.passwd, p.group = filepath.Join(m.dir, "passwd"), filepath.Join(m.dir, "group")
 	return m, p
 }
@@ -192,21 +191,21 @@ func (m *mounted) swap(t *testing.T, users, groups string) {
 	}
 }
 
-func TestAConfigMapIsSwapped(t *testing.T) {
+func TestConfigMapUpdate(t *testing.T) {
 	m, p := mount(t, users, groups)
 	s := p.watched(t)
-	m.swap(t, moved, "g:x:7009:alice\n")
+	m.swap(t, movedUsers, "g:x:7009:alice\n")
 	waitForIdentity(t, s, "alice", "9003:6003:7009")
-	m.swap(t, strings.ReplaceAll(moved, "9003", "9004"), "g:x:7010:alice\n")
+	m.swap(t, strings.ReplaceAll(movedUsers, "9003", "9004"), "g:x:7010:alice\n")
 	waitForIdentity(t, s, "alice", "9004:6003:7010")
 	m.swap(t, "broken\n", "g:x:7010:alice\n")
 	p.loggedFault(t, 1)
 	assert.Equal(t, "9004:6003:7010", identityText(t, s, "alice"))
 }
 
-// TestAReloadUnderConcurrentFinds: every caller gets one complete version. The UID and the group of a version are the same
-// number.
-func TestAReloadUnderConcurrentFinds(t *testing.T) {
+// TestConcurrentFinds tests that callers get one version of the two files during reloads. The UID and the group of a version are
+// the same number.
+func TestConcurrentFinds(t *testing.T) {
 	version := func(n int) (string, string) {
 		return fmt.Sprintf("alice:x:%d:6003:::\n", 5000+n), fmt.Sprintf("g:x:%d:alice\n", 5000+n)
 	}
@@ -225,7 +224,7 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 				}
 				id, err := find(t.Context(), alice)
 				if !assert.NoError(t, err) || !assert.NotNil(t, id) || !assert.Equal(t, []int64{id.UID}, id.Groups) ||
-					!assert.GreaterOrEqual(t, id.UID, last, "no caller gets an older version again") {
+					!assert.GreaterOrEqual(t, id.UID, last, "a later version") {
 					return
 				}
 				last = id.UID
@@ -244,28 +243,28 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 	finders.Wait()
 }
 
-func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestFindUncached(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
-	uncached := func() *identity.Identity {
+	findUncached := func() *identity.Identity {
 		id, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 		return id
 	}
-	write(t, p.passwd, moved)
+	write(t, p.passwd, movedUsers)
 	assert.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"), "Watch does not run")
-	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
+	assert.Equal(t, "9003:6003:7001,7002", findUncached().String())
 	write(t, p.passwd, "oops\n")
-	assert.Equal(t, "9003:6003:7001,7002", uncached().String())
+	assert.Equal(t, "9003:6003:7001,7002", findUncached().String())
 	write(t, p.passwd, "bob:x:5004:6004:::\n")
-	assert.Nil(t, uncached(), "a removed user is unknown")
+	assert.Nil(t, findUncached(), "a removed user is unknown")
 	assert.Empty(t, p.log.Lines(t, broken), "only Watch logs a fault that lasts")
 }
 
-// TestAFaultThatPasses: a short fault is not logged, because a file that is written in place is broken for a moment.
-func TestAFaultThatPasses(t *testing.T) {
-	p := newPlace(t, users, groups)
+// TestShortFault tests that a short fault is not logged, because a file that is written in place is broken for a moment.
+func TestShortFault(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	write(t, p.passwd, "oops\n")
@@ -275,13 +274,13 @@ func TestAFaultThatPasses(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- s.Watch(t.Context()) }()
 	t.Cleanup(func() { require.NoError(t, <-ended) })
-	p.looks(t, 5)
+	p.waitForChecks(t, 5)
 	assert.Empty(t, p.log.Lines(t, broken))
 	assert.Empty(t, p.log.Lines(t, whole))
 }
 
 func TestMetrics(t *testing.T) {
-	p := newPlace(t, users, groups)
+	p := newTestFiles(t, users, groups)
 	_, err := p.open()
 	require.NoError(t, err)
 	_, text, _ := strings.Cut(p.metrics(t), "source=\"passwd\"} 0\n# HELP jupyter_user_passwd_")
@@ -310,9 +309,8 @@ jupyter_user_passwd_users 2
 `, text)
 }
 
-// TestLookupsAreCounted: lookups are counted by whether they were served from memory or after a check of the files.
-func TestLookupsAreCounted(t *testing.T) {
-	p := newPlace(t, users, groups)
+func TestLookupMetrics(t *testing.T) {
+	p := newTestFiles(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	for _, name := range []string{"alice", "alice", "nobody-here"} {
@@ -331,15 +329,14 @@ func TestLookupsAreCounted(t *testing.T) {
 	}
 }
 
-func (p place) metrics(t *testing.T) string {
+func (p testFiles) metrics(t *testing.T) string {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return recorder.Body.String()
 }
 
-// metric returns the value of one metric.
-func (p place) metric(t *testing.T, name string) float64 {
+func (p testFiles) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	_, rest, found := strings.Cut(p.metrics(t), "\njupyter_user_passwd_"+name+" ")
 	require.True(t, found, name)
@@ -349,49 +346,48 @@ func (p place) metric(t *testing.T, name string) float64 {
 	return value
 }
 
-// TestAFileWithItsTimeSetBack: the changed file has the previous size, inode and mtime, as cp -p and rsync --inplace leave
-// it.
-func TestAFileWithItsTimeSetBack(t *testing.T) {
-	p := newPlace(t, users, groups)
-	long := time.Unix(1, 0)
-	require.NoError(t, os.Chtimes(p.passwd, long, long))
+// TestChangeWithOldTime tests a changed file with the previous size and mtime, as after cp -p.
+func TestChangeWithOldTime(t *testing.T) {
+	p := newTestFiles(t, users, groups)
+	old := time.Unix(1, 0)
+	require.NoError(t, os.Chtimes(p.passwd, old, old))
 	s := p.watched(t)
 	require.Equal(t, "5003:6003:7001,7002", identityText(t, s, "alice"))
 	write(t, p.passwd, strings.Replace(users, ":5003:", ":5005:", 1))
-	require.NoError(t, os.Chtimes(p.passwd, long, long))
+	require.NoError(t, os.Chtimes(p.passwd, old, old))
 	waitForIdentity(t, s, "alice", "5005:6003:7001,7002")
 }
 
-// TestAPairIsNeverOfTwoVersions: while a symbolic link is switched between two pairs, no user has the UID of one pair and
-// the groups of the other.
-func TestAPairIsNeverOfTwoVersions(t *testing.T) {
+// TestFilesOfOneVersion switches a symbolic link between two pairs of files. No user must get the UID of one pair and the groups
+// of the other.
+func TestFilesOfOneVersion(t *testing.T) {
 	dir := t.TempDir()
 	for version, uid := range map[string]string{"a": "5001", "b": "5002"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
 		write(t, filepath.Join(dir, version, "passwd"), "alice:x:"+uid+":6000:::\n"+strings.Repeat("bob:x:7:7:::\n", 2000))
 		write(t, filepath.Join(dir, version, "group"), "g:x:"+uid+":alice\n")
 	}
-	lead := func(to string) {
-		require.NoError(t, os.Symlink(to, filepath.Join(dir, "next")))
+	switchTo := func(version string) {
+		require.NoError(t, os.Symlink(version, filepath.Join(dir, "next")))
 		require.NoError(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")))
 	}
-	lead("a")
+	switchTo("a")
 	s, err := passwd.Open(passwd.Options{
 		Passwd: filepath.Join(dir, "current", "passwd"), Group: filepath.Join(dir, "current", "group"),
 	})
 	require.NoError(t, err)
 	for i := range 300 {
-		turning := make(chan struct{})
+		switched := make(chan struct{})
 		go func() {
-			defer close(turning)
-			lead("b")
-			lead("a")
+			defer close(switched)
+			switchTo("b")
+			switchTo("a")
 			if i%2 == 0 {
-				lead("b")
+				switchTo("b")
 			}
 		}()
 		_, err := s.FindUncached(t.Context(), named(t, "alice"))
-		<-turning
+		<-switched
 		require.NoError(t, err)
 		assert.Contains(t, []string{"5001:6000:5001", "5002:6000:5002"}, identityText(t, s, "alice"))
 	}

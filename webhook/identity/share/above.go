@@ -26,12 +26,12 @@ func (s *Source) lookAbove(home string) error {
 		if !ok {
 			return errors.New("this system does not show who owns a directory")
 		}
-		at := identity.BadParent{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
+		parent := identity.BadParent{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
 		switch {
-		case at.Link:
-			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &at}
-		case at.Owner >= s.minUID:
-			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, at.Owner), Parent: &at}
+		case parent.Link:
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &parent}
+		case parent.Owner >= s.minUID:
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, parent.Owner), Parent: &parent}
 		}
 	}
 	return nil

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-func TestAResultIsRememberedForAWhile(t *testing.T) {
-	homes := folder(t)
+func TestFindCachesResults(t *testing.T) {
+	homes := makeHomes(t)
 	s, clock := open(t, homes)
 	alice, nobody := named(t, "alice"), named(t, "nobody-yet")
 	find := func(name user.Name) *identity.Identity {
@@ -37,12 +37,11 @@ func TestAResultIsRememberedForAWhile(t *testing.T) {
 
 	clock.pass(30 * time.Second)
 	assert.Nil(t, find(alice), "the stale owner is not used, because the share has responded")
-	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
+	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, lookupCounts(t, s))
 }
 
-// TestFindUncached: the verifier calls it if another replica has a different result than this cache.
 func TestFindUncached(t *testing.T) {
-	homes := folder(t)
+	homes := makeHomes(t)
 	s, _ := open(t, homes)
 	bob := named(t, "bob")
 	require.NoError(t, os.Remove(filepath.Join(homes, "bob")))
@@ -58,9 +57,8 @@ func TestFindUncached(t *testing.T) {
 	assert.Equal(t, id, again, "the cache has the new result")
 }
 
-// TestUnknownNamesRemoveNoUserFromTheCache: lookups of names that do not exist do not remove users from the cache.
-func TestUnknownNamesRemoveNoUserFromTheCache(t *testing.T) {
-	s, _ := open(t, folder(t))
+func TestUnknownNamesDoNotEvictUsers(t *testing.T) {
+	s, _ := open(t, makeHomes(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
 	for i := range 3 * lookups.MaxMissing {

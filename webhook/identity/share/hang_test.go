@@ -32,13 +32,13 @@ const (
 	callers = 32
 )
 
-// TestTheShareHangs uses a real kernel file system that does not respond, under load: every review gets its response within
-// a second, the number of stuck threads is limited, and everything works when the file system responds again.
+// TestShareHangs uses a real kernel file system that does not respond, under load: the slowest review takes less than a second,
+// the number of stuck threads is limited, and users are admitted again when the file system responds again.
 //
 // The file system is FUSE, which hangs like NFS: the system call blocks in the kernel and cannot be interrupted. It is
 // mounted in the test's own mount namespace, so that no other process can access it and it disappears with the last
 // process.
-func TestTheShareHangs(t *testing.T) {
+func TestShareHangs(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a file system that hangs")
 	}
@@ -49,21 +49,21 @@ func TestTheShareHangs(t *testing.T) {
 	}
 	const inside = "SHARE_HANGS_INSIDE"
 	if os.Getenv(inside) != "" {
-		hang(t)
+		testHang(t)
 		return
 	}
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	program := exec.Command(self, "-test.run=^TestTheShareHangs$", "-test.v")
+	program := exec.Command(self, "-test.run=^TestShareHangs$", "-test.v")
 	program.Env = append(os.Environ(), inside+"=1")
 	program.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	said, err := program.CombinedOutput()
-	t.Logf("%s", said)
+	output, err := program.CombinedOutput()
+	t.Logf("%s", output)
 	require.NoError(t, err)
 }
 
-func hang(t *testing.T) {
+func testHang(t *testing.T) {
 	root := &homes{}
 	root.resume()
 	mounted := t.TempDir()
@@ -76,7 +76,7 @@ func hang(t *testing.T) {
 	})
 	require.NoError(t, err)
 	load := &load{webhook: webhook.New(config.Default(), source)}
-	// On a busy machine a lookup may take longer than Wait although nothing hangs.
+	// On a busy machine a lookup can take longer than Wait although nothing hangs.
 	var quiet figures
 	require.Eventually(t, func() bool {
 		quiet = load.run(t, time.Second)
@@ -85,7 +85,7 @@ func hang(t *testing.T) {
 	threads, goroutines := threadsOf(t), runtime.NumGoroutine()
 
 	watch := machine.For(t)
-	letGo := root.hangs()
+	unblock := root.block()
 	hung := load.run(t, silence)
 	t.Logf("while it hangs: %+v, threads %d, before %d, goroutines %d, before %d", hung, threadsOf(t), threads, runtime.NumGoroutine(),
 		goroutines)
@@ -97,7 +97,7 @@ func hang(t *testing.T) {
 	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
 	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines+2*stuck+2)
 
-	letGo()
+	unblock()
 	require.Eventually(t, func() bool { return load.run(t, 100*time.Millisecond).denied == 0 }, machine.Patience, time.Millisecond)
 	t.Logf("before: %+v, after: %+v", quiet, load.run(t, time.Second))
 }
@@ -113,10 +113,10 @@ type figures struct {
 	slowest          time.Duration
 }
 
-func (l *load) run(t *testing.T, how time.Duration) figures {
+func (l *load) run(t *testing.T, duration time.Duration) figures {
 	t.Helper()
 	var admitted, denied, slowest atomic.Int64
-	ctx, cancel := context.WithTimeout(t.Context(), how)
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
 	var working sync.WaitGroup
 	for i := range callers {
@@ -165,7 +165,7 @@ func threadsOf(t *testing.T) int {
 	return threads
 }
 
-// top is the mounted share, homes the directory in it, and home one home: every user has one.
+// top is the root of the mounted share, homes the directory home, and home the home of any user.
 type (
 	top struct {
 		fs.Inode
@@ -177,7 +177,7 @@ type (
 	}
 	home struct {
 		fs.Inode
-		of *homes
+		parent *homes
 	}
 )
 
@@ -189,8 +189,8 @@ func (h *homes) resume() {
 	h.gate.Store(&open)
 }
 
-// hangs blocks every call until letGo is called.
-func (h *homes) hangs() (letGo func()) {
+// block blocks every call until unblock is called.
+func (h *homes) block() (unblock func()) {
 	shut := make(chan struct{})
 	h.gate.Store(&shut)
 	return func() { close(shut) }
@@ -214,11 +214,11 @@ func (h *homes) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) s
 func (h *homes) Lookup(ctx context.Context, _ string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	h.wait()
 	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
-	return h.NewInode(ctx, &home{of: h}, fs.StableAttr{Mode: syscall.S_IFDIR}), 0
+	return h.NewInode(ctx, &home{parent: h}, fs.StableAttr{Mode: syscall.S_IFDIR}), 0
 }
 
 func (h *home) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	h.of.wait()
+	h.parent.wait()
 	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
 	return 0
 }

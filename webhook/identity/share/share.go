@@ -2,8 +2,8 @@
 // webhook's Pod. It returns UID and GID; a directory has no supplementary groups.
 //
 // NFS hangs: a system call on a share whose server is gone blocks until the server is back, and cannot be interrupted. So
-// callers wait for a limited time (package lookups). A home seldom changes its owner, and the init container checks again
-// on the node, so the last owner is cached for a while.
+// callers wait for a limited time (package lookups). A home seldom changes its owner, and the init container checks the owner
+// again on the node, so the last owner is cached for a while.
 package share
 
 import (
@@ -33,13 +33,12 @@ type Options struct {
 	Home config.HomePattern
 	// MinUID is the lowest UID of a user: the directories above a home must not belong to a user.
 	MinUID int64
-	// Wait is how long a caller waits for the share.
+	// Wait is the longest time that a caller waits for the share.
 	Wait time.Duration
 	// Fresh is how long a found owner is used without another lookup, and FreshMissing how long a missing home.
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last owner is used while the share does not respond.
-	Stale time.Duration
-	// Registry is for the metrics.
+	Stale    time.Duration
 	Registry prometheus.Registerer
 }
 
@@ -52,9 +51,8 @@ type Source struct {
 	lstat  func(string) (fs.FileInfo, error)
 }
 
-// New returns a source. It checks the share once, so that a wrong path is an error at start. If the share does not respond,
-// that is not an error: a running process continues without the share. But the kubelet cannot mount a share that hangs into
-// a new Pod of the webhook, so that Pod does not start.
+// New returns a source. It checks the share once, so that a wrong path is an error at start. A share that does not respond is
+// not an error: lookups fail until it responds.
 func New(ctx context.Context, o Options) (*Source, error) {
 	finder, err := lookups.NewFinder[identity.Identity](lookups.Options{
 		Source: "share", What: "the share", Wait: o.Wait, Fresh: o.Fresh, FreshMissing: o.FreshMissing, Stale: o.Stale,
@@ -64,28 +62,29 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
-	// No user is named ".".
+	// The key "." cannot be the name of a user.
 	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
 }
 
-// Find returns nil if the user has no home, and an error if the share does not respond and nothing is cached.
+// Find returns the owner of the user's home; nil if the user has no home. It returns an error if the home is unusable, or if the
+// share does not respond and nothing is cached.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.finder.Find(ctx, name.String(), s.looking(s.home.Of(name.String())))
+	return s.finder.Find(ctx, name.String(), s.look(s.home.Of(name.String())))
 }
 
 // FindUncached does the same as Find, without the cache.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.finder.FindUncached(ctx, name.String(), s.looking(s.home.Of(name.String())))
+	return s.finder.FindUncached(ctx, name.String(), s.look(s.home.Of(name.String())))
 }
 
-func (s *Source) looking(home string) lookups.Look[identity.Identity] {
+func (s *Source) look(home string) lookups.Look[identity.Identity] {
 	return func() (*identity.Identity, error) { return s.lookAt(home) }
 }
 
-// lookAt makes the system call.
+// lookAt returns the owner of a home; nil if there is none. Its system calls can hang.
 func (s *Source) lookAt(home string) (*identity.Identity, error) {
 	var info fs.FileInfo
 	err := s.lookAbove(home)
@@ -93,15 +92,14 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 		info, err = s.lstat(filepath.Join(s.share, home))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// If the directory of the homes is missing too, the share is not mounted, and the user must not be told that the
-		// home is missing.
+		// If the directory of the homes is missing too, the share is not mounted. That is an error, not a missing home.
 		return s.lookAtBeginning()
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		// A file or a symbolic link is not a home. The init container reports what it is.
+		// A file or a symbolic link is not a home.
 		return nil, nil
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -115,9 +113,9 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 // oPath is O_PATH of open(2), which package syscall does not name.
 const oPath = 0x200000
 
-// stat returns the file at a path, without following a link. It opens a directory first: a home that is its own file
-// system, as with NFS v4 and autofs, is mounted when it is opened, and until then lstat returns the directory below. It
-// needs no permission on the home.
+// stat returns the info of the file at a path, without following a link. It opens a directory first: a home that is a file
+// system of its own, as with NFS v4 and autofs, is mounted when it is opened, and before that lstat returns the info of the
+// mount point. stat needs no permission on the home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {
@@ -130,7 +128,8 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// lookAtBeginning checks the directory in which all homes are. This process must be able to enter it.
+// lookAtBeginning checks the leading directory of the pattern, which is the same for every user. This process must be able to
+// enter it.
 func (s *Source) lookAtBeginning() (*identity.Identity, error) {
 	beginning := filepath.Join(s.share, s.home.Beginning())
 	info, err := s.lstat(beginning + "/.")

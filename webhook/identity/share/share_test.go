@@ -27,8 +27,8 @@ func named(t *testing.T, text string) user.Name {
 	return name
 }
 
-// folder returns a share with the homes of alice and bob, both owned by the UID of the test.
-func folder(t *testing.T) string {
+// makeHomes returns the directory of the homes on a share. It has the homes of alice and bob.
+func makeHomes(t *testing.T) string {
 	t.Helper()
 	homes := filepath.Join(t.TempDir(), "home")
 	for _, name := range []string{"alice", "bob"} {
@@ -37,7 +37,7 @@ func folder(t *testing.T) string {
 	return homes
 }
 
-// clock is the source's clock, which the test moves.
+// clock is a clock that the test can set forward.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
@@ -57,7 +57,7 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastResponse returns when the share last responded, and lastFailure when a lookup last failed, by the metrics.
+// lastResponse returns the metric with the time of the share's last response, and lastFailure that of the last failure.
 func lastResponse(t *testing.T, s *Source) float64 {
 	t.Helper()
 	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")
@@ -81,12 +81,12 @@ func gauge(t *testing.T, s *Source, name string) float64 {
 	return 0
 }
 
-// counted returns the counted lookups by cache and result.
-func counted(t *testing.T, s *Source) map[string]int {
+// lookupCounts returns the numbers of lookups by cache and result.
+func lookupCounts(t *testing.T, s *Source) map[string]int {
 	t.Helper()
 	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
 	require.NoError(t, err)
-	counted := map[string]int{}
+	counts := map[string]int{}
 	for _, family := range families {
 		if family.GetName() != "jupyter_user_identity_lookups_total" {
 			continue
@@ -98,15 +98,15 @@ func counted(t *testing.T, s *Source) map[string]int {
 			}
 			require.Equal(t, "share", labels["source"])
 			if n := int(series.GetCounter().GetValue()); n > 0 {
-				counted[labels["cache"]+" "+labels["result"]] = n
+				counts[labels["cache"]+" "+labels["result"]] = n
 			}
 		}
 	}
-	return counted
+	return counts
 }
 
-func TestTheOwnerOfTheHome(t *testing.T) {
-	homes := folder(t)
+func TestFindOwnerOfHome(t *testing.T) {
+	homes := makeHomes(t)
 	require.NoError(t, os.Symlink("alice", filepath.Join(homes, "link")))
 	require.NoError(t, os.WriteFile(filepath.Join(homes, "file"), nil, 0o600))
 	s, _ := open(t, homes)
@@ -120,9 +120,9 @@ func TestTheOwnerOfTheHome(t *testing.T) {
 	}
 }
 
-// TestAShareThatIsGone: an unmounted volume must not make all users unknown.
-func TestAShareThatIsGone(t *testing.T) {
-	homes := folder(t)
+// TestFindOnUnmountedShare tests that users do not become unknown if the share is not mounted.
+func TestFindOnUnmountedShare(t *testing.T) {
+	homes := makeHomes(t)
 	s, clock := open(t, homes)
 	require.NoError(t, os.Rename(homes, homes+"-elsewhere"))
 	_, err := s.Find(t.Context(), named(t, "alice"))
@@ -138,25 +138,24 @@ func TestAShareThatIsGone(t *testing.T) {
 	assert.Equal(t, id, again, "the last good result")
 }
 
-func TestAWrongPathIsLoggedAtStart(t *testing.T) {
-	for name, path := range map[string]string{"nothing": "/nowhere", "a file": "/proc/self/status"} {
+func TestNewWithWrongPath(t *testing.T) {
+	for name, path := range map[string]string{"missing directory": "/nowhere", "file": "/proc/self/status"} {
 		_, err := New(t.Context(), Options{Share: path, Home: "home/{user}", Wait: time.Second, Registry: prometheus.NewRegistry()})
 		assert.ErrorContains(t, err, "the directory of the homes: ", name)
 		assert.ErrorContains(t, err, path, name)
 	}
 }
 
-// TestAHomeThatIsMountedWhenItIsOpened: the source returns the owner of the home, and not the owner of the directory on which
-// the home is mounted. The kernel mounts a file system at debugfs' directory tracing when it is opened, as NFS v4 does with a
-// home that is a file system of its own.
-func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
+// TestStatMountsHome tests that stat returns the home, and not the mount point of the home. When the directory tracing of
+// debugfs is opened, the kernel mounts a file system there, as with NFS v4 and a home that is a file system of its own.
+func TestStatMountsHome(t *testing.T) {
 	homes := t.TempDir()
 	if err := syscall.Mount("debugfs", homes, "debugfs", 0, ""); err != nil {
 		t.Skip("no automount without the right to mount debugfs:", err)
 	}
 	home := filepath.Join(homes, "tracing")
 	t.Cleanup(func() {
-		_ = syscall.Unmount(home, syscall.MNT_DETACH) // ignore the error: the kernel may not have mounted it
+		_ = syscall.Unmount(home, syscall.MNT_DETACH) // an error is possible: perhaps the kernel has not mounted it
 		assert.NoError(t, syscall.Unmount(homes, syscall.MNT_DETACH))
 	})
 	below, err := os.Lstat(home)
@@ -171,10 +170,10 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	assert.True(t, os.SameFile(found, mounted))
 }
 
-// TestAFaultIsNoResult: an error of the share is not cached, so it does not hide a home from later lookups.
-func TestAFaultIsNoResult(t *testing.T) {
+// TestErrorsAreNotCached tests that an error of the share does not hide a home from later lookups.
+func TestErrorsAreNotCached(t *testing.T) {
 	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
-		s, _ := open(t, folder(t))
+		s, _ := open(t, makeHomes(t))
 		assert.Zero(t, lastFailure(t, s))
 		lstat := s.lstat
 		s.lstat = func(string) (fs.FileInfo, error) { return nil, fault }
@@ -192,17 +191,17 @@ func TestAFaultIsNoResult(t *testing.T) {
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	options := Options{Share: filepath.Dir(folder(t)), Home: "home/{user}", MinUID: math.MaxInt32, Wait: time.Second, Registry: registry}
+	options := Options{Share: filepath.Dir(makeHomes(t)), Home: "home/{user}", MinUID: math.MaxInt32, Wait: time.Second, Registry: registry}
 	_, err := New(t.Context(), options)
 	require.NoError(t, err)
 	_, err = New(t.Context(), options)
-	var twice prometheus.AlreadyRegisteredError
-	assert.True(t, errors.As(err, &twice))
+	var registered prometheus.AlreadyRegisteredError
+	assert.True(t, errors.As(err, &registered))
 }
 
-// TestWhoOwnsADirectoryAboveAHome: a user who owns a directory above a home can replace the home. So the home is denied, and
-// a cached owner is not used.
-func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
+// TestOwnerOfDirectoryAboveHome tests that a home below a directory of a user is unusable, because that user can replace the
+// home. A cached owner is not used.
+func TestOwnerOfDirectoryAboveHome(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
 	}
@@ -223,10 +222,10 @@ func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
 	assert.Nil(t, missing)
 
 	for _, dir := range []string{"people", "people/home", "people/home/a"} {
-		for owner, fine := range map[int]bool{0: true, 999: true, 1000: false, 5001: false, 65534: false} {
+		for owner, usable := range map[int]bool{0: true, 999: true, 1000: false, 5001: false, 65534: false} {
 			require.NoError(t, os.Chown(filepath.Join(share, dir), owner, 0))
 			_, err := s.Find(t.Context(), named(t, "alice"))
-			if fine {
+			if usable {
 				assert.NoError(t, err, "%s of %d", dir, owner)
 				continue
 			}

@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// stuck blocks each system call until letGo is called.
-func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
+// blockLstat blocks each lstat of the source until unblock is called, and counts them.
+func blockLstat(s *Source) (calls *atomic.Int32, unblock func()) {
 	calls, gate := &atomic.Int32{}, make(chan struct{})
 	s.lstat = func(path string) (fs.FileInfo, error) {
 		calls.Add(1)
@@ -30,11 +30,10 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	return calls, func() { close(gate) }
 }
 
-// TestOneUserIsLookedUpOnce: many concurrent callers share one lookup.
-func TestOneUserIsLookedUpOnce(t *testing.T) {
-	s, _ := open(t, folder(t))
+func TestConcurrentCallersShareLookup(t *testing.T) {
+	s, _ := open(t, makeHomes(t))
 	s.finder.Wait = 20 * time.Second
-	calls, letGo := stuck(s)
+	calls, unblock := blockLstat(s)
 	results := make(chan *identity.Identity)
 	for range 64 {
 		go func() {
@@ -44,17 +43,17 @@ func TestOneUserIsLookedUpOnce(t *testing.T) {
 		}()
 	}
 	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
-	letGo()
+	unblock()
 	for range 64 {
 		assert.NotNil(t, <-results)
 	}
 	assert.LessOrEqual(t, calls.Load(), int32(2), "one lookup for the concurrent callers, and perhaps one for a late caller")
 }
 
-// TestASilentShare: callers wait for a short time, the number of running lookups is limited, cached owners are used, and
-// everything works when the share responds again.
-func TestASilentShare(t *testing.T) {
-	homes := folder(t)
+// TestUnresponsiveShare tests that callers wait for a short time, that the number of running lookups is limited, that cached
+// owners are used, and that homes are found when the share responds again.
+func TestUnresponsiveShare(t *testing.T) {
+	homes := makeHomes(t)
 	s, clock := open(t, homes)
 	alice, bob := named(t, "alice"), named(t, "bob")
 	known, err := s.Find(t.Context(), alice)
@@ -62,7 +61,7 @@ func TestASilentShare(t *testing.T) {
 	answered := lastResponse(t, s)
 	assert.InDelta(t, time.Now().Unix(), answered, 5)
 	assert.Zero(t, s.finder.Oldest().Seconds())
-	calls, letGo := stuck(s)
+	calls, unblock := blockLstat(s)
 	s.finder.Wait = 20 * time.Millisecond
 	clock.pass(time.Minute)
 	began := time.Now()
@@ -72,7 +71,7 @@ func TestASilentShare(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, known, id, "the last good result")
 		clock.pass(time.Second)
-		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
+		assert.Equal(t, int32(1), calls.Load(), "lookup %d joins the running lookup", i)
 	}
 	for i := range 2 * lookups.MaxLookups {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
@@ -93,9 +92,9 @@ func TestASilentShare(t *testing.T) {
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
 	assert.ErrorIs(t, err, lookups.ErrSilent, "a stale result is used for a limited time")
-	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
+	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, lookupCounts(t, s))
 
-	letGo()
+	unblock()
 	require.Eventually(t, func() bool { return s.finder.Running() == 0 }, machine.Patience, time.Millisecond)
 	for _, name := range []user.Name{alice, bob} {
 		id, err := s.Find(t.Context(), name)
@@ -104,9 +103,9 @@ func TestASilentShare(t *testing.T) {
 	}
 }
 
-// TestOneHomeThatHangs: while the lookup of one home hangs, other homes get a stale result at most once.
-func TestOneHomeThatHangs(t *testing.T) {
-	homes := folder(t)
+// TestHangOfOneHome tests that a new result for another home is used soon, while the lookup of one home hangs.
+func TestHangOfOneHome(t *testing.T) {
+	homes := makeHomes(t)
 	s, clock := open(t, homes)
 	alice := named(t, "alice")
 	_, err := s.Find(t.Context(), alice)
@@ -128,15 +127,15 @@ func TestOneHomeThatHangs(t *testing.T) {
 	require.Eventually(t, func() bool {
 		id, err := s.Find(t.Context(), alice)
 		return err == nil && id == nil
-	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
+	}, machine.Patience, time.Millisecond, "the removed home is unknown")
 }
 
-// TestTheCallersDeadlineCounts: a deadline of the caller that is shorter than Wait ends the waiting.
-func TestTheCallersDeadlineCounts(t *testing.T) {
-	s, _ := open(t, folder(t))
+// TestDeadlineOfCaller tests a deadline that is earlier than the end of Wait.
+func TestDeadlineOfCaller(t *testing.T) {
+	s, _ := open(t, makeHomes(t))
 	s.finder.Wait = time.Hour
-	_, letGo := stuck(s)
-	defer letGo()
+	_, unblock := blockLstat(s)
+	defer unblock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Find(ctx, named(t, "alice"))

@@ -1,12 +1,13 @@
-// Package hubnames reads the file that maps hub names to users. Each line has a hub name and a user's name with spaces
-// between them; empty lines and lines that begin with # are skipped:
+// Package hubnames reads the file that maps hub names to users (user.mapFile). Each line has a hub name and a user's name with
+// white space between them; empty lines and lines that begin with # are skipped:
 //
 //	# hub-name          unix-name
 //	alice@corp.example  alice
 //	20201234            bob
 //
-// A file with an error is not used: at start the error is fatal, and later the previous file stays in use, with a metric. The
-// whole file is rejected, and not only the line, because an error in a map could turn one user into another.
+// A file with an error is not used: at start the error is fatal, and later the names of the previous file stay in use and the
+// metric jupyter_user_hub_names_broken is 1. The whole file is rejected, and not only the line, because an error in a map could
+// turn one user into another.
 package hubnames
 
 import (
@@ -33,21 +34,21 @@ import (
 const (
 	// maxSize is the maximum size of a file: 100,000 pairs take about 4 MB.
 	maxSize = 16 << 20
-	// interval is how often Watch checks whether the file has changed.
+	// interval is the time between two checks of Watch.
 	interval = 2 * time.Second
 )
 
-// File is a map file that is read again when it changes. It is safe for concurrent use.
+// File is a map file that is read again after it has changed. It is safe for concurrent use.
 type File struct {
 	path  string
 	rules config.User
 	log   *slog.Logger
 	names atomic.Pointer[map[string]string]
 
-	// mu protects the state of the last check.
-	mu    sync.Mutex
-	tried [sha256.Size]byte
-	fault error
+	// mu protects checkedSum, the checksum of the content that was read last, and fault, the error of that content.
+	mu         sync.Mutex
+	checkedSum [sha256.Size]byte
+	fault      error
 
 	broken, count prometheus.Gauge
 }
@@ -83,9 +84,9 @@ func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 	return (*f.names.Load())[hubName], nil
 }
 
-// FromHubUncached does the same as FromHub, but first reads the file if it has changed.
+// FromHubUncached does the same as FromHub, but first reads the file if the file has changed.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
-	_ = f.readIfChanged() // If the file has an error, the previous one stays in use.
+	_ = f.readIfChanged() // After an error the names of the previous file stay in use.
 	return f.FromHub(ctx, hubName)
 }
 
@@ -103,21 +104,21 @@ func (f *File) Watch(ctx context.Context) error {
 	}
 }
 
-// readIfChanged reads the file if it has changed, and uses it if it has no error.
+// readIfChanged reads the file, and parses the content if that has changed. Without an error the new names are used.
 func (f *File) readIfChanged() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text, err := read(f.path)
 	sum := sha256.Sum256(text)
-	if err == nil && f.names.Load() != nil && sum == f.tried {
+	if err == nil && f.names.Load() != nil && sum == f.checkedSum {
 		return f.fault
 	}
 	var names map[string]string
 	if err == nil {
-		f.tried = sum
+		f.checkedSum = sum
 		names, err = parse(text, f.rules)
 	} else {
-		f.tried = [sha256.Size]byte{}
+		f.checkedSum = [sha256.Size]byte{}
 	}
 	if err != nil {
 		f.logFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
@@ -129,17 +130,17 @@ func (f *File) readIfChanged() error {
 	return nil
 }
 
-// logFault logs an error once, and logs once when it is corrected.
+// logFault sets the metric and logs a change of the error: a new one, or none after one.
 func (f *File) logFault(fault error) {
-	before := f.fault
+	previous := f.fault
 	f.fault = fault
 	switch {
 	case fault == nil:
 		f.broken.Set(0)
-		if before != nil && f.log != nil {
+		if previous != nil && f.log != nil {
 			f.log.Info("the map of hubs' names is whole again", "path", f.path)
 		}
-	case before == nil || before.Error() != fault.Error():
+	case previous == nil || previous.Error() != fault.Error():
 		f.broken.Set(1)
 		if f.log != nil && f.names.Load() != nil {
 			f.log.Error("the map of hubs' names has a fault, what was read before stays in use", "fault", fault.Error())
@@ -180,7 +181,7 @@ func parse(text []byte, rules config.User) (map[string]string, error) {
 	return names, nil
 }
 
-// add adds the pair of a line, or returns what is wrong with it.
+// add adds the pair of a line, or returns a text that says why the line is invalid.
 func add(names map[string]string, fields [][]byte, rules config.User) string {
 	if len(fields) != 2 {
 		return fmt.Sprintf("it has %d words, but must have a hub name and a user's name", len(fields))
@@ -189,7 +190,7 @@ func add(names map[string]string, fields [][]byte, rules config.User) string {
 	if !utf8.ValidString(hubName) {
 		return "it is not UTF-8"
 	}
-	if _, again := names[hubName]; again {
+	if _, exists := names[hubName]; exists {
 		return fmt.Sprintf("the hub name %q is there a second time", denial.Cut(hubName, 80))
 	}
 	if _, invalid := user.Parse("", name, rules); invalid != nil {

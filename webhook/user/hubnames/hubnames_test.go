@@ -20,7 +20,7 @@ func write(t *testing.T, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-func TestNamesOfAFile(t *testing.T) {
+func TestFromHub(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "names")
 	write(t, path, "# hub-name unix-name\n\nalice@corp.example  alice\n\t20201234\tbob \r\nAlice@corp.example carol\n")
 	f, err := hubnames.Open(path, config.Default().User, prometheus.NewRegistry(), nil)
@@ -34,7 +34,8 @@ func TestNamesOfAFile(t *testing.T) {
 	}
 }
 
-var faults = map[string]string{
+// invalidFiles maps the content of invalid files to the beginning of the error.
+var invalidFiles = map[string]string{
 	"a alice\nb bob\na carol\n": `line 3: the hub name "a" is there a second time`,
 	"a alice\na alice\n":        `line 2: the hub name "a" is there a second time`,
 	"a\n":                       "line 1: it has 1 words, but must have a hub name and a user's name",
@@ -49,16 +50,15 @@ var faults = map[string]string{
 	"a alice":                   "the last line has no line break",
 }
 
-// TestAFaultAtStart: the error message has the line. No domain is removed from a name of the map, whatever the configuration
-// is.
-func TestAFaultAtStart(t *testing.T) {
+// TestInvalidFileAtStart tests the errors of Open. No domain is removed from a name of the map, although one is configured.
+func TestInvalidFileAtStart(t *testing.T) {
 	rules := config.Default().User
 	rules.Domains = []string{"corp.example"}
-	for text, says := range faults {
+	for text, want := range invalidFiles {
 		path := filepath.Join(t.TempDir(), "names")
 		write(t, path, text)
 		_, err := hubnames.Open(path, rules, nil, nil)
-		assert.ErrorContains(t, err, "the map of hubs' names "+path+": "+says, "%q", text)
+		assert.ErrorContains(t, err, "the map of hubs' names "+path+": "+want, "%q", text)
 	}
 	_, err := hubnames.Open("/nowhere/names", rules, nil, nil)
 	assert.ErrorContains(t, err, "open /nowhere/names: no such file")
@@ -68,33 +68,33 @@ func TestAFaultAtStart(t *testing.T) {
 	assert.ErrorContains(t, err, "it is larger than 16 MiB")
 }
 
-// TestAFaultLater: the previous file stays in use, with a metric.
-func TestAFaultLater(t *testing.T) {
+// TestInvalidFileLater tests that the names of the previous file stay in use, and that the metric is 1.
+func TestInvalidFileLater(t *testing.T) {
 	path, registry := filepath.Join(t.TempDir(), "names"), prometheus.NewRegistry()
 	write(t, path, "a alice\n")
 	f, err := hubnames.Open(path, config.Default().User, registry, nil)
 	require.NoError(t, err)
-	broken := func(want string) {
+	assertBroken := func(want string) {
 		t.Helper()
 		assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader("# HELP jupyter_user_hub_names_broken 1 while the file of hubs' "+
 			"names has a fault, and the one that was read before is in use.\n# TYPE jupyter_user_hub_names_broken gauge\n"+
 			"jupyter_user_hub_names_broken "+want+"\n"), "jupyter_user_hub_names_broken"))
 	}
-	of := func(hubName string) string {
+	userOf := func(hubName string) string {
 		t.Helper()
 		name, err := f.FromHubUncached(t.Context(), hubName)
 		require.NoError(t, err)
 		return name
 	}
-	for text := range faults {
+	for text := range invalidFiles {
 		write(t, path, text)
-		assert.Equal(t, "alice", of("a"), "%q", text)
-		broken("1")
+		assert.Equal(t, "alice", userOf("a"), "%q", text)
+		assertBroken("1")
 	}
 	require.NoError(t, os.Remove(path))
-	assert.Equal(t, "alice", of("a"))
-	broken("1")
+	assert.Equal(t, "alice", userOf("a"))
+	assertBroken("1")
 	write(t, path, "a bob\n")
-	assert.Equal(t, "bob", of("a"))
-	broken("0")
+	assert.Equal(t, "bob", userOf("a"))
+	assertBroken("0")
 }

@@ -15,13 +15,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// values are an installation's values, written into each place as the chart does.
+// values are the values mode (Warn or Enforce) and onlyNamespaces of an installation.
 type values struct {
 	warn bool
 	only []any
 }
 
-// installedBy returns a cluster in which all objects have the chart's values, except for the places in others.
+// installedBy returns a cluster whose webhook entries and bindings have the given values, except for the entries that
+// others names.
 func installedBy(t *testing.T, of values, others map[string]values) *state {
 	t.Helper()
 	s := &state{Options: Options{Manifest: rendered(t)}, config: config.Default(), installed: map[string]*unstructured.UnstructuredList{},
@@ -79,28 +80,27 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
 }
 
-// modeFindings returns the findings of the check mode: bad are the findings that are not OK, and well are the texts of the
-// findings that are OK.
-func modeFindings(t *testing.T, s *state) (bad []Finding, well []string) {
+// modeFindings returns the findings of the check mode that are not OK, and the messages of those that are OK.
+func modeFindings(t *testing.T, s *state) (bad []Finding, passed []string) {
 	t.Helper()
-	for _, f := range modeAndNamespaces(t.Context(), s) {
+	for _, f := range modeAndScope(t.Context(), s) {
 		if f.Status == OK {
-			well = append(well, f.Message)
+			passed = append(passed, f.Message)
 		} else {
 			bad = append(bad, f)
 		}
 	}
-	return bad, well
+	return bad, passed
 }
 
-func TestEnforceEverywhereIsFine(t *testing.T) {
-	bad, well := modeFindings(t, installedBy(t, values{}, nil))
+func TestModeEnforceEverywhere(t *testing.T) {
+	bad, passed := modeFindings(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
-	assert.Contains(t, well, "Enforce: Pods become notebooks, or are denied")
+	assert.Contains(t, passed, "Enforce: Pods become notebooks, or are denied")
 }
 
-// TestModeWarnIsOneWarning: one warning says that nothing is enforced, and there is no other.
-func TestModeWarnIsOneWarning(t *testing.T) {
+// TestModeWarn tests that an installation in mode Warn gives one warning.
+func TestModeWarn(t *testing.T) {
 	bad, _ := modeFindings(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status)
@@ -108,7 +108,7 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 		"warnings are as you want them: apply the chart rendered with your values and mode=Enforce", bad[0].Message)
 }
 
-func TestOnlyNamespacesAreNamed(t *testing.T) {
+func TestOnlyNamespaces(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab", "jhub"}}, nil)
 	bad, _ := modeFindings(t, s)
 	require.Len(t, bad, 1)
@@ -116,8 +116,8 @@ func TestOnlyNamespacesAreNamed(t *testing.T) {
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
 }
 
-// TestNamespaceLeftOutWithTheShare: anyone who can create Pods there can access all homes.
-func TestNamespaceLeftOutWithTheShare(t *testing.T) {
+// TestLeftOutNamespaceWithShare tests a namespace with the share that is not in onlyNamespaces.
+func TestLeftOutNamespaceWithShare(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab"}}, nil)
 	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hpc-shared-pvc"}})
@@ -135,8 +135,8 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestWhatDoesNotAgree: each object that differs from the others gives one sentence.
-func TestWhatDoesNotAgree(t *testing.T) {
+// TestEntriesThatDiffer tests that an entry with another mode or other namespaces than the installation gives one finding.
+func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
 		all    values
@@ -149,9 +149,9 @@ func TestWhatDoesNotAgree(t *testing.T) {
 			"Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce", ""},
 		"a binding that denies": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"Pods are denied instead of warned about, and the webhook's configuration says mode: Warn", Warning},
-		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
+		"an entry with failurePolicy Ignore": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
 			"if the webhook does not respond, Pods are admitted unchanged, and the webhook's configuration says mode: Enforce", ""},
-		"a verifier that may not fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
+		"a verifier with failurePolicy Fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
 			"if the webhook does not respond, Pods are denied, and the webhook's configuration says mode: Warn", Warning},
 		"a binding of one namespace": {values{}, map[string]values{"claims.jupyter-user.io": lab}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
 			"in effect in namespace lab alone, and the installation is for every namespace", ""},
@@ -181,8 +181,8 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}
 }
 
-// TestNarrowedAlike: all objects agree on a narrower scope. That does not prove that the scope is intended.
-func TestNarrowedAlike(t *testing.T) {
+// TestScopeNarrowedEverywhere tests entries that all have the same namespaces, which are not those of onlyNamespaces.
+func TestScopeNarrowedEverywhere(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
 	bad, _ := modeFindings(t, s)
@@ -192,16 +192,16 @@ func TestNarrowedAlike(t *testing.T) {
 		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
 	}
 	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
-	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "the other checks look at that namespace")
+	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "a namespace for the other checks")
 }
 
-// TestNothingIsInstalled: if nothing is installed, the check does not report the mode Enforce.
-func TestNothingIsInstalled(t *testing.T) {
-	assertOneFinding(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
+// TestModeWithoutInstallation tests that the check does not report the mode Enforce if nothing is installed.
+func TestModeWithoutInstallation(t *testing.T) {
+	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfigurationSaysOtherwise: each kind gives one sentence, however many of its objects only warn.
-func TestConfigurationSaysOtherwise(t *testing.T) {
+// TestConfiguredModeDiffers tests that the entries of a kind give one finding together.
+func TestConfiguredModeDiffers(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
 	bad, _ := modeFindings(t, s)
@@ -210,14 +210,14 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
 	assert.Contains(t, bad[2].Where, " and 10 more")
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
-	for _, f := range s.otherModeOrNamespaces(bindings) {
+	for _, f := range s.entriesThatDiffer(bindings) {
 		assert.Equal(t, Unknown, f.Status)
 		assert.Contains(t, f.Message, "it is unknown whether that is intended: it may not be read")
 	}
 }
 
-// TestAdviceKeepsTheValuesOfTheInstallation: an installation with its own values must not be told to restore the defaults.
-func TestAdviceKeepsTheValuesOfTheInstallation(t *testing.T) {
+// TestInstallAgain tests that the advice for an installation with its own values does not restore the defaults.
+func TestInstallAgain(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)
 	evil["meta.helm.sh/release-name"] = "x; rm -rf /"

@@ -18,66 +18,66 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Second is another node of the cluster: its own machine in User Mode Linux, with another kernel.
-type Second struct {
+// Extra is an additional node of a cluster: its own machine in User Mode Linux, with another kernel.
+type Extra struct {
 	*uml.Machine
-	// shared is a folder of this machine, which the second machine has at sharedThere.
+	// shared is a folder of this machine. The node's machine has it at sharedPath.
 	shared string
 }
 
-// Place is the name and the addresses of a second node.
-type Place struct{ Name, Address, Range string }
+// Host is the name of an additional node, its address, and the address range of its Pods.
+type Host struct{ Name, Address, Range string }
 
 const (
-	sharedThere   = "/shared"
-	toolsThere    = "/tools"
-	archivesThere = "/archives"
-	// diskSize is the size of a second node's disk, which is a sparse file.
+	sharedPath   = "/shared"
+	toolsPath    = "/tools"
+	archivesPath = "/archives"
+	// diskSize is the size of an additional node's disk, which is a sparse file.
 	diskSize = 8 << 30
 	memory   = "3G"
-	// secondAPI is the address of the API server for second nodes. The API server itself listens on loopback.
-	secondAPI = Address + ":6443"
+	// forwardedAPI is the address of the API server for additional nodes. The API server itself listens on loopback.
+	forwardedAPI = Address + ":6443"
 )
 
-// Boot starts a second node with its container runtime and the images of the options. It needs no control plane yet.
-func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second, error) {
+// Boot starts the machine of an additional node. StartRuntime starts its container runtime, and Cluster.Join makes it a node.
+func Boot(ctx context.Context, parts uml.Parts, host Host, o Options) (*Extra, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.NodeTools()...)
 	if err != nil {
 		return nil, err
 	}
-	shared := filepath.Join(o.Enclosure.Folder, place.Name+"-shared")
-	// Machines reach one another through this machine.
+	shared := filepath.Join(o.Enclosure.Folder, host.Name+"-shared")
+	// Additional nodes reach one another through this machine.
 	forwarding := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
 	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx), forwarding); err != nil {
 		return nil, err
 	}
-	folders := map[string]string{shared: sharedThere}
+	folders := map[string]string{shared: sharedPath}
 	for _, tool := range []tools.Tool{tools.Kubelet, tools.Containerd, tools.ContainerdShim, tools.Ctr} {
-		folders[filepath.Dir(paths[tool])] = filepath.Join(toolsThere, string(tool))
+		folders[filepath.Dir(paths[tool])] = filepath.Join(toolsPath, string(tool))
 	}
 	for i, archive := range o.Archives {
-		folders[filepath.Dir(archive)] = filepath.Join(archivesThere, fmt.Sprint(i))
+		folders[filepath.Dir(archive)] = filepath.Join(archivesPath, fmt.Sprint(i))
 	}
 	machine, err := uml.Start(ctx, uml.Options{
-		Parts: parts, Enclosure: o.Enclosure, Name: place.Name, Address: place.Address, Gateway: Address, Range: place.Range,
+		Parts: parts, Enclosure: o.Enclosure, Name: host.Name, Address: host.Address, Gateway: Address, Range: host.Range,
 		Memory: memory, Disk: diskSize, Base: o.Base, Folders: folders,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Second{Machine: machine, shared: shared}, nil
+	return &Extra{Machine: machine, shared: shared}, nil
 }
 
 // StartRuntime starts the container runtime and imports the images.
-func (s *Second) StartRuntime(ctx context.Context, o Options) error {
-	networks := filepath.Join(sharedThere, "cni")
+func (s *Extra) StartRuntime(ctx context.Context, o Options) error {
+	networks := filepath.Join(sharedPath, "cni")
 	if err := errors.Join(
 		s.write("containerd.toml", fmt.Sprintf(runtimeConfig, "/disk/containerd", o.SandboxImage, networks)),
-		s.write("cni/pods.conflist", fmt.Sprintf(network, "/disk/addresses", s.Range)),
+		s.write("cni/pods.conflist", fmt.Sprintf(networkConfig, "/disk/addresses", s.Range)),
 	); err != nil {
 		return err
 	}
-	if err := s.start(ctx, tools.Containerd, "--config", filepath.Join(sharedThere, "containerd.toml")); err != nil {
+	if err := s.start(ctx, tools.Containerd, "--config", filepath.Join(sharedPath, "containerd.toml")); err != nil {
 		return err
 	}
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
@@ -88,7 +88,7 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 		return fmt.Errorf("containerd of %s: %w\n%s", s.Name, err, s.Logs(ctx))
 	}
 	for i, archive := range o.Archives {
-		there := filepath.Join(archivesThere, fmt.Sprint(i), filepath.Base(archive))
+		there := filepath.Join(archivesPath, fmt.Sprint(i), filepath.Base(archive))
 		if _, err := s.ctr(ctx, "images", "import", "--snapshotter", "overlayfs", there); err != nil {
 			return err
 		}
@@ -96,13 +96,12 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	return nil
 }
 
-// ctr runs a command of the container runtime's client.
-func (s *Second) ctr(ctx context.Context, arguments ...string) (string, error) {
+func (s *Extra) ctr(ctx context.Context, arguments ...string) (string, error) {
 	return s.Must(ctx, append([]string{s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io"}, arguments...)...)
 }
 
-// MountImage mounts the root of an image, read-only, unless it is mounted already.
-func (s *Second) MountImage(ctx context.Context, image, at string) error {
+// MountImage mounts the root of an image, read-only, unless something is mounted at that path already.
+func (s *Extra) MountImage(ctx context.Context, image, at string) error {
 	if _, err := s.Must(ctx, "mountpoint", "--quiet", at); err == nil {
 		return nil
 	}
@@ -114,9 +113,9 @@ func (s *Second) MountImage(ctx context.Context, image, at string) error {
 	return err
 }
 
-// Join makes a second machine a node of the cluster, and waits until the node is ready.
-func (c *Cluster) Join(ctx context.Context, s *Second) error {
-	server, err := c.serveSeconds()
+// Join makes the machine of an additional node a node of the cluster, and waits until the node is ready.
+func (c *Cluster) Join(ctx context.Context, s *Extra) error {
+	server, err := c.forwardAPI()
 	if err != nil {
 		return err
 	}
@@ -130,7 +129,7 @@ func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	}
 	for _, cluster := range kubeconfig.Clusters {
 		// The API server's certificate is for its address on loopback.
-		cluster.Server, cluster.TLSServerName = "https://"+secondAPI, server
+		cluster.Server, cluster.TLSServerName = "https://"+forwardedAPI, server
 	}
 	if err := clientcmd.WriteToFile(*kubeconfig, filepath.Join(s.shared, "kubeconfig")); err != nil {
 		return err
@@ -139,7 +138,7 @@ func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	if err != nil {
 		return err
 	}
-	there := func(name string) string { return filepath.Join(sharedThere, name) }
+	there := func(name string) string { return filepath.Join(sharedPath, name) }
 	if err := errors.Join(s.write("client.crt", string(authority)), s.write("resolv.conf", ""), s.write("kubelet.yaml",
 		fmt.Sprintf(kubeletConfig, there("client.crt"), "/", "/disk/pod-logs", there("resolv.conf")))); err != nil {
 		return err
@@ -154,27 +153,26 @@ func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	return nil
 }
 
-// serveSeconds forwards connections of second nodes to the API server, on an address that they can reach. It returns the API
-// server's name.
-func (c *Cluster) serveSeconds() (string, error) {
+// forwardAPI forwards connections of additional nodes to the API server, from an address that they can reach. It returns the
+// host of the API server's own address.
+func (c *Cluster) forwardAPI() (string, error) {
 	server, err := url.Parse(c.Admin.Config.Host)
 	if err != nil {
 		return "", err
 	}
-	c.seconds.Do(func() {
+	c.forward.Do(func() {
 		var listener net.Listener
-		if listener, err = net.Listen("tcp", secondAPI); err == nil {
+		if listener, err = net.Listen("tcp", forwardedAPI); err == nil {
 			go sealed.Pass(listener, "tcp", server.Host)
 		}
 	})
 	return server.Hostname(), err
 }
 
-// start starts a program of the node and does not wait for its end.
-func (s *Second) start(ctx context.Context, tool tools.Tool, arguments ...string) error {
+func (s *Extra) start(ctx context.Context, tool tools.Tool, arguments ...string) error {
 	result, err := s.Do(ctx, uml.Command{
 		Args: append([]string{s.tool(tool)}, arguments...), Log: "/disk/" + string(tool) + ".log",
-		Environment: []string{"PATH=" + filepath.Join(toolsThere, string(tools.ContainerdShim)) + ":/usr/sbin:/sbin:/usr/bin:/bin"},
+		Environment: []string{"PATH=" + filepath.Join(toolsPath, string(tools.ContainerdShim)) + ":/usr/sbin:/sbin:/usr/bin:/bin"},
 	})
 	if err == nil && result.Error != "" {
 		err = errors.New(result.Error)
@@ -182,20 +180,20 @@ func (s *Second) start(ctx context.Context, tool tools.Tool, arguments ...string
 	return err
 }
 
-func (s *Second) tool(tool tools.Tool) string {
-	return filepath.Join(toolsThere, string(tool), string(tool))
+func (s *Extra) tool(tool tools.Tool) string {
+	return filepath.Join(toolsPath, string(tool), string(tool))
 }
 
-func (s *Second) write(name, content string) error {
+func (s *Extra) write(name, content string) error {
 	path := filepath.Join(s.shared, name)
 	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644))
 }
 
-// Logs returns the ends of the node's logs, for an error.
-func (s *Second) Logs(ctx context.Context) string {
-	said, err := s.Must(ctx, "sh", "-c", "cd /disk && tail -n 25 *.log; dmesg | tail -n 10")
+// Logs returns the ends of the logs of the node and its kernel, for an error.
+func (s *Extra) Logs(ctx context.Context) string {
+	output, err := s.Must(ctx, "sh", "-c", "cd /disk && tail -n 25 *.log; dmesg | tail -n 10")
 	if err != nil {
 		return err.Error()
 	}
-	return strings.TrimSpace(said)
+	return strings.TrimSpace(output)
 }

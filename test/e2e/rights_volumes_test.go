@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// byHostPath is a Pod with a directory of the node, and nothing of a notebook.
-const byHostPath = `
+// hostPathPod is a Pod that lists the directory home below a directory of the node. It has nothing of a notebook.
+const hostPathPod = `
 apiVersion: v1
 kind: Pod
 metadata: {name: by-host-path}
@@ -25,8 +25,8 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// byLink is a Pod that mounts the share by another path on the node, which is a symbolic link.
-const byLink = `
+// linkedHostPathPod is a Pod that mounts a symbolic link to the share, which its init container makes on the node.
+const linkedHostPathPod = `
 apiVersion: v1
 kind: Pod
 metadata: {name: by-link}
@@ -37,19 +37,19 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: w, mountPath: /mnt}]}]
 `
 
-// TestTheShareByHostPath tests Pods that mount the share by hostPath. The level baseline forbids hostPath. In a namespace without
-// a level, the policies know the share's path on the nodes, but not another name of the same directory. So only admins may create
-// Pods in such namespaces.
-func TestTheShareByHostPath(t *testing.T) {
-	require.NoError(t, world.makeNamespace(t.Context(), "open", "privileged"))
-	root := world.share.root
+// TestShareByHostPath tests Pods that mount the share by hostPath. The level baseline forbids hostPath. In a namespace with
+// the level privileged, the policies deny the share's path on the nodes, but not another path of the same directory. So only
+// admins should create Pods in such a namespace.
+func TestShareByHostPath(t *testing.T) {
+	require.NoError(t, cluster.makeNamespace(t.Context(), "open", "privileged"))
+	root := cluster.share.root
 	for name, path := range map[string]string{
-		"the share": root, "a home": world.share.path("bob"), "above it": filepath.Dir(root), "the node": "/",
-		"spelled otherwise": root + "/home/..//./home/../.",
+		"the share": root, "a home": cluster.share.path("bob"), "the directory above": filepath.Dir(root), "the node": "/",
+		"a path with ..": root + "/home/..//./home/../.",
 	} {
 		t.Run(name, func(t *testing.T) {
-			result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byHostPath, path))
-			if name == "spelled otherwise" {
+			result := tryCreateAs(t, cluster.carol, "open", fmt.Sprintf(hostPathPod, path))
+			if name == "a path with .." {
 				assertDenied(t, result, "must not contain '..'")
 				return
 			}
@@ -57,28 +57,28 @@ func TestTheShareByHostPath(t *testing.T) {
 				"may not use it directly in namespace open")
 		})
 	}
-	t.Run("where notebooks run", func(t *testing.T) {
-		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(byHostPath, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
+	t.Run("level baseline", func(t *testing.T) {
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(hostPathPod, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
 	})
-	t.Run("a way round is open", func(t *testing.T) {
-		result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byLink, world.Enclosure.Folder, root))
+	t.Run("a symbolic link is not denied", func(t *testing.T) {
+		result := tryCreateAs(t, cluster.carol, "open", fmt.Sprintf(linkedHostPathPod, cluster.Enclosure.Folder, root))
 		require.Zero(t, result.ExitCode, result.Stderr)
-		p := created(t, "open", "by-link")
+		p := removeAtEnd(t, "open", "by-link")
 		p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 		assert.Contains(t, kubectl(t, "logs", p.name, "-n", p.namespace).Stdout, "bob\n")
 	})
 }
 
-// claimed is a claim that carol makes.
-const claimed = `
+// carolsClaim is a claim that carol makes. Its placeholder is the volume.
+const carolsClaim = `
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: mine}
 spec: {accessModes: [ReadWriteMany], storageClassName: "", volumeName: "%s", resources: {requests: {storage: 1Gi}}}
 `
 
-// unclaimed is a volume of the share without claimRef, against the advice of deploy/docs/threat-model.md.
-const unclaimed = `
+// volumeWithoutClaimRef is a volume of the share without claimRef, against the advice of deploy/docs/threat-model.md.
+const volumeWithoutClaimRef = `
 apiVersion: v1
 kind: PersistentVolume
 metadata: {name: hpc-pv-unclaimed}
@@ -90,7 +90,7 @@ spec:
   hostPath: {path: %s, type: Directory}
 `
 
-const usesClaim = `
+const podWithCarolsClaim = `
 apiVersion: v1
 kind: Pod
 metadata: {name: uses-claim}
@@ -99,37 +99,37 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [sleep, "1000"], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// TestTheShareByAnotherClaim tests that a user cannot mount the share by a claim or a volume of the user's own.
-func TestTheShareByAnotherClaim(t *testing.T) {
+// TestShareByOwnClaim tests that a user cannot mount the share by a claim or a volume of the user's own.
+func TestShareByOwnClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {
-		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(carolsClaim, "hpc-pv-"+in)),
 			"ShareClaim: the claim mine is for a volume of the share or of its directories, or a copy, and carol may not use hpc-shared-pvc")
 	})
 	t.Run("a volume of one's own", func(t *testing.T) {
-		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(volumeWithoutClaimRef, cluster.share.root)),
 			`User "carol" cannot create resource "persistentvolumes"`)
 	})
-	t.Run("a claim that Kubernetes would lead to the share", func(t *testing.T) {
-		require.NoError(t, world.apply(t.Context(), fmt.Sprintf(unclaimed, world.share.root)))
-		result := tryCreate(t, atStart, fmt.Sprintf(claimed, ""))
+	t.Run("a claim that Kubernetes would bind to the share", func(t *testing.T) {
+		require.NoError(t, cluster.apply(t.Context(), fmt.Sprintf(volumeWithoutClaimRef, cluster.share.root)))
+		result := tryCreate(t, atStart, fmt.Sprintf(carolsClaim, ""))
 		require.Zero(t, result.ExitCode, result.Stderr)
 		t.Cleanup(func() {
 			for _, what := range []string{"pvc/mine", "pv/hpc-pv-unclaimed"} {
-				assert.NoError(t, world.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", what, "-n", in, "--wait=false"))
+				assert.NoError(t, cluster.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", what, "-n", in, "--wait=false"))
 			}
 		})
-		p := create(t, atStart, "uses-claim", usesClaim)
+		p := create(t, atStart, "uses-claim", podWithCarolsClaim)
 		// The binder selects the volume for the claim, and a policy denies the update that binds the claim.
 		require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
-			volume, err := world.Client.CoreV1().PersistentVolumes().Get(ctx, "hpc-pv-unclaimed", metav1.GetOptions{})
+			volume, err := cluster.Client.CoreV1().PersistentVolumes().Get(ctx, "hpc-pv-unclaimed", metav1.GetOptions{})
 			return err == nil && volume.Status.Phase == corev1.VolumeBound, err
 		}))
 		got := p.await(t, readyLimit, "to be unschedulable", func(p *corev1.Pod) bool {
 			return len(p.Status.Conditions) > 0 && p.Status.Conditions[0].Reason == corev1.PodReasonUnschedulable
 		})
 		assert.Contains(t, got.Status.Conditions[0].Message, "unbound immediate PersistentVolumeClaims")
-		claim, err := world.Client.CoreV1().PersistentVolumeClaims(in).Get(t.Context(), "mine", metav1.GetOptions{})
+		claim, err := cluster.Client.CoreV1().PersistentVolumeClaims(in).Get(t.Context(), "mine", metav1.GetOptions{})
 		require.NoError(t, err)
 		assert.Empty(t, claim.Spec.VolumeName)
 		assert.Equal(t, corev1.ClaimPending, claim.Status.Phase)

@@ -15,65 +15,66 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// swaps are replacements of a home during a Pod's start. Only the owner of the directory of homes can make them.
-var swaps = map[string]func(path string) error{
+// replacements are replacements of a home while its Pod exists. Only the owner of the directory of homes can make them.
+var replacements = map[string]func(path string) error{
 	// The kubelet follows a relative link inside the share.
-	"a link to another's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
-	"another's directory": func(path string) error {
+	"a link to another user's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
+	"another user's directory": func(path string) error {
 		return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002), os.WriteFile(path+"/file-0", nil, 0o600))
 	},
 }
 
-// testEachSwap runs a test for each swap with each discovery, all at the same time. Each test uses another user of the crowd: the
-// first one has the number i, and the numbers go down from there.
-func testEachSwap(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
+// testEachReplacement runs a test for each replacement with each discovery, in parallel. Each test uses another user of the
+// crowd: the first test uses the user with the number i, and the numbers go down from there.
+func testEachReplacement(t *testing.T, i int, test func(t *testing.T, in discovery, user string, replace func() error)) {
 	t.Helper()
-	for name, swap := range swaps {
+	for name, replace := range replacements {
 		for _, discovery := range discoveries {
 			i--
 			user := homeOf(crowdName(i))
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
-				path := world.share.path(user.name)
+				path := cluster.share.path(user.name)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
-					require.NoError(t, world.share.makeHome(user))
+					require.NoError(t, cluster.share.makeHome(user))
 				})
-				swapAndLook(t, discovery, user.name, func() error { return swap(path) })
+				test(t, discovery, user.name, func() error { return replace(path) })
 			})
 		}
 	}
 }
 
-// TestHomeSwappedBehindTheInitContainer replaces the home after the init container has checked it, and before the kubelet mounts
+// TestHomeReplacedAfterInitContainer replaces the home after the init container has checked it, and before the kubelet mounts
 // it.
-func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
+func TestHomeReplacedAfterInitContainer(t *testing.T) {
 	t.Parallel()
-	testEachSwap(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
+	testEachReplacement(t, crowdSize, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
 		release(t, hold)
-		assertGuarded(t, p, in, 0)
+		assertReplacedHomeClosed(t, p, in, 0)
 	})
 }
 
-// TestHomeSwappedBetweenTwoStarts replaces the home between two starts of the container. At the second start the kubelet mounts
-// the directory that the path of the home leads to then.
-func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
+// TestHomeReplacedBetweenStarts replaces the home between two starts of the container. At the second start the kubelet mounts
+// the directory to which the path of the home then leads.
+func TestHomeReplacedBetweenStarts(t *testing.T) {
 	t.Parallel()
-	testEachSwap(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {
+	testEachReplacement(t, crowdSize/2, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		p.ready(t)
 		require.NoError(t, swap())
-		killFirst(t, p)
-		assertGuarded(t, p, in, 1)
+		killNotebook(t, p)
+		assertReplacedHomeClosed(t, p, in, 1)
 	})
 }
 
-// assertGuarded: with discovery at start, our program notices that the mounted directory is not the home. With discovery at
-// admission no program checks this again, but the notebook cannot enter the directory, because its mode allows only another user.
-func assertGuarded(t *testing.T, p pod, in discovery, restarts int32) {
+// assertReplacedHomeClosed asserts that the notebook does not get a replaced home. With discovery at start, our program
+// notices that the mounted directory is not the home. With discovery at admission no program checks this again, but the
+// notebook cannot enter the directory, because its mode allows only another user.
+func assertReplacedHomeClosed(t *testing.T, p pod, in discovery, restarts int32) {
 	t.Helper()
 	owner, home := homeOf(p.name), "/home/"+p.name
 	if in == atStart {

@@ -18,35 +18,36 @@ import (
 	discovery "k8s.io/client-go/listers/discovery/v1"
 )
 
-// clusterDomain is the default of kubelets.
+// clusterDomain is the default domain of a cluster.
 const clusterDomain = "cluster.local"
 
-// NamesKept is how long DNS repeats an outdated response: 30 seconds with kubeadm's configuration (cache 30), 5 seconds with
-// CoreDNS' own default. A replica finds new replicas only after this time.
-func NamesKept() time.Duration {
+// DNSCacheTime is how long DNS repeats an outdated response: 5 seconds, as with CoreDNS' own default, or with LONG (before a
+// release) 30 seconds, as with kubeadm's configuration of CoreDNS (cache 30). A replica of the webhook finds new replicas
+// only after this time.
+func DNSCacheTime() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second
 	}
 	return 5 * time.Second
 }
 
-// names serves the names of headless Services, which resolve to their Pods. Tests need no other part of a cluster's DNS: without
-// kube-proxy, the address of another Service leads nowhere.
-type names struct {
+// dnsServer serves the names of headless Services, which resolve to the addresses of their Pods. Tests need no other names:
+// without kube-proxy, the address of another Service leads nowhere.
+type dnsServer struct {
 	slices discovery.EndpointSliceLister
 	lock   sync.Mutex
-	kept   map[string]kept
+	cache  map[string]cachedResponse
 }
 
-type kept struct {
+type cachedResponse struct {
 	addresses []netip.Addr
 	until     time.Time
 }
 
-// startNames serves DNS for Pods on the node's address, until the end of the enclosure.
-func (c *Cluster) startNames(ctx context.Context, _ Options) error {
+// startDNS serves DNS for Pods on the node's address, until the end of the enclosure.
+func (c *Cluster) startDNS(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
-	n := &names{slices: factory.Discovery().V1().EndpointSlices().Lister(), kept: map[string]kept{}}
+	n := &dnsServer{slices: factory.Discovery().V1().EndpointSlices().Lister(), cache: map[string]cachedResponse{}}
 	factory.Start(nil)
 	for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
 		if !synced {
@@ -61,7 +62,7 @@ func (c *Cluster) startNames(ctx context.Context, _ Options) error {
 	return nil
 }
 
-func (n *names) serve(conn net.PacketConn) {
+func (n *dnsServer) serve(conn net.PacketConn) {
 	question := make([]byte, 512)
 	for {
 		size, from, err := conn.ReadFrom(question)
@@ -77,7 +78,7 @@ func (n *names) serve(conn net.PacketConn) {
 	}
 }
 
-func (n *names) answer(text []byte) ([]byte, error) {
+func (n *dnsServer) answer(text []byte) ([]byte, error) {
 	var parser dnsmessage.Parser
 	head, err := parser.Start(text)
 	if err != nil {
@@ -90,7 +91,7 @@ func (n *names) answer(text []byte) ([]byte, error) {
 	addresses := n.find(strings.ToLower(question.Name.String()))
 	message := dnsmessage.Message{
 		Header: dnsmessage.Header{ID: head.ID, Response: true, RecursionDesired: head.RecursionDesired},
-		// Clients compare it with their question.
+		// Clients compare this question with their own.
 		Questions: []dnsmessage.Question{question},
 	}
 	if len(addresses) == 0 {
@@ -108,11 +109,10 @@ func (n *names) answer(text []byte) ([]byte, error) {
 	return message.Pack()
 }
 
-// find returns the addresses of <service>.<namespace>.svc.cluster.local.
-func (n *names) find(name string) []netip.Addr {
+func (n *dnsServer) find(name string) []netip.Addr {
 	n.lock.Lock()
 	defer n.lock.Unlock()
-	if known := n.kept[name]; time.Now().Before(known.until) {
+	if known := n.cache[name]; time.Now().Before(known.until) {
 		return known.addresses
 	}
 	path, ok := strings.CutSuffix(name, ".svc."+clusterDomain+".")
@@ -124,17 +124,18 @@ func (n *names) find(name string) []netip.Addr {
 	var found []netip.Addr
 	for _, slice := range slices {
 		if _, headless := slice.Labels["service.kubernetes.io/headless"]; headless {
-			found = append(found, ready(slice)...)
+			found = append(found, readyAddresses(slice)...)
 		}
 	}
 	if len(found) > 0 {
-		n.kept[name] = kept{found, time.Now().Add(NamesKept())}
+		n.cache[name] = cachedResponse{found, time.Now().Add(DNSCacheTime())}
 	}
 	return found
 }
 
-// ready returns the addresses of Pods that are ready, or that count as ready because the Service publishes the others too.
-func ready(slice *discoveryv1.EndpointSlice) (found []netip.Addr) {
+// readyAddresses returns the IPv4 addresses of Pods that are ready. All Pods of a Service with publishNotReadyAddresses are
+// listed as ready.
+func readyAddresses(slice *discoveryv1.EndpointSlice) (found []netip.Addr) {
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
 			continue

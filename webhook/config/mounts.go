@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// mountPath validates a directory of a container at or below which something is mounted.
-func mountPath(at *field.Path, dir string) field.ErrorList {
+// validateMountPath validates a path of a container at which or below which a volume is mounted.
+func validateMountPath(at *field.Path, dir string) field.ErrorList {
 	if dir == "" {
 		return field.ErrorList{field.Required(at, "write an absolute path, such as /data")}
 	}
@@ -27,8 +27,8 @@ func mountPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// subPath validates a directory of the share.
-func subPath(at *field.Path, dir string) field.ErrorList {
+// validateRelativePath validates a directory of the share or of a further claim.
+func validateRelativePath(at *field.Path, dir string) field.ErrorList {
 	if dir == "" {
 		return field.ErrorList{field.Required(at, "write a directory of the share, such as home; it cannot be "+
 			"the whole share")}
@@ -46,7 +46,8 @@ func subPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// pathFault checks paths on the share and in the container: both become parts of mounts, arguments and lines of passwd.
+// pathFault returns the reason why a path is invalid; empty if it is valid. Paths on the share and in containers become parts of
+// mounts, arguments and lines of passwd.
 func pathFault(dir string) string {
 	switch {
 	case strings.ContainsFunc(dir, unicode.IsControl):
@@ -71,7 +72,8 @@ var systemDirs = []string{
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault denies a system directory, and a directory in or above one: a home below /var could be /var/run.
+// systemFault returns an error text for a system directory, and for a directory in or above one: a home below /var could be
+// /var/run.
 func systemFault(dir string) string {
 	for _, s := range systemDirs {
 		if related(dir, s) {
@@ -81,48 +83,48 @@ func systemFault(dir string) string {
 	return ""
 }
 
-// place is a directory of the containers and its field in the configuration.
-type place struct {
+// containerDir is a directory of containers and its field in the configuration.
+type containerDir struct {
 	field *field.Path
 	dir   string
 }
 
-func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
+func (d containerDir) valid() bool { return len(validateMountPath(d.field, d.dir)) == 0 }
 
-// denyOverlap denies place p if it overlaps with the other place: the two are the same directory, or one contains the
-// other. Invalid places have been denied already.
-func denyOverlap(p, other place, why string) *field.Error {
-	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
+// denyOverlap denies d if it overlaps with the other directory: the two are the same, or one contains the other. If one of them
+// is invalid, another check has denied it.
+func denyOverlap(d, other containerDir, why string) *field.Error {
+	if !d.valid() || !other.valid() || !related(d.dir, other.dir) {
 		return nil
 	}
-	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
+	return field.Invalid(d.field, d.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
-// denyHomeOverlap denies place p if it overlaps with the mount of a home below the share's path: the two are the same
-// directory, or one contains the other.
-func denyHomeOverlap(p, share place, home HomePattern) *field.Error {
-	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
+// denyHomeOverlap denies d if it overlaps with the mount of a home below the share's path: the two are the same directory, or
+// one contains the other.
+func denyHomeOverlap(d, share containerDir, home HomePattern) *field.Error {
+	if !d.valid() || !share.valid() || !related(d.dir, share.dir) {
 		return nil
 	}
-	below, within := strings.CutPrefix(p.dir, share.dir+"/")
+	below, within := strings.CutPrefix(d.dir, share.dir+"/")
 	if within && !home.overlapsHome(below) {
 		return nil
 	}
-	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from share.home (%s): %s", path.Join(share.dir, string(home)),
-		coversHome))
+	return field.Invalid(d.field, d.dir, fmt.Sprintf("must lie apart from share.home (%s): %s", path.Join(share.dir, string(home)),
+		hidesHome))
 }
 
 const (
-	coversHome   = "a user's name could be that of a directory there, and one mount would hide the other"
-	coversOthers = "a mount inside another one needs a directory there, which cannot be created"
-	sawByInit    = "below it the init container sees the directories above those of users"
+	hidesHome    = "a user's name could be that of a directory there, and one mount would hide the other"
+	nestedMounts = "a mount inside another one needs a directory there, which cannot be created"
+	hidesParents = "below it the init container sees the directories above those of users"
 )
 
-// validatePlaces denies mounts of a Pod that conflict with each other.
-func validatePlaces(c *Config) field.ErrorList {
-	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
-	homes := place{field.NewPath("notebook", "homes"), c.Notebook.Homes}
-	scratch := place{field.NewPath("scratch", "mountPath"), c.Scratch.MountPath}
+// validateMounts denies mount paths and volume names of a Pod that conflict with each other.
+func validateMounts(c *Config) field.ErrorList {
+	share := containerDir{field.NewPath("share", "mountPath"), c.Share.MountPath}
+	homes := containerDir{field.NewPath("notebook", "homes"), c.Notebook.Homes}
+	scratch := containerDir{field.NewPath("scratch", "mountPath"), c.Scratch.MountPath}
 	var errs field.ErrorList
 	add := func(e *field.Error) {
 		if e != nil {
@@ -133,14 +135,14 @@ func validatePlaces(c *Config) field.ErrorList {
 		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in "+
 			"both, and one path cannot be mounted twice"))
 	} else {
-		add(denyOverlap(homes, share, coversHome))
+		add(denyOverlap(homes, share, hidesHome))
 	}
-	add(denyOverlap(scratch, share, coversOthers))
-	add(denyOverlap(scratch, homes, coversHome))
+	add(denyOverlap(scratch, share, nestedMounts))
+	add(denyOverlap(scratch, homes, hidesHome))
 	if c.Share.hasUserDirectories() {
-		parents := place{field.NewPath("share", "directories"), parentsPath}
-		add(denyOverlap(scratch, parents, sawByInit))
-		add(denyOverlap(share, parents, sawByInit))
+		parents := containerDir{field.NewPath("share", "directories"), parentsPath}
+		add(denyOverlap(scratch, parents, hidesParents))
+		add(denyOverlap(share, parents, hidesParents))
 	}
 	if c.Share.VolumeName == c.Scratch.VolumeName {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
@@ -154,26 +156,28 @@ func validatePlaces(c *Config) field.ErrorList {
 	}
 	if len(c.Share.Directories) <= maxDirectories {
 		for i := range c.Share.Directories {
-			add(directoryPlace(c, i, scratch, homes))
+			add(denyDirectoryMount(c, i, scratch, homes))
 		}
 	}
 	return errs
 }
 
-// directoryPlace returns the first conflict of a directory with another place.
-func directoryPlace(c *Config, i int, scratch, homes place) *field.Error {
+// denyDirectoryMount returns the first conflict of the mount path of share.directories[i] with another mount.
+func denyDirectoryMount(c *Config, i int, scratch, homes containerDir) *field.Error {
 	list := field.NewPath("share", "directories")
-	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath} }
-	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
+	at := func(i int) containerDir {
+		return containerDir{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath}
+	}
+	share := containerDir{field.NewPath("share", "mountPath"), c.Share.MountPath}
 
-	found := []*field.Error{denyOverlap(at(i), scratch, coversOthers), denyOverlap(at(i), homes, coversHome)}
+	found := []*field.Error{denyOverlap(at(i), scratch, nestedMounts), denyOverlap(at(i), homes, hidesHome)}
 	if c.Share.ExposeEveryHome == ExposeNever {
 		found = append(found, denyHomeOverlap(at(i), share, c.Share.Home))
 	} else {
 		found = append(found, denyOverlap(at(i), share, "with share.exposeEveryHome the whole share is mounted there"))
 	}
 	for j := range i {
-		found = append(found, denyOverlap(at(i), at(j), coversOthers))
+		found = append(found, denyOverlap(at(i), at(j), nestedMounts))
 	}
 	for _, e := range found {
 		if e != nil {

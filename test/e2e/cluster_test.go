@@ -21,47 +21,48 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// discovery is one of the two discoveries. Each has its own namespace, with the strictest level in which it works.
+// discovery is AtStart or AtAdmission (how the identity of a user is found), with the namespace of its notebooks, and the Pod
+// Security level of that namespace: the strictest level in which the discovery works.
 type discovery struct {
 	name, namespace, level string
 }
 
 var (
-	// atStart has a webhook as shipped, without a source of identities.
+	// The shipped installation serves the namespace of atStart. It has no source of identities.
 	atStart = discovery{"AtStart", "at-start", "baseline"}
-	// atAdmission has a webhook with the share as a source of identities.
+	// The second installation serves the namespace of atAdmission. Its sources of identities are the share and passwd files.
 	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
 	discoveries = []discovery{atStart, atAdmission}
 )
 
-// hub returns the namespace for a hub's servers with this discovery.
-func (w discovery) hub() string { return "jhub-" + w.namespace }
+// hubNamespace returns the namespace for the servers of a JupyterHub with this discovery.
+func (d discovery) hubNamespace() string { return "jhub-" + d.namespace }
 
-// either returns the value for this discovery.
-func (w discovery) either(start, admission string) string {
-	if w == atStart {
+// choose returns the first argument for discovery at start, and the second argument for discovery at admission.
+func (d discovery) choose(start, admission string) string {
+	if d == atStart {
 		return start
 	}
 	return admission
 }
 
-// World is the cluster with the webhook, the policies, the share, and users who are no admins.
-type World struct {
+// testCluster is a cluster with the webhook, the policies, the share, and two users who are no admins.
+type testCluster struct {
 	*node.Cluster
 	helm  *helm.Helm
 	share share
-	// carol may run Pods, and use all homes of these tests except one.
+	// carol may run Pods, and use all homes of these tests except the home of dan.
 	carol *controlplane.User
-	// bob may run Pods as carol may, and use no home.
+	// bob may run Pods like carol, but may use no home.
 	bob *controlplane.User
 }
 
 const (
-	systemName  = helm.Release
-	systemSpace = helm.Namespace
+	systemName      = helm.Release
+	systemNamespace = helm.Namespace
 )
 
-func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
+func newTestCluster(ctx context.Context, enclosure sealed.Enclosure) (*testCluster, error) {
 	archives, err := images.Build(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Cluster: cluster, share: share{filepath.Join(enclosure.Folder, "share")}}
+	w := &testCluster{Cluster: cluster, share: share{filepath.Join(enclosure.Folder, "share")}}
 	if w.helm, err = helm.New(ctx, os.Stderr, enclosure.Folder); err != nil {
 		return nil, err
 	}
@@ -94,9 +95,9 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	return w, nil
 }
 
-// configuration has the values for such a small node: a notebook needs little memory, and probes are frequent, so that tests do
-// not wait. A hub knows users by their mail addresses.
-const configuration = `
+// smallNodeValues are values of the chart for a small node: a notebook needs little memory, and probes are frequent, so that
+// tests do not wait. A hub's user may have a mail address at x.org as name.
+const smallNodeValues = `
 config:
   user: {domains: [x.org]}
   notebook:
@@ -107,16 +108,16 @@ config:
       liveness: {periodSeconds: 3, timeoutSeconds: 10, failureThreshold: 5}
 `
 
-// example returns a filled-in file of deploy/examples.
-func example(name string, changes ...string) (string, error) {
+// readExample returns a file of deploy/examples with replaced texts (see replaceEach).
+func readExample(name string, changes ...string) (string, error) {
 	data, err := os.ReadFile(filepath.Join("../../deploy/examples", name))
 	if err != nil {
 		return "", err
 	}
-	return changed(name, string(data), changes...)
+	return replaceEach(name, string(data), changes...)
 }
 
-func changed(name, text string, changes ...string) (string, error) {
+func replaceEach(name, text string, changes ...string) (string, error) {
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(text, changes[i]) {
 			return "", fmt.Errorf("%s has no %q to change", name, changes[i])
@@ -126,38 +127,38 @@ func changed(name, text string, changes ...string) (string, error) {
 	return text, nil
 }
 
-// apply applies YAML as the admin.
-func (w *World) apply(ctx context.Context, yaml string) error {
-	return w.Admin.Do(ctx, yaml, "apply", "-f", "-")
+func (c *testCluster) apply(ctx context.Context, yaml string) error {
+	return c.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
-// storage is the example's share, with a directory of the node instead of the NFS server. A volume belongs to one claim, so each
-// namespace has its own volume on the same directory.
-var storage = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
+// shareTemplate is the share of make kind (see the package kind), with placeholders for the namespace and for a directory of
+// the node. A volume belongs to one claim, so each namespace has its own volume on the same directory.
+var shareTemplate = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
 
-func (w *World) makeNamespaces(ctx context.Context) (err error) {
-	if w.carol, err = w.User("carol"); err != nil {
+func (c *testCluster) makeNamespaces(ctx context.Context) (err error) {
+	if c.carol, err = c.User("carol"); err != nil {
 		return err
 	}
-	if w.bob, err = w.User("bob"); err != nil {
+	if c.bob, err = c.User("bob"); err != nil {
 		return err
 	}
 	for _, discovery := range discoveries {
-		if err := w.makeNamespace(ctx, discovery.namespace, discovery.level); err != nil {
+		if err := c.makeNamespace(ctx, discovery.namespace, discovery.level); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// makeNamespace makes a namespace in which carol and bob may create Pods and workloads, and carol may use homes.
-func (w *World) makeNamespace(ctx context.Context, name, level string) error {
-	if err := w.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
+// makeNamespace makes a namespace in which carol and bob may create Pods and workloads, and carol may use the homes of
+// carolsHomes.
+func (c *testCluster) makeNamespace(ctx context.Context, name, level string) error {
+	if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
 		return err
 	}
 	change := []string{"create", "get", "list", "watch", "delete", "patch", "update"}
-	for _, user := range []*controlplane.User{w.carol, w.bob} {
-		err := w.Allow(ctx, name, user,
+	for _, user := range []*controlplane.User{c.carol, c.bob} {
+		err := c.Allow(ctx, name, user,
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims"}, Verbs: change},
 			rbacv1.PolicyRule{APIGroups: []string{"apps", "batch"}, Resources: []string{"*"}, Verbs: change},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
@@ -169,7 +170,7 @@ func (w *World) makeNamespace(ctx context.Context, name, level string) error {
 			return err
 		}
 	}
-	return w.mayUse(ctx, w.carol, name, carolsHomes()...)
+	return c.allowUse(ctx, c.carol, name, carolsHomes()...)
 }
 
 // await polls a condition until it is met, it fails, or the time limit is over.

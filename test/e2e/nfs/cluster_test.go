@@ -23,16 +23,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// nodeName is the name of the second node, and otherName that of a third one, which has the same share.
-const nodeName, otherName = "nfs", "nfs-2"
+// serverNode is the name of the second node, which has the NFS server, and clientNode the name of the third node.
+const serverNode, clientNode = "nfs", "nfs-2"
 
-// serverAddress is the NFS server's address, on a network that only the second node has.
+// serverAddress is the address of the NFS server, in a network on the second node.
 const serverAddress = "198.18.0.2"
 
-// space is a namespace with one version of NFS and one discovery.
-type space struct {
+// nfsNamespace is a namespace for one version of NFS and one discovery, with its Pod Security level.
+type nfsNamespace struct {
 	name, discovery, level string
-	// path is the path of the export. With version 4, paths begin at the root of the exports.
+	// path is the path of the export. With NFS 4, paths begin at the root of the exports.
 	path    string
 	options []string
 }
@@ -41,29 +41,29 @@ var (
 	version3 = []string{"vers=3", "rsize=1048576", "wsize=1048576", "hard", "nolock", "proto=tcp"}
 	version4 = []string{"vers=4.2", "hard"}
 
-	start3     = space{"start-3", "AtStart", "baseline", "/srv/hpc", version3}
-	start4     = space{"start-4", "AtStart", "baseline", "/hpc", version4}
-	admission3 = space{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
-	admission4 = space{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
+	start3     = nfsNamespace{"start-3", "AtStart", "baseline", "/srv/hpc", version3}
+	start4     = nfsNamespace{"start-4", "AtStart", "baseline", "/hpc", version4}
+	admission3 = nfsNamespace{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
+	admission4 = nfsNamespace{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
 
 	// read4 and closed3 exist only before a release.
-	read4   = space{"read-4", "AtStart", "baseline", "/read", version4}
-	closed3 = space{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
+	read4   = nfsNamespace{"read-4", "AtStart", "baseline", "/read", version4}
+	closed3 = nfsNamespace{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
 )
 
-// spaces returns the namespaces of this run.
-func spaces() []space {
-	all := []space{start3, start4, admission3, admission4}
+// namespaces returns the namespaces of this run.
+func namespaces() []nfsNamespace {
+	all := []nfsNamespace{start3, start4, admission3, admission4}
 	if release() {
 		all = append(all, read4, closed3)
 	}
 	return all
 }
 
-// release reports whether this run is before a release, and may take hours.
+// release reports whether this run is before a release. Such a run may take more than an hour.
 func release() bool { return os.Getenv("RELEASE_CHECK") != "" }
 
-// home is a home on the share, as the server sees it.
+// home is a home on the NFS server's disk.
 type home struct {
 	name     string
 	uid, gid int
@@ -87,24 +87,24 @@ var homes = []home{
 	{"lena", 5015, 6015, "0700"},
 }
 
-// World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
-type World struct {
+// testCluster is a cluster of three nodes, with the webhook, an NFS server, and carol, who is no admin.
+type testCluster struct {
 	*node.Cluster
-	// nfs is the node with the NFS server. other is a node that is only an NFS client.
-	nfs, other *node.Second
-	helm       *helm.Helm
-	carol      *controlplane.User
+	// server is the node with the NFS server. client is the node that is only an NFS client.
+	server, client *node.Extra
+	helm           *helm.Helm
+	carol          *controlplane.User
 }
 
 //go:embed server.sh
 var serverScript string
 
-func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
+func newTestCluster(ctx context.Context, enclosure sealed.Enclosure) (*testCluster, error) {
 	archives, err := images.Build(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
-	w := &World{}
+	w := &testCluster{}
 	parts, err := uml.Build(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	first.Archives = []string{base.Sandbox, archives.Webhook}
 	second.Archives, second.Base = []string{archives.Webhook}, base.Disk
 	err = runTogether(
-		func() error { return w.startNFS(ctx, parts, second) },
-		func() error { return w.startOther(ctx, parts, second) },
+		func() error { return w.startServer(ctx, parts, second) },
+		func() error { return w.startClient(ctx, parts, second) },
 		func() (err error) {
 			w.Cluster, err = node.Start(ctx, first)
 			return err
@@ -143,8 +143,8 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 		{"namespaces", w.makeNamespaces},
 		{"second and third node ready", func(ctx context.Context) error {
 			return runTogether(
-				func() error { return w.Join(ctx, w.nfs) },
-				func() error { return w.Join(ctx, w.other) })
+				func() error { return w.Join(ctx, w.server) },
+				func() error { return w.Join(ctx, w.client) })
 		}},
 		{"webhook and policies by helm, and the webhook that mounts the share", func(ctx context.Context) error {
 			return runTogether(
@@ -160,25 +160,25 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	return w, nil
 }
 
-// startNFS starts the parts of the second machine that need no control plane: the NFS server with its homes, and the container
-// runtime.
-func (w *World) startNFS(ctx context.Context, parts uml.Parts, o node.Options) error {
-	place := node.Place{Name: nodeName, Address: "192.0.2.10", Range: "198.18.1.0/24"}
-	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + place.Address)
+// startServer starts the second machine, its NFS server with the homes, and its container runtime. This needs no control
+// plane.
+func (c *testCluster) startServer(ctx context.Context, parts uml.Parts, o node.Options) error {
+	host := node.Host{Name: serverNode, Address: "192.0.2.10", Range: "198.18.1.0/24"}
+	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + host.Address)
 	for _, step := range []struct {
 		name string
 		do   func() error
 	}{
 		{"second machine", func() (err error) {
-			w.nfs, err = node.Boot(ctx, parts, place, o)
+			c.server, err = node.Boot(ctx, parts, host, o)
 			return err
 		}},
 		{"NFS server", func() error {
-			_, err := w.nfs.Script(ctx, serverScript)
+			_, err := c.server.Script(ctx, serverScript)
 			return errors.Join(err, exec.CommandContext(ctx, "ip", serverRoute...).Run())
 		}},
-		{"homes", func() error { return w.makeHomes(ctx) }},
-		{"container runtime and images of the second machine", func() error { return w.nfs.StartRuntime(ctx, o) }},
+		{"homes", func() error { return c.makeHomes(ctx) }},
+		{"container runtime and images of the second machine", func() error { return c.server.StartRuntime(ctx, o) }},
 	} {
 		if err := progress.Stage(os.Stderr, step.name, step.do); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -187,19 +187,20 @@ func (w *World) startNFS(ctx context.Context, parts uml.Parts, o node.Options) e
 	return nil
 }
 
-// startOther starts a third machine, without an NFS server.
-func (w *World) startOther(ctx context.Context, parts uml.Parts, o node.Options) error {
+// startClient starts the third machine and its container runtime.
+func (c *testCluster) startClient(ctx context.Context, parts uml.Parts, o node.Options) error {
 	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() (err error) {
-		if w.other, err = node.Boot(ctx, parts, node.Place{Name: otherName, Address: "192.0.2.11", Range: "198.18.2.0/24"}, o); err != nil {
+		host := node.Host{Name: clientNode, Address: "192.0.2.11", Range: "198.18.2.0/24"}
+		if c.client, err = node.Boot(ctx, parts, host, o); err != nil {
 			return err
 		}
-		return w.other.StartRuntime(ctx, o)
+		return c.client.StartRuntime(ctx, o)
 	})
 }
 
-// makeHomes makes the homes on the server's own disk. One of them is its own file system, as on servers with a dataset for each
-// user.
-func (w *World) makeHomes(ctx context.Context) error {
+// makeHomes makes the homes on the server's own disk. One of them is its own file system, as on servers with a dataset for
+// each user.
+func (c *testCluster) makeHomes(ctx context.Context) error {
 	var script strings.Builder
 	for _, h := range homes {
 		fmt.Fprintf(&script, "mkdir /srv/hpc/home/%[1]s\n", h.name)
@@ -209,20 +210,19 @@ func (w *World) makeHomes(ctx context.Context) error {
 		}
 		fmt.Fprintf(&script, "chown %d:%d /srv/hpc/home/%[3]s; chmod %[4]s /srv/hpc/home/%[3]s\n", h.uid, h.gid, h.name, h.mode)
 	}
-	_, err := w.nfs.Script(ctx, script.String())
+	_, err := c.server.Script(ctx, script.String())
 	return err
 }
 
-// makeNamespaces makes the namespaces in which carol may run Pods and use the homes.
-func (w *World) makeNamespaces(ctx context.Context) (err error) {
-	if w.carol, err = w.User("carol"); err != nil {
+func (c *testCluster) makeNamespaces(ctx context.Context) (err error) {
+	if c.carol, err = c.User("carol"); err != nil {
 		return err
 	}
-	for _, s := range spaces() {
-		if err := w.Namespace(ctx, s.name, map[string]string{"pod-security.kubernetes.io/enforce": s.level}); err != nil {
+	for _, s := range namespaces() {
+		if err := c.Namespace(ctx, s.name, map[string]string{"pod-security.kubernetes.io/enforce": s.level}); err != nil {
 			return err
 		}
-		err := w.Allow(ctx, s.name, w.carol,
+		err := c.Allow(ctx, s.name, c.carol,
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete"}},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create", "get"}},
@@ -234,7 +234,6 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// runTogether runs several functions at the same time.
 func runTogether(all ...func() error) error {
 	errs := make([]error, len(all))
 	var group sync.WaitGroup

@@ -9,20 +9,20 @@ import (
 	"syscall"
 )
 
-// HostName is the name of the machine inside.
+// HostName is the host name inside the enclosure.
 const HostName = "node"
 
-// tunables are settings of the whole machine that a kubelet changes at its start. Namespaces share them, so files are mounted
-// over them inside.
+// tunables are kernel settings that a kubelet changes at its start. They are shared by the whole machine, so inside the
+// enclosure other files are mounted over them.
 var tunables = []string{
 	"/proc/sys/vm/overcommit_memory", "/proc/sys/vm/panic_on_oom", "/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops",
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// setUpNamespaces makes the new namespaces independent of this machine: their mounts, kernel settings, host name, network and
-// cgroups.
+// setUpNamespaces separates the new namespaces from this machine: their mounts, the tunables, the host name, the network and
+// the cgroups.
 func setUpNamespaces(folder string) error {
-	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, nameHost, startNetwork} {
+	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, setHostName, startNetwork} {
 		if err := step(folder); err != nil {
 			return err
 		}
@@ -30,7 +30,8 @@ func setUpNamespaces(folder string) error {
 	return createCgroups(enclosure(folder).Cgroup)
 }
 
-// separateMounts separates the mounts of the namespace from those of the machine. Containers see later mounts of the namespace.
+// separateMounts separates the mounts of the namespace from those of the machine. Containers see mounts that the namespace
+// gets later.
 func separateMounts(string) error {
 	for _, flags := range []uintptr{syscall.MS_PRIVATE | syscall.MS_REC, syscall.MS_SHARED | syscall.MS_REC} {
 		if err := syscall.Mount("", "/", "", flags, ""); err != nil {
@@ -59,33 +60,32 @@ func hideTunables(folder string) error {
 			return err
 		}
 		file := filepath.Join(folder, "tunables-"+filepath.Base(path))
-		if err := place(file, path, string(value)); err != nil {
+		if err := mountOver(file, path, string(value)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func nameHost(folder string) error {
+func setHostName(folder string) error {
 	if err := syscall.Sethostname([]byte(HostName)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}
 	hosts := "127.0.0.1 localhost " + HostName + "\n::1 localhost\n"
-	if err := place(filepath.Join(folder, "hosts"), "/etc/hosts", hosts); err != nil {
+	if err := mountOver(filepath.Join(folder, "hosts"), "/etc/hosts", hosts); err != nil {
 		return err
 	}
 	if _, err := os.Stat(resolver); err != nil {
-		return nil //nolint:nilerr // The file was in /run, which is hidden now.
+		return nil //nolint:nilerr // The file was in /run, which mountFresh has hidden.
 	}
 	// The machine's name server is not reachable. With this address a lookup fails at once.
-	return place(filepath.Join(folder, "nobody.conf"), resolver, "nameserver 127.0.0.1\n")
+	return mountOver(filepath.Join(folder, "nobody.conf"), resolver, "nameserver 127.0.0.1\n")
 }
 
-// resolver is the file with the name servers.
 const resolver = "/etc/resolv.conf"
 
-// place writes a file and mounts it over another file.
-func place(file, over, content string) error {
+// mountOver writes a file and mounts it over another file.
+func mountOver(file, over, content string) error {
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err
 	}
@@ -96,9 +96,9 @@ func place(file, over, content string) error {
 }
 
 func startNetwork(string) error {
-	said, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput()
+	output, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("start loopback: %w %s", err, strings.TrimSpace(string(said)))
+		return fmt.Errorf("start loopback: %w %s", err, strings.TrimSpace(string(output)))
 	}
 	return nil
 }

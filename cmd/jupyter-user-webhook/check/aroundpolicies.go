@@ -7,11 +7,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rightsAroundPolicies are Kubernetes' own rights that bypass the policies in namespaces with notebooks.
+// rightsAroundPolicies are rights to Kubernetes' own resources with which a subject can be another user in spite of the
+// policies.
 var rightsAroundPolicies = []struct {
 	group, resource string
 	verbs           []string
-	means           string
+	message         string
 }{
 	{"networking.k8s.io", "networkpolicies", []string{"create", "update", "patch", "delete", "deletecollection"},
 		"may write NetworkPolicies in namespaces with notebooks. NetworkPolicies add up, so any of these subjects may let " +
@@ -22,8 +23,9 @@ var rightsAroundPolicies = []struct {
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
-// aroundPolicies returns one warning for each of these rights, with all subjects that have it. It omits subjects with every
-// right, because another finding reports them as admins, and the controllers of the cluster.
+// aroundPolicies returns a warning for each of rightsAroundPolicies that subjects have in namespaces with notebooks. It
+// omits rules that give every right, because judgeGrant reports their subjects, and the ServiceAccounts of kube-system,
+// which are controllers.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil
@@ -32,20 +34,20 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 		having := map[string]bool{}
 		for _, g := range s.collectGrants(func(rules []rbacv1.PolicyRule) (given []grant) {
 			for _, rule := range rules {
-				may := slices.ContainsFunc(right.verbs, func(verb string) bool { return gives(rule, right.group, right.resource, verb) })
+				may := slices.ContainsFunc(right.verbs, func(verb string) bool { return allows(rule, right.group, right.resource, verb) })
 				if may && !givesEveryRight(rule) {
 					given = append(given, grant{})
 				}
 			}
 			return given
 		}) {
-			namespace, _, _ := account(g.subject)
+			namespace, _, _ := serviceAccountOf(g.subject)
 			if namespace != "kube-system" && (g.namespace == "" || slices.Contains(notebooks, g.namespace)) {
 				having[subjectText(g.subject)+" ("+g.binding+")"] = true
 			}
 		}
 		if len(having) > 0 {
-			found = append(found, warning(firstFew(slices.Sorted(maps.Keys(having))), "%s", right.means))
+			found = append(found, warning(firstFew(slices.Sorted(maps.Keys(having))), "%s", right.message))
 		}
 	}
 	return found

@@ -10,35 +10,36 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// placed are the kinds with a mode and a scope of namespaces.
-var placed = []string{mutatingWebhooks, validatingWebhooks, bindings}
+// scopedKinds are the kinds of objects with a mode and a scope of namespaces.
+var scopedKinds = []string{mutatingWebhooks, validatingWebhooks, bindings}
 
-// A place is where the chart's values mode and onlyNamespaces have an effect: an entry of a webhook configuration, or a
-// binding. All places must have the namespaces of the chart's values, and the mode of the webhook's configuration.
-type place struct {
-	// object is the name of the object, and name that of the place in it.
+// scopedEntry is an object, or a part of an object, with a mode and a scope of namespaces: an entry of a
+// MutatingWebhookConfiguration or a ValidatingWebhookConfiguration, or the binding of a policy. It must have the mode of
+// the webhook's configuration and the namespaces of the chart's value onlyNamespaces.
+type scopedEntry struct {
+	// object is the name of the object, and name that of the entry.
 	object, name string
-	// fields are the fields of the object itself, not a copy.
+	// fields are the fields of the webhook entry, or the spec of the binding.
 	fields map[string]any
 }
 
 // nameLabel is the label that the API server gives to every namespace.
 const nameLabel = "kubernetes.io/metadata.name"
 
-func places(object unstructured.Unstructured) (found []place) {
+func entriesOf(object unstructured.Unstructured) (found []scopedEntry) {
 	for i, entry := range objects(object.Object["webhooks"]) {
-		found = append(found, place{object.GetName(), element(entry, i), entry})
+		found = append(found, scopedEntry{object.GetName(), element(entry, i), entry})
 	}
 	if spec, is := object.Object["spec"].(map[string]any); is && spec["policyName"] != nil {
-		found = append(found, place{object.GetName(), object.GetName(), spec})
+		found = append(found, scopedEntry{object.GetName(), object.GetName(), spec})
 	}
 	return found
 }
 
-// mode returns Enforce if the place denies, else Warn.
-func (p place) mode() config.Mode {
-	denies := p.fields["failurePolicy"] != "Ignore"
-	if actions, are := p.fields["validationActions"].([]any); are {
+// mode returns Enforce if the entry denies Pods, else Warn.
+func (e scopedEntry) mode() config.Mode {
+	denies := e.fields["failurePolicy"] != "Ignore"
+	if actions, are := e.fields["validationActions"].([]any); are {
 		denies = slices.Contains(actions, any("Deny"))
 	}
 	if denies {
@@ -47,12 +48,12 @@ func (p place) mode() config.Mode {
 	return config.ModeWarn
 }
 
-// scope is the sorted namespaces in which something is in effect; empty for all.
+// scope is the sorted list of the namespaces in which an entry is in effect; empty for all namespaces.
 type scope []string
 
-// scope returns the namespaces as the chart writes onlyNamespaces: in the first expression of the namespaceSelector.
-func (p place) scope() scope {
-	fields := p.fields
+// scope returns the namespaces of the first expression of the namespaceSelector, where the chart writes onlyNamespaces.
+func (e scopedEntry) scope() scope {
+	fields := e.fields
 	if match, is := fields["matchResources"].(map[string]any); is {
 		fields = match
 	}
@@ -75,7 +76,7 @@ func scopeOf(names []string) scope {
 
 func (s scope) String() string { return s.as(strings.Join(s, ", ")) }
 
-// short returns a short text for sentences about another subject.
+// short returns a text with the first few namespaces.
 func (s scope) short() string { return s.as(firstFew(s)) }
 
 func (s scope) as(names string) string {
@@ -96,15 +97,15 @@ func (s *state) mode() config.Mode {
 	return s.config.Mode
 }
 
-// placesOf returns all our places of a kind.
-func (s *state) placesOf(what string) (found []place) {
+// scopedEntries returns the entries of our installed objects of a kind.
+func (s *state) scopedEntries(what string) (found []scopedEntry) {
 	list := s.installed[what]
 	if list == nil {
 		return nil
 	}
 	for _, object := range list.Items {
 		if isOurs(object) {
-			found = append(found, places(object)...)
+			found = append(found, entriesOf(object)...)
 		}
 	}
 	return found
@@ -117,8 +118,7 @@ func isOurs(object unstructured.Unstructured) bool {
 	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
 }
 
-// onlyKey is the key of the chart's value onlyNamespaces among the values of the policies.
 const onlyKey = "onlyNamespaces"
 
-// wantedScope returns the namespaces in which all installed objects must be in effect.
+// wantedScope returns the namespaces of onlyNamespaces, in which each scopedEntry must be in effect.
 func (s *state) wantedScope() scope { return scopeOf(s.words(onlyKey)) }
