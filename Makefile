@@ -71,6 +71,7 @@ e2e-nfs: ## run the part of make e2e that needs a real NFS server, as root: a se
 .PHONY: e2e-images
 e2e-images:
 	@E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner
+	@E2E=1 go test -count=1 -v -run TestKeepNodeUntilInterrupt ./test/demo
 	@E2E=1 go test -count=1 -v -run TestHubWithHundredUsers ./test/integration
 
 .PHONY: e2e-packages

@@ -43,8 +43,8 @@ func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) contr
 	return result
 }
 
-// run creates a Pod for a user with this command, and removes it when the test ends: kubectl run NAME --image=…
-// --labels=jupyter-user=USER …
+// run creates a Pod with kubectl run NAME --image=IMAGE --labels=jupyter-user=USER and more arguments. It removes the Pod when
+// the test ends.
 func run(t *testing.T, in discovery, name, user, image string, more ...string) pod {
 	t.Helper()
 	arguments := []string{"run", name, "-n", in.namespace, "--image=" + image, "--labels=jupyter-user=" + user}

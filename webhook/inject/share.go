@@ -16,7 +16,7 @@ import (
 //	our name and our claim                        kept
 //	our name and another source                   denied
 //	our name a second time                        denied
-//	our claim under another volume name           denied; mounts of the share's get no denial of their own
+//	our claim under another volume name           denied once: mounts of that volume get no second denial
 //	a further claim, with discovery at start      denied: a container that starts as root could read every file on it
 //
 // So an admitted Pod has no second volume for a claim of ours. The mounts of our volumes are ours (mounts.go).

@@ -33,7 +33,8 @@ type entry struct {
 // links to these files.
 const kubernetesData = "..data"
 
-// ReadSkeleton reads a directory, and does not follow the links in it. It returns an error for devices, sockets and pipes.
+// ReadSkeleton reads a directory, or the files of a mounted ConfigMap. A link in the directory is read as a link. ReadSkeleton
+// returns an error for devices, sockets and pipes.
 func ReadSkeleton(dir string) (*Skeleton, error) {
 	if info, err := os.Stat(dir + "/" + kubernetesData); err == nil && info.IsDir() {
 		dir += "/" + kubernetesData

@@ -78,7 +78,7 @@ func (c *testCluster) installShipped(ctx context.Context) error {
 		return err
 	}
 	for _, s := range namespaces() {
-		// helm install makes the volume and the claim of the first namespace, and installSecond those of admission3.
+		// helm install makes the volume and the claim of start3, and installSecond those of admission3.
 		if s.name == start3.name || s.name == admission3.name {
 			continue
 		}
