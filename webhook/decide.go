@@ -15,26 +15,26 @@ import (
 )
 
 const (
-	// identityTimeout is the time limit of the lookups for one Pod. KubeSpawner's client gives up after 3 s, and the webhook
-	// must respond within 1 s.
+	// identityTimeout is the time limit of the lookups for one Pod. KubeSpawner's client gives up after 3 s. In that time a
+	// Pod has two or three reviews: a mutating one, which the API server can repeat, and a validating one.
 	identityTimeout = 700 * time.Millisecond
 	// maxOperations is the limit of operations in one patch. A usual Pod takes a few dozen, and one more for each duplicate
-	// variable. The API server copies a list for each operation: 60,000 operations took it 5.8 s.
+	// variable. The API server copies the changed list for each operation: 60,000 operations took 5.8 s.
 	maxOperations = 1000
 )
 
-// Webhook decides about Pods by one configuration, which does not change while the process runs. It is safe for concurrent
-// use.
+// Webhook changes, admits or denies Pods by one configuration, which does not change while the process runs. It is safe for
+// concurrent use.
 type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
-	// hubNames is nil if the configuration maps no hub names.
+	// hubNames is nil if the configuration maps no hub names, or if this process has not read the map (mapHubName).
 	hubNames HubNames
 }
 
-// New returns a webhook for a validated configuration. identities is nil if no source of identities is configured; then the
-// discovery is at start.
+// New returns a webhook for a validated configuration. identities is nil if no source of identities is configured. Then no
+// UID is known at admission: by identity.discovery, Pods are denied or find the UID when they start.
 func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
@@ -67,10 +67,11 @@ func (r Review) read() (*pod.Pod, error) {
 
 // Decision is the result of Decide or Verify for one Pod.
 type Decision struct {
-	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. A Pod that is not claimed is not
-	// changed.
+	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. It is also true for a Pod that
+	// is denied because it cannot be read, or because it is not claimed but looks like a notebook (verifyUnclaimed). A Pod
+	// that is not claimed is not changed.
 	Claimed bool
-	// Unclaimed is why Decide found the Pod not claimed, as the end of a sentence.
+	// Unclaimed is the reason why the Pod is not claimed, as the end of a sentence. Only Decide sets it.
 	Unclaimed string
 	// User, Identity and Discovery are set as far as they are known, for the log.
 	User      user.Name
@@ -134,8 +135,8 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// denyUnread denies a Pod that cannot be read. A Pod with a list or a map that is too long is not denied if its metadata do
-// not claim it.
+// denyUnread denies a Pod that cannot be read. A Pod with a list or a map that is too long is not denied if its labels and
+// annotations do not claim it.
 func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)

@@ -13,7 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// HubNames maps hub names to users, by a map file or the directory service.
+// HubNames maps hub names to users, by a map file or the directory service. A hub name is a user's name in JupyterHub, the
+// value of the annotation hub.jupyter.org/username.
 type HubNames interface {
 	// FromHub returns the user's name, "" if no user has that hub name, or an error if the lookup failed.
 	FromHub(ctx context.Context, hubName string) (string, error)
@@ -24,7 +25,7 @@ type HubNames interface {
 // hubNameFinder is HubNames.FromHub or HubNames.FromHubUncached.
 type hubNameFinder func(HubNames, context.Context, string) (string, error)
 
-// WithHubNames returns the webhook with a mapping of hub names.
+// WithHubNames returns a copy of the webhook that maps hub names with the given HubNames.
 func (w *Webhook) WithHubNames(names HubNames) *Webhook {
 	with := *w
 	with.hubNames = names
@@ -37,8 +38,8 @@ func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
 
-// nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial whose text does not
-// contain it.
+// nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial, for the log; nil if the
+// denial's text already says the cause.
 func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) (user.Name, []denial.Denial, error) {
 	labels, annotations, rules := p.Metadata.Labels, p.Metadata.Annotations, w.config.User
 	hubName, fromHub := annotations[user.HubAnnotation]
@@ -60,7 +61,8 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) 
 	return name, denials, nil
 }
 
-// mapHubName returns the user's name for a hub name; "" if the map lacks it and the configuration allows unmapped names.
+// mapHubName returns the user's name for a hub name; "" if the map lacks the hub name and the configuration allows that.
+// Otherwise it returns a denial and, for the log, the cause of the denial.
 func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
@@ -82,8 +84,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that was injected already. If the map now gives a different user, the map has changed,
-// or the replica that injected the Pod has read an older or newer map. The Pod is not at fault, so the denial says "try again".
+// confirmName returns the user of a Pod that Verify reviews. If the map now gives a different user than the Pod's
+// annotation, the map has changed, or the replica that injected the Pod has read an older or newer map. The Pod is not at
+// fault, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

@@ -37,8 +37,9 @@ type Source struct {
 	Identities
 }
 
-// Agreeing asks all its sources at once: each must know the user, with the same UID. GID, groups and home are those of the
-// first source. Its error is a *Disagreement, wraps an *identity.Unusable of a source, or is the failure of one source.
+// Agreeing is a list of sources that are asked at once: each must know the user, with the same UID. GID, groups and home
+// are those of the first source. The error of a lookup is a *Disagreement, wraps an *identity.Unusable of a source, or is
+// the failure of one source.
 type Agreeing []Source
 
 // Find asks all sources.
@@ -117,8 +118,8 @@ func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// isFinal reports whether an error of Identities means that the user can have no identity, so that a second lookup does not
-// help.
+// isFinal reports whether an error of Identities is a result and no failure: all sources responded, and the user can have
+// no identity.
 func isFinal(err error) bool {
 	_, disputed := errors.AsType[*Disagreement](err)
 	return disputed || identity.IsUnusable(err)

@@ -17,9 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// differentValues maps each field of the table in doc.go to an operation that sets a different value in an admitted Pod. There
-// /spec/containers/0 is the notebook container, /spec/initContainers/0 the init container, /spec/volumes/0 the share and
-// /spec/volumes/1 the scratch volume.
+// differentValues maps each field of the table in doc.go to an operation that sets a different value in an admitted Pod. In
+// that Pod /spec/containers/0 is the notebook container, /spec/initContainers/0 the init container, /spec/volumes/0 the
+// share and /spec/volumes/1 the scratch volume.
 var differentValues = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":                    `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
 	"metadata.annotations[jupyter-user.io/discovery]":               `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
@@ -159,13 +159,14 @@ func TestFieldOwnership(t *testing.T) {
 	}
 }
 
-// TestFieldOwnershipInExplanations compares the changes of the golden Pods that have the default configuration with the table.
+// TestFieldOwnershipInExplanations tests that the changes of a Pod, which inject --explain shows, have the same owners as
+// in the table in doc.go. It uses the golden Pods with the default configuration.
 func TestFieldOwnershipInExplanations(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	rows := readTable(t)
 	for _, c := range cases {
-		// Other configurations name the volumes differently.
+		// Other configurations can name the volumes differently, and rowOf knows only the default names.
 		if c.Config.Generation() != config.Default().Generation() {
 			continue
 		}
@@ -273,8 +274,8 @@ func testRow(t *testing.T, c golden.Case, r row, operation string) {
 	}
 }
 
-// isIn reports whether the Pod has the value that the operation sets. It returns false for the operations for which only the
-// verifier shows that.
+// isIn reports whether the Pod has the value that the operation sets. Some operations cannot simply be applied again, such
+// as one that appends to a list: for these isIn returns false, and only Verify checks the Pod.
 func isIn(pod []byte, operation string) bool {
 	if strings.HasPrefix(operation, "remove") || strings.Contains(operation, "/- ") ||
 		strings.Contains(operation, "/lifecycle ") || strings.Contains(operation, "Probe {\"exec") ||

@@ -22,7 +22,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// setting is a row of the table in deploy/docs/pods.md: one field that a Pod sets, and the result with each discovery.
+// setting is one field and value from a row of the table in deploy/docs/pods.md, with the results that the row has for each
+// discovery.
 type setting struct {
 	field       string
 	value       any
@@ -50,8 +51,8 @@ func TestSecuritySettings(t *testing.T) {
 	}
 }
 
-// TestSecuritySettingsAreComplete tests that the table has each field of the two security contexts. It fails if a newer
-// version of k8s.io/api adds a field.
+// TestSecuritySettingsAreComplete tests that the table has each field of a Pod's and of a container's security context. It
+// fails if a newer version of k8s.io/api adds a field.
 func TestSecuritySettingsAreComplete(t *testing.T) {
 	inTable := map[string]bool{}
 	for _, s := range readSettings(t) {
@@ -186,7 +187,7 @@ func testSetting(t *testing.T, c golden.Case, s setting, want string) {
 	}
 }
 
-// ourFields returns the fields of ours on which the action was done.
+// ourFields returns the fields that the webhook enforces (Change.Ours) and that it changed by the given action.
 func ourFields(changes []inject.Change, action inject.Action) (fields []string) {
 	for _, change := range changes {
 		if change.Ours && change.Action == action {
@@ -196,8 +197,8 @@ func ourFields(changes []inject.Change, action inject.Action) (fields []string) 
 	return fields
 }
 
-// assertInPolicy asserts that the rule of policy node with that reason reads the field. That the rule denies is tested on a
-// real API server, in test/integration (attacks_access_test.go).
+// assertInPolicy asserts that the policy node (63-policy-node.yaml) has a rule with the reason that reads the field.
+// test/integration (attacks_access_test.go) tests on a real API server that the rule denies.
 func assertInPolicy(t *testing.T, field, reason string) {
 	t.Helper()
 	policy, err := deploy.Read("63-policy-node.yaml")

@@ -11,11 +11,11 @@ import (
 )
 
 // Verify compares the final Pod, after all mutating webhooks, with the plan for it. Each field of ours must be as planned,
-// so neither a later webhook nor the author of the Pod can choose its value. The other fields are not checked. Who may be
-// which user is decided by the chart's policies, not here.
+// so neither a later webhook nor the author of the Pod can choose the value of such a field. The other fields are not
+// checked. The chart's policies, not Verify, decide which requester may create Pods of which user.
 //
-// Verify reads the identity from the Pod and confirms it at its source. If the identity has changed between the two reviews of
-// one Pod, the denial says "try again", and no Pod is admitted with parts of two identities.
+// Verify reads the identity from the Pod and confirms it at the sources of identities. If the identity has changed between
+// the two reviews of one Pod, the denial says "try again", and no Pod is admitted with parts of two identities.
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
@@ -55,8 +55,9 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	return w.compare(pod, review, d)
 }
 
-// verifyUnclaimed denies a Pod that is not claimed, but has an annotation of ours or a container with our init container's
-// name. The webhook did not write these, and readers of the Pod would take the Pod for a notebook.
+// verifyUnclaimed denies a Pod that is not claimed, but has an annotation of ours (other than jupyter-user.io/inject) or a
+// container with our init container's name. The webhook did not write these, and readers of the Pod would take the Pod for
+// a notebook.
 func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	mark := inject.NotebookMark(pod)
 	if mark == "" {
@@ -81,8 +82,8 @@ func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 }
 
 // confirm denies a Pod whose identity is no longer the user's. Either the sources have changed since the Pod was injected,
-// or the replica that injected the Pod has seen a different state; the Pod is not at fault. The error is the cause of a denial
-// whose text does not contain it.
+// or the replica that injected the Pod saw an older or newer state of the sources. The Pod is not at fault. The error is
+// the cause of the denial, for the log; it can be nil.
 //
 //	the sources return                         the denial
 //	the identity of the Pod                    none

@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// These denials are about annotations, containers and the Pod as a whole.
+// The denials of this file are about annotations, containers and the Pod as a whole.
 
 // AnnotationInvalid denies an invalid value of one of our annotations.
 func AnnotationInvalid(annotation, value string, allowed ...string) Denial {
@@ -12,7 +12,7 @@ func AnnotationInvalid(annotation, value string, allowed ...string) Denial {
 		strings.Join(allowed, ", "))
 }
 
-// InjectInvalid denies a Pod whose opt-out annotation has a value other than "false".
+// InjectInvalid denies a Pod whose annotation jupyter-user.io/inject has a value other than optOut, which is "false".
 func InjectInvalid(annotation, value, optOut string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the only value, which leaves the Pod "+
 		"as it is: write that, or remove the annotation to get the user's home", shorten(value), optOut)

@@ -12,7 +12,7 @@ import (
 // Reason is the stable CamelCase name of one kind of denial.
 type Reason string
 
-// Denial has a reason, the field of the Pod, and one or two sentences that say what is wrong and what to do.
+// Denial has a reason, the field of the Pod that is wrong, and one or two sentences that say what is wrong and what to do.
 type Denial struct {
 	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a Pod that cannot become a notebook, 500 a
 	// fault of the webhook, 503 if a later attempt can succeed.
@@ -39,7 +39,7 @@ const maxShown = 50
 // FirstDenials returns the first maxShown denials.
 func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), maxShown)] }
 
-// Join returns several denials as one text, in their order: one denial is the text itself, more become a list.
+// Join returns denials as one text. Several denials become a list with the first maxShown of them, in their order.
 func Join(denials []Denial) string {
 	if len(denials) == 1 {
 		return denials[0].String()

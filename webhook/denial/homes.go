@@ -1,6 +1,6 @@
 package denial
 
-// These denials are about the home of the user on the share.
+// The denials of this file are about the home of the user on the share.
 
 // HomeInUsers denies a home below a directory of the share that a user owns.
 func HomeInUsers(name, dir string, owner int64) Denial {
@@ -9,7 +9,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 }
 
 // HomeFieldUnusable denies an unusable home field of the directory service. why continues a sentence that begins with the
-// field. The sentence does not show the field's value, because a requester without access to that user gets it too.
+// field. The sentence does not show the field's value, because a requester without access to that user can get the sentence
+// too.
 func HomeFieldUnusable(name, why string) Denial {
 	return forbidden("HomeUnusable", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// These denials are about the identity of the user, and the groups.
+// The denials of this file are about the identity of the user, and about groups.
 
 // IdentityDenied denies an identity that the floor excludes (identity.minUID, minGID, deniedGIDs).
 func IdentityDenied(name string, why error) Denial {
 	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
-// TooManyGroups denies a user with more groups than a Pod can have. The message does not say how many, because a requester
-// without access to that user can get it.
+// TooManyGroups denies a user with more groups than a Pod can have. The message does not say how many groups the user has,
+// because a requester without access to that user can get the message.
 func TooManyGroups(name string, limit int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"silently ignore the rest: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
@@ -99,13 +99,13 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 		"admission, or use a namespace that enforces baseline", namespace, name)
 }
 
-// GroupForeign denies a supplementary group that is not the user's.
+// GroupForeign denies a supplementary group or an fsGroup that is not known to be a group of the user.
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups of "+
 		"the user", gid, name)
 }
 
-// ImageGroupForeign denies a group of the image that the configuration allows, but not in this Pod.
+// ImageGroupForeign denies a group of identity.imageGroups in a Pod that cannot have such a group. why is the reason.
 func ImageGroupForeign(field string, gid int64, why string) Denial {
 	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// These denials are about the name of the user.
+// The denials of this file are about the name of the user.
 
 // NameInvalid denies a text that is not a valid name. rule is the rule that it violates.
 func NameInvalid(field, name, rule string) Denial {

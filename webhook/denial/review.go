@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// These denials are about the review, and about the Pod as a document.
+// The denials of this file are about the review, and about the Pod as a document.
 
 // NotAPodReview denies a review of an object that is not a Pod.
 func NotAPodReview(kind string) Denial {

@@ -49,8 +49,8 @@ func PrintableText(text string) string {
 	return b.String()
 }
 
-// Wrap wraps a text between words into lines of at most limit bytes, and returns at least one line. A longer word gets its
-// own line.
+// Wrap wraps a text between words into lines of at most limit bytes, and returns at least one line. A word longer than
+// limit gets its own line.
 func Wrap(text string, limit int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// These denials are of the verifier.
+// Only the verifier (package webhook, Verify) returns the denials of this file.
 
 // Drifted denies a Pod in which a field of ours is not as planned.
 func Drifted(field string) Denial {
@@ -19,7 +19,8 @@ func NotInjected(lacks string) Denial {
 		"rest to the webhook", lacks)
 }
 
-// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have, which mark describes.
+// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have. mark describes what the Pod
+// has, and why is the reason why the Pod is not claimed.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, but is not a user's notebook: %s; remove that part, or label the "+
 		"pod jupyter-user and leave the rest to the webhook", Printable(mark), why)

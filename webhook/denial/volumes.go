@@ -1,6 +1,6 @@
 package denial
 
-// These denials are about volumes, mounts and devices.
+// The denials of this file are about volumes, mounts and devices.
 
 // VolumeTaken denies a different volume under one of our names. what describes our volume.
 func VolumeTaken(field, name, what string) Denial {
@@ -11,7 +11,8 @@ func VolumeTaken(field, name, what string) Denial {
 // ScratchVolume describes the scratch volume in VolumeTaken.
 const ScratchVolume = "the webhook's own emptyDir"
 
-// OurClaim describes a claim of ours in VolumeTaken: the share's, or a further claim with directories.
+// OurClaim describes a claim of ours in VolumeTaken: the share's, or a further claim. A further claim is one that
+// share.directories names.
 func OurClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"
@@ -49,8 +50,9 @@ func ClaimClosed(field, claim string) Denial {
 		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
 }
 
-// MountForeign denies a mount of one of our volumes, in a container with the home, that is not ours. homeAlone reports whether
-// the container has the home by the annotation jupyter-user.io/home-in: such a container gets no directories.
+// MountForeign denies a mount that the webhook did not plan, of one of our volumes in a container with the home. homeAlone
+// reports whether the container has the home by the annotation jupyter-user.io/home-in: such a container gets no
+// directories.
 func MountForeign(field, volume, at string, homeAlone bool) Denial {
 	adds := "the home and the directories that the admin lists in share.directories"
 	if homeAlone {
@@ -81,8 +83,9 @@ func MountNested(field, at, other string) Denial {
 		Printable(other))
 }
 
-// MountInShare denies a path inside a mount where the container sees more of the share than the home: the container runtime
-// creates missing directories as root, and a symbolic link could direct the path into another user's home.
+// MountInShare denies a path inside or around a mount, in a container that sees more of the share than the home. The reason
+// is that the container runtime creates missing directories as root, and a symbolic link could direct the path into another
+// user's home.
 func MountInShare(field, at, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, and notebooks here see more of the share than "+
 		"the home: missing directories of that path are created as root, even where the user may not write, or where a symbolic "+
@@ -101,7 +104,7 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
-// DeviceNested denies a block device inside a mount, which ours describes.
+// DeviceNested denies a block device inside a mount. ours describes the mount.
 func DeviceNested(field, at, ours string) Denial {
 	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
 		"root, and leave it there; use another path, such as one below /dev", Printable(at), ours)

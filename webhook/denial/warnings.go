@@ -20,8 +20,8 @@ func GroupsCut(name string, limit int) string {
 		"files of the others (identity.tooManyGroups: Cut)", limit, name)
 }
 
-// GroupsLeftOut warns that a Pod lacks those supplementary groups of the user that no Pod can have. The warning does not name
-// the groups, because a requester without access to that user can get it.
+// GroupsLeftOut warns that a Pod lacks supplementary groups of the user that are below minGID, or have a number that no Pod
+// can have. The warning does not name the groups, because a requester without access to that user can get the warning.
 func GroupsLeftOut(name string, minGID int64) string {
 	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, "+
 		"and those with a number that no Pod can have; the pod cannot access their files", name, minGID)
@@ -75,7 +75,8 @@ func StartUnclear(container, annotation string) string {
 		Printable(container), annotation)
 }
 
-// SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings, which variable names.
+// SettingsElsewhere warns that the webhook does not read the Jupyter settings in a directory. variable is the environment
+// variable that names the directory.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("the webhook sets where Jupyter listens, whatever is in the directory of %s: if the pod needs "+
 		"another port or base URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the "+
@@ -113,7 +114,7 @@ func HomeOfTheImage(field, was, home string) string {
 
 // The following warnings are for Warn mode, in which nothing is changed or denied.
 
-// WouldBeDenied warns of a denial.
+// WouldBeDenied warns that the Pod would be denied.
 func WouldBeDenied(d Denial) string { return fmt.Sprintf("would be denied: %s: %s", d.Reason, d) }
 
 // WouldBecome warns that the Pod would be injected.
@@ -125,7 +126,7 @@ func WouldBecome(name, discovery, identity string) string {
 	return fmt.Sprintf("would become a notebook of %s (%s): the webhook is in mode Warn and leaves the pod as it is", name, as)
 }
 
-// WouldWarn warns of a warning.
+// WouldWarn returns a warning as Warn mode shows it.
 func WouldWarn(warning string) string { return "would be warned: " + warning }
 
 // FirstWarnings returns the first maxShown warnings. If there are more, it adds a warning with their number.

@@ -8,7 +8,7 @@ import (
 // ImagesHome is the home of jovyan, the user of Jupyter images.
 const ImagesHome = "/home/jovyan"
 
-// Account is the user in the passwd and group files.
+// Account is what the passwd and group files say about the user.
 type Account struct {
 	Name string
 	// Home is the home's path in the notebook container.
@@ -20,8 +20,9 @@ type Account struct {
 
 // Passwd returns the content of /etc/passwd in the notebook container.
 //
-// The user's line precedes jovyan's, so that a user with jovyan's UID 1000 is found first. The file must have jovyan, because
-// docker-stacks' start.sh looks up the UID of jovyan under set -e, and exits without a message if the lookup fails.
+// The user's line precedes jovyan's, so that a user with jovyan's UID 1000 is found first. The file must have a line for
+// jovyan, because docker-stacks' start.sh looks up the UID of jovyan under set -e, and exits without a message if the
+// lookup fails.
 func (a Account) Passwd() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package handoff
 // Discover is the init container's command line: find the owner of the user's home, deny an owner below the floor, and
 // write the files of the scratch volume.
 type Discover struct {
-	// User is the owner's name.
+	// User is the name of the user, who must own the home.
 	User string
 	// Homes is the directory of the homes in the init container.
 	Homes string
@@ -13,7 +13,8 @@ type Discover struct {
 	Home string
 	// Directories are the user's other directories, at their paths in the init container. The user must own them too.
 	Directories []string
-	// MinUID, MinGID and DeniedGIDs are the floor.
+	// MinUID, MinGID and DeniedGIDs are the floor (identity.Floor): the lowest UID and GID of a user, and GIDs that no user
+	// may have.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
 	// JupyterConfig is the settings of Jupyter, as JSON (JupyterFiles). If it is empty, the constant JupyterConfig is used.
@@ -24,7 +25,8 @@ type Discover struct {
 	Expect *Expected
 }
 
-// Expected is an identity found at admission. The owner of the home must have its UID. passwd and group get its GID and groups.
+// Expected is an identity found at admission. The owner of the home must have this UID. The passwd and group files get this
+// GID and these groups.
 type Expected struct {
 	UID, GID int64
 	Groups   []int64

@@ -1,10 +1,10 @@
 package handoff
 
-// Exec is the command line with which a notebook container that starts as root begins its command, exec hooks and exec probes:
-// become the user that the init container found, change to the working directory, and run the command after it. Kubernetes
-// appends the container's args.
+// Exec is the command line that precedes the command, the exec hooks and the exec probes of a notebook container that
+// starts as root: become the user that the init container found, change to the working directory, and run Argv or the
+// image's start. Kubernetes appends the container's args.
 type Exec struct {
-	// User is the owner's name.
+	// User is the name of the user that the process becomes.
 	User string
 	// Home is the home's path in the notebook container.
 	Home string

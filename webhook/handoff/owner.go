@@ -82,8 +82,9 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName returns an error if a text cannot be a user's name in the files. The webhook has parsed the name by stricter rules.
-// For some C libraries a line of passwd that begins with + or - refers to NIS, and a line that begins with # is a comment.
+// checkName returns an error if a text cannot be a user's name in the passwd and group files and in uid-gid.env. The
+// webhook has parsed the name by stricter rules. For some C libraries a line of passwd that begins with + or - refers to
+// NIS, and a line that begins with # is a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {

@@ -47,8 +47,8 @@ func TestParseEnvInAnyOrder(t *testing.T) {
 	assert.Equal(t, handoff.Owner{UID: 2, GID: 3, Name: "a", HomeInode: 1, HomeDevice: 4}, got)
 }
 
-// TestParseEnvOfIncompleteFile tests each part of a file: the init container can be killed while it writes, or the disk can be
-// full.
+// TestParseEnvOfIncompleteFile tests files that lack bytes at the beginning or the end, or end in zeros: the init container
+// can be killed while it writes, or the disk can be full.
 func TestParseEnvOfIncompleteFile(t *testing.T) {
 	for n := range len(uidGidEnv) {
 		_, err := handoff.ParseEnv([]byte(uidGidEnv[:n]))

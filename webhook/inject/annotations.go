@@ -18,13 +18,13 @@ import (
 // would not write is removed. Policy access decides by jupyter-user.io/user, so Decide never takes its value from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
-// jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other containers
-// that get the home (homein.go). jupyter-user.io/container is added if it is missing: on the next pass the same container
-// must be chosen, even if another webhook has inserted a sidecar before it.
+// jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other
+// containers that get the home (homein.go). The webhook adds jupyter-user.io/container if it is missing, because later
+// reviews of the Pod must choose the same container, even if another webhook has inserted a sidecar before that container.
 
 const annotationPrefix = "jupyter-user.io/"
 
-// The annotations that the webhook writes.
+// The annotations that record what the webhook decided about the Pod.
 const (
 	UserAnnotation      = annotationPrefix + "user"
 	DiscoveryAnnotation = annotationPrefix + "discovery"
@@ -52,7 +52,7 @@ var (
 		requestAnnotations...)
 )
 
-// annotationPaths are the JSON pointers of the annotations that the webhook writes.
+// annotationPaths are the JSON pointers of the annotations that the webhook can add to a Pod.
 var annotationPaths = map[string]pod.Pointer{
 	UserAnnotation:      pod.AnnotationsPath.Child(UserAnnotation),
 	DiscoveryAnnotation: pod.AnnotationsPath.Child(DiscoveryAnnotation),

@@ -6,7 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Action is the action of a reconciliation on one field.
+// Action is what Reconcile does with one field.
 type Action string
 
 // The actions.
@@ -20,22 +20,22 @@ const (
 	LeftOut Action = "left out"
 )
 
-// Change is the action on one field, for explanations. The verifier's drift comes from the same records, so that explanation
-// and verification agree.
+// Change is what Reconcile does with one field, for inject --explain. Outcome.Drift uses the same records, so that
+// explanation and verification agree.
 type Change struct {
 	// Piece is the name of the injected piece that has the field (plan.go).
 	Piece  string
 	Action Action
 	// Ours reports whether a different value is replaced or denied, and not kept.
 	Ours bool
-	// Object is the object or list that has the field, in Kubernetes' notation, with notebook and init for the notebook
-	// container and the init container, as in the table of package webhook.
+	// Object is the object or list that has the field, in Kubernetes' notation. As in the table of package webhook, the
+	// notebook container is written as notebook and the init container as init.
 	Object string
 	// Key is the key of the field, or the name of the list element.
 	Key string
-	// Element reports whether Key names a list element.
+	// Element reports whether Key names a list element or an annotation, so that Field writes it in brackets.
 	Element bool
-	// Why is the reason of LeftOut.
+	// Why is the reason for the action LeftOut; empty for other actions.
 	Why string
 }
 
@@ -74,7 +74,8 @@ func (o Outcome) change(n fieldChange) Change {
 	return c
 }
 
-// objectName returns the field at a pointer, with notebook and init for the notebook container and the first init container.
+// objectName returns the field at a pointer in Kubernetes' notation. The notebook container is written as notebook, and the
+// first init container as init.
 func (o Outcome) objectName(at pod.Pointer) string {
 	const firstInit = pod.SpecPath + "/initContainers/0"
 	for container, name := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {

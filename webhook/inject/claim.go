@@ -20,7 +20,7 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claim is a map that is decoded without the entries that user.Claimed does not read.
+// claim is a map of which only the entries that user.Claimed reads are decoded.
 type claim map[string]string
 
 // UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.

@@ -6,12 +6,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Confinement: the settings of the node's security modules on our init container.
+// Confinement: the AppArmor, SELinux and Windows options of our init container.
 //
 // Nothing is added: the defaults of AppArmor and SELinux are right. A profile or level that a policy engine gives to every
-// container of a namespace stays. Settings that Pod Security baseline forbids are removed, because our own container must not
-// make the Pod violate baseline: an unconfined AppArmor profile, an SELinux user, role or foreign type, a host process. Only
-// an init container that the Pod has already can have such settings.
+// container of a namespace stays. Settings that Pod Security baseline forbids are removed, because our own container must
+// not make the Pod violate baseline: an unconfined AppArmor profile, an SELinux user, an SELinux role, an SELinux type that
+// is not one of containerTypes, a host process. Such settings exist only if the submitted Pod has an init container of this
+// name already.
 
 // containerTypes are the SELinux types that Pod Security baseline allows.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}

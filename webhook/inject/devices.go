@@ -15,9 +15,10 @@ import (
 //	  elsewhere, such as /dev/xvda                            the Pod's
 //
 // A container runtime creates the device node and the directories above it as root, and follows symbolic links. So a device
-// is checked like a mount (mounts.go): a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
-// only an empty directory in the home. A device leaves a device node, which is a device on every machine that mounts the
-// share. So a device in the home is denied with discovery at admission too.
+// is checked like a mount (mounts.go): a link in a volume of the Pod's own can lead to the home. A mount of the Pod's own
+// in the home leaves only an empty directory there, so with discovery at admission it can be allowed. A device leaves a
+// device node, which is a device on every machine that mounts the share. So a device in the home is denied with either
+// discovery.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {

@@ -22,8 +22,8 @@ import (
 // replaced. At admission the image's variables are not known, so XDG_CACHE_HOME is set to its default, .cache in the home. At
 // start our program replaces the image's value if it is in the image's own home.
 //
-// JUPYTER_RUNTIME_DIR is below /tmp, if Jupyter can start, the Pod does not set the variable and the container can write to
-// /tmp.
+// JUPYTER_RUNTIME_DIR is set to a directory below /tmp if Jupyter can start, the Pod does not set the variable, and the
+// container can write to /tmp.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -42,7 +42,7 @@ type identityVar struct {
 	unknown bool
 }
 
-// identityVars returns our variables with their planned values.
+// identityVars returns the six variables that are ours, with their planned values.
 func (in *planning) identityVars() [6]identityVar {
 	vars := [...]identityVar{
 		{"NB_USER", in.facts.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
@@ -70,9 +70,9 @@ func (in *planning) planEnv() envPiece {
 	return p
 }
 
-// The variable for Jupyter's directory with the state of a running server, and its value. Jupyter's default is in the home:
-// there Jupyter exits at once if the home is full or over quota, and locks files, which not every network file system
-// supports.
+// The variable for Jupyter's directory with the state of a running server, and its value. Jupyter's default is a directory
+// in the home. With that default Jupyter would exit at once if the home is full or over quota, and would lock files in the
+// home, which not every network file system supports.
 const (
 	runtimeVariable = "JUPYTER_RUNTIME_DIR"
 	runtimeDir      = "/tmp/jupyter-runtime"
@@ -174,8 +174,8 @@ func (p envPiece) putConfigPath(c *changes) {
 // cacheVariable is the variable that many images set to a directory in the image's own home.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome replaces a directory in the image's own home by the user's home in JUPYTERHUB_ROOT_DIR, and by the same
-// directory in the user's home in the variables XDG_*.
+// replaceImagesHome replaces a directory in the image's own home. JUPYTERHUB_ROOT_DIR gets the user's home instead, and a
+// variable XDG_* gets the same directory in the user's home.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")

@@ -18,11 +18,12 @@ import (
 //	of identity.imageGroups                        kept, if the notebook container sees only the home, up to identity.maxGroups
 //	any other                                      denied; with discovery at start, every group is denied
 //
-// Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group adds
-// none. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the Pod's own claims, which
-// then lack the fsGroup. Where the share's driver ignores fsGroup (share.fsGroup: Keep) and the identity is known at admission,
-// the user's GID or one of the user's groups stays as fsGroup, and any other is denied, because the kubelet gives that group
-// to every process. All three fields are ours; the rest of the Pod's security context is the Pod's.
+// Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group
+// adds none. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the Pod's own
+// claims, which then lack the fsGroup. With share.fsGroup: Keep (the share's driver ignores fsGroup) and discovery at
+// admission, an fsGroup stays if it is the user's GID or one of the user's groups. Any other fsGroup is then denied,
+// because the kubelet gives the fsGroup to every process. All three fields are ours; the rest of the Pod's security context
+// is the Pod's.
 
 type groupsPiece struct {
 	user string
@@ -125,9 +126,9 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// fsGroupVolumes returns the Pod's own claims, also ephemeral ones: the user can perhaps not write to them without the fsGroup.
-// Every UID can write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to
-// hostPath and in-tree nfs.
+// fsGroupVolumes returns the names of the volumes with claims of the Pod's own, also ephemeral claims: without the fsGroup
+// the user can perhaps not write to these volumes. Other volumes need no warning: every UID can write to an emptyDir and
+// read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) &&
@@ -145,11 +146,12 @@ type Limited struct {
 	Denials  []denial.Denial
 }
 
-// LimitGroups returns the identity that a user's Pod gets: without groups below the floor, with a warning, and with at most
-// identity.maxGroups groups. If the user has more, only those with the lowest numbers stay, with a warning, or the Pod is
-// denied. Planner and verifier both call it, so that they use the same identity.
+// LimitGroups returns the identity that a user's Pod gets. Supplementary groups that no Pod can have, such as those below
+// identity.minGID, are left out with a warning. If more than identity.maxGroups groups remain, either only those with the
+// lowest numbers stay, with a warning, or the Pod is denied (identity.tooManyGroups). Plan and Verify both call
+// LimitGroups, so that they use the same identity.
 //
-// The groups are not cut if one of them is denied: cutting must not hide that group.
+// The groups are not cut if the floor denies one of them (identity.deniedGIDs): cutting must not hide that group.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
 	within := c.Floor().LeaveOut(id)
 	limited := Limited{Identity: within}

@@ -105,7 +105,6 @@ func fixedHomes(c *config.Config) string {
 	return c.Share.MountPath + "/" + c.Share.Home.Parent("")
 }
 
-// seesEveryHome reports whether the notebook container sees every home.
 func (in *planning) seesEveryHome() bool {
 	switch in.planner.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:

@@ -11,7 +11,7 @@ import (
 )
 
 // Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
-// TensorBoard, or a clone of a course before the notebook starts.
+// sidecar with TensorBoard, or an init container that clones a course.
 //
 // Mounts the home in each of these containers at the same two paths as in the notebook container, and runs each as the user,
 // with the security context of the notebook container. Mounts and security context are ours, like those of the notebook
@@ -25,7 +25,7 @@ import (
 //	a proxy, which needs a UID of its own                  denied
 //	any name, with discovery at start                      denied: the UID is not known when the container is created
 //
-// An init container that gets the home runs after ours, so the home is checked before.
+// An init container that gets the home runs after our init container, which checks the home.
 
 type homeInPiece struct{ containers []homeInContainer }
 
@@ -94,7 +94,6 @@ func (in *planning) whyNoHome(name string, c *pod.Container) string {
 	return ""
 }
 
-// hasHome reports whether a container is one of homeIn.
 func hasHome(homeIn []homeContainer, c *pod.Container) bool {
 	return slices.ContainsFunc(homeIn, func(h homeContainer) bool { return h.container == c })
 }

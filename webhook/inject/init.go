@@ -17,19 +17,19 @@ import (
 // Init container: finds the owner of the home, or checks that the owner is still the one with which the Pod was admitted, and
 // writes the files that the notebook container needs.
 //
-// Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The container
-// runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with discovery at
-// start. Of the share it sees only the directory above the home, and those above directories of the user (share.directories
-// with {user}). These mounts are read-only: lstat of an entry needs no right on the entry. The container writes to the scratch
-// volume.
+// Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The
+// container runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with
+// discovery at start. Of the share it sees only the directory above the home, and the directories above the user's other
+// directories (share.directories with {user}). The mounts of the share are read-only. They suffice to check a home, because
+// lstat of an entry needs no right on the entry. The container writes to the scratch volume.
 //
-// Ours: its position, image (one of the accepted ones), command, args, mounts, termination message and security context but
-// for its confinement (confinement.go). Variables, devices, probes, hooks, restart policy, working directory, stdin and tty are
-// ours too, and are removed. An existing container is corrected; in any other position than the first, it is removed and added
-// again. In a Pod of the class Guaranteed its requests equal its limits. A volume mount of another webhook is tolerated only
-// below /var/run/secrets, and not inside another mount. Anywhere else it could hide a home, or a symbolic link could direct it
-// over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. Any other container
-// with that name is denied.
+// Ours: its position, image (one of the accepted ones), command, args, mounts, termination message and security context
+// without the options of confinement.go. Variables, devices, probes, hooks, restart policy, working directory, stdin and
+// tty are ours too, and are removed. An init container of this name that the Pod has already is corrected if it is the
+// first, and otherwise removed and added again. In a Pod of the class Guaranteed its requests equal its limits. A volume
+// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount. Anywhere else it could
+// hide a home, or a symbolic link could direct it over our program. The Pod's: resources and pull policy, which LimitRanger
+// and AlwaysPullImages fill in. Any other container named jupyter-user-init is denied.
 
 const (
 	// nonroot is the UID and GID that many images use as an unprivileged user.
@@ -103,8 +103,8 @@ func (in *planning) planInit() initPiece {
 	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
 }
 
-// parentMounts returns the mounts of the directories above those of the user (share.directories with {user}), which the init
-// container checks like the home. It returns none with discovery at start.
+// parentMounts returns the mounts of the directories above the user's other directories (share.directories with {user}).
+// The init container checks the user's directories like the home. With discovery at start there are no such mounts.
 func (in *planning) parentMounts() (mounts []pod.Mount) {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	if in.discovery != config.DiscoveryAtAdmission {
@@ -165,7 +165,6 @@ func (in *planning) discover() handoff.Discover {
 	return d
 }
 
-// isInit reports whether a container is our init container.
 func isInit(at pod.Element, c *pod.Container) bool {
 	return c.Name == handoff.Container && at.List == pod.InitContainersPath
 }
@@ -254,9 +253,9 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	dropUnconfined(c, at, now)
 }
 
-// tolerated reports whether a mount of another volume can stay: below secretsDir, and neither inside another mount nor around
-// ours, because a symbolic link in a volume could direct the inner mount over our program. nested has the paths that are
-// inside another mount.
+// tolerated reports whether a mount of another volume can stay: it must be below secretsDir, outside every other mount, and
+// neither at tokenPath nor inside or around it. Otherwise a symbolic link in a volume could direct the inner of two mounts
+// over our program. nested has the paths that are inside another mount.
 func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
 	_, isNested := nested[at]

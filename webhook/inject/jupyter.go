@@ -26,8 +26,8 @@ type jupyterServer struct {
 	// setsAddress reports whether our settings file (settings.go) sets where Jupyter listens: the port is known, and no hub
 	// sets the address.
 	setsAddress bool
-	// tls reports whether Jupyter serves HTTPS, mutual whether Jupyter requires a client certificate, so that no HTTP probe
-	// passes.
+	// tls reports whether Jupyter serves HTTPS, and mutual whether Jupyter requires a client certificate, which the kubelet
+	// does not have for HTTP probes.
 	tls, mutual bool
 	// warnings are about settings of Jupyter that the webhook cannot read or does not change.
 	warnings []string
@@ -114,10 +114,10 @@ func (in *planning) readStart(c *pod.Container) commandLine {
 	})
 }
 
-// kindOfNotebook returns the kind of the program that the notebook container runs. The first of these that determines the kind
-// is used: the annotation jupyter-user.io/probes: on, the variable of a kernel, the command line, an image that is known to
-// start another program, the configured start of the image (notebook.starts), a hub's labels, an image that is known to start
-// Jupyter.
+// kindOfNotebook returns the kind of the program that the notebook container runs. The first of these that determines the
+// kind is used: the annotation jupyter-user.io/probes: on, the variable of a kernel (kernelVariable), the command line
+// together with DOCKER_STACKS_JUPYTER_CMD, an image that is known to start another program, the configured start of the
+// image (notebook.starts), a hub's labels, an image that is known to start Jupyter.
 func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name string) envValue) programKind {
 	imageDecides := start.kind == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
@@ -150,8 +150,8 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 	return byImage
 }
 
-// kernelVariable is set in the Pods that Enterprise Gateway creates for single kernels. They use a notebook image, but start
-// no Jupyter server.
+// kernelVariable is set in the Pods that Enterprise Gateway creates for single kernels. These Pods use a notebook image,
+// but start no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
 // traits maps the flags that the webhook reads to their settings, by the last part of the flag: --port is short for

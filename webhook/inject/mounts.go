@@ -132,7 +132,8 @@ func (p mountsPiece) findsOwner(at pod.Element, container *pod.Container) bool {
 }
 
 // reconcileContainer adds our mounts to the container and denies mounts that conflict with them. ownInit reports whether an
-// init container of the Pod's own finds the owner: the denial of that container already names the mounts that it needs.
+// init container of the Pod's own finds the owner: the denial of that init container already names the mounts of the share
+// and the scratch volume to be removed, so these mounts get no denial of their own.
 func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 	mounts := p.at.Child("volumeMounts")
 	present := make([]bool, len(p.want))

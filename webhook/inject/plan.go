@@ -7,6 +7,9 @@
 // The package is pure: the same Pod, facts and configuration give the same bytes. It does no I/O, reads no clock and writes
 // no log, so the webhook, the command line and the tests all run the same code.
 //
+// A field is ours if the webhook enforces its value, and the Pod's if the webhook only sets a default. Likewise, our volumes,
+// mounts, claims, init container and program are those of the webhook.
+//
 // Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens if
 // the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, homein.go,
 // init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. home.go and accounts.go define mounts
@@ -138,9 +141,10 @@ type planning struct {
 	// the share, and homes the path of that directory in the init container. homeOnShare is the home's path below the share's
 	// path in the notebook container.
 	subPath, parent, homes, homeOnShare string
-	// deniedVolumes are the names of the volumes that use the share's claim under a name other than ours.
+	// deniedVolumes are the names of the volumes that use the share's claim, but do not have the configured name of the
+	// share's volume.
 	deniedVolumes []string
-	// identityEnv are the variables that name the user (env.go).
+	// identityEnv are the six variables that are ours, such as NB_USER and HOME (env.go).
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
 }
@@ -155,7 +159,8 @@ type Planner struct {
 	env       []pod.EnvVar
 	resources pod.Resources
 	scratch   pod.Volume
-	// shares are the volumes of our claims, the share's first; further are the names of the further claims.
+	// shares are the volumes of our claims, the share's first. further are the names of the further claims: the claims
+	// other than the share's that share.directories names.
 	shares  []pod.Volume
 	further []string
 	// settings are Jupyter's settings as JSON, for Pods in which the webhook does not set where Jupyter listens.

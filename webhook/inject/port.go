@@ -38,7 +38,7 @@ func (in *planning) planPort() portPiece {
 
 const portName = "http"
 
-// portTaken reports whether any container declares a port with our name or this number.
+// portTaken reports whether any container declares a port with the name http or with this number.
 func (in *planning) portTaken(number int32) bool {
 	for _, c := range in.pod.AllContainers {
 		for _, p := range c.Ports {

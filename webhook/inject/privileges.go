@@ -25,7 +25,8 @@ type privilegesPiece struct {
 	want      *pod.SecurityContext
 }
 
-// The security contexts of a container that starts as root, and of one that starts as the user, without UID and GID.
+// asRoot is the security context of a container that starts as root, and asUser of one that starts as the user. userContext
+// adds the user's UID and GID to asUser.
 var (
 	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),

@@ -30,7 +30,6 @@ type probesPiece struct {
 	warnings                     []string
 }
 
-// wantedProbe is one of the three probes.
 type wantedProbe struct {
 	want pod.HTTPProbe
 	// leftOut is the reason why the probe is not added; empty if it is added.

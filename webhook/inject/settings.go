@@ -9,12 +9,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// Jupyter settings: one file in the scratch volume, which takes precedence over the settings files in the user's home, so that
-// those cannot break the probes.
+// Jupyter settings: files in the scratch volume (handoff.JupyterFiles), which take precedence over the settings files in
+// the user's home, so that the user's files cannot break the probes.
 //
-// Adds the settings to the init container's arguments (init.go), and the init container writes the file. Port and base URL are
-// the Pod's: the file repeats the values that the Pod sets on the command line or by variable. Those take precedence over a
-// settings file anyway.
+// Adds the settings to the init container's arguments (init.go), and the init container writes the files. Port and base URL
+// are the Pod's: the files repeat the values that the Pod sets on the command line or by variable, which take precedence
+// over settings files anyway.
 //
 //	setting                               value
 //	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it
@@ -28,9 +28,9 @@ import (
 //
 // The rows from ip to sock are left out where a hub sets the address of its servers, and where the port is not known.
 //
-// Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the Pod's
-// own value; the image's value is not known and is replaced. With discovery at start our program joins the directory with the
-// value that the container has.
+// Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
+// Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins the directory
+// with the value that the container has.
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {

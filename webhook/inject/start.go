@@ -23,8 +23,8 @@ import (
 // container what to run. The working directory is /, because on some shares root cannot enter a home. Once our binary runs as
 // the user, it changes to the home, or to the Pod's own working directory.
 //
-// We own the wrapper; the wrapped command stays the Pod's. On the next pass the command is recovered by parsing our own flags.
-// A wrapped Pod whose identity is now known at admission is unwrapped.
+// We own the wrapper; the wrapped command stays the Pod's. When the Pod is reviewed again, the command is recovered by
+// parsing our own flags. A wrapped Pod whose identity is now known at admission is unwrapped.
 //
 // With either discovery, a directory in the image's own home is replaced in command and args (withUserHome).
 
@@ -162,8 +162,8 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 // ownCommand returns the Pod's command without our wrapper; empty if the image's start runs.
 func (p startPiece) ownCommand() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
-// wrapped returns a command with our wrapper with discovery at start, and without our wrapper with discovery at admission.
-// image is the start of the image for a Pod without a command of its own, and otherwise nil.
+// wrapped returns a command as planned: with discovery at start it has our wrapper, and with discovery at admission it has
+// none. image is nil, unless the Pod has no command of its own: then it is the start of the image.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
@@ -225,7 +225,8 @@ type hook struct {
 	text dollarSpelling
 }
 
-// hooks returns the exec probes and exec hooks of the container. An element without exec is empty.
+// hooks returns the probes and lifecycle hooks of the container. exec is nil in the element of a probe or hook that is
+// missing or runs no command.
 func (p startPiece) hooks() []hook {
 	hookAt := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
 		if probe == nil {

@@ -17,8 +17,8 @@ func (o Object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 // Quantities are quantities of resources by name, such as cpu, kept as JSON.
 type Quantities map[string]jsontext.Value
 
-// skipped is the type of a field that is not read. The JSON library skips an unknown field token by token, and skipped in one
-// step.
+// skipped is the type of a field that is not read. The JSON library skips an unknown field token by token, and a field of
+// type skipped in one step.
 type skipped struct{}
 
 // UnmarshalJSONFrom checks and skips the value.

@@ -22,7 +22,7 @@ type Level struct {
 	Misses []string
 }
 
-// Levels evaluates pods. It is safe for concurrent use.
+// Levels finds the Pod Security levels of Pods. It is safe for concurrent use.
 type Levels struct{ checks policy.Evaluator }
 
 // NewLevels returns an evaluator with the newest version of each check in the library.
