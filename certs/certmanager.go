@@ -10,11 +10,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The names of the objects for cert-manager. The certificate itself has the webhook's name.
+// The names of the cert-manager objects of the authority. The serving certificate, and the Issuer that signs it, are named
+// webhookName.
 const (
-	// caName is the Certificate of the authority, and its Secret.
+	// caName is the name of the authority's Certificate and of its Secret.
 	caName = webhookName + "-ca"
-	// rootName is the Issuer that signs the authority.
+	// rootName is the name of the Issuer that signs the authority.
 	rootName = webhookName + "-selfsigned"
 )
 
@@ -24,15 +25,15 @@ const (
 	renewBefore  = 30 * 24 * time.Hour
 )
 
-// Issued are the objects for cert-manager: an authority that is valid for ten years, and a certificate signed by the authority
-// that is renewed every two months. A self-signed certificate would not be trusted after a renewal until the API server has the
-// new one; the authority is trusted before and after.
+// Issued are the objects for cert-manager: an authority that is valid for ten years, and a serving certificate that the
+// authority signs and that is renewed every two months. A self-signed certificate would not be trusted between its renewal
+// and the update of the API server's configuration; the authority is trusted before and after.
 type Issued struct {
 	Issuers      []certmanagerv1.Issuer
 	Certificates []certmanagerv1.Certificate
 }
 
-// ByCertManager returns the objects for a namespace.
+// ByCertManager returns the objects with which cert-manager issues the serving certificate of a webhook in this namespace.
 func ByCertManager(namespace string) Issued {
 	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
@@ -42,7 +43,8 @@ func ByCertManager(namespace string) Issued {
 		Certificates: []certmanagerv1.Certificate{
 			certificate(caName, certmanagerv1.CertificateSpec{
 				IsCA: true, CommonName: caName, SecretName: caName, Duration: &metav1.Duration{Duration: caDuration},
-				// The authority keeps its key when it is renewed, so that certificates signed by the old one stay trusted.
+				// The authority keeps its key when it is renewed, so that certificates signed before the renewal stay
+				// trusted.
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyNever),
 				IssuerRef:  cmmeta.IssuerReference{Name: rootName, Kind: certmanagerv1.IssuerKind},
 			}),
@@ -63,8 +65,8 @@ func ByCertManager(namespace string) Issued {
 	return i
 }
 
-// ecdsa returns the settings for a key of P-256, with which a handshake costs as much as five reviews. With RSA a handshake costs
-// much more.
+// ecdsa returns the settings for an ECDSA key on the curve P-256. A handshake with this key costs as much as five admission
+// reviews, and a handshake with an RSA key much more.
 func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.CertificatePrivateKey {
 	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
 }
@@ -108,7 +110,7 @@ func (i Issued) Problems() (problems []string) {
 	return problems
 }
 
-// condition is a condition of an Issuer or of a Certificate, which have different types.
+// condition has the fields of a condition of an Issuer or of a Certificate, whose conditions have different Go types.
 type condition struct {
 	status          cmmeta.ConditionStatus
 	reason, message string

@@ -11,7 +11,7 @@ const (
 	// Ours must precede the webhook of a service mesh: that webhook rewrites the probes that it finds, and by default it
 	// is not called again.
 	mutatingName = "00-" + webhookName
-	// secretName is the Secret that the webhook mounts: tls.crt and tls.key.
+	// secretName is the name of the Secret that the webhook mounts. It has the keys tls.crt and tls.key.
 	secretName = webhookName + "-certs"
 )
 

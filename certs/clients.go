@@ -23,8 +23,8 @@ type Clients struct {
 	roots *x509.CertPool
 }
 
-// ClientsOf accepts client certificates that an authority of the file has signed. If names are given, one of them must be
-// the certificate's common name or one of its DNS names.
+// ClientsOf returns Clients that accept the certificates signed by an authority of a PEM file. If names are given, one of
+// them must be the certificate's common name or one of its DNS names.
 func ClientsOf(file string, names []string) (*Clients, error) {
 	if slices.Contains(names, "") {
 		return nil, errors.New("the name of a client is empty")

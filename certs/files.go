@@ -13,21 +13,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Files is a certificate in a directory with the files of a mounted Secret of type kubernetes.io/tls: tls.crt and tls.key. It
-// is read again within seconds when the files change. If certificate and key do not match, the previous pair stays in use.
-// Before the first pair there is no certificate.
+// Files is a certificate in a directory with the files of a mounted Secret of type kubernetes.io/tls: tls.crt and tls.key.
+// The files are read again within seconds after a change. If certificate and key do not match, the previous pair stays in
+// use. Until a first pair is read, GetCertificate returns an error.
 type Files struct {
 	dir string
 	log *slog.Logger
-	// watcher is nil until there is a pair.
+	// watcher is nil until the first pair is read.
 	watcher atomic.Pointer[certwatcher.CertWatcher]
 }
 
 const (
 	// pollEvery is the time between two checks for the first pair. A kubelet takes up to a minute to mount it.
 	pollEvery = 250 * time.Millisecond
-	// rereadEvery is the interval at which the files are read without a notification, which can be missing after a Secret was
-	// deleted and created again.
+	// rereadEvery is the interval at which the files are read even without an inotify event, because events can be missing
+	// after a Secret was deleted and created again.
 	rereadEvery = time.Second
 	// logInterval is the time between two log lines about the missing first pair.
 	logInterval = 30 * time.Second
@@ -47,7 +47,7 @@ func FromDirectory(dir string, log *slog.Logger) *Files {
 	return f
 }
 
-// read reads the first pair.
+// read reads the first pair. From then on the watcher reads the changes.
 func (f *Files) read() error {
 	w, err := certwatcher.New(filepath.Join(f.dir, "tls.crt"), filepath.Join(f.dir, "tls.key"))
 	if err != nil {

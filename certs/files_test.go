@@ -150,7 +150,7 @@ func startWatch(t *testing.T, files *certs.Files) {
 	})
 }
 
-// serve presents the certificate to every client, and returns the address.
+// serve starts a server that presents the certificate of the directory, and returns its address.
 func serve(t *testing.T, dir string) (address string) {
 	t.Helper()
 	files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
@@ -181,7 +181,6 @@ func presents(address string, pair pki.Pair) bool {
 	return conn.Close() == nil
 }
 
-// assertPresents asserts that the server presents the pair soon.
 func assertPresents(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
 	require.Eventually(t, func() bool { return presents(address, pair) }, machine.Patience, 10*time.Millisecond)

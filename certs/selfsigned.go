@@ -29,7 +29,7 @@ const selfSignedName = webhookName + "-self-signed"
 // backdated is the time by which the start of a certificate's validity is set back, because clocks differ.
 const backdated = time.Hour
 
-// sinceAnnotation has the time at which the certificate was written to the Secret.
+// sinceAnnotation is the annotation with the time at which the certificate was written to the Secret.
 const sinceAnnotation = "jupyter-user.io/since"
 
 // The keys of the Secret with the authority, as cert-controller names them.
@@ -66,7 +66,8 @@ type SelfSigned struct {
 	secrets        corev1client.SecretInterface
 	configurations dynamic.Interface
 	maker          rotator.CertRotator
-	// trusted is the trusted authority, and trustedSince the time since which this process has seen it trusted.
+	// trusted is the authority that the WebhookConfiguration objects have. trustedSince is the time at which this process
+	// first found it there; the zero time if the certificate can be published at once.
 	trusted      []byte
 	trustedSince time.Time
 }
@@ -189,9 +190,9 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
 }
 
-// publish writes the certificate and the time of the write, rounded up, to the Secret that the webhook mounts. The time of the
-// preceding read would be too early with a slow API server: the old authority must be trusted for the whole overlap after the
-// write.
+// publish writes the certificate and the time, rounded up to a second, to the Secret that the webhook mounts. It does not
+// use the time at which the check began: with a slow API server that is too early, and the old authority must stay trusted
+// for the whole overlap after the write.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.secret(secretName, corev1.SecretTypeTLS).

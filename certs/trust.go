@@ -61,7 +61,8 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 	switch {
 	case bytes.Equal(s.trusted, authority):
 	case first:
-		// No API server trusted an authority before, so no replica served a certificate, and there is nothing to wait for.
+		// No caBundle had an authority before, so no replica serves a certificate that API servers trust, and there is
+		// nothing to wait for.
 		s.trusted, s.trustedSince = authority, time.Time{}
 	default:
 		s.trusted, s.trustedSince = authority, time.Now()

@@ -17,7 +17,7 @@ var install string
 // and sorts the documents by kind.
 type Rendered string
 
-// Install returns the manifest for kubectl: the chart, rendered with its default values and the namespace.
+// Install returns the manifest for kubectl: the chart, rendered with its default values and createNamespace=true.
 func Install() Rendered { return Rendered(install) }
 
 // Files returns the names of the templates of the manifest for kubectl.
@@ -51,8 +51,8 @@ func (r Rendered) Read(name string) (string, error) {
 	return strings.Join(found, separator) + "\n", nil
 }
 
-// Policies returns the documents of the template with the namespace, and those of each template with policies and their
-// bindings.
+// Policies returns the Namespace, and the policies with their bindings: one text for each template. The names of the
+// templates with policies begin with 6.
 func Policies() (manifests []string, err error) {
 	for _, file := range Files() {
 		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {

@@ -14,14 +14,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// file is one file of an archive.
 type file struct {
 	name    string
 	mode    int64
 	content []byte
 }
 
-// pack writes a tar archive without times, owners or names of machines. The files are in the order of their names.
+// pack returns a tar archive. The files are sorted by name and have no times and no owners, so that the same files give the
+// same bytes.
 func pack(files []file) ([]byte, error) {
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })

@@ -12,7 +12,7 @@ import (
 // imageName is the name of the image, and of the program that the image starts.
 const imageName = "jupyter-user-webhook"
 
-// programs are the files in the image.
+// programs are the names of the files in the image.
 var programs = []string{imageName, "jupyter-user-init"}
 
 // The media types of the OCI image specification.
@@ -84,8 +84,8 @@ func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	return l.add(mediaType, content), err
 }
 
-// image returns one archive with the image for each platform. The image is that of the Dockerfile, made without a container
-// engine.
+// image returns one archive with the image for each platform. The image has the content and the settings that the
+// Dockerfile's has, and is made without a container engine.
 func (r release) image() ([]byte, error) {
 	l := layout{files: map[string][]byte{}}
 	platforms := index{SchemaVersion: 2, MediaType: typeIndex}

@@ -1,6 +1,6 @@
-// Command release writes the files of a release beside the programs that make release has built: one OCI archive with the
-// image for each platform, the chart, the manifest for kubectl, and the checksums. The same input gives the same bytes on
-// any machine and on any day.
+// Command release writes the files of a release: one OCI archive with the image for each platform, the chart, the manifest
+// for kubectl, and the checksums. It writes them to the folder of the programs, which "make release" builds first. The same
+// input gives the same bytes on any machine and on any day.
 package main
 
 import (
@@ -27,7 +27,6 @@ func main() {
 	}
 }
 
-// release has the version, the inputs and the folder of a release.
 type release struct {
 	version, revision string
 	// platforms are names such as linux/amd64.
@@ -38,7 +37,7 @@ type release struct {
 	dist string
 }
 
-// pack writes the image, the chart and the manifest, and then the checksums of the files in the folder.
+// pack writes the image, the chart and the manifest to dist, and then the checksums of all files in dist.
 func (r release) pack() error {
 	image, err := r.image()
 	if err != nil {
@@ -67,7 +66,7 @@ func (r release) pack() error {
 // sumsFile is the file that sha256sum --check reads.
 const sumsFile = "SHA256SUMS"
 
-// sum writes the checksums of the files in the folder, sorted by name.
+// sum writes the checksums of all files in dist, sorted by name.
 func (r release) sum() error {
 	files, err := os.ReadDir(r.dist)
 	if err != nil {

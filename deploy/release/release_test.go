@@ -144,7 +144,6 @@ func TestHelmRendersPackage(t *testing.T) {
 	assert.Equal(t, string(files["install.yaml"]), rendered)
 }
 
-// TestBuildahReadsImage tests that buildah reads the archive.
 func TestBuildahReadsImage(t *testing.T) {
 	if _, err := exec.LookPath("buildah"); err != nil || os.Getenv("E2E") == "" {
 		t.Skip("runs buildah as root: set E2E=1, or run make e2e")

@@ -116,7 +116,7 @@ type entry struct {
 	value *yaml.Node
 }
 
-// entries returns the entries of a mapping, without invalid and duplicate keys.
+// entries returns the entries of a mapping. It leaves out invalid and duplicate keys, and adds an error for each.
 func (d *decoder) entries(n *yaml.Node, path *field.Path, at func(string) *field.Path) []entry {
 	if fault := kindFault(n, yaml.MappingNode); fault != "" {
 		d.fail(path, "%s", fault)

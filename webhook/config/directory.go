@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// parentsPath is the directory of the init container below which the directories above those of users are mounted, each at
-// <claim>/<directory>.
+// parentsPath is a directory of the init container. Below it the parents of users' own directories (share.directories with
+// {user}) are mounted, each at <claim>/<directory>.
 const parentsPath = "/directories"
 
 // IsPerUser reports whether each user has their own directory: SubPath ends with {user}.
@@ -46,7 +46,8 @@ func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	return patterns
 }
 
-// ParentOf returns the path, in the init container, of the directory above that of a user.
+// ParentOf returns the path at which the init container sees the parent of a user's own directory. It must be called only
+// if IsPerUser.
 func (d *Directory) ParentOf(s *Share, name string) string {
 	return path.Join(parentsPath, cmp.Or(d.ClaimName, s.ClaimName), d.Pattern().Parent(name))
 }

@@ -41,7 +41,7 @@ type aboveHome struct {
 	IsInitial bool
 }
 
-// Above returns the directories above the home of a user, beginning at the root of the share.
+// Above returns the directories above the home of a user, the topmost first. The root of the share is not one of them.
 func (p HomePattern) Above(name string) (above []aboveHome) {
 	dir := ""
 	for part := range strings.SplitSeq(p.above(), "/") {

@@ -46,8 +46,8 @@ func validateRelativePath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// pathFault returns the reason why a path is invalid; empty if it is valid. Paths on the share and in containers become parts of
-// mounts, arguments and lines of passwd.
+// pathFault returns the reason why a path is invalid; empty if it is valid. It denies what a mount, an argument of a
+// program or a line of passwd cannot hold, because paths become parts of all three.
 func pathFault(dir string) string {
 	switch {
 	case strings.ContainsFunc(dir, unicode.IsControl):

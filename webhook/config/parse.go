@@ -75,7 +75,8 @@ func scalarAt(mapping *yaml.Node, key string) (int, string) {
 	return 0, ""
 }
 
-// add adds the errors of validation, except those of a field that could not be decoded, which would be about the default.
+// add adds the errors of validation. It leaves out the errors of a field that could not be decoded: such a field still has
+// its default, so they would be about the default.
 func (d *decoder) add(found field.ErrorList) {
 	failed := lines{}
 	for _, e := range d.errs {

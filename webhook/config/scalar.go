@@ -72,8 +72,8 @@ func setInteger(n *yaml.Node, out reflect.Value) string {
 
 var quantityType = reflect.TypeFor[resource.Quantity]()
 
-// quantityText is Kubernetes' grammar with limits on the number of digits: resource.ParseQuantity takes 42 seconds for
-// 1e-99999999.
+// quantityText is Kubernetes' grammar of quantities, without the forms +1, 1. and .5, and with limits on the number of
+// digits: resource.ParseQuantity takes 42 seconds for 1e-99999999.
 var quantityText = regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$`)
 
 func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {

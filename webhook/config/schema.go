@@ -71,8 +71,8 @@ func pathsOf(key string, t reflect.Type, path string) []string {
 	return paths
 }
 
-// nearest returns the known key with the smallest edit distance. The distance must be at most two, and at most a third of the
-// key's length; otherwise nearest returns "".
+// nearest returns the known key with the smallest edit distance. The distance must be at most two, and at most a third of
+// the length of the known key; otherwise nearest returns "".
 func nearest(key string, known []string) string {
 	best, lowest := "", 3
 	for _, k := range known {

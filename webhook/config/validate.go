@@ -205,7 +205,7 @@ func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	return errs
 }
 
-// validateNames validates a list of names without duplicates.
+// validateNames denies invalid names and duplicates in a list.
 func validateNames(list []string, path *field.Path, check func(string) []string) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()

@@ -12,13 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// maxJupyterConfig is the maximum length of Jupyter's settings as JSON: every notebook Pod has them.
+// maxJupyterConfig is the maximum length of Jupyter's settings as JSON, in bytes. It is low because every notebook Pod
+// carries them.
 const maxJupyterConfig = 16 << 10
 
 var (
-	// className matches a class of Jupyter, or of an extension.
+	// className matches the name of a configurable class of Jupyter, or of an extension.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// secretTrait matches the names of settings that have a secret: token, password, hashed_password, cookie_secret.
+	// secretTrait matches the names of settings whose value is a secret: token, password, hashed_password, cookie_secret.
 	secretTrait = regexp.MustCompile(`(^|_)(token|password|secret)$`)
 	servers     = []string{"ServerApp", "NotebookApp", "LabApp"}
 )

@@ -36,7 +36,7 @@ func containerFaults(name string) []string {
 var (
 	// identityEnv are the variables that are set from the identity. One default for all users would be wrong.
 	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME", "USER", "LOGNAME")
-	// secretEnv matches the names of variables that have a secret: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
+	// secretEnv matches the names of variables whose value is a secret: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
 	secretEnv = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)`)
 )
 

@@ -53,8 +53,8 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// validateDirectorySubPath validates the path of a directory on its claim. The path can be empty for a further claim, which
-// mounts the whole claim.
+// validateDirectorySubPath validates the path of a directory on its claim. For a further claim the path can be empty: then
+// the whole claim is mounted.
 func validateDirectorySubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	if dir.ClaimName != "" && dir.SubPath == "" {
 		return nil

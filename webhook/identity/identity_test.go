@@ -130,7 +130,7 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// TestFloorDeniesRoot tests low floors, including the zero value.
+// TestFloorDeniesRoot tests that even a floor of 0 or less denies root, nobody and negative IDs.
 func TestFloorDeniesRoot(t *testing.T) {
 	for _, floor := range []identity.Floor{{}, {MinUID: -10, MinGID: -10}, {MinUID: 1, MinGID: 1}} {
 		assert.Error(t, floor.Check(identity.Identity{UID: 0, GID: 1000}))

@@ -158,7 +158,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 			Object: object{to: int64(len(req.Object.Raw))},
 		}
 		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, req.Object.Raw, time.Now())}
-		// admission.Webhook does this itself if a response has operations and no patch yet.
+		// admission.Webhook makes the patch itself if a response has operations and no patch yet.
 		if d := h.decide(ctx, webhook.Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
 			response.Patch, response.PatchType, response.Patches = nil, nil, d.Operations
 		}
@@ -206,8 +206,8 @@ func posted(body string) *http.Request {
 	return req
 }
 
-// TestConcurrentReviewsAreSeparate sends many reviews of different lengths at once, because reviews share buffers. Each response
-// must be the same as without the others.
+// TestConcurrentReviewsAreSeparate sends many reviews of different lengths at once, because reviews share buffers. Each
+// review must get the same response as alone.
 func TestConcurrentReviewsAreSeparate(t *testing.T) {
 	h := newHandler(t)
 	const users, rounds = 16, 40

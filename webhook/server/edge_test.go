@@ -124,7 +124,8 @@ func reviewOf(operation, subresource, kind, object string) string {
 
 const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 
-// document returns a Pod with further fields in its metadata, after a comma, and with a spec.
+// document returns a Pod. metadata are further fields of the metadata, with a leading comma; spec are the fields of the
+// spec.
 func document(metadata, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","namespace":"science"%s},"spec":{%s}}`, metadata, spec)
 }

@@ -22,14 +22,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The served paths. A path says which Pod Security level the namespace enforces: the API server selects the path by the
-// namespace's labels, so the webhook makes no API call during an admission.
+// The served paths. mutateRestrictedPath is for namespaces that enforce the Pod Security level restricted, mutatePath for
+// all others. The API server selects the path by the namespace's labels, so the webhook makes no API call during an
+// admission.
 const (
 	mutatePath           = "/mutate"
 	mutateRestrictedPath = "/mutate/restricted"
 	// VerifyPath verifies the Pod after all mutating webhooks.
 	VerifyPath = "/verify"
-	// PeerPath is VerifyPath for requests of other replicas: the replica does not forward them.
+	// PeerPath is VerifyPath for the requests of other replicas. A replica does not forward these requests.
 	PeerPath = "/verify/peer"
 )
 

@@ -287,7 +287,8 @@ func TestSourcesAreAskedConcurrently(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestUnknownUser tests that a user whom no source knows is denied if sources are asked. Otherwise discovery is at start.
+// TestUnknownUser tests that a user without an identity is denied, except where discovery is at start: with AtStart, and
+// with Auto if there is no source.
 func TestUnknownUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities

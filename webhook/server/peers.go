@@ -22,7 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// unknownGeneration is the reason of a replica that does not have the configuration.
+// unknownGeneration is the reason with which a replica denies a Pod of a configuration that it does not have.
 var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
@@ -33,7 +33,8 @@ const (
 	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than idleTimeout,
 	// after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
-	// maxPeers is the maximum number of replicas that are asked. A rollout has more than the Deployment's replicas.
+	// maxPeers is the maximum number of replicas that are asked. During a rollout there are more than spec.replicas of the
+	// Deployment.
 	maxPeers = 16
 	// maxPeerRequests is the maximum number of concurrent requests to peers. Each holds a review of up to 4 MiB and a
 	// connection to every replica. A rollout needs few of them, and a client that sends made-up reviews must not cause
@@ -53,7 +54,7 @@ type Peers struct {
 	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex
-	// httpClient is the client, with its connections, for the certificate httpClientFor.
+	// httpClient is the client whose connections use the certificate httpClientFor.
 	httpClient    *http.Client
 	httpClientFor []byte
 }
@@ -195,8 +196,8 @@ func (p *Peers) client() (*http.Client, error) {
 	return p.httpClient, nil
 }
 
-// isReplica reports whether the peer of a connection presents our serving certificate. The handshake has proved that the peer has
-// the key of the certificate.
+// isReplica reports whether the peer of a connection presents the serving certificate of this replica. The handshake has
+// proved that the peer has the key of the certificate.
 func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
 	own, err := getCertificate(&tls.ClientHelloInfo{})
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])

@@ -221,7 +221,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	cancel() // A review without time left does not wait.
 	e.send(t, request("/verify", review(injected)).WithContext(gone))
 	reviews.Wait()
-	// A request that has ended in this replica can still run in the other.
+	// A request that has ended in this replica can still run in the other replica.
 	assert.LessOrEqual(t, highest.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }

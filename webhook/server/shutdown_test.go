@@ -102,7 +102,7 @@ func TestShutdownLosesNoReview(t *testing.T) {
 				assert.True(t, closes)
 			}
 			close(over)
-			// The drain ends when no client can connect any more. Connected clients do not know it yet.
+			// At the end of the drain no client can connect any more. Clients that have a connection do not know that yet.
 			require.Eventually(t, func() bool {
 				conn, err := net.Dial("tcp", r.address)
 				if err == nil {

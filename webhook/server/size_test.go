@@ -29,7 +29,7 @@ func repeated(n int, element func(i int) string) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// TestMemoryOfHostilePods tests Pods that would need many times their size in memory or patch without a limit.
+// TestMemoryOfHostilePods tests Pods that, without a limit, would need a patch or memory of many times their size.
 func TestMemoryOfHostilePods(t *testing.T) {
 	mount := func(i int) string { return fmt.Sprintf(`{"name":"a","mountPath":"/m%d"}`, i) }
 	for name, c := range map[string]struct {

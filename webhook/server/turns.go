@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// largeBodyBudget is the number of bytes of large bodies that are reviewed at once. A review needs many times the memory of
-	// its body, so without a limit a requester could get every replica killed for its memory use: 64 Pods of 3 MiB at once took
-	// 1.4 GiB.
+	// largeBodyBudget is the maximum total size, in bytes, of the large bodies that are reviewed at once. A review needs
+	// many times the memory of its body, so without a limit a requester could get every replica killed for its memory use:
+	// 64 Pods of 3 MiB at once took 1.4 GiB.
 	largeBodyBudget = maxBody
 	// smallBodySize is the size up to which a body does not need the budget, so that no usual Pod, of a few KiB, waits for large
 	// ones.

@@ -12,7 +12,7 @@ const (
 	Label = "jupyter-user"
 	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the hub name cannot always be recovered.
 	hubLabel = "hub.jupyter.org/username"
-	// HubAnnotation has the hub name.
+	// HubAnnotation is the annotation with the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
 	// InjectAnnotation opts a Pod out, only with the value OptOut.
 	InjectAnnotation = "jupyter-user.io/inject"

@@ -17,13 +17,14 @@ const (
 	disabled           = 0x2
 )
 
-// find returns the identity of a user, or nil if there is no such account.
+// find returns the identity of a user, or nil if there is no enabled account with exactly this name.
 func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	account, err := s.account(c, s.config.Users.Name, name)
 	if account == nil || err != nil {
 		return nil, err
 	}
-	// Servers compare names without case, and some without accents or spaces. Such a name is a different name on the share.
+	// Servers compare names without case, and some without accents or spaces. On the share, names that differ in this way
+	// are different users.
 	if stored, err := s.singleValue(account, s.config.Users.Name); err != nil || stored != name {
 		return nil, err
 	}
@@ -48,8 +49,8 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	return &id, nil
 }
 
-// account returns the only account with a value of an attribute, as the server compares; nil if there is none, or if the account
-// is disabled.
+// account returns the account whose attribute has the value, by the server's comparison; nil if there is none, or if the
+// account is disabled. Several accounts with the value are an error.
 func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, error) {
 	users := s.config.Users
 	filter := fmt.Sprintf("(&%s(%s=%s))", users.Filter, attribute, ldap.EscapeFilter(value))

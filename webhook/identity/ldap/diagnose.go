@@ -52,7 +52,6 @@ func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	return remarks, nil
 }
 
-// diagnosis is the diagnosis of one server.
 type diagnosis struct {
 	*Source
 	share   *config.Share

@@ -20,7 +20,7 @@ import (
 const units = "dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n" +
 	"dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n"
 
-// account returns an account for the presets rfc2307 and rfc2307bis, with the GID 6003.
+// account returns the LDIF of an account for the presets rfc2307 and rfc2307bis. The account's GID is 6003.
 func account(name string, uid int) string {
 	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: "+
 		"%[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.example\nuidNumber: %[2]d\ngidNumber: 6003\nhomeDirectory: /home/%[1]s\n\n", name, uid)

@@ -78,7 +78,7 @@ func TestStartTLSFails(t *testing.T) {
 	address := listen(t, func(c net.Conn) {
 		request := make([]byte, 512)
 		_, _ = c.Read(request)
-		// An extended response: unavailable.
+		// An extended response with the result 52, unavailable.
 		_, _ = c.Write([]byte("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x34\x04\x00\x04\x00"))
 		rest, _ := io.ReadAll(c)
 		received.Store(string(rest))
@@ -145,7 +145,8 @@ func TestAnonymousAndExternalBind(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
 }
 
-// TestServerRestart tests that kept connections are replaced after a restart without a failed lookup.
+// TestServerRestart tests that the cached result is used while the server is gone, and that no lookup fails after the
+// restart, although the kept connections have ended.
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
@@ -237,7 +238,7 @@ func TestIncompleteResponse(t *testing.T) {
 	}
 }
 
-// TestTooLargeResponse tests that a lookup fails before a response is read whose length is over the limit.
+// TestTooLargeResponse tests that a lookup fails as soon as the length of a response is read and is over the limit.
 func TestTooLargeResponse(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {

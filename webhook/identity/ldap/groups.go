@@ -17,7 +17,7 @@ const (
 	maxDepth = 16
 	// pageSize is the number of entries in a page: Active Directory's limit is 1000.
 	pageSize = 500
-	// batch is the number of members in one search.
+	// batch is the number of members for which one search finds the groups.
 	batch = 50
 )
 
@@ -39,8 +39,8 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 		}
 		members = nil
 		for _, group := range found {
-			// A group can be in several results, once for each batch with a member of it. All DNs come from one server, so they have
-			// the same spelling.
+			// A group can be in several results, once for each batch with a member of it. All DNs come from one server, so
+			// they have the same spelling.
 			if seen[group.DN] {
 				continue
 			}

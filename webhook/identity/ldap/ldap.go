@@ -28,8 +28,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// lookupTime is the time limit of a lookup. It is longer than the time that callers wait: the result of a late lookup is cached,
-// and while a lookup exceeds Wait, callers with a cached result do not wait.
+// lookupTime is the time limit of a lookup. It is longer than callers wait (waitMilliseconds), because the result of a late
+// lookup is cached for later callers. While a late lookup runs, callers with a cached result do not wait.
 const lookupTime = 3 * time.Second
 
 // Source implements webhook.Identities and webhook.HubNames. It is safe for concurrent use.
@@ -67,7 +67,7 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	if s.names, err = lookups.NewFinder[string](options); err != nil {
 		return nil, err
 	}
-	// The key "." cannot be the name of a user.
+	// The result is cached, so its key must not be the name of a user, and "." cannot be one.
 	if _, err := s.accounts.Lookup(ctx, ".", s.lookAtBase); err != nil && log != nil {
 		log.Error("the directory service cannot be asked now", "fault", err.Error())
 	}
@@ -80,7 +80,7 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	return s.accounts.Find(ctx, name.String(), s.lookAccount(name.String()))
 }
 
-// FindUncached does the same as Find, without the cache.
+// FindUncached does the same as Find, but uses no cached result.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.FindUncached(ctx, name.String(), s.lookAccount(name.String()))
 }

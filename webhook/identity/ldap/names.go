@@ -12,7 +12,7 @@ func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.Find(ctx, hubName, s.lookName(hubName)))
 }
 
-// FromHubUncached does the same as FromHub, without the cache.
+// FromHubUncached does the same as FromHub, but uses no cached result.
 func (s *Source) FromHubUncached(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.FindUncached(ctx, hubName, s.lookName(hubName)))
 }

@@ -30,8 +30,8 @@ type domain struct {
 	admin *goldap.Conn
 }
 
-// TestSambaActiveDirectory uses a real domain controller of Active Directory, Samba's. It configures only the preset and the
-// settings that every site needs. It creates users and groups as an administrator does.
+// TestSambaActiveDirectory uses Samba as a real domain controller of Active Directory. The settings are only the preset and
+// what every site needs. Users and groups are created as an administrator creates them.
 func TestSambaActiveDirectory(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: make release-check runs it, because a domain takes half a minute to make")
@@ -139,8 +139,8 @@ func (d *domain) testPOSIX(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// testLetterCase tests upper and lower case: Active Directory has no two account names that differ only in case, and finds
-// a name in any case. An attribute that Active Directory does not keep unique, such as uid, can have such values.
+// testLetterCase tests names that differ only in case. Active Directory has no two such account names, and finds a name in
+// any case. An attribute that Active Directory does not keep unique, such as uid, can have two such values.
 func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))

@@ -82,8 +82,8 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// query asks one server after another until one responds, for at most the duration limit. Each server except the last gets
-// only half of wait, so that the next server is asked while callers still wait.
+// query asks one server after another until one responds, or until limit has passed. Each server except the last gets only
+// half of wait, so that the next server is asked while callers still wait.
 func (s *servers) query(limit, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(limit)
 	var failures []error

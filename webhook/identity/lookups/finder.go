@@ -19,8 +19,8 @@ const (
 	MaxLookups = 32
 	// maxRemembered is the number of values that a Finder caches.
 	maxRemembered = 20_000
-	// MaxMissing is the number of keys without a value that a Finder caches. It has a cache of its own, because clients can make
-	// up names, which must not displace users.
+	// MaxMissing is the number of keys without a value that a Finder caches. These keys have a cache of their own, because
+	// clients can make up names, which must not displace users.
 	MaxMissing = 1000
 )
 
@@ -55,7 +55,7 @@ type Finder[V any] struct {
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
 
-	// remembered and missing cache results by key.
+	// remembered caches the keys with a value, and missing those without.
 	remembered, missing *lru.Cache
 }
 
@@ -63,7 +63,6 @@ type Finder[V any] struct {
 // and any other error if the source failed. It can take longer than Wait; callers wait no longer than Wait.
 type Look[V any] func() (*V, error)
 
-// cached is a result in the cache.
 type cached[V any] struct {
 	// value is nil if the key has no value.
 	value *V
@@ -113,8 +112,8 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// A lookup hangs, perhaps of another key. The stale value is returned at once. The lookup that join starts caches its
-		// result for later calls.
+		// A lookup hangs, perhaps that of another key. The stale value is returned at once. join still starts a lookup of
+		// this key, and its result is cached for later calls.
 		_, _ = f.join(key, look)
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -128,7 +127,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	return value, err
 }
 
-// FindUncached does the same as Find, without the cache.
+// FindUncached does the same as Find, but uses no cached result, not even if the source fails. It caches the new result.
 func (f *Finder[V]) FindUncached(ctx context.Context, key string, look Look[V]) (*V, error) {
 	value, err := f.lookupTimed(ctx, key, look)
 	count(f.Metrics, Miss, value, err)

@@ -1,5 +1,5 @@
-// Package lookups has what the sources of identities share: a Finder, which calls a slow source with limits and a cache, and
-// the metrics of lookups.
+// Package lookups has the common parts of the sources of identities: a Finder, which calls a slow source with limits and a
+// cache, and the metrics of lookups.
 package lookups
 
 import (
@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Cache says whether a result came from the cache. It is the value of a metric's label.
+// Cache is a label of the metrics: whether a result came from the cache.
 type Cache string
 
 // The values of Cache.
@@ -54,7 +54,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "jupyter_user_identity_lookup_duration_seconds",
 			Help: "Duration of lookups that were not served from the cache, by source (ldap, ldap-names, passwd, share).",
-			// A source responds in a few milliseconds, and callers wait at most half a second.
+			// A source responds in a few milliseconds, and callers wait half a second by default.
 			Buckets:     []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1},
 			ConstLabels: labels,
 		}),

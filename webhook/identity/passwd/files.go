@@ -10,7 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// files are the paths of a pair, the rules of the names in it, and whether home fields are kept. The group file is optional.
+// files has the paths of the passwd file and of the optional group file, and the rules for the names in them. homes reports
+// whether home fields are kept.
 type files struct {
 	passwd, group string
 	rules         config.User
@@ -116,9 +117,9 @@ func (p *pair) close() {
 	}
 }
 
-// read returns a table of both files and their stamps; the stamps are nil if the files must be read again even without a
-// change. After reading it checks that the paths still lead to the opened files: otherwise one file could be old and the other
-// new. inUse is the table that is in use.
+// read parses both files and returns the table and the stamps of the files. With nil stamps the next check reads the files
+// again, even if they have not changed. After parsing, read checks that the paths still lead to the opened files: otherwise
+// one file could be old and the other new. inUse is the previous table, which decides the capacity of the new one.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

@@ -27,7 +27,7 @@ const (
 		"astro:x:7001:carol,alice\n"
 )
 
-// testFiles is a pair of files, and the log and the metrics of their source.
+// testFiles has a passwd and a group file, and the log, the metrics and the name rules of a Source that reads them.
 type testFiles struct {
 	passwd, group string
 	log           *journal.Journal
@@ -60,7 +60,7 @@ func (p testFiles) open() (*passwd.Source, error) {
 	})
 }
 
-// reopen opens the source again, with a new registry.
+// reopen opens a new source of the same files. It needs a new registry, because metrics can be registered only once.
 func (p testFiles) reopen() (*passwd.Source, error) {
 	p.registry = prometheus.NewRegistry()
 	return p.open()

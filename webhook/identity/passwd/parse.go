@@ -60,7 +60,7 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 		return err
 	}
 	if len(t.accounts) == 0 {
-		// A file that has just been truncated to be rewritten looks the same.
+		// A file that is being rewritten in place is empty for a moment, so a file without users is a fault.
 		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
 			"digit and names with another domain than user.domains are no users here" + t.badLinesText()}
 	}
@@ -163,7 +163,7 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number parses a UID or GID of 32 bits. The floor is not checked here, because its messages are better.
+// number parses a UID or GID of 32 bits. It accepts IDs below the floor, for which Floor.Check has a better message.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	// Only the canonical form is accepted. ParseUint accepts no sign, but leading zeros.

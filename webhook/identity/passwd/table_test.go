@@ -24,7 +24,7 @@ import (
 // anyName are lenient rules for names.
 var anyName = fileRules(config.User{})
 
-// manyUsers writes the files of 100,000 users, each in 5 of 500 groups.
+// manyUsers writes the files of 100,000 users, each in 5 of 500 groups, and returns their paths. The UIDs begin at uids.
 func manyUsers(t testing.TB, uids int) (passwd, group string) {
 	t.Helper()
 	const many, kinds, each = 100_000, 500, 5

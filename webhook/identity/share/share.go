@@ -62,7 +62,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
-	// The key "." cannot be the name of a user.
+	// The result is cached, so its key must not be the name of a user, and "." cannot be one.
 	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
@@ -75,7 +75,7 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	return s.finder.Find(ctx, name.String(), s.look(s.home.Of(name.String())))
 }
 
-// FindUncached does the same as Find, without the cache.
+// FindUncached does the same as Find, but uses no cached result.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.finder.FindUncached(ctx, name.String(), s.look(s.home.Of(name.String())))
 }

@@ -130,7 +130,7 @@ func TestHangOfOneHome(t *testing.T) {
 	}, machine.Patience, time.Millisecond, "the removed home is unknown")
 }
 
-// TestDeadlineOfCaller tests a deadline that is earlier than the end of Wait.
+// TestDeadlineOfCaller tests that a caller stops waiting when its own context ends before Wait.
 func TestDeadlineOfCaller(t *testing.T) {
 	s, _ := open(t, makeHomes(t))
 	s.finder.Wait = time.Hour

@@ -53,7 +53,7 @@ type File struct {
 	broken, count prometheus.Gauge
 }
 
-// Open reads the file for the first time.
+// Open reads the map file, and returns an error if the file is invalid.
 func Open(path string, rules config.User, registry prometheus.Registerer, log *slog.Logger) (*File, error) {
 	// A user's name in the map is the Unix name, so no domain is removed from it.
 	rules.Domains = nil
@@ -104,7 +104,8 @@ func (f *File) Watch(ctx context.Context) error {
 	}
 }
 
-// readIfChanged reads the file, and parses the content if that has changed. Without an error the new names are used.
+// readIfChanged reads the file, and parses the content only if the content has changed. Without an error the new names are
+// used.
 func (f *File) readIfChanged() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +131,7 @@ func (f *File) readIfChanged() error {
 	return nil
 }
 
-// logFault sets the metric and logs a change of the error: a new one, or none after one.
+// logFault sets the metric. It logs when the error changes, and when the error is gone.
 func (f *File) logFault(fault error) {
 	previous := f.fault
 	f.fault = fault
