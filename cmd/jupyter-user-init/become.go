@@ -84,7 +84,7 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause returns the error number in err, for a sentence that has the path already.
+// cause returns the error number in err, or err if it has none, for a sentence that has the path already.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -110,9 +110,10 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner. This gives up root permanently:
-// the kernel clears the capabilities when no UID is 0 any more, and no_new_privs, which the container has, prevents new ones.
-// A process that already has the UID must do this too, because it may have further groups. It needs SETGID and SETUID.
+// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner. This gives up root
+// permanently: the kernel clears the capabilities when no UID is 0 any more, and no_new_privs, which the container has,
+// prevents new ones. A process that already has the UID must do this too, because it may have further groups. The process
+// needs the capabilities SETGID and SETUID.
 func setIdentity(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
@@ -165,8 +166,9 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	return nil
 }
 
-// environment returns env with the user's identity variables, with our directory first in JUPYTER_CONFIG_PATH if the Pod has
-// our Jupyter settings, and with XDG directories in the user's home in place of the image's home.
+// environment returns env with the identity variables of the user. If the Pod has Jupyter settings of the webhook, their
+// directory is the first in JUPYTER_CONFIG_PATH. XDG directories below the image's home become the same directories below
+// the user's home.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -178,7 +180,7 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	}
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
-		// The directories that the image or the Pod has set follow ours.
+		// The directories that the image or the Pod has set follow the scratch volume.
 		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
@@ -207,8 +209,8 @@ func lastValue(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns a directory below the home of the image's own user as the same directory below the user's home.
-// docker-stacks' images have XDG_CACHE_HOME=/home/jovyan/.cache/, which belongs to the image's user.
+// atHome returns dir with the user's home in place of the home of jovyan, the user of Jupyter images. Images of
+// docker-stacks have XDG_CACHE_HOME=/home/jovyan/.cache/, which belongs to jovyan.
 func atHome(dir, home string) string {
 	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
 	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {

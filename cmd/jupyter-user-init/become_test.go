@@ -161,7 +161,8 @@ func TestExecOfMissingProgram(t *testing.T) {
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
-// TestImageStart starts images of each family. Their programs are scripts that print their own name and arguments.
+// TestImageStart starts images of each family. Their programs are scripts that print their own name and arguments. "a
+// wraps b" is a script a with the comment b.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}

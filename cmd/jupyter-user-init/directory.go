@@ -16,7 +16,7 @@ var (
 )
 
 // directory returns the status of a directory, as stat(2) does. The error is errSymlink for a symbolic link, and
-// errNoDirectory for another file.
+// errNoDirectory for any other file that is no directory.
 //
 // directory opens the path before stat: with NFS v4 and autofs, a home can be a file system of its own that the kernel
 // mounts only when the home is opened, and until then stat returns the directory below the mount. O_PATH needs no

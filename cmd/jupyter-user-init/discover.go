@@ -75,8 +75,9 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent returns an error if a user, or nobody, owns the directory that contains the home or another directory of the
-// user: its owner could replace the home. The error names the contained directory by the words in what.
+// checkParent checks the owner of parent, which contains the home or another directory of the user. A user who owns parent
+// could replace the directories in it. If the UID is that of nobody, the real owner is unknown. what is the phrase for the
+// contained directory in the error, such as "the home".
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -95,8 +96,9 @@ func checkParent(d handoff.Discover, parent, what string) error {
 }
 
 // check returns the identity of the notebook: the identity that the Pod was admitted with, or else that of the owner. The
-// UID of the owner must be the admitted one, and the identity must not be below the floor (minUID, minGID) or denied. Root
-// and nobody are denied first: as owners they show a fault of the share, not a changed owner.
+// UID of the owner must be the admitted one, and the identity must be usable: not below minUID or minGID, for example, and
+// without a GID of deniedGIDs. Root and nobody are denied first: as owners they show a fault of the share, not a changed
+// owner.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
 	if err := identity.CheckOwner(owner.UID); err != nil {

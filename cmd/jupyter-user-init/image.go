@@ -15,7 +15,8 @@ import (
 type family struct {
 	// has are the programs by which the family is recognized; all must be in the PATH.
 	has []string
-	// lacks are programs that an image of the family must not have: otherwise its own entrypoint would be skipped.
+	// lacks are known entrypoints. An image that has one of them is not of the family, because the entrypoint of the image
+	// would be skipped.
 	lacks []string
 	// guessed is set if images outside the family can have these programs too, with an entrypoint that is not known.
 	guessed bool
@@ -45,7 +46,8 @@ var families = []family{
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.py"},
 	},
-	// docker-stacks since January 2024: start.sh is the entrypoint, and prepares the command that follows it.
+	// docker-stacks since January 2024: start.sh is the entrypoint, which prepares the environment and runs the command
+	// that follows.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.py"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
@@ -79,8 +81,8 @@ var families = []family{
 	},
 }
 
-// hubsStart is the program that a hub runs in its servers. It needs no preparation by an entrypoint, so if a Pod's arguments
-// begin with this program, they run in an image of no known family too.
+// hubsStart is the program that a hub runs in its servers. The program needs no preparation by an entrypoint. So if a
+// Pod's arguments begin with hubsStart, the arguments also run in an image of no known family.
 const hubsStart = "jupyterhub-singleuser"
 
 // hasProgram reports whether the image has a program. A program without a slash must be in $PATH.
@@ -89,8 +91,8 @@ func hasProgram(program string) bool {
 	return err == nil
 }
 
-// callsStartScript reports whether the text of a program contains /start.sh. Comments of docker-stacks name start.sh
-// without a path.
+// callsStartScript reports whether the text of a program contains /start.sh. Comments in the scripts of docker-stacks do
+// not count, because they name start.sh without a path.
 func callsStartScript(program string) bool {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -124,7 +126,7 @@ func command(e handoff.Exec) ([]string, error) {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
-			// The Pod's arguments run without an entrypoint.
+			// There is no entrypoint: argv is the Pod's arguments.
 		default:
 			return nil, errNothingToRun
 		}

@@ -44,10 +44,10 @@ func program(args []string, log string) int {
 	return 1
 }
 
-// hide prevents other processes of the same UID from tracing this process and so changing what it does. A kubectl exec into
-// the init container has the same UID as discover, and processes in the notebook container can have the UID that exec
-// changes to. The next execve ends the protection, so the user can trace Jupyter as usual. This process can still read its
-// own /proc/self.
+// hide prevents other processes of the same UID from tracing this process and so changing what it does. A process that
+// kubectl exec starts in the init container has the same UID as discover, and processes in the notebook container can have
+// the UID that the command exec changes to. The next execve ends the protection, so the user can trace Jupyter as usual.
+// This process can still read its own /proc/self.
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
@@ -57,9 +57,9 @@ func hide() error {
 }
 
 // isContainersCommand reports whether this process is the container's command, which may write the termination log; a hook
-// or a probe must not. The init container has no hooks and no probes, and only a container's command has --image-start. Any
-// other command is recognized because it is process 1. In a Pod with shareProcessNamespace the command has another number,
-// so its error is only in kubectl logs.
+// or a probe must not. The init container has no hooks and no probes, and only a container's command has --image-start.
+// Any other command is recognized because it is process 1. With shareProcessNamespace such a command has another PID, so
+// its error is only in kubectl logs.
 func isContainersCommand(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true

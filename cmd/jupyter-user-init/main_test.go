@@ -27,7 +27,7 @@ func TestTerminationLog(t *testing.T) {
 	skipUnlessRoot(t)
 	discoverLine := discoverArgs("/no/homes", "/no/scratch", "alice")
 	execLine := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
-	// The old text is longer than our messages, so that a rest of it would be seen.
+	// The old text is longer than the new error, so that a rest of the old text would be seen.
 	before := "the message of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
 		args      []string

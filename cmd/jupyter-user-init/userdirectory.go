@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkDirectory returns an error for a directory of the user outside the home (share.directories with {user}) if it is
-// missing, is no directory or a symbolic link, does not belong to the user, or is in a directory that a user owns.
+// checkDirectory checks a directory of the user outside the home (share.directories with {user}). It must exist, must not
+// be a file or a symbolic link, must belong to the user, and must not be in a directory that a user owns.
 func checkDirectory(d handoff.Discover, dir string) error {
 	stat, err := directory(dir)
 	switch {

@@ -77,8 +77,8 @@ func TestDiscoverDeniesUserDirectory(t *testing.T) {
 	}
 }
 
-// TestDirectoriesNeedIdentity tests that --directories without --uid is an error: with discovery at start a Pod has no
-// directories.
+// TestDirectoriesNeedIdentity tests that --directories without --uid is an error: discover compares the owner of each
+// directory with the UID.
 func TestDirectoriesNeedIdentity(t *testing.T) {
 	err := run(discoverArgs("/h", "/s", "bob", `--directories=["/d/bob"]`))
 	assert.ErrorContains(t, err, "--directories needs --uid")

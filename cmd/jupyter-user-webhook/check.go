@@ -35,7 +35,7 @@ func (l *clusterOptions) flags(cmd *cobra.Command) {
 
 // connect returns the cluster, and a context that ends after the time limit of the command.
 func (l *clusterOptions) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
-	// Without a logger, controller-runtime could print a warning about that.
+	// Without a logger, controller-runtime could print a warning that none is set.
 	ctrllog.SetLogger(logr.Discard())
 	cluster, err := check.Connect(l.kubeconfig, l.context)
 	if err != nil {
@@ -93,8 +93,8 @@ cannot reach a cluster.`,
 	return cmd
 }
 
-// checkNotEmpty returns an error if one of the flags is given with an empty value, such as that of an unset variable in a script.
-// The command would do something else without the value.
+// checkNotEmpty returns an error if one of the flags is given with an empty value, for example by an unset variable in a
+// script. Without the error, the command would do something else than the script means.
 func checkNotEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		flag := cmd.Flags().Lookup(name)

@@ -72,7 +72,7 @@ func TestDirectoryServicePageSteps(t *testing.T) {
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
-		// ldapsearch needs the environment that finds the libraries of its package.
+		// In this environment, ldapsearch finds the libraries of its package.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
 		output, _ := script.CombinedOutput()
 		return string(output)

@@ -128,7 +128,7 @@ func (d document) with(raw json.RawMessage) document {
 		d.pod = &podDocument{raw: raw, meta: metaOf(raw), admitted: raw}
 	case "List", "PodList":
 		var items []json.RawMessage
-		// Items that are not a list are no items.
+		// If items is not a list, the List has no items.
 		_ = json.Unmarshal(head.Items, &items)
 		for _, item := range items {
 			d.list = append(d.list, document{}.with(withKind(item, strings.TrimSuffix(head.Kind, "List"))))

@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 
 var configOf = regexp.MustCompile(`(?m)^# config: (\S+)$`)
 
-// flagsOf returns the flags for the identity, the namespace and the configuration of a case.
+// flagsOf returns the flags for the identity, the Pod Security Standard and the configuration of a case.
 func flagsOf(c golden.Case) (flags []string) {
 	if c.Identity != nil {
 		flags = append(flags, "--identity", c.Identity.String())
@@ -119,8 +119,8 @@ func TestExplainOfInvalidPod(t *testing.T) {
 	assert.Regexp(t, "as admitted +none: an API server could not read this Pod: .*priority", got.out)
 }
 
-// TestExplainEscapesControlCharacters tests that control characters and other characters outside ASCII in a Pod's texts are
-// escaped. The Pod can come from somebody else than the reader.
+// TestExplainEscapesControlCharacters tests that control characters and characters outside ASCII in a Pod's texts are
+// escaped, because a reader may not trust the author of the Pod.
 func TestExplainEscapesControlCharacters(t *testing.T) {
 	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
 	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +

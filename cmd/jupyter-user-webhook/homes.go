@@ -24,7 +24,7 @@ import (
 
 type homesOptions struct {
 	config, share, passwd, skeleton, mode string
-	// claims are the mount points of the further claims, by the name of the claim.
+	// claims are the mount points of the further claims (share.directories), by the name of the claim.
 	claims map[string]string
 	users  []string
 	dryRun bool

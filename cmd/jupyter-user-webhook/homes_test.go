@@ -206,8 +206,8 @@ func TestHomesWithHomePrefix(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
 }
 
-// TestHomesOnFurtherClaims tests a directory with {user} on a further claim, whose mount point is given by --claim. Either
-// of them without the other is an error.
+// TestHomesOnFurtherClaims tests a directory with {user} on a further claim, whose mount point is given by --claim. Such a
+// directory without --claim is an error, and so is --claim without such a directory.
 func TestHomesOnFurtherClaims(t *testing.T) {
 	t.Parallel()
 	share, archive := newShare(t), filepath.Join(t.TempDir(), "archive")

@@ -178,7 +178,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	names, err := hubnames.Open(c.User.MapFile, c.User, nil, nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The map of hub names is in the webhook's Pod. Without the map a hub's Pod is denied.
+		// The map of hub names is missing outside of the webhook's Pod. Without the map, the Pod of a hub is denied.
 		return w, nil
 	case err != nil:
 		return nil, fmt.Errorf("user.mapFile: %w", err)
@@ -193,7 +193,7 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(o.file)
 }
 
-// podMeta has the metadata of a Pod that the command needs.
+// podMeta has the metadata of a Pod that inject needs.
 type podMeta struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`

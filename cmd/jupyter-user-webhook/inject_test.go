@@ -261,7 +261,7 @@ func TestInjectUnreadableInput(t *testing.T) {
 }
 
 // TestInjectEscapesControlCharacters tests that the output and the denials contain no control characters of a Pod's name.
-// The Pod can come from somebody else than the reader.
+// A reader may not trust the author of the Pod.
 func TestInjectEscapesControlCharacters(t *testing.T) {
 	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
 	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {

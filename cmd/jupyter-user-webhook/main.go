@@ -43,7 +43,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	}
 }
 
-// rootCommand returns the command jupyter-user-webhook with its subcommands.
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "jupyter-user-webhook",

@@ -110,7 +110,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// The configuration contains no secret: an environment variable whose name sounds like a secret is invalid.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Our metrics, and the metrics of the certificate from controller-runtime's global registry.
+	// The metrics of this program, and the metrics of the certificate from controller-runtime's global registry.
 	all := prometheus.Gatherers{registry, prometheus.GathererFunc(certificateMetrics)}
 	others := append(known.watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
@@ -213,8 +213,8 @@ func observe(
 	}
 }
 
-// runTogether runs first and others at the same time. If ctx ends or one of the others fails, it ends the context of first.
-// When first has returned, it ends the context of the others.
+// runTogether runs first and others at the same time. The context of first ends when ctx ends or one of the others fails.
+// The context of the others ends when first has returned.
 func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

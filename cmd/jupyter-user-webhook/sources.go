@@ -43,7 +43,8 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
-// sources are the opened sources of identities and of users by their hub names.
+// sources are the opened sources: those that find the identities of users, and one that finds the user for a hub's user
+// name.
 type sources struct {
 	// identities is nil if no source is configured.
 	identities webhook.Identities

@@ -73,7 +73,8 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeDeniesHomeInUserDirectory tests homes in a directory of a user or of nobody, and behind a symbolic link.
+// TestServeDeniesHomeInUserDirectory tests homes in a directory whose owner is a user or the UID of nobody, and behind a
+// symbolic link.
 func TestServeDeniesHomeInUserDirectory(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")

@@ -15,7 +15,7 @@ import (
 
 // AccessQuery asks whether a requester, or which requesters, may create Pods that run as a user.
 type AccessQuery struct {
-	// Requester is the name in the API server; if it is empty, all subjects with access are listed.
+	// Requester is the requester's name in the API server; if it is empty, all subjects with access are listed.
 	Requester string
 	Groups    []string
 	// User is the user of the Pod, and Namespace the Pod's namespace.
@@ -129,7 +129,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	} else if err := s.addUseRight(ctx, q, a); err != nil {
 		return err
 	}
-	// An own home needs no right: the requester's name decides.
+	// With ownHomes, a requester needs no right to their own home: the requester's name decides.
 	if s.isOwnHome(q) {
 		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.Requester, Through: "ownHomes"})
 	}

@@ -24,8 +24,8 @@ var rightsAroundPolicies = []struct {
 }
 
 // aroundPolicies returns a warning for each of rightsAroundPolicies that subjects have in namespaces with notebooks. It
-// omits rules that give every right, because judgeGrant reports their subjects, and the ServiceAccounts of kube-system,
-// which are controllers.
+// omits the ServiceAccounts of kube-system, which are controllers. It also omits rules that give every right, because
+// judgeGrant reports the subjects of these.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil

@@ -72,7 +72,7 @@ func (s *state) whyNotIssued() string {
 	return strings.Join(certs.Issued{Issuers: s.issuers.Items, Certificates: s.issued.Items}.Problems(), "; ")
 }
 
-// entries returns the webhook entries of our installed objects of one kind.
+// entries returns the webhook entries of the chart's installed objects of one kind.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
 		if isOurs(configuration) {
@@ -95,8 +95,8 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 	return names
 }
 
-// untrusted returns the reason why the API server does not trust a certificate by a caBundle in base64; empty if it trusts
-// it.
+// untrusted returns the reason why the API server does not trust the certificate by the caBundle in text, which is base64;
+// empty if the API server trusts the certificate.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts no server: see the log of the " +

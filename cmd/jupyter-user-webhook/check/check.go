@@ -2,8 +2,8 @@
 // and what the cluster must provide and does not.
 //
 // The objects are read once, at the beginning, and the checks judge them. So one function reports the objects that could
-// not be read, and a check without input does not look like a check without findings. Nothing is written: Pods and changed
-// objects are sent in a dry run, and the API server does not store access reviews.
+// not be read, and a check without input does not look like a check without findings. Nothing is written: a Pod and the
+// rendered objects are sent in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -214,5 +214,4 @@ func count(n int, of string) string {
 	return strconv.Itoa(n) + " " + of + "s"
 }
 
-// day returns a date for messages.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

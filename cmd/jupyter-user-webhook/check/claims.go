@@ -20,8 +20,8 @@ const (
 // protectsNode reports whether a level of Pod Security keeps the Pods of a namespace from being root on their node.
 func protectsNode(level string) bool { return level == baseline || level == restricted }
 
-// claims checks that the share's claim and the claims of directories exist in the namespaces that need them, are bound, and
-// are ReadWriteMany.
+// claims checks that the share's claim and the further claims (share.directories) exist in the namespaces that need them,
+// are bound, and are ReadWriteMany.
 func claims(_ context.Context, s *state) (found []Finding) {
 	served := s.servedNamespaces()
 	if len(served) == 0 {
@@ -47,7 +47,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 }
 
 // missingClaims returns a finding for each claim that a namespace needs and lacks. Only a namespace with notebooks needs
-// the claims of directories.
+// the further claims.
 func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
@@ -103,7 +103,7 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 }
 
 // servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to
-// homes, and those of the options. It omits namespaces that onlyNamespaces leaves out, which the check mode reports.
+// homes, and those of the options. It omits the namespaces that onlyNamespaces leaves out: modeAndScope reports them.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -119,9 +119,10 @@ func (s *state) servedNamespaces() []string {
 }
 
 // programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or
-// the program that makes homes. A ServiceAccount of such a namespace has run-as on the share there, and no binding of the
-// namespace grants homes, nor does a ClusterRoleBinding grant run-as on homes to its ServiceAccounts. A rule that gives
-// every right grants homes too. The options must not name the namespace.
+// the command homes. A ServiceAccount of such a namespace has run-as on the share there, and none of these holds:
+//   - a RoleBinding of the namespace grants homes, also by a rule that gives every right
+//   - a ClusterRoleBinding grants run-as on homes to a ServiceAccount of the namespace
+//   - the options name the namespace
 func (s *state) programsAlone() func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
@@ -142,7 +143,7 @@ func (s *state) programsAlone() func(namespace string) bool {
 	}
 }
 
-// existingServed returns the served namespaces that exist. The check claims reports the missing namespaces.
+// existingServed returns the served namespaces that exist. The function claims reports the missing namespaces.
 func (s *state) existingServed() []string {
 	return slices.DeleteFunc(s.servedNamespaces(), func(name string) bool {
 		_, exists := s.namespace(name)
@@ -160,7 +161,7 @@ func (s *state) namespacesWithShare() (names []string) {
 	return names
 }
 
-// shareClaims returns the claims of the share and of its directories, in all namespaces.
+// shareClaims returns the share's claim and the further claims, in all namespaces.
 func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	for _, claim := range s.claims.Items {
 		if slices.Contains(s.words("claims"), claim.Name) {
@@ -170,7 +171,7 @@ func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	return found
 }
 
-// claimsIn returns the claims of the share and of its directories in a namespace.
+// claimsIn returns the share's claim and the further claims in a namespace.
 func (s *state) claimsIn(namespace string) []corev1.PersistentVolumeClaim {
 	return slices.DeleteFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool { return c.Namespace != namespace })
 }
@@ -183,7 +184,7 @@ func (s *state) claimName() string {
 	return append(s.words("claims"), "")[0]
 }
 
-// furtherClaims returns the names of the claims of directories, without the share's claim.
+// furtherClaims returns the names of the claims in share.directories, without the share's claim.
 func (s *state) furtherClaims() []string {
 	if s.config == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestNamespaceOfProgram tests a namespace with the share for a program, such as a backup. It needs neither the claims of
-// directories nor a level of Pod Security. A right to homes makes it a namespace with notebooks.
+// TestNamespaceOfProgram tests a namespace with the share for a program, such as a backup. Such a namespace needs neither
+// the further claims nor a level of Pod Security. With a right to homes, it is a namespace with notebooks.
 func TestNamespaceOfProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
 		s := clusterWithBinding("backup", subject("ServiceAccount", "backup", "backup"), rules...)
@@ -34,8 +34,8 @@ func TestNamespaceOfProgram(t *testing.T) {
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(everyRight)), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
-	// A ClusterRoleBinding makes it a namespace with notebooks if the subject is a ServiceAccount of the namespace, not if
-	// the subject is a group of admins.
+	// A ClusterRoleBinding makes backup a namespace with notebooks if the subject is a ServiceAccount of the namespace,
+	// not if the subject is a group of admins.
 	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})

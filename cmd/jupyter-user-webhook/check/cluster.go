@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// callTimeout is the time limit of one call.
+// callTimeout is the time limit of one call to the API server.
 const callTimeout = 10 * time.Second
 
 // Cluster has the clients of a live cluster.

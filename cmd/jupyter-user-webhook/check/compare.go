@@ -19,9 +19,9 @@ import (
 // rendered from.
 const renderedAnnotation = "jupyter-user.io/rendered"
 
-// policiesAsWanted compares the installed policies and bindings with the wanted objects. The policies decide which
-// requester may be which user, also while the webhook is down. A policy without its binding has no effect, and a binding
-// that only warns, or that matches fewer objects, denies less.
+// policiesAsWanted compares the installed policies and bindings with the wanted objects, which are those of the manifest.
+// The policies decide which requester may be which user, also while the webhook is down. A policy without its binding has
+// no effect, and a binding that only warns, or that matches fewer objects, denies less.
 func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }
@@ -185,7 +185,7 @@ func element(value any, i int) string {
 	return fmt.Sprint(i)
 }
 
-// valueText returns the text for a value in messages.
+// valueText returns a value as JSON for a message, cut at 120 bytes.
 func valueText(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)

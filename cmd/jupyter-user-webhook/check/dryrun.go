@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// dryRun is the check dry-run: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
+// dryRun is the check dry-run: it creates a labelled Pod in a dry run, which changes nothing. The result shows whether the
 // API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
 // mutating webhook, or by a policy for a lack of rights or of Pod Security, shows too that the webhook responds.
 func dryRun(ctx context.Context, s *state) []Finding {
@@ -116,11 +116,11 @@ func judgeDenial(where string, err error) Finding {
 	return unknown(where, "something else has denied the Pod of the dry run: %s", message)
 }
 
-// verifierName is the webhook entry that verifies the final Pod.
+// verifierName is the name of the webhook entry that verifies the final Pod.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry shows that the webhook was called. A denial
-// by the verifying entry means that the injected Pod was changed.
+// judgeOwnDenial judges a denial by a webhook entry of the chart. A denial by the mutating entry shows that the webhook
+// was called. A denial by the verifying entry means that the injected Pod was changed.
 func judgeOwnDenial(where, message string, code int32) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook responds, but cannot decide now: %s", message)
@@ -131,7 +131,7 @@ func judgeOwnDenial(where, message string, code int32) Finding {
 	return failed(where, "a labelled Pod is changed after the webhook: %s", message)
 }
 
-// judgeAdmitted verifies an admitted Pod with the identity that the webhook has written on the Pod.
+// judgeAdmitted verifies an admitted Pod with the identity in the annotation that the webhook has added.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its "+

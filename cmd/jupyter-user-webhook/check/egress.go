@@ -59,8 +59,8 @@ func exceptIn(exempt []string) string {
 }
 
 // readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
-// anyway. The namespace has the share for a program alone, and a ServiceAccount there has run-as on the claim of the share. A
-// way to the NFS server gives such a requester nothing more.
+// anyway, so that access to the NFS server gives them nothing more. That is so if the namespace has the share only for a
+// program, and a ServiceAccount there has run-as on the share's claim.
 func (s *state) readsEveryHome() func(namespace string) bool {
 	isForAProgram, mounts := s.programsAlone(), map[string]bool{}
 	for _, g := range s.grants() {

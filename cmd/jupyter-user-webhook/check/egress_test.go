@@ -141,8 +141,8 @@ func TestEgress(t *testing.T) {
 	assert.Equal(t, Unknown, found[0].Status)
 }
 
-// TestEgressOfAProgram: a namespace with the share for a backup, for first homes or for the webhook itself needs no
-// NetworkPolicy, because everyone who can create Pods there may mount the whole share.
+// TestEgressOfAProgram tests that a namespace needs no NetworkPolicy if everyone who can create Pods there may mount the
+// whole share: the namespace of a backup, and the webhook's own.
 func TestEgressOfAProgram(t *testing.T) {
 	with := func(namespace string, rules ...rbacv1.PolicyRule) *state {
 		s, bound := closedCluster(t), clusterWithBinding(namespace, subject("ServiceAccount", namespace, "program"), rules...)
@@ -231,7 +231,6 @@ func TestShareVolumes(t *testing.T) {
 	}
 }
 
-// addFurtherClaim adds a further claim with a volume to the cluster.
 func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
 	s.config = config.Default()
 	s.config.Share.Directories = []config.Directory{{ClaimName: "scratch", MountPath: "/scratch", Access: config.AccessReadOnly}}
@@ -244,7 +243,7 @@ func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
 	s.volumes.Items = append(s.volumes.Items, volume)
 }
 
-// TestMissingFurtherClaim tests that a namespace with notebooks needs the claims of directories.
+// TestMissingFurtherClaim tests that a namespace with notebooks needs the further claims (share.directories).
 func TestMissingFurtherClaim(t *testing.T) {
 	s := closedCluster(t)
 	addFurtherClaim(s, corev1.PersistentVolume{})

@@ -158,7 +158,7 @@ func subjectText(subject rbacv1.Subject) string {
 	return subject.Kind + " " + subject.Name
 }
 
-// runsIn returns the namespace whose Pods could have the subject of a run-as as their ServiceAccount; empty for every
+// runsIn returns the namespace whose Pods could have the subject of a run-as right as ServiceAccount; empty for every
 // namespace. If applies is false, the right has no effect: the subject is no ServiceAccount, or is in another namespace
 // than the binding.
 func (g grant) runsIn() (namespace string, applies bool) {
@@ -176,8 +176,8 @@ func (g grant) runsIn() (namespace string, applies bool) {
 }
 
 // runsBesideNotebooks reports whether a right without resourceNames belongs to the ServiceAccounts of a namespace with
-// notebooks: anyone who can create Pods there has a run-as of such a ServiceAccount. It omits kube-system and the webhook's
-// namespace, where only admins should create Pods.
+// notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right run-as. The function returns
+// false for kube-system and the webhook's namespace, where only admins should create Pods.
 func (g grant) runsBesideNotebooks(notebooks []string) bool {
 	namespace, applies := g.runsIn()
 	return applies && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&

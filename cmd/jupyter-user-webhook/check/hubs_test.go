@@ -7,8 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestUnclaimedHubPods tests that the finding names Pods with a hub's annotation and another component label, and omits
-// Pods that opt out.
+// TestUnclaimedHubPods tests that the finding names Pods with a hub's annotation whose component label is not that of a
+// hub's server, and omits Pods that opt out.
 func TestUnclaimedHubPods(t *testing.T) {
 	pod := func(name, component, inject string) metav1.PartialObjectMetadata {
 		annotations := map[string]string{"hub.jupyter.org/username": "alice"}

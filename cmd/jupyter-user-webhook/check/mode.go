@@ -38,7 +38,8 @@ func modeAndScope(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// leftOut reports whether onlyNamespaces is set and does not list a namespace, other than the webhook's own.
+// leftOut reports whether onlyNamespaces is set and does not list the namespace. The webhook's own namespace is never left
+// out.
 func (s *state) leftOut(name string) bool {
 	only := s.wantedScope()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// nodesKnowGroups checks that the Linux nodes support supplementalGroupsPolicy. A node without support rejects notebooks
-// or, if it is too old to check, adds the groups of the image's /etc/group.
+// nodesKnowGroups checks that the Linux nodes support supplementalGroupsPolicy. A node without support rejects notebooks.
+// A node that is too old to know the field adds the groups of the image's /etc/group.
 func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if !s.config.Identity.StrictSupplementalGroups {
 		return []Finding{warning("", "identity.strictSupplementalGroups is false: an image's /etc/group adds groups to the "+

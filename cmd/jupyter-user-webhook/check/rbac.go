@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who can
-// create Pods in a namespace gets is a failure. It also reports rights that are aggregated, and rights that bypass the
-// policies.
+// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who
+// can create Pods in a namespace gets is a failure. It also reports rights that other ClusterRoles get by aggregation, and
+// rights that bypass the policies.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.servedNamespaces()
 	seen := map[string]bool{}
@@ -35,7 +35,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }
 
-// judgeGrant returns the finding about one grant, or nil if the grant is for single homes. notebooks are the namespaces with
+// judgeGrant returns the finding about one grant, or nil if there is nothing to report. notebooks are the namespaces with
 // notebooks.
 func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }

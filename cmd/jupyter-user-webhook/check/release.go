@@ -53,7 +53,7 @@ func (s *state) release() (name, namespace string, is bool) {
 	return "", "", false
 }
 
-// installedObjects returns our objects that were read.
+// installedObjects returns the objects of the chart that were read.
 func (s *state) installedObjects() (found []metav1.Object) {
 	for i := range s.configMaps.Items {
 		if m := &s.configMaps.Items[i]; m.Name == webhookName {

@@ -14,8 +14,8 @@ import (
 var scopedKinds = []string{mutatingWebhooks, validatingWebhooks, bindings}
 
 // scopedEntry is an object, or a part of an object, with a mode and a scope of namespaces: an entry of a
-// MutatingWebhookConfiguration or a ValidatingWebhookConfiguration, or the binding of a policy. It must have the mode of
-// the webhook's configuration and the namespaces of the chart's value onlyNamespaces.
+// MutatingWebhookConfiguration or a ValidatingWebhookConfiguration, or the binding of a policy. A scopedEntry must have
+// the mode of the webhook's configuration and the namespaces of the chart's value onlyNamespaces.
 type scopedEntry struct {
 	// object is the name of the object, and name that of the entry.
 	object, name string
@@ -36,7 +36,8 @@ func entriesOf(object unstructured.Unstructured) (found []scopedEntry) {
 	return found
 }
 
-// mode returns Enforce if the entry denies Pods, else Warn.
+// mode returns Enforce if the entry denies Pods, else Warn. The validationActions of a binding decide that, and the
+// failurePolicy of a webhook entry.
 func (e scopedEntry) mode() config.Mode {
 	denies := e.fields["failurePolicy"] != "Ignore"
 	if actions, are := e.fields["validationActions"].([]any); are {
@@ -97,7 +98,7 @@ func (s *state) mode() config.Mode {
 	return s.config.Mode
 }
 
-// scopedEntries returns the entries of our installed objects of a kind.
+// scopedEntries returns the entries of the chart's installed objects of a kind.
 func (s *state) scopedEntries(what string) (found []scopedEntry) {
 	list := s.installed[what]
 	if list == nil {

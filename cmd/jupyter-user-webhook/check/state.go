@@ -136,7 +136,7 @@ var installedKinds = map[string]string{
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
 }
 
-// read reads the inputs of the checks. A check whose input cannot be read reports that.
+// read reads the inputs of the checks. Run reports the inputs that cannot be read.
 func read(ctx context.Context, c *Cluster, o Options, checks []checkType) (*state, error) {
 	// installAgain finds the Helm release in the annotations of these objects.
 	inputs := []string{configMaps, mutatingWebhooks}
@@ -202,8 +202,8 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// listOptions returns the options of a list call. Some inputs are needed from the webhook's namespace only: limiting the
-// call to it needs fewer rights.
+// listOptions returns the options of a list call. Some inputs are needed only from the webhook's namespace, and a call for
+// one namespace needs fewer rights.
 func listOptions(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:
@@ -250,7 +250,7 @@ func (s *state) unreadable(inputs []string) (found []Finding) {
 	return found
 }
 
-// words returns the elements of a value of the policies that is a list.
+// words returns the elements of one of the policies' values, which must be a list.
 func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

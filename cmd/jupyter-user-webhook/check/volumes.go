@@ -8,9 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// shareVolumes checks that the share's volumes are bound only to its claims, and that no other volume or StorageClass leads
-// to the share. A volume without a claimRef is bound to the first matching claim, and the policies do not protect a volume
-// that their values do not name.
+// shareVolumes checks that the share's volumes are bound only to the share's claims, and that no other volume or
+// StorageClass leads to the share. A volume without a claimRef is bound to the first matching claim, and the policies
+// protect only the volumes that share.volumeNames names.
 func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
@@ -55,8 +55,8 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 	return found
 }
 
-// onTheShare returns a finding if the volume of a further claim has files of the share: a directory of that volume could be
-// a home.
+// onTheShare returns a finding if the volume of a further claim (share.directories) has files of the share: a directory of
+// that volume could be a home.
 func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
@@ -72,7 +72,7 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	return nil
 }
 
-// sharePVs returns the volumes that share.volumeNames names, or that are bound to a claim of the share or of its directories.
+// sharePVs returns the volumes that share.volumeNames names, or that are bound to the share's claim or to a further claim.
 func (s *state) sharePVs() (found []corev1.PersistentVolume) {
 	for _, volume := range s.volumes.Items {
 		if s.isShare(volume) {

@@ -93,7 +93,8 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 	return nil
 }
 
-// displayName returns the path of a user's directory for the output, below the name of a further claim.
+// displayName returns the path of a user's directory for the output. On a further claim the path begins with the name of
+// the claim.
 func (r *run) displayName(pattern config.HomePattern, name string) string {
 	return path.Join(r.Claim, pattern.Of(name))
 }
@@ -165,9 +166,9 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 	return nil
 }
 
-// rename gives a staged directory its name, without replacing a directory of that name. A file system such as NFS has no
-// such rename, and its rename replaces an empty directory. There rename checks first that the name is absent. A directory
-// that another node makes between the check and the rename is replaced if it is empty.
+// rename gives a staged directory its name, without replacing a directory of that name. Some file systems, such as NFS,
+// have no such rename: theirs replaces an empty directory. On these, rename first checks that the name is absent. A
+// directory that another node makes between the check and the rename is replaced if it is empty.
 func (p *parent) rename(staging, name string) error {
 	err := unix.Renameat2(p.fd(), staging, p.fd(), name, unix.RENAME_NOREPLACE)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {

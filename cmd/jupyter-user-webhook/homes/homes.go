@@ -27,7 +27,7 @@ import (
 
 // Options are the options of a run.
 type Options struct {
-	// Share is the mount point of the root of the share, or of a further claim.
+	// Share is the mount point of the root of the share, or of the root of a further claim (share.directories).
 	Share string
 	// Claim is the name of the further claim; empty for the share.
 	Claim  string
@@ -47,7 +47,7 @@ type Options struct {
 // Outcome is the kind of a line of output.
 type Outcome string
 
-// The outcomes.
+// The outcomes. The Summary counts Made, WouldBe, Skipped and Failed.
 const (
 	Made     Outcome = "made"
 	WouldBe  Outcome = "would make"
@@ -58,7 +58,8 @@ const (
 	Progress Outcome = "progress"
 )
 
-// Summary counts directories that were made (or would be made) and that exist, skipped accounts, and failures.
+// Summary counts the directories that were made (or would be made), the directories that existed already, the skipped
+// accounts, and the failures.
 type Summary struct{ Made, There, Skipped, Failed int }
 
 // progressEvery is the number of accounts between two progress messages of a run.
@@ -168,8 +169,8 @@ func (r *run) name(a Account) (name user.Name, why string) {
 // source.
 const maxSilent = 10
 
-// identity returns the UID and GID of a user, or nil if the user gets no home, which it reports as an outcome. It returns
-// an error if the sources no longer respond.
+// identity returns the UID and GID of a user, or nil if the user gets no home. Then it has reported the reason as an
+// outcome. It returns an error if the sources no longer respond.
 func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := r.Identities.FindUncached(ctx, name)
 	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
@@ -193,7 +194,7 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 		r.say(Skipped, "no source of identities knows the user %s", name)
 		return nil, nil
 	}
-	// Supplementary groups do not own the home.
+	// The supplementary groups are not checked, because they do not own the home.
 	owner := identity.New(id.UID, id.GID, nil)
 	if err := r.Config.Identity.Floor().Check(owner); err != nil {
 		r.say(Skipped, "%s: %v", name, err)

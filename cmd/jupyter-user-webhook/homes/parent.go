@@ -17,8 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is for operations without openat2: users cannot write to the directory, so they cannot put a symbolic link
-	// into it.
+	// inside is the same directory. Its methods do not use openat2, which is not necessary here: users cannot write to the
+	// directory, so they cannot put a symbolic link into it.
 	inside *os.Root
 }
 
@@ -44,7 +44,8 @@ func (r *run) closeParents() {
 	}
 }
 
-// errInitialMissing means that the directory for the initial is missing. It is made just before the first directory in it.
+// errInitialMissing means that the directory for {initial} is missing. That directory is made just before the first home
+// in it.
 var errInitialMissing = errors.New("is made first")
 
 // parent opens the directory that contains a user's directory. It calls makeInitial if the directory for the initial is

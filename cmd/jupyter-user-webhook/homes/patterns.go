@@ -2,8 +2,8 @@ package homes
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 
-// Patterns returns the directories that each user must have on the share, or on a further claim: the home, and the
-// directories of users that the configuration lists.
+// Patterns returns the directories that each user must have on a further claim, or on the share if claim is empty: the
+// home, which is on the share, and the directories of users that the configuration lists.
 func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	if claim == "" && !c.Share.HomesByField() {
 		patterns = append(patterns, c.Share.Home)
