@@ -38,7 +38,8 @@ const (
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the
 	// request again.
 	hubPatience = 3 * time.Second
-	// kwokNode is the node of the Pods. kwokNetwork begins their addresses, which are loopback addresses of this machine.
+	// kwokNode is the node of the Pods. kwokNetwork is the beginning of the Pods' addresses, which are loopback addresses
+	// of this machine.
 	kwokNode    = "kwok"
 	kwokNetwork = "127.88.0."
 )
@@ -106,8 +107,8 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, durations []time.Duration) 
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods asserts that there are as many Pods as users, that each Pod was injected for its hub user, and that its
-// address got the requests for the user's server.
+// assertHubPods asserts that there are as many Pods as users, that each Pod was injected for its hub user, and that the
+// Pod's address got the requests for the user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)

@@ -57,8 +57,9 @@ func (c *cluster) countPodCreations(t *testing.T) podCreations {
 	return p
 }
 
-// assertCreatedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was
-// created. It returns the upper bound of the smallest bucket of the API server's metric that has all responses.
+// assertCreatedOnce asserts that since the numbers of before were read, each user's Pod was created at the first attempt,
+// and no other Pod was created. It returns the upper bound of the smallest bucket of the API server's metric that has all
+// responses.
 func (p podCreations) assertCreatedOnce(t *testing.T, before podCreations) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {

@@ -143,8 +143,8 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// exposesQueriedMetrics tests that after the requests of TestWarnMode, the API server exposes each of its metrics that the
-// dashboard and the alerts read, with the labels that they use.
+// exposesQueriedMetrics tests the API server's metrics after the requests of TestWarnMode. Each metric of the API server
+// that the dashboard or an alert queries must exist, with the queried labels.
 func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	assert.Positive(t, used)
 }
 
-// hasSeries reports whether a series of the family has all labels of the selector and matches it.
+// hasSeries reports whether the family has a series with all labels that are wanted, and with matching values.
 func hasSeries(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
 	t.Helper()
 	for _, series := range family.GetMetric() {

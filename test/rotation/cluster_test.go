@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 }
 
 // newCluster starts an API server and installs the chart with some values. If kinds is not empty, it is a folder of
-// CustomResourceDefinitions to install before.
+// CustomResourceDefinitions, which are installed first.
 func newCluster(t *testing.T, kinds string, values ...string) *cluster {
 	t.Helper()
 	w := &cluster{service: newService(t), authority: pki.Make(t, time.Hour)}

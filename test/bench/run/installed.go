@@ -106,8 +106,8 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 	return nil
 }
 
-// processorTimeRatio returns the median ratio between the API server's processor time for a batch of requests in a
-// namespace and the time for the same batch in the namespace without webhooks and policies.
+// processorTimeRatio returns the ratio of the API server's processor time for a batch of requests in a namespace to the
+// time for the same batch in the namespace without webhooks and policies. It is the median of several batches.
 func (c *cluster) processorTimeRatio(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64

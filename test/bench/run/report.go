@@ -103,8 +103,8 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// peers has the figures of other projects' webhooks, which do other work than this one. They were measured once, on
-// 2026-11-22, on another machine with the same controller-runtime and Kubernetes, and with another program.
+// peers has the figures of other projects' webhooks, which do other work than this project's webhook. They were measured
+// once, on 2026-11-22, on another machine with the same controller-runtime and Kubernetes, and with another program.
 var peers = []struct {
 	name              string
 	small, large, cpu float64
