@@ -21,8 +21,8 @@ import (
 )
 
 // TestHostileReviewsWithinMemoryLimit sends reviews that need much memory for their size to a replica with the memory limit
-// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied with a
-// message, or with the message to try again, and the replica goes on.
+// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied, because of
+// the Pod or with the message to try again, and the replica does not end.
 func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 	group := memoryGroup(t, memoryLimitOfChart(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})

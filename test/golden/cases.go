@@ -103,8 +103,8 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed returns the case with a webhook that has the current configuration of the case. Decide and Verify then use this
-// webhook. To build a webhook takes longer than to decide about a Pod.
+// Fixed returns the case with a webhook that Decide and Verify use from then on, with the current configuration of the
+// case. Without Fixed they build a webhook each time, which takes longer than a decision.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c

@@ -217,7 +217,7 @@ func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result
 	return result
 }
 
-// run creates a Pod and returns the stored Pod as JSON and as a typed object.
+// run creates a Pod with kubectl run, as carol, and returns the stored Pod as JSON and as a typed object.
 func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
 	t.Helper()
 	created := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
@@ -225,7 +225,7 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 	return c.get(t, namespace, name)
 }
 
-// create creates a Pod from YAML.
+// create creates a Pod from YAML with kubectl create, as carol.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
 	// The caller checks the exit status, because some Pods must be denied.

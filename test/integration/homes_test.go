@@ -152,7 +152,7 @@ func TestAttacksOnDirectories(t *testing.T) {
 	}
 }
 
-// homesByFieldValues has the chart values with which a field of the directory service has the path of each home, below the
+// homesByFieldValues has the chart values for homes whose paths are in the directory service. The paths begin with the
 // prefix /hpc. homesByField sets this prefix in a configuration.
 const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 

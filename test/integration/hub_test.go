@@ -50,8 +50,8 @@ var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET
 // TestHubWithHundredUsers runs the real hub with KubeSpawner against a real API server with the webhook and the policies.
 // KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server.
 // The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The test
-// reads the times of the responses from the API server's metrics, because the hub's own times include its waiting for a
-// processor.
+// reads the times of the responses from the API server's metrics, because times that the hub measures include the time in
+// which the hub waits for a processor.
 func TestHubWithHundredUsers(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")

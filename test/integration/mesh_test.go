@@ -71,8 +71,8 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
 }
 
-// overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before ours, the mesh does not see
-// our probes.
+// overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before our webhook, the mesh
+// does not see our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.createDry(t, "mesh", labelledPod(user, inMesh("before"))))
 	assertOurs(t, pod, user)

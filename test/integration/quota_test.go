@@ -157,8 +157,8 @@ func quotaWithoutResources(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaOfWholePods tests a Pod that has resources as a whole (spec.resources). No container needs any, and the webhook adds
-// none to the notebook container.
+// quotaOfWholePods tests a Pod that has resources as a whole (spec.resources). No container needs resources of its own, and
+// the webhook adds none to the notebook container.
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
 	e.createEnforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
@@ -223,8 +223,8 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeOfPods tests a LimitRange for whole Pods. It does not add up the resources of the init container and of the
-// notebook container. It uses the larger ones, those of the notebook container.
+// limitRangeOfPods tests a LimitRange for whole Pods. The API server does not add the resources of the init container to
+// those of the notebook container. It compares the larger ones with the LimitRange.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "pods", labelledPod(user))) })

@@ -39,7 +39,7 @@ var sitePolicies = map[string]sitePolicy{
 	},
 }
 
-// TestPoliciesOfSites creates notebooks under ValidatingAdmissionPolicies as sites have them, each policy in its own
+// TestPoliciesOfSites creates notebooks under ValidatingAdmissionPolicies like those of real sites, each policy in its own
 // namespace.
 func TestPoliciesOfSites(t *testing.T) {
 	t.Parallel()

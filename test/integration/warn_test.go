@@ -19,9 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestWarnMode tests that in mode Warn of the webhook and the policies, Pods are created unchanged, also by a user without
-// rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce, these
-// Pods can still be changed and deleted, and the rules apply to new Pods.
+// TestWarnMode tests mode Warn of the webhook and of the policies. Pods are created unchanged, even if the requester has no
+// right to a home or the namespace has no Pod Security level. The requester gets warnings. After the change to mode
+// Enforce, these Pods can still be changed and deleted, and the rules apply to new Pods.
 func TestWarnMode(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})

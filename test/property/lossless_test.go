@@ -32,7 +32,8 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
-// leaves that match replaceable, empty lists and maps, paths that match openInImagesHome, and JUPYTER_CONFIG_PATH.
+// values whose path matches replaceable, empty lists and maps, settings that match openInImagesHome, and
+// JUPYTER_CONFIG_PATH.
 func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)

@@ -36,7 +36,7 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// TestRandomPodsKeepTheirPodSecurityLevel is the same test with random Pods.
+// TestRandomPodsKeepTheirPodSecurityLevel tests the same for random Pods.
 func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
@@ -110,8 +110,8 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 
 // withoutOurs returns a copy of the Pod without init containers with the name jupyter-user-init. The security context of
 // the notebook container has the values that the webhook sets, and the SELinux options, the Windows options and the
-// AppArmor profile of the Pod, which the webhook keeps. If the Pod's values there are forbidden, the Pod itself fails
-// restricted.
+// AppArmor profile of the Pod, which the webhook keeps. If restricted forbids one of the kept values, the Pod itself is the
+// reason.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

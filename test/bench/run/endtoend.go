@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// The namespaces that are compared. Each has the name of the webhooks or of the policy that are in effect there. All of
-// them are installed at the same time.
+// The namespaces that are compared. Each has the name of what is installed for it: webhooks, a policy, or nothing. All are
+// compared in one run.
 const (
 	nothing  = "nothing"
 	inCore   = "in-core-cel"

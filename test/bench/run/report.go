@@ -80,7 +80,6 @@ func (r *report) plot(name, line string, x, y float64) {
 	r.Points[name][line] = append(r.Points[name][line], point{x, y})
 }
 
-// markdown returns the table in Markdown.
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d cores, Linux %s, load before %s and after %s, %s, took %s.\n", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel,
