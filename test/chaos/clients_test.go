@@ -17,7 +17,8 @@ import (
 )
 
 // TestOnlyAcceptedClientsAreServed tests that with --client-ca-file, a client without an accepted certificate gets no
-// response to a correct review. A client with an accepted certificate gets no admission for a request that is no review.
+// response to a correct review. A client with an accepted certificate gets no admission for a review at an unknown path,
+// with GET or by HTTP/2.
 func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	const name = "kube-apiserver"
 	authority, err := pki.New(time.Hour, "authority")

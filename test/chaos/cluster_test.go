@@ -30,7 +30,7 @@ import (
 )
 
 // A sharedCluster is a real API server with the shipped webhook configurations and policies. All tests that need an API
-// server use the same, one after the other.
+// server use one sharedCluster, one test after the other.
 type sharedCluster struct {
 	*controlplane.ControlPlane
 	// authority is the CA that the API server trusts.

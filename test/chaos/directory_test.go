@@ -21,7 +21,7 @@ import (
 
 const (
 	// accounts is the number of accounts in the directory. reviewed is the number of users whose reviews the test sends
-	// first. It is larger than the cache of a replica, which has 20,000 users.
+	// first, which is larger than the cache of a replica. The cache has 20,000 users.
 	accounts, reviewed = 100_000, 25_000
 	firstUID           = 10_000
 	// reviewRate is the number of reviews a second before and while the directory service hangs. hangTime is the time for
@@ -33,9 +33,9 @@ const (
 )
 
 // TestDirectoryServiceHangs runs a replica against a real slapd with 100,000 accounts, and sends reviews of more users than
-// the replica caches. Its memory stays below 64 MiB. Then slapd hangs for 30 s, while the test sends 1,600 reviews a
-// second. Each review gets a response within a second: cached users are admitted, others are denied with 503 "try again".
-// Memory and goroutines hardly grow. When slapd responds again, a user who is not cached is admitted.
+// the replica caches. The replica's memory stays below 64 MiB. Then slapd hangs for 30 s, while the test sends 1,600
+// reviews a second. Each review gets a response within a second: cached users are admitted, other users are denied with 503
+// "try again". Memory and goroutines hardly grow. When slapd responds again, a user who is not cached is admitted.
 func TestDirectoryServiceHangs(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: slapd.Units + manyAccounts(), Database: "access to * by * read"})
 	r, client := startAlone(t, "--config="+ldapConfiguration(t, directory))
@@ -126,7 +126,7 @@ func (r *replica) reviewUser(client *http.Client, user int) try {
 }
 
 // reviewingUsers returns a function that sends reviews of users that the replica has cached. Every tenth review is of a
-// user that it has not cached.
+// user that the replica has not cached.
 func (r *replica) reviewingUsers(client *http.Client, next *atomic.Int64) func(context.Context) try {
 	return func(context.Context) try {
 		n := int(next.Add(1))

@@ -6,7 +6,7 @@
 // make chaos runs the short form, for every change. make chaos LONG=1 runs the long form, for a release. The forms differ
 // only in duration and in the number of repetitions (main_test.go).
 //
-// Some failures need no process and no API server. Unit tests have them, and this list names them too:
+// Some failures need no process and no API server. Unit tests test them, and this list names those tests too:
 //
 //	hostile reviews                           TestHostileReviews; each kind: TestMalformedReviews of webhook/server
 //	large reviews                             TestHugeReviews, TestManyLargeReviews; each kind: TestTooLarge, TestLargestReview,

@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// figures is the table of this run.
+// figures is the table that is printed at the end of this run.
 var figures table
 
 type table struct {

@@ -60,8 +60,8 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews sends reviews larger than, and almost as large as, those of an API server. A review that is too large is
-// denied before it is read to the end. All others get a response in time.
+// TestHugeReviews sends reviews that are huge in bytes, in levels or in the number of list elements. A review with too many
+// bytes is denied before it is read to the end. Each other review is admitted or denied in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	named := func(count int, element string) string {

@@ -90,7 +90,7 @@ func memoryGroup(t *testing.T, limit int) string {
 	return group
 }
 
-// runOnFullDisk runs a replica that cannot write its log. It writes no other file.
+// runOnFullDisk runs a replica that cannot write its log. A replica writes no file besides its log.
 func runOnFullDisk(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -108,8 +108,8 @@ func runOnReadOnlyRoot(t *testing.T) {
 		`mount -o remount,bind,ro / && ! touch "$0" 2>/dev/null && exec "$@"`, filepath.Join(t.TempDir(), "x")}})
 }
 
-// testSuspended suspends a replica for longer than the time limits of a request, as when a machine is suspended. Then the
-// replica closes the connection of a request that it had read in part, and serves new requests.
+// testSuspended suspends a replica for longer than the time limits of a request, as when a machine is suspended. Afterwards
+// the replica closes the connection of a request that it had read in part, and serves new requests.
 func testSuspended(t *testing.T) {
 	t.Parallel()
 	r, client := startAlone(t)

@@ -8,12 +8,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// slowFactor is the slowness of the machine, in relation to its usual speed, from which a late response does not fail a
-// test. The API server waits 2 s for the webhook, which usually takes a hundredth of that.
+// slowFactor is how many times slower than usual the machine must be, so that a late response does not fail a test. The API
+// server waits 2 s for the webhook, which usually takes a hundredth of that.
 const slowFactor = 2
 
-// within fails the test if something took longer than its limit. On a slow machine the limit is longer, and the table shows
-// that.
+// within fails the test if something took longer than its limit. On a slow machine the limit is longer. If something needed
+// the longer limit, the table of the run says that the machine was slow.
 func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what string) {
 	t.Helper()
 	if !w.Within(t, took, limit, what) {
@@ -21,7 +21,8 @@ func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what stri
 	}
 }
 
-// slow reports whether the machine was so slow that a late response is no failure, and adds that to the table.
+// slow reports whether the machine was so slow that a late response is no failure. If so, the table of the run says that
+// the machine was slow.
 func slow(t *testing.T, w *machine.Watch, what string) bool {
 	t.Helper()
 	if w.Slowest() < slowFactor {

@@ -22,7 +22,7 @@ type form struct {
 	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the
 	// Deployment's values.
 	drain, probe time.Duration
-	// rotations is the number of new certificates.
+	// rotations is the number of new certificates for each replica.
 	rotations int
 	// stops is the number of replicas that are stopped during reviews.
 	stops int
@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status) //nolint:forbidigo // TestMain is the main of this program
 }
 
-// prepare sets binary.
+// prepare sets binary. It returns an error if the program is not built.
 func prepare() error {
 	folder, err := project.Folder()
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 )
 
 // TestHostileReviewsWithinMemoryLimit sends reviews that need much memory for their size to a replica with the memory limit
-// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied with a
-// message, or with the message to try again, and the replica goes on.
+// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied, because of
+// the Pod or with the message to try again, and the replica does not end.
 func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 	group := memoryGroup(t, memoryLimitOfChart(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
@@ -46,8 +46,8 @@ func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 		"told to try again", memoryLimitOfChart(t), peakMemory(t, group), denied+tryAgain, denied, tryAgain)
 }
 
-// sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns the number of reviews that were
-// denied, and the number of those that were denied with the message to try again.
+// sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns how many reviews were denied
+// because of the Pod, and how many were denied with the message to try again.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, tryAgain int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
@@ -78,8 +78,8 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60
-// kB are small enough to be reviewed at once; larger ones are reviewed one after the other.
+// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. A replica
+// processes many reviews of 60 kB at the same time, and larger reviews one after the other.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder

@@ -31,7 +31,7 @@ type replica struct {
 	*journal.Journal
 	address
 	command *exec.Cmd
-	// done is closed when the process has ended. ended is its error then.
+	// done is closed when the process has ended. From then on, ended is the error of the process.
 	done  chan struct{}
 	ended error
 }

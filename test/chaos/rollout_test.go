@@ -13,7 +13,7 @@ import (
 
 // TestRollingRestarts replaces both replicas several times like the Deployment: each new replica starts before an old one
 // ends. Each time the configuration differs, so that replicas verify Pods of another configuration. The API server keeps
-// its connections to an old replica, and the Service learns late that it ends.
+// its connections to an old replica, and the Service learns late that the replica ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.issue(t, time.Hour))

@@ -63,7 +63,7 @@ func startService(t *testing.T, address string) *service {
 	return s
 }
 
-// add adds an endpoint. It gets connections after a probe has succeeded.
+// add adds an endpoint. The endpoint gets connections after a probe has succeeded.
 func (s *service) add(at address) *endpoint {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &endpoint{address: at, ready: at.http == "", gone: cancel}

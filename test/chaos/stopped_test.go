@@ -56,8 +56,8 @@ type stopRound struct {
 	machine *machine.Watch
 	// lost has an error for each review without a correct response.
 	lost []error
-	// whole is the time in which the test sent all requests completely. draining is the time in which it sent those during
-	// the drain.
+	// whole is the time from the first request until the last response. draining is the time from SIGTERM until the last
+	// response to a request that the test completes during the drain.
 	whole, draining time.Duration
 }
 

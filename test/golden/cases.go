@@ -2,7 +2,8 @@
 // Pod as the webhook admits it, or NAME.denied.txt has the sentences with which the webhook denies it.
 //
 // A new NAME.yaml is tested without further work. A .admitted.yaml or .denied.txt without its NAME.yaml fails the test.
-// UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the conditions of the case:
+// UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the user's identity, the
+// namespace's Pod Security Standard and the configuration:
 //
 //	# identity: 5003:6003:7001     the user's identity, with discovery at admission; without this line, discovery is at start
 //	# namespace: restricted        the namespace enforces the Pod Security Standard restricted
@@ -30,7 +31,8 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// Case is one example Pod with its conditions.
+// Case is one example Pod, with the identity, the namespace's Pod Security level and the configuration with which the
+// webhook decides about the Pod.
 type Case struct {
 	Name string
 	// YAML is the text of the file. JSON is the same Pod as an API server sends it.
@@ -101,8 +103,8 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed returns the case with a webhook that has the current configuration of the case. Decide and Verify then use this
-// webhook. To build a webhook takes longer than to decide about a Pod.
+// Fixed returns the case with a webhook that Decide and Verify use from then on, with the current configuration of the
+// case. Without Fixed they build a webhook each time, which takes longer than a decision.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c
@@ -126,12 +128,12 @@ func (c Case) FindUncached(ctx context.Context, name user.Name) (*identity.Ident
 	return c.Find(ctx, name)
 }
 
-// Decide returns the webhook's decision about a Pod under the conditions of the case.
+// Decide returns the webhook's decision about a Pod, with the identity, the level and the configuration of the case.
 func (c Case) Decide(pod []byte) webhook.Decision {
 	return c.webhook().Decide(context.Background(), c.review(pod))
 }
 
-// Verify returns the verifier's decision about a Pod under the conditions of the case.
+// Verify returns the verifier's decision about a Pod, with the identity, the level and the configuration of the case.
 func (c Case) Verify(pod []byte) webhook.Decision {
 	return c.webhook().Verify(context.Background(), c.review(pod))
 }

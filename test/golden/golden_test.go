@@ -57,7 +57,8 @@ func outcome(t *testing.T, c Case) (file, content string) {
 	return c.Name + ".admitted.yaml", b.String()
 }
 
-// removeOrReportOrphans fails for each golden file that no case has as its outcome. With UPDATE_GOLDEN it removes the file.
+// removeOrReportOrphans fails for each golden file that is not the outcome of any case. With UPDATE_GOLDEN it removes the
+// file and does not fail.
 func removeOrReportOrphans(t *testing.T, expected map[string]bool) {
 	t.Helper()
 	files, err := os.ReadDir("testdata")

@@ -71,8 +71,8 @@ func TestHubPodKeepsContainersPortsAndArgs(t *testing.T) {
 	}
 }
 
-// TestHubUserIsFromAnnotation tests that the user comes from the annotation with the hub's name, and not from the label,
-// which has a slug.
+// TestHubUserIsFromAnnotation tests that the user comes from the annotation with the hub's name. The label is not used,
+// because the hub escapes the name in labels (a slug).
 func TestHubUserIsFromAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {
@@ -131,7 +131,8 @@ func TestHubPodOpensOutsideImageHome(t *testing.T) {
 	}
 }
 
-// TestHubFSGroupWarning tests that the webhook removes fsGroup, and that the warning names every claim in the Pod.
+// TestHubFSGroupWarning tests that the webhook removes fsGroup, and that the warning names every volume of the Pod that has
+// a claim.
 func TestHubFSGroupWarning(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {

@@ -45,7 +45,7 @@ func (g *guarded) giveRights(t *testing.T) {
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"groupsnapshot.storage.k8s.io"},
 		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		// The API server serves a new CustomResourceDefinition a little later.
+		// The API server serves a new CustomResourceDefinition only some time after its creation.
 		assert.ErrorContains(c, snapshotShare(t, g), "ShareSnapshot: ")
 		assert.ErrorContains(c, snapshotGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)

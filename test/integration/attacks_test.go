@@ -11,10 +11,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// An attack is a request that must be denied. On a guarded cluster, only its own rule denies it.
+// An attack is a request that must be denied. On a guarded cluster, only the rule that the attack names denies it.
 type attack struct {
-	// rule is the name of the policy without its group, a slash, and the reason of the denial. For the verifier, it begins
-	// with "verifier/".
+	// rule names the policy and the reason of the denial, such as access/NoAccess for the policy access.jupyter-user.io. If
+	// the verifier denies the attack, rule begins with "verifier/".
 	rule string
 	// do tries the attack and returns the API server's error.
 	do func(*testing.T, *guarded) error
@@ -49,7 +49,7 @@ func plainPod() *corev1.Pod {
 	}
 }
 
-// patched returns an attack: carol patches alice's stored notebook or one of its subresources.
+// patchedByCarol returns an attack: carol patches alice's stored notebook or one of its subresources.
 func patchedByCarol(patch string, subresource ...string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error { return patchNotebook(t, g, g.carol, patch, subresource...) }
 }
@@ -139,8 +139,8 @@ func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error 
 	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
 }
 
-// enterContainer returns an attack: carol runs a command in a container of alice's notebook (how is "exec"), or attaches to
-// it ("attach").
+// enterContainer returns an attack: carol enters a container of alice's notebook. If how is "exec", she runs a command in
+// the container. If how is "attach", she attaches to the container.
 func enterContainer(container, how string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.carol, injected(t, "alice"))

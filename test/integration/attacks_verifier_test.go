@@ -21,11 +21,11 @@ type verifier struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// byVerifier reports whether an attack's own rule is one of the verifier.
+// byVerifier reports whether the attack names a rule of the verifier.
 func (a attack) byVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// byVerifierOrNet reports whether the verifier denies an attack without the policies: if the attack's own rule is one of
-// the verifier or of the policy net.
+// byVerifierOrNet reports whether the attack names a rule of the verifier or of the policy net. The verifier denies such
+// attacks without the policies too.
 func (a attack) byVerifierOrNet() bool { return a.byVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
@@ -54,7 +54,8 @@ func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	g.verifier.handler.Store(&handler)
 }
 
-// reconfigure changes the verifier's configuration until the test ends. Tests inject Pods with the same configuration.
+// reconfigure changes the verifier's configuration until the test ends. g.configured is the same configuration, for tests
+// that inject Pods.
 func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	configured := config.Default()
@@ -63,9 +64,9 @@ func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestVerifierDeniesAttacks tries attacks on a cluster without policies: those on the rules of the verifier and of the
-// policy net. The verifier denies each. After its ValidatingWebhookConfiguration is deleted, each attack succeeds, so
-// nothing else denies it.
+// TestVerifierDeniesAttacks tries the attacks that name a rule of the verifier or of the policy net, on a cluster without
+// policies. The verifier denies each attack. After the verifier's ValidatingWebhookConfiguration is deleted, each attack
+// succeeds, so nothing else denies it.
 func TestVerifierDeniesAttacks(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// checkCases has changes to a correct installation, each with the finding that check must report.
+// checkCases has changes to a correct installation, each with the finding that the check command must report.
 var checkCases = map[string]struct {
 	change  func(*testing.T, *checkedCluster)
 	check   string

@@ -27,8 +27,8 @@ func checkWithoutRights(t *testing.T, l *checkedCluster) {
 	require.ErrorContains(t, err, `User "carol" cannot list`)
 }
 
-// checkWithRights tests that the ClusterRole of deploy/examples/checker.yaml is enough for check with a manifest, and
-// allows no write except the creation of access reviews.
+// checkWithRights tests that the ClusterRole of deploy/examples/checker.yaml is enough for the check command with a
+// manifest, and allows no write except the creation of access reviews.
 func checkWithRights(t *testing.T, l *checkedCluster) {
 	require.NoError(t, l.Admin.Do(t.Context(), "", "apply", "-f", examples+"checker.yaml"))
 	user, err := l.User("oscar@corp.example")

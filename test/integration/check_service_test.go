@@ -13,9 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// checkByService tests check with webhooks that the API server calls by their Service, as shipped: with the right CA,
-// without a CA, with another CA, and with a certificate that expires soon. No server runs behind the Service, so the dry
-// run of check fails.
+// checkByService tests the check command with webhooks that the API server calls by their Service, as shipped: with the
+// right CA, without a CA, with another CA, and with a certificate that expires soon. No server runs behind the Service, so
+// the dry run of the command fails.
 func checkByService(t *testing.T, l *checkedCluster) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)

@@ -23,12 +23,14 @@ import (
 // cleanupContext is the context of cleanups, because the context of a test has ended when its cleanups run.
 var cleanupContext = context.Background()
 
-// A checkedCluster is a cluster with a complete installation, and a client with which check reads it.
+// A checkedCluster is a cluster with a complete installation. The test uses it through client.Client, and the check command
+// reads it through look.
 type checkedCluster struct {
 	*cluster
 	client.Client
 	look *check.Cluster
-	// manifest is the manifest for check. Its webhook configurations have the URL at which the API server calls the webhook.
+	// manifest is the manifest for the check command. Its webhook configurations have the URL at which the API server calls
+	// the webhook.
 	manifest *check.Manifest
 	ca       []byte
 }
@@ -88,7 +90,7 @@ func manifestOf(t *testing.T, text string) *check.Manifest {
 	return manifest
 }
 
-// findings returns the findings of check with the admin's rights.
+// findings returns the findings of the check command with the admin's rights.
 func (l *checkedCluster) findings(t *testing.T) []check.Finding {
 	t.Helper()
 	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0", Manifest: l.manifest})
@@ -116,8 +118,8 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(found_, "\n"))
 }
 
-// assertAllOK asserts that every finding is OK, except those of the check certificate: it fails because the API server
-// calls the webhook by a URL. checkByService tests it with a Service.
+// assertAllOK asserts that every finding is OK, except those of the check "certificate". That check fails because the API
+// server calls the webhook by a URL. checkByService tests it with a Service.
 func assertAllOK(t *testing.T, l *checkedCluster) {
 	findings := l.findings(t)
 	for _, f := range findings {
@@ -173,14 +175,15 @@ func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// checkDown tests check while the webhook is down. It comes near the end, because the tests before it need the webhook.
+// checkDown tests the check command while the webhook is down. It comes near the end, because the tests before it need the
+// webhook.
 func checkDown(t *testing.T, l *checkedCluster) {
 	l.stop()
 	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
-// checkDefaults tests a manifest that lacks fields with a default. check accepts the API server's default in these fields,
-// and reports any other value.
+// checkDefaults tests a manifest that lacks fields with a default. The check command accepts the API server's default in
+// these fields, and reports any other value.
 func checkDefaults(t *testing.T, l *checkedCluster) {
 	before := l.manifest
 	defer func() { l.manifest = before }()

@@ -43,7 +43,7 @@ func TestClaimedInCEL(t *testing.T) {
 	}
 }
 
-// TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks have the same expression as the policy
+// TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks contain the expression of the policy
 // access.
 func TestMatchConditionsOfWebhooks(t *testing.T) {
 	predicate := strings.Join(strings.Fields(policiesOf(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")

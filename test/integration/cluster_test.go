@@ -112,8 +112,8 @@ func (c *cluster) calledAddress() string {
 	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
 }
 
-// replica returns the handler of a replica with a configuration. The handler decides a Pod of a user in the directory with
-// discovery at admission, and all others with discovery at start.
+// replica returns the handler of a replica with a configuration. The handler decides about a Pod of a user in the directory
+// with discovery at admission, and about all other Pods with discovery at start.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
 	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
@@ -142,9 +142,9 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	})
 }
 
-// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and
-// otherwise one without sources. A real site has one of the two. These tests have both, to test both discoveries on one
-// cluster.
+// decider returns the webhook that decides about a Pod. If the directory has the user, the webhook finds identities in the
+// directory, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have both,
+// to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, directoryFor(configured))
@@ -176,7 +176,7 @@ func (c *cluster) certificate() *certs.Files {
 func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at string, stop func()) {
 	t.Helper()
 	var listener net.Listener
-	// While the webhook is down, a connection of another process may have its port for a moment.
+	// While the webhook is down, a connection of another process may have the webhook's port for a moment.
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		var err error
 		listener, err = net.Listen("tcp", address)
@@ -217,7 +217,7 @@ func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result
 	return result
 }
 
-// run creates a Pod and returns the stored Pod as JSON and as a typed object.
+// run creates a Pod with kubectl run, as carol, and returns the stored Pod as JSON and as a typed object.
 func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
 	t.Helper()
 	created := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
@@ -225,7 +225,7 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 	return c.get(t, namespace, name)
 }
 
-// create creates a Pod from YAML.
+// create creates a Pod from YAML with kubectl create, as carol.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
 	// The caller checks the exit status, because some Pods must be denied.
@@ -267,8 +267,8 @@ type decision struct {
 	Reasons                                                     []string
 }
 
-// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it,
-// so the log has all reviews of requests that have ended.
+// decisions returns the log lines of the reviews of a namespace, in order. The webhook writes the log line before it sends
+// the response, so the log has all reviews of requests that have ended.
 func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(c.log.String()))

@@ -11,7 +11,7 @@ import (
 )
 
 // TestKubectlDebugAsDenialDescribes tests that the denial of a kubectl debug names a profile and the content of a file.
-// With exactly these, kubectl debug is admitted.
+// With exactly this profile and this file, kubectl debug is admitted.
 func TestKubectlDebugAsDenialDescribes(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -54,8 +54,8 @@ func TestOtherPodsWhileWebhookDown(t *testing.T) {
 			"--annotations=hub.jupyter.org/username=alice", "--annotations=jupyter-user.io/inject=false")
 		assert.Zero(t, made.ExitCode, made.Stderr)
 	}
-	// A notebook that was created before can still be bound, updated and deleted, because the API server calls the webhook
-	// only for creations.
+	// A notebook that was created before the webhook stopped can still be bound, updated and deleted, because the API
+	// server calls the webhook only for creations.
 	sendUpdates(t, admin, "lab", "before")
 }
 

@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// An enforced cluster is for namespaces that enforce rules on Pods. A test can change the webhook's configuration
-// (configure).
+// An enforced cluster is for tests of namespaces that enforce rules on Pods, such as Pod Security levels and quotas. The
+// method configure changes the webhook's configuration.
 type enforced struct {
 	*cluster
 	admin, asCarol kubernetes.Interface
@@ -118,8 +118,8 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	return o
 }
 
-// assertAdmitted asserts that the Pod was admitted without a warning, and has everything that the webhook injects with the
-// discovery of its user. It returns the Pod.
+// assertAdmitted asserts that the Pod was admitted without a warning, has everything that the webhook injects, and names
+// the discovery of its user in the annotation. It returns the Pod.
 func (e *enforced) assertAdmitted(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	assert.Empty(t, o.warnings)

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// furtherClaimsValues has chart values with two further claims: notebooks mount the whole of one, and a directory of the
-// other.
+// furtherClaimsValues has chart values with two further claims. Notebooks mount the whole volume of the claim hpc-scratch,
+// and one directory of the claim hpc-projects.
 const furtherClaimsValues = `{share: {volumeNames: [hpc-pv, 'hpc-pv-*'], directoryVolumeNames: {hpc-scratch: ['scratch-pv-*', one-pv]}},
 	config: {share: {directories: [
 		{claimName: hpc-scratch, mountPath: /scratch, access: ReadWrite},
@@ -199,8 +199,8 @@ func debugScratchPod(t *testing.T, g *guarded) error {
 	return err
 }
 
-// TestRightsToFurtherClaims tests that the right to one claim is no right to another. A volume that can reach any of them,
-// such as inline NFS, needs the rights to all.
+// TestRightsToFurtherClaims tests that the right to one claim is no right to another. A volume that can reach the data of
+// any claim, such as inline NFS, needs the rights to all claims.
 func TestRightsToFurtherClaims(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, furtherClaimsValues)})

@@ -31,11 +31,12 @@ func shippedPolicies(t *testing.T) []string {
 }
 
 // A guarded cluster has policies and no mutating webhook. Tests create Pods as the webhook makes them, and similar Pods of
-// attackers. Only the policies deny them, and the verifier if startVerifiedWith has started the cluster.
+// attackers. Only the policies can deny these Pods. If startVerifiedWith has started the cluster, the verifier can deny
+// them too.
 type guarded struct {
 	*controlplane.ControlPlane
 	// In the namespaces lab, open, privileged and strict, carol may use the homes of alice and qiang.guo03, hub may use
-	// every home, and bob may use none. All three have withPods.
+	// every home, and bob may use none. All three have the rights of withPods.
 	carol, bob, hub kubernetes.Interface
 	// verifier and configured are the verifier and its configuration. Only startVerifiedWith sets them.
 	verifier   *verifier
@@ -55,7 +56,8 @@ func mayUse(homes ...string) rbacv1.PolicyRule {
 		Verbs: []string{"use"}}
 }
 
-// renderedPolicies returns the manifests of the policies that the chart renders for values, and of the namespace.
+// renderedPolicies returns the manifests of the policies that the chart renders for these values, and of the webhook's
+// namespace.
 func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifests []string) {
 	t.Helper()
 	packager, err := helm.New(ctx, t.Output(), t.TempDir())
@@ -72,7 +74,7 @@ func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifes
 	return manifests
 }
 
-// installPoliciesFor replaces the policies of a cluster by those for values.
+// installPoliciesFor replaces the policies of a cluster by the policies that the chart renders for these values.
 func installPoliciesFor(ctx context.Context, t *testing.T, plane *controlplane.ControlPlane, values string) {
 	t.Helper()
 	require.NoError(t, plane.Apply(ctx, strings.Join(renderedPolicies(ctx, t, values), "\n---\n")))
@@ -162,7 +164,7 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 	return decode(t, string(raw))
 }
 
-// create creates a Pod in a dry run, in which the same rules deny it.
+// create creates a Pod in a dry run. The rules that deny a real creation also deny the dry run.
 func create(ctx context.Context, as kubernetes.Interface, namespace string, pod *corev1.Pod) error {
 	_, err := as.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err

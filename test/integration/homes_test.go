@@ -11,10 +11,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// homesByInitialValues has the chart values for homes by initial.
+// homesByInitialValues has the chart values for homes whose path has the first letter of the user's name as a directory.
 const homesByInitialValues = `{config: {share: {home: "people/{initial}/{user}"}}}`
 
-// homesByInitial sets the same pattern in a configuration.
+// homesByInitial sets the pattern of homesByInitialValues in a configuration.
 func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
 
 // attacksOnHomesByInitial returns changes to the mounts of alice's notebook, whose home is people/a/alice.
@@ -68,7 +68,7 @@ func TestNetWithHomesByInitial(t *testing.T) {
 	}
 }
 
-// TestVerifierWithHomesByInitial tests that the verifier denies the same attacks without policies.
+// TestVerifierWithHomesByInitial tests that the verifier denies the attacks of attacksOnHomesByInitial without policies.
 func TestVerifierWithHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
@@ -152,8 +152,8 @@ func TestAttacksOnDirectories(t *testing.T) {
 	}
 }
 
-// homesByFieldValues has the chart values for homes of the directory service below the prefix /hpc. homesByField sets the
-// prefix in a configuration.
+// homesByFieldValues has the chart values for homes whose paths are in the directory service. The paths begin with the
+// prefix /hpc. homesByField sets this prefix in a configuration.
 const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
@@ -192,8 +192,8 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnHomesByField tests that the policy net and the verifier deny each of these attacks. The verifier also reads
-// the home from the directory service, and denies with 503 if it has changed.
+// TestAttacksOnHomesByField tests that the policy net and the verifier each deny the attacks of attacksOnHomesByField. The
+// verifier also reads the home from the directory service, and denies with 503 if the home has changed.
 func TestAttacksOnHomesByField(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByFieldValues)})
@@ -222,7 +222,7 @@ func TestAttacksOnHomesByField(t *testing.T) {
 }
 
 // userDirectoryValues has the chart values for directories whose subPath contains the user's name. directoriesOfUsers sets
-// the same in a configuration.
+// these directories in a configuration.
 const userDirectoryValues = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
 
@@ -278,7 +278,8 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier deny each of these attacks.
+// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier each deny the attacks of
+// attacksOnDirectoriesOfUsers.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, userDirectoryValues)})

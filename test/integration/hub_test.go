@@ -38,7 +38,8 @@ const (
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the
 	// request again.
 	hubPatience = 3 * time.Second
-	// kwokNode is the node of the Pods. kwokNetwork begins their addresses, which are loopback addresses of this machine.
+	// kwokNode is the node of the Pods. kwokNetwork is the beginning of the Pods' addresses, which are loopback addresses
+	// of this machine.
 	kwokNode    = "kwok"
 	kwokNetwork = "127.88.0."
 )
@@ -49,8 +50,8 @@ var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET
 // TestHubWithHundredUsers runs the real hub with KubeSpawner against a real API server with the webhook and the policies.
 // KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server.
 // The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The test
-// reads the times of the responses from the API server's metrics, because the hub's own times include its waiting for a
-// processor.
+// reads the times of the responses from the API server's metrics, because times that the hub measures include the time in
+// which the hub waits for a processor.
 func TestHubWithHundredUsers(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")
@@ -106,8 +107,8 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, durations []time.Duration) 
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods asserts that there are as many Pods as users, that each Pod was injected for its hub user, and that its
-// address got the requests for the user's server.
+// assertHubPods asserts that there are as many Pods as users, that each Pod was injected for its hub user, and that the
+// Pod's address got the requests for the user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)

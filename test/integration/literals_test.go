@@ -22,8 +22,8 @@ const (
 	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
 )
 
-// TestValuesAreLiterals renders the policies from the values odd and odder, and tests for several chart values that the
-// policies compare a request with exactly this text.
+// TestValuesAreLiterals renders the policies from the values odd and odder. It tests for several chart values that the
+// policies compare a request with exactly the text of the value.
 func TestValuesAreLiterals(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{

@@ -18,7 +18,7 @@ import (
 
 const examples = "../../deploy/examples/"
 
-// manifests returns the documents of a file in deploy/install.yaml.
+// manifests returns the documents of deploy/install.yaml that a file of the chart has rendered.
 func manifests(t *testing.T, file string) []string {
 	t.Helper()
 	return strings.Split(shipped(t, file), "\n---\n")

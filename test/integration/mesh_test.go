@@ -19,7 +19,8 @@ import (
 )
 
 // TestWebhookSortsBeforeMeshes tests that the name of our MutatingWebhookConfiguration sorts before the default names of
-// those of meshes, injectors and policy engines. API servers call webhooks in the order of these names.
+// the MutatingWebhookConfigurations of meshes, injectors and policy engines. API servers call webhooks in the order of
+// these names.
 func TestWebhookSortsBeforeMeshes(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
@@ -31,8 +32,8 @@ func TestWebhookSortsBeforeMeshes(t *testing.T) {
 	}
 }
 
-// TestMeshesAndPolicyEngines tests that the webhook of a mesh can rewrite the probes that ours has added. Fields that a
-// policy engine adds after ours are kept.
+// TestMeshesAndPolicyEngines tests that the webhook of a mesh can rewrite the probes that our webhook has added. Fields
+// that a policy engine adds after our webhook are kept.
 func TestMeshesAndPolicyEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
@@ -51,8 +52,8 @@ func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }
 
-// rewrittenByIstio tests a Pod that Istio's injector changes after our webhook: it redirects our HTTP probes to Istio's
-// agent, which the kubelet reaches without mTLS. The agent knows the original probes, and sends them to Jupyter.
+// rewrittenByIstio tests a Pod that Istio's injector changes after our webhook. The injector redirects our HTTP probes to
+// Istio's agent, which the kubelet reaches without mTLS. The agent knows the original probes, and sends them to Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.createDry(t, "mesh", labelledPod(user, inMesh("true"))))
 	assertOurs(t, pod, user)
@@ -70,8 +71,8 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
 }
 
-// overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before ours, the mesh does not see
-// our probes.
+// overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before our webhook, the mesh
+// does not see our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.createDry(t, "mesh", labelledPod(user, inMesh("before"))))
 	assertOurs(t, pod, user)
@@ -112,8 +113,8 @@ func serveOthers(mux *http.ServeMux) {
 	}))
 }
 
-// injectIstio changes a Pod like Istio's injector with its CNI plugin: its containers come first, and each HTTP probe of the
-// other containers is redirected to its agent, which knows the original probe.
+// injectIstio changes a Pod like Istio's injector with the CNI plugin of Istio: Istio's containers come first, and each
+// HTTP probe of the other containers is redirected to Istio's agent, which knows the original probe.
 func injectIstio(pod *corev1.Pod) {
 	probers := map[string]*corev1.Probe{}
 	for i := range pod.Spec.Containers {

@@ -22,8 +22,8 @@ const (
 	mirrored  = "mirror.example/" + initImage
 )
 
-// TestOtherMutators tests usual changes of Pods by MutatingAdmissionPolicies, which run before all webhooks and again after
-// a change, and by other webhooks before and after ours.
+// TestOtherMutators tests usual changes of Pods by others: by MutatingAdmissionPolicies, which run before all webhooks and
+// again after a change, and by webhooks that the API server calls before and after ours.
 func TestOtherMutators(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
@@ -130,8 +130,8 @@ func notebookMirrored(t *testing.T, pod *corev1.Pod) {
 	assert.Equal(t, "mirror.example/quay.io/jupyter/minimal-notebook", pod.Spec.Containers[0].Image)
 }
 
-// assertOurs asserts that other webhooks have left the name, image, environment and UID of the init container, and the UID
-// of the notebook container.
+// assertOurs asserts that other webhooks have not changed the name, image, environment and UID of the init container, and
+// the UID of the notebook container.
 func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	t.Helper()
 	first, nb := pod.Spec.InitContainers[0], containerNamed(t, pod, "nb")
@@ -157,7 +157,7 @@ func changedName(t *testing.T, e *enforced) {
 	}
 }
 
-// labelledByPolicy tests that if a policy adds the label, the requester still needs the right to the home.
+// labelledByPolicy tests that if a policy adds the label of a user, the requester still needs the right to the user's home.
 func labelledByPolicy(t *testing.T, e *enforced) {
 	podOfOwner := func(owner string) *corev1.Pod {
 		return labelledPod("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
@@ -169,8 +169,8 @@ func labelledByPolicy(t *testing.T, e *enforced) {
 	assertDenied(t, e.createDry(t, "beside", podOfOwner("bob")).err, "access/NoAccess")
 }
 
-// mirror tests that a webhook that replaces our image after every pass is denied, until the policies and the configuration
-// both accept its image.
+// mirror tests another webhook that replaces the image of our init container after each call of our webhook. The Pod is
+// denied until both the policies and the configuration accept the new image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.createDry(t, "beside", labelledPod(user, mutated("repeating", "mirror-elsewhere")))
@@ -194,7 +194,8 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	}
 }
 
-// environmentRepeated tests that a webhook that adds variables to our init container after every pass is denied.
+// environmentRepeated tests that a Pod is denied if another webhook adds variables to our init container after each call of
+// our webhook.
 func environmentRepeated(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertDenied(t, e.createDry(t, "beside", labelledPod(user, mutated("repeating", "environment"))).err, "net/InitForeign")

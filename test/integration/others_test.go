@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestChangesByLaterWebhook tests that after another webhook's changes, the stored Pod is as planned and keeps the other
-// webhook's additions.
+// TestChangesByLaterWebhook tests that after another webhook's changes, the stored Pod still has the fields that our
+// webhook has planned, and keeps the other webhook's additions.
 func TestChangesByLaterWebhook(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -21,7 +21,8 @@ func TestChangesByLaterWebhook(t *testing.T) {
 				assert.Equal(t, "proxy", pod.Spec.Containers[1].Name)
 			},
 			"sidecar-first": func(t *testing.T, pod *corev1.Pod) {
-				// The new container has the name that selects the notebook container. The annotation keeps the earlier choice.
+				// The new container has the name that would select it as the notebook container. But an annotation of the
+				// Pod records the container that the webhook chose before.
 				assert.Equal(t, "notebook", pod.Spec.Containers[0].Name)
 				assert.Empty(t, pod.Spec.Containers[0].Command)
 			},

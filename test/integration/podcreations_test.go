@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// podCreations has the numbers of the API server's responses to creations of Pods: by status code, and by the time within
-// which they came.
+// podCreations counts the API server's responses to creations of Pods. codes has the number for each status code. within
+// has, for each time limit of a metric's buckets, the number of responses within this time.
 type podCreations struct {
 	codes  map[string]int
 	within map[time.Duration]int
@@ -57,8 +57,8 @@ func (c *cluster) countPodCreations(t *testing.T) podCreations {
 	return p
 }
 
-// assertCreatedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was
-// created. It returns the upper bound of the smallest bucket of the API server's metric that has all responses.
+// assertCreatedOnce asserts that between before and p, each user's Pod was created at the first attempt, and no other Pod
+// was created. It returns the shortest time limit within which all responses came.
 func (p podCreations) assertCreatedOnce(t *testing.T, before podCreations) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {

@@ -143,7 +143,7 @@ func TestPodSecurityDefaultOfCluster(t *testing.T) {
 	e.assertAdmitted(t, e.createDry(t, "labelled", labelledPod("alice")))
 }
 
-// podSecurityTurnedOff tests that with podSecurity off, the policies do not require a level.
+// podSecurityTurnedOff tests that with the chart value podSecurity off, the policies do not require a level.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {

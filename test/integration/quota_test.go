@@ -157,8 +157,8 @@ func quotaWithoutResources(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaOfWholePods tests a Pod that has resources as a whole (spec.resources). No container needs any, and the webhook adds
-// none to the notebook container.
+// quotaOfWholePods tests a Pod that has resources as a whole (spec.resources). No container needs resources of its own, and
+// the webhook adds none to the notebook container.
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
 	e.createEnforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
@@ -200,8 +200,8 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeMinimum tests a LimitRange that requires more than our init container requests, until an admin configures
-// larger resources for the init container.
+// limitRangeMinimum tests a LimitRange with a minimum above the requests of our init container. Notebooks are denied until
+// an admin configures larger resources for the init container.
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -223,8 +223,8 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeOfPods tests a LimitRange for whole Pods. The resources of the init container are not added to those of the
-// notebook container, which are larger.
+// limitRangeOfPods tests a LimitRange for whole Pods. The API server does not add the resources of the init container to
+// those of the notebook container. It compares the larger ones with the LimitRange.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "pods", labelledPod(user))) })
@@ -244,7 +244,8 @@ func limitRangeRatioMet(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "ratio-met", labelledPod(user))) })
 }
 
-// limitRangeEqualRequests tests a LimitRange with a greatest ratio of one, which requires Pods of the class Guaranteed.
+// limitRangeEqualRequests tests a LimitRange that limits the ratio of limit to request to one, which requires Pods of the
+// class Guaranteed.
 func limitRangeEqualRequests(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {

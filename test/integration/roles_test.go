@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestRightsOfExamples applies the examples and compares the rights that the API server reports for each subject with the
-// expected rights.
+// TestRightsOfExamples applies the files of deploy/examples and compares the rights that the API server reports for each
+// subject with the expected rights.
 func TestRightsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -49,7 +49,8 @@ func TestRightsOfExamples(t *testing.T) {
 	}
 }
 
-// rights returns those rights to homes and shares that a user has, of a list of namespaces, verbs and names.
+// rights returns the rights to homes and shares that a requester has. It tries all combinations of some namespaces, verbs
+// and names.
 func (g *guarded) rights(t *testing.T, requester string) (found []string) {
 	t.Helper()
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
@@ -143,8 +144,8 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestPodsOfExamples tests for four examples that their subjects, with the rights of the example and rights to Pods, can
-// create the Pods for which the example is made.
+// TestPodsOfExamples applies four files of deploy/examples. With the rights of its file and rights to Pods, each subject
+// can create the Pods for which the file is made.
 func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

@@ -146,7 +146,8 @@ func TestBindingsDeny(t *testing.T) {
 // attackedValues has the chart values under which attacks are tried.
 const attackedValues = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
-// TestAttacksAreDenied tries each attack with all rules in effect. The attack's own rule denies it.
+// TestAttacksAreDenied tries each attack that names a rule of the policies, with all rules in effect. The named rule denies
+// the attack.
 func TestAttacksAreDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attackedValues)})
@@ -173,8 +174,8 @@ func TestAttacksAreDenied(t *testing.T) {
 	}
 }
 
-// TestEachRuleIsNeeded removes one rule of the policies at a time and tries its attacks, which then succeed. So each rule
-// is needed, and each attack tests its rule.
+// TestEachRuleIsNeeded removes one rule of the policies at a time and tries the attacks that name this rule. They succeed.
+// So each rule is needed, and each attack tests the rule that it names.
 func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attackedValues)

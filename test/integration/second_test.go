@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// secondWebhook returns another webhook. The Pod's label "second", "first" or "repeating" selects its change. Like most
-// webhooks, it decodes the Pod, changes it, and returns the difference.
+// secondWebhook returns another webhook. The Pod's label "second", "first" or "repeating" selects the change that the
+// webhook makes. Like most webhooks, it decodes the Pod, changes it, and returns the difference.
 func secondWebhook() http.Handler { return mutatingHandler(changePod) }
 
 // mutatingHandler returns a webhook that changes a Pod with a function.
@@ -49,7 +49,7 @@ func changePod(pod *corev1.Pod) {
 	case "sidecar-first":
 		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
 	case "mesh":
-		// Istio does this to start the application after its proxy.
+		// Istio puts its proxy first, so that the application starts after the proxy.
 		if _, ok := pod.Annotations["kubectl.kubernetes.io/default-container"]; !ok {
 			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
 			pod.Spec.Containers = append([]corev1.Container{{Name: "istio-proxy", Image: "proxy"}}, pod.Spec.Containers...)

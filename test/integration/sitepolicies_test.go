@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A sitePolicy has the expected message of a site's own policy (testdata/demands.yaml) about a notebook of each discovery.
-// The message is empty if the policy admits the notebook.
+// A sitePolicy has the messages with which a policy of testdata/demands.yaml denies a notebook, by discovery. A message is
+// empty if the policy admits the notebook.
 type sitePolicy struct{ atAdmission, atStart string }
 
 // sitePolicies has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at
@@ -39,7 +39,7 @@ var sitePolicies = map[string]sitePolicy{
 	},
 }
 
-// TestPoliciesOfSites creates notebooks under ValidatingAdmissionPolicies as sites have them, each policy in its own
+// TestPoliciesOfSites creates notebooks under ValidatingAdmissionPolicies like those of real sites, each policy in its own
 // namespace.
 func TestPoliciesOfSites(t *testing.T) {
 	t.Parallel()

@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestVerifierDeniesLaterChanges runs a webhook that changes a field after every pass of ours. No policy checks this field.
-// The verifier denies the Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else
-// denies it.
+// TestVerifierDeniesLaterChanges runs another webhook that changes a field after each call of our webhook. No policy checks
+// this field. The verifier denies the Pod and names the field. Without the verifier the Pod is admitted, which shows that
+// nothing else denies it.
 func TestVerifierDeniesLaterChanges(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -60,8 +60,8 @@ func TestVerifierDeniesLaterChanges(t *testing.T) {
 	})
 }
 
-// TestVerifierCalledOnlyForNotebooks tests that the API server does not call the webhook for Pods without a label,
-// annotation or container name of ours.
+// TestVerifierCalledOnlyForNotebooks tests that the API server calls the webhook only for Pods with one of our labels,
+// annotations or container names.
 func TestVerifierCalledOnlyForNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -19,9 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestWarnMode tests that in mode Warn of the webhook and the policies, Pods are created unchanged, also by a user without
-// rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce, these
-// Pods can still be changed and deleted, and the rules apply to new Pods.
+// TestWarnMode tests mode Warn of the webhook and of the policies. Pods are created unchanged, even if the requester has no
+// right to a home or the namespace has no Pod Security level. The requester gets warnings. After the change to mode
+// Enforce, these Pods can still be changed and deleted, and the rules apply to new Pods.
 func TestWarnMode(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -143,8 +143,8 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// exposesQueriedMetrics tests that after the requests of TestWarnMode, the API server exposes each of its metrics that the
-// dashboard and the alerts read, with the labels that they use.
+// exposesQueriedMetrics tests the API server's metrics after the requests of TestWarnMode. Each metric of the API server
+// that the dashboard or an alert queries must exist, with the queried labels.
 func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	assert.Positive(t, used)
 }
 
-// hasSeries reports whether a series of the family has all labels of the selector and matches it.
+// hasSeries reports whether the family has a series with all labels that are wanted, and with matching values.
 func hasSeries(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
 	t.Helper()
 	for _, series := range family.GetMetric() {

@@ -72,7 +72,8 @@ func serverSideApply(t *testing.T, bob *controlplane.User) {
 }
 
 // podWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
-// webhook. The policies deny a Pod without the label that was written by hand to avoid the webhook.
+// webhook. The policies deny a Pod that has the injected fields without the label, with which an attacker could avoid the
+// call.
 func podWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)

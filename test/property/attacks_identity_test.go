@@ -81,7 +81,7 @@ func attacksOnIdentity() map[string]attack {
 	return all
 }
 
-// attacksByFSGroup returns one attack for each fsGroup.
+// attacksByFSGroup returns one attack for each of these groups, with the group as the fsGroup.
 func attacksByFSGroup(reason string, groups ...int64) map[string]attack {
 	all := map[string]attack{}
 	for _, gid := range groups {

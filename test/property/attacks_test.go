@@ -17,7 +17,6 @@ import (
 
 // attack is a change to an admitted notebook, with which an attacker tries to reach more than the home.
 type attack struct {
-	// reason is the reason of the denial.
 	reason string
 	change func(*corev1.Pod)
 }

@@ -26,7 +26,7 @@ func admit(t *testing.T, condition golden.Case, document []byte) []byte {
 const bare = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"notebook"}]}}`
 
-// TestRepeatedInjection tests that a second and a third pass leave a golden Pod as it is, byte for byte.
+// TestRepeatedInjection tests that a second and a third call of the webhook leave a golden Pod as it is, byte for byte.
 func TestRepeatedInjection(t *testing.T) {
 	t.Parallel()
 	cases, err := golden.Cases()
@@ -42,8 +42,8 @@ func TestRepeatedInjection(t *testing.T) {
 	}
 }
 
-// TestInjectionAfterOtherWebhook changes an admitted Pod as another webhook would. A second pass corrects the fields that
-// are ours and keeps the other changes.
+// TestInjectionAfterOtherWebhook changes an admitted Pod as another webhook would. A second call of our webhook corrects
+// the injected fields and keeps the other changes.
 func TestInjectionAfterOtherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
@@ -119,8 +119,8 @@ func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	}
 }
 
-// addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and objects
-// that are ours.
+// addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and
+// objects that the webhook may replace as a whole.
 func addUnknownFields(value any) (added int) {
 	switch v := value.(type) {
 	case []any:
@@ -133,7 +133,7 @@ func addUnknownFields(value any) (added int) {
 			case "labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits", "overhead", "options",
 				"volumeAttributes", "allocatedResources", "capacity", "allocatedNodeResources":
 			case "capabilities", "seccompProfile":
-				// The whole object is ours.
+				// The webhook may replace the whole object.
 			default:
 				added += addUnknownFields(member)
 			}

@@ -58,7 +58,7 @@ func (g *generator) anyPod() *corev1.Pod {
 	return pod
 }
 
-// withoutHostProcesses sets hostProcess to false where it is set, because it makes a Pod a Windows Pod, which the webhook
+// withoutHostProcesses sets hostProcess to false, because hostProcess: true makes a Pod a Windows Pod, which the webhook
 // denies.
 func withoutHostProcesses(pod *corev1.Pod) {
 	off := func(windows *corev1.WindowsSecurityContextOptions) {

@@ -73,7 +73,7 @@ func testName(t *testing.T, condition golden.Case, name string, byLabel bool) bo
 			assert.Equal(t, path.Clean("/"+m.SubPath), "/"+m.SubPath)
 		}
 	}
-	// Except for the name, the operations are the same as those for a name that occurs nowhere else.
+	// Except for the name, the operations are the same as the operations for a name that occurs nowhere else in a Pod.
 	const unique = "zzyzx"
 	operations := encode(t, condition.Decide(podWithName(t, unique, byLabel)).Operations)
 	assert.Equal(t, strings.ReplaceAll(operations, unique, name), encode(t, d.Operations))

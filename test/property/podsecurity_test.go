@@ -36,7 +36,7 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// TestRandomPodsKeepTheirPodSecurityLevel is the same test with random Pods.
+// TestRandomPodsKeepTheirPodSecurityLevel tests the same for random Pods.
 func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
@@ -59,10 +59,10 @@ func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// testLevel reports whether the webhook admits the Pod. The admitted Pod must meet the Pod Security level of the submitted
-// Pod, or with discovery at start at most baseline. The function rest returns a copy of the submitted Pod without the
-// fields that the webhook sets. If this copy meets restricted, the admitted Pod must meet restricted too, with discovery at
-// admission.
+// testLevel reports whether the webhook admits the Pod. An admitted Pod must meet the Pod Security level that the submitted
+// Pod meets. With discovery at start, baseline is enough in place of restricted. The function rest returns a copy of the
+// submitted Pod without the fields that the webhook sets. With discovery at admission, the admitted Pod must meet
+// restricted if the copy does.
 func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -91,8 +91,8 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 	return true
 }
 
-// withoutNotebook returns a copy of the Pod without its notebook container and without an init container with the name of
-// ours.
+// withoutNotebook returns a copy of the Pod without its notebook container and without init containers with the name
+// jupyter-user-init.
 func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
@@ -102,14 +102,16 @@ func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	return rest
 }
 
-// notebookOf returns the index of the first container with that name. A random Pod can have two.
+// notebookOf returns the index of the first container with this name. A random Pod can have two containers with the same
+// name.
 func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// withoutOurs returns a copy of the Pod without our init container. The security context of the notebook container has our
-// values and those values of the Pod that the webhook keeps, such as SELinux options and the AppArmor profile. With
-// forbidden values there, the Pod itself fails restricted.
+// withoutOurs returns a copy of the Pod without init containers with the name jupyter-user-init. The security context of
+// the notebook container has the values that the webhook sets, and the SELinux options, the Windows options and the
+// AppArmor profile of the Pod, which the webhook keeps. If restricted forbids one of the kept values, the Pod itself is the
+// reason.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

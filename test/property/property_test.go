@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// conditions returns the conditions under which random Pods are tested: both discoveries.
+// conditions returns one case for each discovery. The random Pods are tested with both.
 var conditions = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
@@ -75,7 +75,7 @@ func TestEveryFieldOfThePodType(t *testing.T) {
 	}
 }
 
-// testProperties tests the properties with a Pod, and reports whether the webhook admits the Pod.
+// testProperties tests the properties of the package comment with a Pod, and reports whether the webhook admits the Pod.
 func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
@@ -125,7 +125,7 @@ func TestFieldNamesAreCaseSensitive(t *testing.T) {
 	}
 }
 
-// FuzzPods tests the properties with any JSON that the webhook can read.
+// FuzzPods calls testProperties with any JSON. The webhook must deny a text that is no JSON.
 func FuzzPods(f *testing.F) {
 	cases, err := golden.Cases()
 	require.NoError(f, err)

@@ -43,12 +43,12 @@ var otherChanges = []func(*corev1.Pod){
 	},
 }
 
-// TestRandomPodsWithSecondWebhook calls this webhook and another one twice each, in both orders. After that no call changes
-// the Pod, and the other webhook's change is still there.
+// TestRandomPodsWithSecondWebhook calls our webhook and another webhook on random Pods, in both orders. After two calls of
+// our webhook, no further call of our webhook changes the Pod, even if the other webhook is called again.
 func TestRandomPodsWithSecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500
-	if os.Getenv("CHAOS") != "" { // make chaos tests ten thousand Pods, which takes half a minute
+	if os.Getenv("CHAOS") != "" { // make chaos tests 5,000 Pods with each discovery, which takes half a minute
 		each = 5000
 	}
 	settled := 0

@@ -88,8 +88,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	assert.Subset(t, seen, allowed[:6])
 }
 
-// checkNesting tests that no mount is inside another mount, where a symbolic link could put it over our program. It tests
-// the init container, and a notebook container that starts as root.
+// checkNesting tests that no mount is inside another mount, where a symbolic link could put the inner mount over our
+// program. It tests the init container, and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	containers := pod.Spec.InitContainers[:1:1]

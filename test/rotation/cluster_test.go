@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 }
 
 // newCluster starts an API server and installs the chart with some values. If kinds is not empty, it is a folder of
-// CustomResourceDefinitions to install before.
+// CustomResourceDefinitions, which are installed first.
 func newCluster(t *testing.T, kinds string, values ...string) *cluster {
 	t.Helper()
 	w := &cluster{service: newService(t), authority: pki.Make(t, time.Hour)}
@@ -204,7 +204,8 @@ func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts reports whether every caBundle trusts the certificate of every replica, and has an accepted number of CAs.
+// trusts reports whether every caBundle trusts the certificate of every replica, and has a number of CAs for which
+// authorities returns true.
 func (w *cluster) trusts(t *testing.T, authorities func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)

@@ -34,8 +34,8 @@ func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jo
 	}
 }
 
-// awaitSettled waits until every replica serves the Secret's certificate, and every caBundle trusts this certificate and
-// has an accepted number of CAs.
+// awaitSettled waits until every replica serves the Secret's certificate, every caBundle trusts this certificate, and the
+// function authorities accepts the number of CAs in every caBundle.
 func (w *cluster) awaitSettled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
@@ -98,7 +98,7 @@ func TestSelfSignedRotation(t *testing.T) {
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
 }
 
-// changed reports whether the caBundle of the first webhook differs from the one before.
+// changed reports whether the caBundle of the first webhook differs from before[0].
 func (w *cluster) changed(t *testing.T, before []string) bool {
 	t.Helper()
 	now := w.bundles(t)
@@ -115,7 +115,8 @@ func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, authorities
 	w.awaitSettled(t, authorities)
 }
 
-// testRights tests that requests that an attacker with the rights of rotate-certificates could send are forbidden.
+// testRights sends requests that an attacker with the rights of rotate-certificates could try. The API server must forbid
+// them.
 func testRights(t *testing.T, account kubernetes.Interface) {
 	ctx := t.Context()
 	secrets := account.CoreV1().Secrets(namespace)

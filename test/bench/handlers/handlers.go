@@ -52,7 +52,7 @@ var discardLog = slog.NewJSONHandler(io.Discard, nil)
 // init sets a logger, because without one controller-runtime would skip the work of logging.
 func init() { log.SetLogger(logr.FromSlogHandler(discardLog)) }
 
-// New returns the handler with a name.
+// New returns the handler that has this name, which is one of the constants above.
 func New(name string) (http.Handler, error) {
 	switch name {
 	case Floor:

@@ -17,12 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Sizes returns the Pods of the benchmarks by name.
+// Sizes returns the functions that make the Pods of the benchmarks, by the name of the Pod's size.
 func Sizes() map[string]func(user string) *corev1.Pod {
 	return map[string]func(string) *corev1.Pod{"6KB": Small, "60KB": Large, "1500env": ManyVariables}
 }
 
-// Small returns a user's notebook like a hub's, of about 6 KB.
+// Small returns a user's notebook Pod of about 6 KB, like those that a JupyterHub creates.
 func Small(user string) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

@@ -29,8 +29,8 @@ type cluster struct {
 }
 
 func startPlane(ctx context.Context) (*cluster, error) {
-	// The webhook configuration called first gets the address and the certificate from package controlplane. The others
-	// copy them.
+	// Package controlplane writes the address and the CA of the server into the webhook configuration with the name
+	// "first". The other configurations copy the CA from there.
 	file, err := os.CreateTemp("", "bench-*.yaml")
 	if err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ func (c *cluster) serverVersion() (string, error) {
 	return v.GitVersion, nil
 }
 
-// install creates the namespaces, starts a server process for each webhook, lets the API server call it, and installs the
-// MutatingAdmissionPolicy. It returns when all of them are in effect.
+// install creates the namespaces, starts a server process for each webhook, registers the webhooks with the API server, and
+// installs the MutatingAdmissionPolicy. It returns when all webhooks and the policy are in effect.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	var servers []*serverProcess
 	stop = func() (err error) {
@@ -81,7 +81,8 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 		return err
 	}
 	for _, name := range []string{nothing, inCore, constant, empty, ours, verified} {
-		// The policies require this level for notebooks. Every namespace has it, so that it costs the same everywhere.
+		// The policies require this Pod Security level for notebooks. Every namespace has the level, so that its check
+		// costs the same everywhere.
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 			return stop, err
 		}
@@ -123,8 +124,8 @@ func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, 
 	return err
 }
 
-// firstCalling returns the webhook of the webhook configuration called first, and a function that returns the client
-// configuration for a path of a server.
+// firstCalling returns the webhook of the configuration with the name "first", and a function that returns the client
+// configuration for a path of the server s.
 func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
 	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
 	if err != nil {

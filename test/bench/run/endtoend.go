@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// The webhooks and policies that are compared. All are installed at the same time, each only for its own namespace.
+// The namespaces that are compared. Each has the name of what is installed for it: webhooks, a policy, or nothing. All are
+// compared in one run.
 const (
 	nothing  = "nothing"
 	inCore   = "in-core-cel"
@@ -88,7 +89,7 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces
 	return nil
 }
 
-// rounds gives each namespace one turn in each round, in another order each time.
+// rounds creates Pods in all namespaces in turn, in another order of the namespaces in each round.
 func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)

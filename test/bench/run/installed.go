@@ -23,11 +23,10 @@ const (
 	installed = "as installed"
 	// ordinary is a namespace in which the webhooks and policies are in effect, for Pods that are no notebooks.
 	ordinary = "ordinary"
-	// onePolicy is a namespace with one policy that allows everything. Its cost is the least cost of any policy.
+	// onePolicy is a namespace with one policy that allows everything. No policy can cost less than this policy.
 	onePolicy = "one-empty-policy"
 )
 
-// emptyPolicy allows everything.
 const emptyPolicy = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -81,7 +80,8 @@ func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) e
 	return nil
 }
 
-// compareOrdinary measures the API server's processor time for Pods that are no notebooks, in pairs of namespaces.
+// compareOrdinary measures the API server's processor time for Pods that are no notebooks. It compares a namespace with
+// policies with the namespace that has none.
 func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
 	server, err := c.apiServerProcess()
 	if err != nil {
@@ -106,8 +106,8 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 	return nil
 }
 
-// processorTimeRatio returns the median ratio between the API server's processor time for a batch of requests in a
-// namespace and the time for the same batch in the namespace without webhooks and policies.
+// processorTimeRatio returns the ratio of the API server's processor time for a batch of requests in a namespace to the
+// time for the same batch in the namespace without webhooks and policies. It is the median of several batches.
 func (c *cluster) processorTimeRatio(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64
@@ -153,7 +153,7 @@ func (c *cluster) updateStatus() func(context.Context, string) error {
 	}
 }
 
-// installPolicies installs the shipped policies. They are bound only in some namespaces.
+// installPolicies installs the shipped policies, and binds them only in these namespaces.
 func (c *cluster) installPolicies(ctx context.Context, namespaces ...string) error {
 	for _, name := range deploy.Files() {
 		if !isPolicy(name) {

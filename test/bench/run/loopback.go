@@ -94,7 +94,7 @@ func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]b
 	return all, nil
 }
 
-// turn sends a number of requests with a number of concurrent callers.
+// turn lets a number of concurrent callers send the requests to the server, and returns the server's figures.
 func (s *serverProcess) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
 	before, err := s.usage(ctx)
 	if err != nil {
@@ -220,8 +220,8 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	return nil
 }
 
-// memoryAndStart reports the peak resident memory of ours and empty after all measurements, and the time that each takes to
-// start.
+// memoryAndStart reports the peak resident memory of the handlers ours and empty after all measurements, and the time that
+// each takes to start.
 func (f fleet) memoryAndStart(ctx context.Context, r *report) error {
 	usages := map[string]usage{}
 	for name, s := range f {

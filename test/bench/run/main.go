@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// effort has the numbers of rounds and requests.
+// effort says how often each measurement is repeated.
 type effort struct {
 	rounds, requests, creates, pairs int
 }

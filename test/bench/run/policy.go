@@ -75,7 +75,7 @@ func cel(value any) string {
 	return fmt.Sprint(value)
 }
 
-// isPolicy reports, by its name, whether a shipped file has policies or objects that they need.
+// isPolicy reports whether the shipped file with this name has policies, or objects that the policies need.
 func isPolicy(name string) bool {
 	return strings.HasPrefix(name, "6") || strings.HasPrefix(name, "00-namespace")
 }

@@ -80,7 +80,6 @@ func (r *report) plot(name, line string, x, y float64) {
 	r.Points[name][line] = append(r.Points[name][line], point{x, y})
 }
 
-// markdown returns the table in Markdown.
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d cores, Linux %s, load before %s and after %s, %s, took %s.\n", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel,
@@ -103,8 +102,8 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// peers has the figures of other projects' webhooks, which do other work than this one. They were measured once, on
-// 2026-11-22, on another machine with the same controller-runtime and Kubernetes, and with another program.
+// peers has the figures of other projects' webhooks, which do other work than this project's webhook. They were measured
+// once, on 2026-11-22, on another machine with the same controller-runtime and Kubernetes, and with another program.
 var peers = []struct {
 	name              string
 	small, large, cpu float64

@@ -26,7 +26,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// usage has the processor time and the memory of a process.
+// usage has the processor time of a process, and its peak resident memory in bytes.
 type usage struct {
 	CPU      time.Duration `json:"cpu"`
 	Resident int64         `json:"resident"`
@@ -98,7 +98,7 @@ func peakResident() int64 {
 	return 0
 }
 
-// serverProcess is a server process, as its client sees it.
+// serverProcess is a running server process with an HTTP client for it. started is the time that the process took to start.
 type serverProcess struct {
 	address string
 	url     string
@@ -133,7 +133,7 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	// The client uses a host name, as with a Service.
+	// The client uses a host name, as an API server does for a webhook that has a Service.
 	s.address = strings.TrimSpace(string(line[:n]))
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
