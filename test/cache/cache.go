@@ -25,28 +25,30 @@ const (
 	// unusedAfter is the time for which an unused entry is kept. The time is long enough to come back to a branch. An entry
 	// can have a hundred megabytes, so it is not kept for ever.
 	unusedAfter = 30 * 24 * time.Hour
-	// partialSuffix marks the folder of a build that has not ended.
+	// partialSuffix ends the name of the folder of a build that has not ended.
 	partialSuffix = ".partial"
-	// ingredientsFile is the file in an entry with its ingredients.
+	// ingredientsFile is the name of the file, in each entry, that has the ingredients of the entry.
 	ingredientsFile = "ingredients"
 )
 
-// A Cache is a folder of entries. Each entry is a folder <name>-<key>. It is built in a partial folder and renamed when it
-// is complete. The process that builds an entry locks the file <name>.lock. The kernel releases the lock when the process
-// ends.
+// A Cache is a folder of entries. Each entry is a folder with the name <name>-<key>. While a build fills this folder, the
+// folder has a name with the suffix .partial. The process that builds an entry locks the file <name>.lock. The kernel
+// releases the lock when the process ends.
 type Cache struct {
 	Folder string
-	// Progress gets a line while this process waits for another. It may be nil.
+	// Progress gets a line while another process builds an entry of the same name. Progress may be nil.
 	Progress io.Writer
 }
 
-// An Entry is one build and its ingredients.
+// An Entry describes one build and its result.
 type Entry struct {
 	// Name is the name of the thing that is built. Only one build of a name runs at a time.
 	Name string
-	// Ingredients lists every input of the build, one a line. Two entries can be compared, to see why a build ran again.
+	// Ingredients lists every input of the build, one per line. If a build ran again, a comparison of the ingredients of
+	// both entries shows why.
 	Ingredients string
-	// Result is the path, inside the entry, of the file or folder that is wanted. A folder without the result is no entry.
+	// Result is the path, inside the entry's folder, of the wanted file or folder. If it does not exist, the cache does not
+	// have the entry.
 	Result string
 }
 
@@ -61,7 +63,7 @@ func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, 
 		return "", err
 	}
 	defer unlock()
-	// The process that held the lock before can have built the same entry.
+	// Another process may have built the entry while this process waited for the lock.
 	if c.present(e) {
 		return c.path(e), nil
 	}
@@ -92,7 +94,8 @@ func (c Cache) present(e Entry) bool {
 	return true
 }
 
-// lock waits until no other process builds an entry of that name. While it waits, Progress gets a line.
+// lock takes the lock of a name, and returns a function that releases the lock. While another process has the lock, lock
+// waits, and Progress gets a line.
 func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return nil, fmt.Errorf("create the cache, set %s to another folder: %w", variable, err)
@@ -110,8 +113,8 @@ func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error)
 	return func() { _ = lock.Close() }, nil
 }
 
-// fill builds an entry. The caller must hold the lock of the name. With the lock, every partial folder of that name is left
-// over from a process that was killed.
+// fill builds an entry. The caller must hold the lock of the name, so every partial folder of that name is left over from a
+// process that was killed.
 func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, string) error) error {
 	if err := c.removePartial(e.Name); err != nil {
 		return err
@@ -137,12 +140,10 @@ func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, str
 	return c.removeUnused(e.Name)
 }
 
-// removePartial removes the partial folders of processes that were killed.
 func (c Cache) removePartial(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return strings.HasSuffix(folder.Name(), partialSuffix) })
 }
 
-// removeUnused removes entries of the name that were not used for a long time.
 func (c Cache) removeUnused(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return time.Since(folder.ModTime()) > unusedAfter })
 }

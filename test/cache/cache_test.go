@@ -56,7 +56,7 @@ func TestPartialFolderIsRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	partial := filepath.Join(c.Folder, "bread-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(partial, 0o755))
-	// A folder of another name, which another process can be filling now.
+	// The folder of an entry with another name, which another process may be filling now.
 	longer := filepath.Join(c.Folder, "bread-with-seeds-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(longer, 0o755))
 	// A folder with the name of an entry, but without its result.
@@ -88,7 +88,7 @@ func TestUnusedEntriesAreRemoved(t *testing.T) {
 	assert.DirExists(t, longer, "of another name that begins with this one")
 }
 
-// A cancelingWriter is a writer that cancels the context at the first line that it gets.
+// A cancelingWriter calls cancel when something is written to it.
 type cancelingWriter struct {
 	written bytes.Buffer
 	cancel  func()

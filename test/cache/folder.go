@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// variable is the name of an environment variable. If it is set, its value is the folder of all caches, for example one
-// that a CI keeps.
+// variable is the name of an environment variable. If the variable is set, its value is the folder of all caches, for
+// example a folder that a CI system keeps between its runs.
 const variable = "JUPYTER_USER_CACHE"
 
 // Folder returns the folder of the cache for one kind of entries, such as tools or images.

@@ -38,22 +38,24 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// An installation is a cluster on which check and helm test are tested: with the chart, a webhook of the test, and the
-// built program.
+// An installation is a cluster for tests of the check command and of helm test. The test installs the chart in the cluster.
+// The webhook runs in the process of the test. program is the path of the program jupyter-user-webhook, which the test has
+// built.
 type installation struct {
 	*lifecycle
 	look    *check.Cluster
 	program string
-	// served is the address of the webhook. The API server reaches it by an egress proxy in place of the Service. stop ends
-	// the webhook.
+	// served has the address of the webhook, a string. The API server connects to this address through an egress proxy, in
+	// place of the Service. stop ends the webhook.
 	served atomic.Value
 	stop   func()
 	pair   pki.Pair
 }
 
 // TestCheckWithModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
-// Enforce there, then mode Enforce everywhere. After each step check has exactly the expected findings. helm test has the
-// expected result in both modes. The commands that check prints repair a binding that was changed by hand.
+// Enforce there, then mode Enforce everywhere. After each step the check command must have exactly the expected findings.
+// helm test must have the expected result in both modes. After a binding was changed by hand, the commands that check
+// prints must repair the binding.
 func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginInstallation(t)
@@ -110,14 +112,15 @@ func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Run("the output on the page", func(t *testing.T) { l.compareWithPage(t) })
 }
 
-// inLab is the warning of check if the value onlyNamespaces is set: other namespaces are not protected.
+// inLab is the warning of the check command if the value onlyNamespaces is [lab]. Other namespaces are not protected then.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
-// upgradeCommand begins the command that check prints for an installation with Helm.
+// upgradeCommand is the beginning of the command that check prints as the remedy for an installation with Helm.
 const upgradeCommand = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// repairBinding changes a binding by hand, so that the binding denies less than with the chart values. Then it repairs the
-// binding with the commands that check prints. helm upgrade alone does not repair a field that another client has written.
+// repairBinding changes a binding by hand, so that the binding denies less than the chart's values say. Then it repairs the
+// binding with the two commands that the check command prints: kubectl delete and helm upgrade. helm upgrade alone does not
+// repair a field that another client has written.
 func (l *installation) repairBinding(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -142,7 +145,8 @@ func (l *installation) repairBinding(t *testing.T) {
 	l.awaitFindings(t, map[string]check.Status{inLab: check.Warning})
 }
 
-// checkManifests runs check with the output of helm get manifest, and with the output of helm template with other values.
+// checkManifests runs check with two given manifests: the output of helm get manifest, and the output of helm template with
+// other values.
 func (l *installation) checkManifests(t *testing.T) {
 	for text, message := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
@@ -161,9 +165,9 @@ func (l *installation) checkManifests(t *testing.T) {
 	}
 }
 
-// compareWithPage compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod
-// Security, a hub, and a policy that was changed by hand. Versions, dates and other values of this run are replaced by those on
-// the page.
+// compareWithPage compares the output of check with testdata/check.txt, which deploy/docs/check.md shows. Before that, it
+// creates a namespace without Pod Security and a hub's RoleBinding, and changes a policy by hand. It replaces dates and the
+// version of the API server by those in testdata/check.txt.
 func (l *installation) compareWithPage(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
@@ -202,7 +206,7 @@ func beginInstallation(t *testing.T) *installation {
 	return newInstallation(t, start)
 }
 
-// newInstallation starts a cluster with the function start, and returns it for an installation of the chart.
+// newInstallation starts a cluster with the function start, and builds the program. The caller installs the chart.
 func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *installation {
 	t.Helper()
 	l := &installation{stop: func() {}}
@@ -221,8 +225,8 @@ func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]s
 	return l
 }
 
-// createObjects creates the objects that an admin, controllers and kubelets would create, among them a NetworkPolicy in
-// each namespace that allows no egress.
+// createObjects creates and updates the objects that an admin, controllers and kubelets would create and update. In each
+// namespace it creates a NetworkPolicy that allows no egress.
 func (l *installation) createObjects(t *testing.T) {
 	t.Helper()
 	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
@@ -289,14 +293,14 @@ func (l *installation) serve(t *testing.T) {
 	t.Cleanup(func() { l.stop() })
 }
 
-// upgrade runs the command that check prints, with a value.
+// upgrade runs the helm upgrade command that check prints, with the given value after --set.
 func (l *installation) upgrade(t *testing.T, value string) {
 	t.Helper()
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// awaitFindings waits until check has the wanted findings, and no others that are not OK. The texts in well must begin OK
-// findings.
+// awaitFindings waits until the findings of the check command are as expected. wanted has the status of each finding that
+// is not OK, by the beginning of its text. For each text in well, one finding that is OK must begin with the text.
 func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -328,7 +332,8 @@ func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Statu
 	}, machine.Patience, 200*time.Millisecond)
 }
 
-// helmTest runs helm test, and runs its Pod like a kubelet.
+// helmTest runs helm test. Meanwhile it runs the program of the test's Pod, as a kubelet would. The program must print the
+// message.
 func (l *installation) helmTest(t *testing.T, message string) {
 	t.Helper()
 	ran := make(chan string, 1)

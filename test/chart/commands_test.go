@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have
-// them. It replaces only placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test
-// creates the objects that controllers and kubelets would create.
+// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for this test, in the order of that file,
+// exactly as the pages have them. Only placeholders such as <name> are replaced. The API server, the chart, Helm and the
+// webhook are real. The test creates the objects that controllers and kubelets would create.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	l := newInstallation(t, startEmpty)
@@ -67,7 +67,8 @@ func expected(line string) ending {
 		{begins: "kubectl describe pod nb", message: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "jupyter-user-webhook inject", message: "becomes a notebook of alice"},
 		{begins: "kubectl -n jhub get pod", message: "pod/jupyter-alice becomes a notebook of alice"},
-		// check exits with status 1 if a finding has failed, and check access if access is denied.
+		// The check command exits with status 1 if a finding has failed. check access exits with status 1 if access is
+		// denied.
 		{begins: "jupyter-user-webhook check access --as carol", message: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as <requester>", message: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", message: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
@@ -99,7 +100,7 @@ func expected(line string) ending {
 	return ending{}
 }
 
-// hubPod is a user's server as a hub creates it.
+// hubPod is the Pod of a user's server, as a JupyterHub creates it.
 const hubPod = `apiVersion: v1
 kind: Pod
 metadata:
@@ -137,7 +138,8 @@ func (l *installation) shell(t *testing.T) *pages.Shell {
 	return shell
 }
 
-// installInUse installs the chart, starts the webhook, and creates the objects that the commands expect in a used cluster.
+// installInUse installs the chart, starts the webhook, and creates the objects that the commands expect in a cluster that
+// is in use.
 func (l *installation) installInUse(t *testing.T, shell *pages.Shell) {
 	t.Helper()
 	shell.Must(t, `kubectl create serviceaccount default -n jupyter-system

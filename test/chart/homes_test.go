@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// exampleHead is the comment at the top of the example.
+// exampleHead is the comment at the top of deploy/examples/homes.yaml.
 const exampleHead = `# First homes without Helm: a CronJob that creates missing homes for users of the directory service. The chart renders this file for
 # homes.enabled=true, for a site with LDAP. deploy/docs/homes.md says what to change. The namespace must exist, enforce Pod Security
 # baseline, and have the claim of the share.
@@ -72,7 +72,8 @@ func TestHomesCronJob(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
-// TestHomesCronJobClaims tests that of the further claims, the CronJob mounts only those with a directory for each user.
+// TestHomesCronJobClaims tests that the CronJob mounts, besides the claim of the share, only claims that have a directory
+// for each user.
 func TestHomesCronJobClaims(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
@@ -91,7 +92,7 @@ func TestHomesCronJobClaims(t *testing.T) {
 	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the list of users")
 }
 
-// document returns the YAML document with a line, from the chart's rendered file for the CronJob.
+// document returns the YAML document that has the given line, from 72-homes.yaml, the chart's file with the CronJob.
 func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	t.Helper()
 	for text := range strings.SplitSeq(read(t, rendered, "72-homes.yaml"), "\n---\n") {
@@ -103,8 +104,8 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	return ""
 }
 
-// TestNotesOfFirstHomes tests that with homes.enabled, the notes have the command that starts the CronJob immediately.
-// Without homes.enabled but with a source of users, the notes name this value.
+// TestNotesOfFirstHomes tests that with homes.enabled, the notes of the chart have the command that starts the CronJob
+// immediately. Without homes.enabled but with a source of users, the notes must name the value homes.enabled.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

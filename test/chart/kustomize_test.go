@@ -33,8 +33,8 @@ func (l *lifecycle) kustomizeBuild(t *testing.T, folder string) map[string]strin
 	return found
 }
 
-// testKustomization tests the example kustomization: the rendered chart is its resource, and it adds fields for which the
-// chart has no value.
+// testKustomization tests the example kustomization, whose resource is the rendered chart. The kustomization adds fields
+// for which the chart has no value.
 func (l *lifecycle) testKustomization(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")

@@ -36,7 +36,8 @@ type lifecycle struct {
 	*controlplane.ControlPlane
 	helm   *helm.Helm
 	client kubernetes.Interface
-	// previousChart is a package of the chart with an earlier version. chart is the folder of this chart.
+	// previousChart is the path of a package of the same chart with an earlier version number. chart is the path of the
+	// chart's folder.
 	previousChart, chart string
 }
 
@@ -86,7 +87,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.assertOwnPodsAdmitted(t)
 
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
-	// During an upgrade, replicas of the earlier version still inject their image.
+	// During an upgrade, replicas of the earlier version still inject their image. So the policies must accept both images.
 	l.assertRuns(t, current, current+" "+previous)
 	generation := l.deployment(t).Generation
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
@@ -95,7 +96,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// A downgrade by helm upgrade with the earlier chart is admitted too.
+	// helm upgrade with the earlier chart is a downgrade.
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.previousChart}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
@@ -112,8 +113,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// assertOwnPodsAdmitted creates the webhook's own Pods as a controller does, while the policies are in effect and no
-// replica serves. They must be admitted.
+// assertOwnPodsAdmitted creates the Pods of the chart's own Deployments in a dry run, as a controller does, while the
+// policies are in effect and no replica serves. The Pods must be admitted.
 func (l *lifecycle) assertOwnPodsAdmitted(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -152,8 +153,8 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 	return found
 }
 
-// assertRuns asserts that the Deployment has the image, that the policies accept the images, and that the volumes of the
-// share exist.
+// assertRuns asserts that the Deployment has the image, that the configuration and the policy net accept the images in
+// accepted, which has spaces between them, and that the share's PersistentVolumes exist.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -180,8 +181,9 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 	return found
 }
 
-// TestUpgradeFromTheReleaseBefore tests that helm upgrade denies a key of 0.1.0 and changes nothing, and the command of the
-// runbook replaces the key. The installed chart has no checks of values, so that it takes the key, as 0.1.0 did.
+// TestUpgradeFromTheReleaseBefore tests an upgrade with a key of 0.1.0 that has another name now. helm upgrade must deny the
+// old key and change nothing. The command in the runbook must replace the key. The test first installs a chart without its
+// checks of values, because the chart of 0.1.0 also accepted the old key.
 func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	t.Parallel()
 	l, folder := newLifecycleWithPrevious(t), t.TempDir()
@@ -213,8 +215,9 @@ func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	assert.Equal(t, 20, c.User.MaxLength)
 }
 
-// TestOtherPodsAfterDeletion deletes each object of an installation, one at a time, and then creates a Pod that is no
-// notebook. No replica serves, so the API server would deny the Pod if it called a webhook for it.
+// TestOtherPodsAfterDeletion deletes each object of an installation, one at a time. After each deletion it creates a Pod
+// that is no notebook, and changes the status of another such Pod, both in a dry run. No replica serves, so the API server
+// allows this only if it calls no webhook.
 func TestOtherPodsAfterDeletion(t *testing.T) {
 	t.Parallel()
 	l := newLifecycleWithPrevious(t)
@@ -275,8 +278,8 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	require.NoError(t, err)
 	require.NoError(t, l.Admin.Do(t.Context(), "", append([]string{"delete", "--wait=false"}, arguments...)...))
 	return func() {
-		// A volume or a claim has a finalizer, so it waits for a controller, which does not run here. The test does not
-		// create it again.
+		// A PersistentVolume or a claim has a finalizer, which a controller would remove. No controller runs here, so the
+		// object still exists, and the test does not create it again.
 		if saved.GetFinalizers() == nil {
 			require.NoError(t, l.Admin.Do(t.Context(), string(text), "create", "-f", "-"))
 		}
@@ -284,7 +287,8 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 }
 
 // TestHelmInOtherSituations tests an installation into a cluster that lacks a namespace, the example kustomization, an
-// upgrade from the names of 0.1.0, and an upgrade after another client has written the caBundle.
+// upgrade from 0.1.0, whose MutatingWebhookConfiguration has another name, and an upgrade after another client has written
+// the caBundle.
 func TestHelmInOtherSituations(t *testing.T) {
 	t.Parallel()
 	l := newLifecycleWithPrevious(t)

@@ -23,7 +23,7 @@ import (
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
-// matrix has chart values by description. Most entries set one feature.
+// matrix maps descriptions to chart values. Most entries set one feature.
 var matrix = map[string]string{
 	"nothing":                           "",
 	"createNamespace":                   "{createNamespace: true}",
@@ -87,7 +87,7 @@ var matrix = map[string]string{
 		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
 }
 
-// firstHomes are the values of deploy/examples/homes.yaml.
+// firstHomes has the chart values from which deploy/examples/homes.yaml is rendered.
 const firstHomes = "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {ldap: {urls: ['ldaps://ldap.example.com'], ca: \"" +
 	"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, " +
 	"users: {baseDN: 'ou=people,dc=example,dc=com'}}}, homes: {enabled: true, nodeSelector: {kubernetes.io/hostname: admin-node}, " +
@@ -122,8 +122,8 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 }
 
 // TestRenderedChartInDryRun renders the chart with each entry of matrix and sends the objects to the API server in a dry
-// run, in which unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the
-// kinds of cert-manager and of the Prometheus operator that the chart can render.
+// run, in which unknown fields are errors. The webhook's namespace enforces Pod Security restricted. The API server also
+// knows the kinds of cert-manager and of the Prometheus operator that the chart can render.
 func TestRenderedChartInDryRun(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
@@ -204,8 +204,9 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// assertAgrees asserts that the webhook's configuration has the same values as policies.json, the record of the policies'
-// values, and that the policy net and the Deployment have its images.
+// assertAgrees asserts that config.yaml, the webhook's configuration, has the same values as policies.json, which has the
+// values of the policies. It also asserts that the policy net accepts the configured images, and that the Deployment runs
+// the image of the init container.
 func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
@@ -304,8 +305,9 @@ func TestInlineVolumesOfShareKind(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarn tests that in mode Warn, the notes name no step that could stop other Pods, and have a dry run before
-// such a step.
+// TestNotesInModeWarn tests the notes of the chart for the two steps that could stop other Pods. In mode Warn the notes
+// must have only a dry run of the Pod Security level of a namespace with notebooks, and must delay the NetworkPolicy
+// against the NFS server until just before mode Enforce.
 func TestNotesInModeWarn(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -329,7 +331,7 @@ func TestNotesInModeWarn(t *testing.T) {
 	assert.Contains(t, notes["Warn"], "3. Just before mode Enforce, keep Pods from the NFS server")
 }
 
-// TestOnlyNamespaces tests that the webhooks and the policies select only the listed namespaces.
+// TestOnlyNamespaces tests that with the value onlyNamespaces, the webhooks and the policies select only these namespaces.
 func TestOnlyNamespaces(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), "{onlyNamespaces: [lab]}")

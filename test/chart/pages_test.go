@@ -16,8 +16,8 @@ import (
 // helmCommand matches helm install and helm upgrade of the chart.
 var helmCommand = regexp.MustCompile(`^helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart (.*)`)
 
-// TestPagesValues tests that the chart renders with the values that the helm commands of the pages set by flags other than
-// --values.
+// TestPagesValues tests that the chart renders with the values in the helm commands of the pages. It leaves out commands
+// with the flag --values.
 func TestPagesValues(t *testing.T) {
 	t.Parallel()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
@@ -32,7 +32,8 @@ func TestPagesValues(t *testing.T) {
 		rendered++
 		arguments := append([]string{"template", helm.Release, chart}, words(match[1])...)
 		if strings.Contains(match[1], "homes.enabled=true") {
-			// The upgrade keeps the value identity.passwdConfigMap of the installation.
+			// On the page, the installation before this upgrade sets identity.passwdConfigMap, and the upgrade keeps this
+			// value.
 			arguments = append(arguments, "--set", "identity.passwdConfigMap=users")
 		}
 		_, err := h.Run(t.Context(), "", arguments...)
@@ -68,8 +69,8 @@ func TestPagesYAML(t *testing.T) {
 	assert.Greater(t, rendered, 5)
 }
 
-// words returns the words of a command line. It leaves out flags that only an upgrade has and values that an upgrade removes
-// (=null), and replaces the placeholder of a digest.
+// words returns the words of a helm command line, for helm template. It leaves out --reset-then-reuse-values,
+// --create-namespace, and values that an upgrade removes (=null). It replaces the placeholder of a digest by a digest.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)

@@ -31,15 +31,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// A rollout is a cluster with the chart whose replicas are replaced while notebooks are created.
+// A rollout is a cluster in which the test upgrades the chart and replaces the replicas of the webhook while notebooks are
+// created.
 type rollout struct {
 	*lifecycle
 	pair pki.Pair
-	// listeners are the listeners of all replicas, also of those that start later. serving are the replicas that serve now.
+	// listeners are the listeners of all replicas, including those that start later. serving are the handlers of the
+	// replicas that serve now.
 	listeners []net.Listener
 	mu        sync.Mutex
 	serving   []http.Handler
-	// images has the number of created notebooks by injected image.
+	// images has the number of created notebooks by the image of the injected init container.
 	images map[string]int
 }
 

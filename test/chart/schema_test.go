@@ -39,8 +39,8 @@ func configSchema(t *testing.T) schema {
 // TestSchemaIsTheTypes tests that the schema of the value config has the keys, the types and the choices of package config,
 // and no others. So Helm denies a key or a choice that the webhook does not know, before anything is changed.
 //
-// Keywords of values, such as maxItems, are not compared. The schema also has the keys of 0.1.0, for which 00-values.yaml has a
-// sentence with the new key.
+// Keywords that limit values, such as maxItems, are not compared. The schema also has keys of 0.1.0, which the test leaves
+// out. For each of them, the chart's template 00-values.yaml has a message that names the new key.
 func TestSchemaIsTheTypes(t *testing.T) {
 	t.Parallel()
 	sections := configSchema(t)
@@ -57,7 +57,7 @@ func TestSchemaIsTheTypes(t *testing.T) {
 	for _, key := range []string{"apiVersion", "kind", "mode"} { // The chart writes these.
 		delete(properties, key)
 	}
-	// Helm denies a section without a value, and the webhook takes it for the defaults.
+	// Helm denies a section without a value. The webhook accepts such a section, and uses the defaults.
 	want["type"] = []any{"object"}
 	for _, section := range properties {
 		section.(schema)["type"] = []any{"object"}
@@ -72,9 +72,9 @@ func indented(t *testing.T, s schema) string {
 	return string(text)
 }
 
-// schemaOf returns the schema of a type of package config. A key may have null as its value, which the webhook takes for the
-// default. An element of a list or of a map may not. A choice may not either, because Helm's message about a wrong choice
-// lists them all.
+// schemaOf returns the schema of a type of package config. The value of a key may be null: the webhook then uses the
+// default. An element of a list or of a map must not be null. The value of a key with choices must not be null either,
+// because Helm's message about a wrong choice lists all choices, and would list null.
 func schemaOf(of reflect.Type, choices map[string][]any) schema {
 	nullable := func(types ...any) []any { return append(types, "null") }
 	switch {
@@ -104,7 +104,7 @@ func schemaOf(of reflect.Type, choices map[string][]any) schema {
 	return schema{"type": nullable("string")}
 }
 
-// element returns the schema of an element of a list or of a map.
+// element returns the schema of an element of a list or of a map, which must not be null.
 func element(of reflect.Type, choices map[string][]any) schema {
 	s := schemaOf(of, choices)
 	if types, typed := s["type"].([]any); typed {
@@ -148,8 +148,8 @@ func withoutLimits(s schema) schema {
 	return kept
 }
 
-// choices returns the constants of each type of package config that is a string, by the name of the type, in the order of the
-// source. A type without constants, such as HomePattern, has no choices.
+// choices returns the values of the constants of each string type of package config, by the name of the type, in the order
+// of the source. A type without constants, such as HomePattern, has no choices.
 func choices(t *testing.T) map[string][]any {
 	t.Helper()
 	found := map[string][]any{}
@@ -180,8 +180,8 @@ func choices(t *testing.T) map[string][]any {
 	return found
 }
 
-// TestSchemaHasTheLimits tests that the schema has the limits of each number: package config accepts them, and denies the next
-// numbers below and above.
+// TestSchemaHasTheLimits tests that the schema has the minimum and the maximum of each number: package config accepts both,
+// and denies the next lower and the next higher number.
 func TestSchemaHasTheLimits(t *testing.T) {
 	t.Parallel()
 	numbers := 0
@@ -209,7 +209,8 @@ func TestSchemaHasTheLimits(t *testing.T) {
 	assert.Greater(t, numbers, 15)
 }
 
-// eachNumber calls do with each number of a type that is not in a list, with its index, its path and its schema.
+// eachNumber calls do for each number in a struct type, also in the structs inside it, but not in lists. do gets the
+// number's index for reflect.Value.FieldByIndex, its path of keys, and its schema.
 func eachNumber(t *testing.T, of reflect.Type, s schema, index []int, path string,
 	do func(index []int, path string, limits schema)) {
 	t.Helper()

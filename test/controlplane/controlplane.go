@@ -43,14 +43,14 @@ const (
 	conditionTimeout = machine.Patience
 )
 
-// Options are the settings of a control plane. The zero value starts one without webhooks and policies.
+// Options are the settings of a control plane. With the zero value, Start installs no webhooks and no policies.
 type Options struct {
 	// Webhooks are files, or folders of files. Start installs the MutatingWebhookConfigurations and
-	// ValidatingWebhookConfigurations in them and ignores other objects. ControlPlane.Webhook replaces the Service that
-	// they name.
+	// ValidatingWebhookConfigurations in them and ignores other objects. The API server calls these webhooks at the address
+	// ControlPlane.Webhook, and not at the Service that the files name.
 	Webhooks []string
-	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that is not about time sets it,
-	// because a slow machine can take longer than the two seconds of the shipped webhooks.
+	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that does not test timeouts sets
+	// WebhookTimeout, because a slow machine can take longer than the two seconds of the shipped webhooks.
 	WebhookTimeout int32
 	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other
 	// objects that they need, such as a namespace.
@@ -63,7 +63,7 @@ type Options struct {
 	Progress io.Writer
 }
 
-// A ControlPlane is a running control plane.
+// A ControlPlane is a running etcd and kube-apiserver.
 type ControlPlane struct {
 	// Admin has all rights.
 	Admin *User
@@ -96,7 +96,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	}
 	c := &ControlPlane{folder: folder, kubectl: paths[tools.Kubectl]}
 	c.stop = sync.OnceValue(c.stopAll)
-	// envtest takes no context, but it returns an error when one of its processes has ended.
+	// envtest takes no context. But its start fails when one of its processes has ended, so interrupt ends the processes.
 	finished := make(chan struct{})
 	detach := context.AfterFunc(ctx, func() { folder.interrupt(finished) })
 	err = c.start(ctx, paths, options)
@@ -134,7 +134,7 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	if err := c.awaitReady(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.folder.logTails())
 	}
-	// In a real cluster the controller manager also creates the ServiceAccount of the namespace default.
+	// In a real cluster, the controller manager creates this ServiceAccount too.
 	if err := c.createServiceAccount(ctx, "default"); err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func kubectl(t *testing.T, user *controlplane.User, arguments ...string) control
 	return result
 }
 
-// run creates a pod with kubectl run, which must succeed, and returns it.
+// run creates a Pod with kubectl run, which must succeed, and returns the Pod.
 func run(t *testing.T, user *controlplane.User, arguments ...string) *corev1.Pod {
 	t.Helper()
 	result := kubectl(t, user, append([]string{"run", "--image=x", "-o", "json"}, arguments...)...)

@@ -48,7 +48,7 @@ func leftovers(temp string) []string {
 	return found
 }
 
-// assertNothingLeft stops a control plane twice. It fails if a file or a process is left over.
+// assertNothingLeft stops a control plane twice, which is allowed. It fails if a file or a process is left over.
 func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	t.Helper()
 	started := time.Now()
@@ -59,8 +59,8 @@ func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	assert.Empty(t, leftovers(c.Folder()))
 }
 
-// killVariable is an environment variable. With it, TestProcessToKill starts a control plane in a process that
-// TestCleanupAfterKill kills.
+// killVariable is the name of an environment variable. If it is set, TestProcessToKill starts a control plane.
+// TestCleanupAfterKill runs TestProcessToKill in another process, and kills that process.
 const killVariable = "JUPYTER_USER_TEST_DIES"
 
 func TestProcessToKill(t *testing.T) {
@@ -87,7 +87,7 @@ func TestCleanupAfterKill(t *testing.T) {
 	require.Equal(t, "started: <nil>", lines.Text())
 	require.Greater(t, len(leftovers(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
 
-	// Ctrl-C would reach the whole process group too. SIGKILL is harder: no process of the group can do anything more.
+	// At a terminal, Ctrl-C also reaches the whole process group. SIGKILL is harder: no process of the group can clean up.
 	require.NoError(t, syscall.Kill(-process.Process.Pid, syscall.SIGKILL))
 	_ = process.Wait()
 	awaitNothingLeft(t, temp)

@@ -17,8 +17,8 @@ import (
 const (
 	// folderPrefix begins the name of a control plane's folder in the folder for temporary files.
 	folderPrefix = "jupyter-user-controlplane-"
-	// lockName is a file that the process which started the control plane keeps locked. The kernel releases the lock when that
-	// process ends.
+	// lockName is the name of a file in the folder. The process that started the control plane keeps the file locked. The
+	// kernel releases the lock when that process ends.
 	lockName = "owner.lock"
 	// unlockedAfter is the age after which a folder without a lock file is treated as left over from a process that was
 	// killed while it created the folder.

@@ -27,7 +27,7 @@ import (
 const (
 	// binFolder is the folder, in a control plane's folder, from which the programs are started.
 	binFolder = "bin"
-	// groupSuffix ends the name of a file with the process group of a program.
+	// groupSuffix is the suffix of a file in binFolder that has the number of a program's process group.
 	groupSuffix = ".group"
 )
 
@@ -40,8 +40,8 @@ exec "$0.program" "$@"
 `
 
 // guardScript is the program of the guard. Its argument is the control plane's folder. With /proc it checks that a process
-// group still belongs to this control plane, because the kernel uses numbers again. A killed process can still create files
-// for a moment, so the removal is tried several times.
+// group still belongs to this control plane, because the kernel can use the number of an ended process group for another
+// one. A killed process can still create files for a moment, so the removal is tried several times.
 const guardScript = `
 while read -r _; do :; done
 for note in "$1"/` + binFolder + `/*` + groupSuffix + `; do
@@ -113,8 +113,8 @@ func (f *folder) kill() {
 	})
 }
 
-// interrupt makes a running start fail. It removes the links to the programs, so that no further program can start, and
-// kills the running programs.
+// interrupt makes the start of a control plane fail. It removes the links to the programs, so that no further program can
+// start, and kills the running programs until finished is closed.
 func (f *folder) interrupt(finished <-chan struct{}) {
 	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Only a bad pattern is an error.
 	for _, program := range programs {
@@ -150,8 +150,8 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// runs reports whether a process group runs and belongs to this control plane. The kernel can have given its number to
-// another group.
+// runs reports whether a process group runs and belongs to this control plane. The kernel may have used the number for
+// another process group in the meantime.
 func (f *folder) runs(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)

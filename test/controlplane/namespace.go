@@ -15,8 +15,8 @@ import (
 // Namespace creates a namespace and its ServiceAccount default. Pods can be created there immediately. The labels can make
 // Pod Security enforce a standard.
 //
-// Namespace need not wait. The admission plugins that need a namespace or a ServiceAccount read it from etcd if their
-// caches do not have it yet.
+// Namespace does not wait until the API server's caches have the new objects: the admission plugins that need a namespace
+// or a ServiceAccount read it from etcd if their caches do not have it yet.
 func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[string]string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {

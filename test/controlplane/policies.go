@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// installPolicies applies the manifests in this order, and waits until their policies are in effect.
+// installPolicies applies the manifests in the given order, and waits until their policies are in effect.
 func (c *ControlPlane) installPolicies(ctx context.Context, manifests []string) error {
 	if len(manifests) == 0 {
 		return nil

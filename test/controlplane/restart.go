@@ -22,8 +22,8 @@ const stopGrace = 3 * time.Second
 // RestartAPIServer stops the API server and starts it again with the same flags. It returns when the API server is ready.
 // It works on Linux only.
 //
-// It does not use envtest, which would start an API server that does not know the existing users. When the control plane
-// stops, envtest finds that the process that it started has ended, and that is enough.
+// It does not use envtest, which would start an API server that does not know the existing users. Stop accepts that the
+// process that envtest started has already ended, and ends the new process.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	name := string(tools.KubeAPIServer)
 	program := filepath.Join(c.folder.path, binFolder, name)
@@ -42,7 +42,8 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop the API server: %w", err)
 	}
-	// The API server waits up to a minute for open watches, which do not end. A kubelet would kill such a static Pod too.
+	// The API server would wait up to a minute for open watches, which do not end. A kubelet also kills the API server's
+	// static Pod after a grace period.
 	grace, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	if await(grace, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }) != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // calledHost is the host in the URLs of the webhooks. The API server uses HTTP/1.1 with a Service, but HTTP/2 with
-// localhost and loopback addresses. The address 0.0.0.0 is neither, and package net connects it to the local system. So the
-// API server calls the webhooks as in a cluster, and no name has to be resolved.
+// localhost and loopback addresses. The address 0.0.0.0 is neither, and a connection to it reaches this machine. So the API
+// server calls the webhooks as in a cluster, and no name has to be resolved.
 const calledHost = "0.0.0.0"
 
 // A WebhookAddress is the address at which the API server calls the webhooks.
@@ -23,7 +23,8 @@ type WebhookAddress struct {
 	// Host and Port are the address at which the webhook must listen.
 	Host string
 	Port int
-	// CertDir is the folder with the serving certificate, tls.crt and tls.key. The webhook configurations trust it.
+	// CertDir is the folder with the serving certificate, tls.crt and tls.key. The installed webhook configurations trust
+	// this certificate.
 	CertDir string
 }
 

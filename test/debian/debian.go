@@ -17,9 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// Unpacked unpacks the packages into the cache, unless the cache has them, and returns the folder with their files. The
-// list has one package a line, with the version of Debian bookworm. On any other system the test is skipped. On Debian
-// bookworm a failed download fails the test.
+// Unpacked unpacks the packages into the cache, unless the cache has them, and returns the folder with their files.
+// packages has one package per line, with its version in Debian bookworm. On any other system the test is skipped. On
+// Debian bookworm a failed download fails the test.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
 	if !IsBookworm() {

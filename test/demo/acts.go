@@ -81,7 +81,7 @@ func (d *demo) serve(ctx context.Context) error {
 	d.process = exec.Command(d.binary, "serve", "--listen", net.JoinHostPort(at.Host, strconv.Itoa(at.Port)),
 		"--http-listen", d.health, "--cert-dir", at.CertDir, "--drain=0s")
 	d.process.Stdout, d.process.Stderr = log, log
-	// Ctrl-C at the terminal must reach the demo alone, which ends the webhook later.
+	// Ctrl-C at the terminal must reach only the demo. The demo ends the webhook later.
 	d.process.SysProcAttr = ownGroup()
 	if err := d.process.Start(); err != nil {
 		return fmt.Errorf("start the webhook: %w", err)

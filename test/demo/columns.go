@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Fields that a cluster adds to every Pod. The demo leaves them out, so that the reader sees the changes by the webhook.
+// Fields that a cluster adds to every Pod. The demo leaves them out, so that the reader sees only the changes by the
+// webhook.
 var (
 	clusterMetadata = []string{"creationTimestamp", "generation", "namespace", "resourceVersion", "uid", "managedFields"}
 	clusterSpec     = []string{"dnsPolicy", "enableServiceLinks", "preemptionPolicy", "priority", "restartPolicy", "schedulerName",

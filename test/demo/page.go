@@ -10,7 +10,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// pagePath is the file for a browser. It shows the same two Pods as printBeside.
+// pagePath is the path of an HTML page with the same two Pods that printBeside prints.
 const pagePath = "dist/demo.html"
 
 //go:embed page.html

@@ -18,8 +18,8 @@ import (
 
 const root = "../.."
 
-// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no
-// fence and ends with <!-- end of file -->.
+// included matches a file that a document shows: the line <!-- file: path --> and the fenced block after that line. A shown
+// Markdown file has no fence: it ends at the line <!-- end of file -->.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
 // includedTable matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
@@ -80,14 +80,14 @@ func TestExcerpts(t *testing.T) {
 	assert.NotZero(t, found)
 }
 
-// frontPageLines is the number of lines that two screens show.
+// frontPageLines is the largest number of lines of README.md, about two screens.
 const frontPageLines = 150
 
 var (
 	// fenced matches a block of commands or of YAML.
 	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
-	// tableRow matches a row of a table. kept matches the parts of a row that a translation does not change: code and link
-	// targets.
+	// tableRow matches a row of a table. unchangedParts matches the parts of a row that a translation does not change: code
+	// and link targets.
 	tableRow       = regexp.MustCompile(`(?m)^\|.*$`)
 	unchangedParts = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
@@ -115,8 +115,8 @@ func TestFrontPages(t *testing.T) {
 // comment matches a comment at the end of a line of code.
 var comment = regexp.MustCompile(` +# .*`)
 
-// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept
-// parts of its tables.
+// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the code
+// and link targets in its tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
 		found = append(found, comment.ReplaceAllString(block, ""))
@@ -138,8 +138,8 @@ func TestInstallIsOneCommand(t *testing.T) {
 	assert.Equal(t, command("deploy/docs/install.md"), command("README.md"))
 }
 
-// withoutHead removes the comments about identity and namespace at the top of a golden input, which set the conditions of
-// its test.
+// withoutHead removes the comments "# identity: …" and "# namespace: …" from the top of a golden input. They are settings
+// of the golden test, and a document does not show them.
 func withoutHead(text string) string {
 	for strings.HasPrefix(text, "# identity: ") || strings.HasPrefix(text, "# namespace: ") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -182,8 +182,8 @@ func TestCurrentReasons(t *testing.T) {
 	}
 }
 
-// TestSourceIsListed tests that deploy/docs/source.md lists every package of webhook/ and certs/, and every path that it
-// lists exists.
+// TestSourceIsListed tests that deploy/docs/source.md lists every package of webhook/ and certs/, and that every listed
+// path exists.
 func TestSourceIsListed(t *testing.T) {
 	listed := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9/.-]*) {2,}`).FindAllStringSubmatch(read(t, "deploy/docs/source.md"), -1) {

@@ -17,8 +17,8 @@ var (
 	release = regexp.MustCompile(`v\d+\.\d+\.\d+`)
 )
 
-// TestMessagesAreListed tests that each message that a page has between backticks is in test/pages/messages.txt, which
-// names the file of a test that has the message, or the reason why no test has it.
+// TestMessagesAreListed tests that test/pages/messages.txt lists each message that a page has between backticks. Each
+// section of the list names a test file or golden file that has the messages, or the reason why no test has them.
 func TestMessagesAreListed(t *testing.T) {
 	messages, held := pages.Messages(t), map[string]bool{}
 	for _, section := range pages.Sections(t, "messages.txt") {

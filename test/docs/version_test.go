@@ -50,12 +50,13 @@ func TestCurrentVersion(t *testing.T) {
 	assert.Positive(t, deployed)
 }
 
-// versioned matches a version of this project in a page: that of an image, of a file of a release, of a program in a message,
-// or a tag.
+// versioned matches a version of this project in a page: in the name of an image or of a release's file, in the output of a
+// program, or in the command that makes a tag.
 var versioned = regexp.MustCompile(`(?:jupyter-user-(?:webhook|init)[:_ -]|git tag -s )(v\d+\.\d+\.\d+)`)
 
-// TestPagesHaveTheVersion tests that each page has the version of this release, and no older one. CHANGELOG.md has older
-// versions, and so has an example of the configuration, which begins with "#-".
+// TestPagesHaveTheVersion tests that all versions of this project in the pages are the version of this release.
+// CHANGELOG.md may have older versions, and so may lines that begin with "#-": they are examples in the page on the
+// configuration.
 func TestPagesHaveTheVersion(t *testing.T) {
 	pages := map[string]bool{}
 	for _, document := range documents(t) {

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Release and Namespace are the Helm release and the namespace that all tests install.
+// Release is the name of the Helm release that the tests install, and Namespace is its namespace.
 const (
 	Release   = "jupyter-user-webhook"
 	Namespace = "jupyter-user-system"
@@ -23,7 +23,7 @@ const (
 
 // Helm is the program helm, with its settings.
 type Helm struct {
-	// Kubeconfig is the file of the account that installs. It is empty if the test installs nothing.
+	// Kubeconfig is the path of the kubeconfig with which helm installs. It is empty if the test installs nothing.
 	Kubeconfig string
 	// Folder holds Helm's cache, configuration and data, so that a test does not touch those of the developer.
 	Folder string

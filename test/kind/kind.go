@@ -1,5 +1,5 @@
-// Package kind has the script of make kind, which installs the webhook on a cluster of kind, on a machine with Docker. The
-// tests on a real node use the same share.
+// Package kind has the script of make kind, which installs the webhook on a cluster of kind, on a machine with Docker. It
+// also has a manifest of the share, which the tests on a real node use too.
 package kind
 
 import _ "embed"

@@ -19,10 +19,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// meets reports for each discovery whether its Pods meet a policy.
+// meets says, for each kind of discovery, whether Pods with this discovery meet a policy.
 type meets struct{ atAdmission, atStart bool }
 
-// policies has, for each policy in testdata, the discoveries whose Pods meet it.
+// policies has, for each policy in testdata, which Pods must meet it.
 var policies = map[string]meets{
 	"baseline":                {true, true},
 	"restricted":              {true, false},

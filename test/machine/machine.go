@@ -39,7 +39,7 @@ type Watch struct {
 	slowest, together time.Duration
 }
 
-// Start starts to measure.
+// Start returns a Watch that measures until Stop is called.
 func Start() *Watch {
 	w := &Watch{stop: make(chan struct{})}
 	w.stopped.Go(w.run)
@@ -61,9 +61,9 @@ func (w *Watch) Stop() {
 }
 
 func (w *Watch) run() {
-	// The kernel divides its time among threads. With a thread of its own, this goroutine waits like every other program.
-	// The thread must not end: the kernel would kill the processes that it started with Pdeathsig. So it is unlocked at the
-	// end.
+	// The kernel divides the processor time among threads. With a thread of its own, this goroutine waits like every other
+	// program. If a goroutine ends while it is locked to its thread, the thread ends too, and the kernel kills the
+	// processes that the thread has started with Pdeathsig. So the goroutine unlocks the thread at the end.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for {
@@ -123,8 +123,8 @@ func (w *Watch) Mean() float64 {
 
 func slowness(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
 
-// Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the
-// multiplied limit, it logs a line; over it, it fails the test.
+// Within reports whether took is at most the limit. If took is longer, Within compares it with the limit multiplied by
+// Slowest: a time within the multiplied limit is logged, and a longer time fails the test.
 func (w *Watch) Within(t testing.TB, took, limit time.Duration, what string) bool {
 	t.Helper()
 	// The measurement that is running now is not included yet, and can be the slowest. So Within measures once more.

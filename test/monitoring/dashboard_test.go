@@ -66,8 +66,9 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. The panel has the time since the last response
-// while lookups fail, also where the share is mounted soft and no lookup is old. After the next response it is at 0.
+// TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. While lookups fail, the panel shows the
+// time since the last response. This includes a share that is mounted soft, where each lookup soon ends with an error, so
+// that no lookup is old. After the next response the panel shows 0.
 func TestThePanelOfASilentShare(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()

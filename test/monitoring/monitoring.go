@@ -1,5 +1,5 @@
-// Package monitoring reads the dashboard and the alerts of deploy/monitoring. Tests compare their queries with the metrics
-// that the webhook really exposes.
+// Package monitoring reads the dashboard and the alerts of deploy/monitoring. Tests compare the queries in these files with
+// the metrics that the webhook really exposes.
 package monitoring
 
 import (
@@ -165,8 +165,8 @@ func parse(ctx context.Context, queries []Query) error {
 	return json.Unmarshal(out, &queries)
 }
 
-// Values returns the values of the matchers whose text is a value or a list such as "a|b", by label. It leaves out matchers
-// with a real pattern, and negative matchers.
+// Values returns, by label, the values of the matchers that name one value or a list of values such as "a|b". It leaves out
+// matchers with any other pattern, and negative matchers.
 func (s Series) Values() map[string][]string {
 	named := map[string][]string{}
 	for _, matcher := range s.Matchers {

@@ -25,17 +25,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// A Recording has the metrics of the replicas over a period, but only those that one alert reads. It is safe for concurrent
-// use.
+// A Recording has the metrics that one alert reads, from all replicas, over a period. It is safe for concurrent use.
 type Recording struct {
 	alert Alert
 	names []string
-	// every is the time between two samples. began is the time of the first sample.
+	// interval is the time between two samples. began is the time of the first sample.
 	interval time.Duration
 	began    time.Time
 
 	mu sync.Mutex
-	// series has the samples by series and by the number of the sample.
+	// series has the values of the samples, by the name and labels of the series and by the number of the sample. last is
+	// the highest number of a sample.
 	series map[string]map[int]float64
 	last   int
 }
@@ -59,7 +59,7 @@ func NewRecording(alert string, interval time.Duration, began time.Time) (*Recor
 	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
 }
 
-// Add adds the metrics that a replica exposed at a time.
+// Add adds the metrics that the replica instance exposed at a time.
 func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(exposed)
@@ -82,7 +82,7 @@ func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error 
 	return nil
 }
 
-// number returns the number of the sample at a time.
+// number returns the number of the sample at a time. The first sample has the number 0.
 func (r *Recording) number(at time.Time) int {
 	return int(math.Round(at.Sub(r.began).Seconds() / r.interval.Seconds()))
 }
@@ -154,7 +154,8 @@ func (r *Recording) test(rules string, stretch int, firing []time.Time, silent f
 	return text.String()
 }
 
-// values returns the samples of a series in promtool's notation. promtool's time begins at 0.
+// values returns the samples of a series in promtool's notation. It changes timestamps, because promtool's time begins at
+// 0.
 func (r *Recording) values(series string, stretch int) string {
 	name, _, _ := strings.Cut(series, "{")
 	values := make([]string, r.last+1)

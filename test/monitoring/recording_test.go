@@ -13,7 +13,7 @@ import (
 )
 
 // TestAlertOnRecording records a minute in which the share responds until second 10 and again from second 40 on. Between
-// them, a lookup fails at every sample.
+// these two times, a lookup fails at every sample.
 func TestAlertOnRecording(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6

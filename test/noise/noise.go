@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// minInterval is the shortest time between two progress lines of one name, where the output is not a terminal.
+// minInterval is the shortest time between two progress lines with the same name, where the output is not a terminal.
 const minInterval = 15 * time.Second
 
 // slack is subtracted from minInterval, because a busy machine can delay one line and not the next.
 const slack = 5 * time.Second
 
-// kinds are the lines that no command of this project prints while it works.
+// kinds has the kinds of lines that are noise: no command of this project prints them while it works.
 var kinds = []struct {
 	what string
 	line *regexp.Regexp
@@ -27,7 +27,7 @@ var kinds = []struct {
 	{"a data race", regexp.MustCompile(`^WARNING: DATA RACE`)},
 }
 
-// progress matches a line of test/progress: its name, its state, and the elapsed time.
+// progress matches a line of package test/progress: a name, a state, and the elapsed time.
 var progress = regexp.MustCompile(`^(\S+)  .*  (?:\d+m)?\d+s$`)
 
 // A Finder finds noise in the output of one command.

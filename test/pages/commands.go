@@ -130,8 +130,9 @@ func complete(lines string) bool {
 	return true
 }
 
-// A Section is a section of commands.txt or messages.txt: a test with the commands that it runs, a file with the messages
-// that it has, or the reason why no test has the lines.
+// A Section is a section of commands.txt or messages.txt. In commands.txt, Name begins with the test that runs the commands
+// in Lines. In messages.txt, Name is the file that has the messages in Lines. In both, Name can instead be the reason why
+// no test has the lines.
 type Section struct {
 	Name  string
 	Lines []string

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// configured matches text between backticks that is a key with its value, flags of a command, or the name of a command. All
-// other text of several words is treated as a message.
+// configured matches text between backticks that is no message: a key with its value, flags of a command, or the name of a
+// command. Text of several words that is neither this nor a command line is treated as a message.
 var configured = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z_.-]*(?:/[a-z-]+)?: \S|-{1,2}\w|(?:kubectl|helm|getent|check|inject|chmod|kill) )`)
 
 // Messages returns the messages that the pages have between backticks, each with the pages that have it.

@@ -1,5 +1,5 @@
-// Package pages reads commands, steps, YAML and messages from the pages for admins and users, so that tests run and compare
-// exactly these.
+// Package pages reads commands, steps, YAML and messages from the pages for admins and users. So tests run and compare
+// exactly what the pages say.
 package pages
 
 import (
@@ -19,8 +19,8 @@ import (
 // A Step is a numbered step of a page: its commands and its YAML file.
 type Step struct{ Shell, YAML string }
 
-// Fields returns the arguments of the step's command, without the program. The command must have no quotes. Changes are
-// pairs of a text in the page and the text that replaces it.
+// Fields returns the arguments of the step's command, without the program. The command must have no quotes. The argument
+// changes has pairs: a text of the page, and the text that replaces it.
 func (s Step) Fields(t testing.TB, changes ...string) []string {
 	t.Helper()
 	command := strings.ReplaceAll(s.Shell, "\\\n", " ")

@@ -23,8 +23,8 @@ import (
 // Pair is a certificate and its private key, in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Make returns a self-signed pair for 127.0.0.1 and localhost that is valid since an hour ago and for the given time from
-// now on. With a negative time the pair has expired.
+// Make returns a self-signed pair for 127.0.0.1 and localhost. Its validity began an hour ago and ends after the duration
+// valid. If valid is negative, the pair has expired.
 func Make(t testing.TB, valid time.Duration) Pair {
 	t.Helper()
 	pair, err := New(valid, "localhost")
@@ -32,8 +32,8 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. A server or a client can use the
-// pair, and it is a CA. The common name is the first name.
+// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. Its validity is that of Make. A
+// server or a client can use the pair, and it is a CA. The common name is the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
 }
@@ -52,7 +52,7 @@ func Between(from, until time.Time, names ...string) (Pair, error) {
 	return sign(template, key, template, key)
 }
 
-// Issue returns a pair for a server or a client. The certificate p has signed the new certificate, which is no CA.
+// Issue returns a pair for a server or a client. The new certificate is signed with the key of p, and is no CA.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package progress shows a waiting developer the state of a build and the time that it took. If the build fails, an error
-// shows the end of its output.
+// Package progress shows a waiting developer the state of a build and the time that it took. For the error of a failed
+// build, it keeps the end of the build's output.
 package progress
 
 import (
@@ -135,7 +135,6 @@ func (m *Meter) draw() {
 // write ignores errors. A build must not fail because its progress cannot be shown.
 func (m *Meter) write(text string) { _, _ = io.WriteString(m.out, text) }
 
-// line returns the line to show now.
 func (m *Meter) line() string {
 	m.lock.Lock()
 	defer m.lock.Unlock()

@@ -31,7 +31,7 @@ const (
 // Schema names the LDAP schema of a directory.
 type Schema string
 
-// The schemas.
+// The schemas: groups with memberUid, groups with member, and Active Directory.
 const (
 	RFC2307    Schema = "rfc2307"
 	RFC2307bis Schema = "rfc2307bis"
@@ -109,7 +109,7 @@ func (s *Server) write(t testing.TB, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
-// certificates writes the CA and a server certificate for localhost, 127.0.0.1 and the address, if it is not empty.
+// certificates writes the CA and a server certificate for localhost, 127.0.0.1 and, if it is not empty, the address.
 func (s *Server) certificates(t testing.TB, address string) {
 	t.Helper()
 	names := []string{"localhost"}
@@ -221,7 +221,7 @@ func (s *Server) Search(t testing.TB, dn, password string, arguments ...string) 
 	return string(found)
 }
 
-// Modify changes entries of the directory. Each entry of the LDIF has a changetype.
+// Modify changes entries of the directory. Each entry of the LDIF must have a changetype.
 func (s *Server) Modify(t testing.TB, ldif string) {
 	t.Helper()
 	modify := s.Client(t, "ldapmodify", "-x", "-H", s.LDAP, "-D", AdminDN, "-w", AdminPassword)

@@ -13,15 +13,15 @@ import (
 
 // A builder builds tools into a cache.
 type builder struct {
-	// modules is the folder with the tools' modules.
+	// modules is the folder that has the tools' modules, one folder for each.
 	modules string
-	// cache is the folder of the cache.
+	// cache is the folder in which built tools are kept.
 	cache string
 	// recipes has the tools that can be built.
 	recipes map[Tool]recipe
-	// command is the go command.
+	// command is the name or the path of the go command.
 	command string
-	// progress gets lines while something takes long.
+	// progress gets lines about a build or a download while it runs.
 	progress io.Writer
 	// patience is the longest time in which a download may receive nothing.
 	patience time.Duration

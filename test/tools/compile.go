@@ -34,7 +34,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	m.Expect(len(packages))
 	tail := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
-	// An interrupted go command leaves its temporary files. They are in the folder of the build, which is removed
+	// An interrupted go command leaves temporary files behind. So they are in the folder of the build, which is removed
 	// afterwards.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
 	if err != nil {
@@ -83,7 +83,7 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 	return packages, nil
 }
 
-// run runs a go command. If it fails, the error contains its output.
+// run runs a go command. If the command fails, the error contains its output.
 func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, tail *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()

@@ -57,8 +57,8 @@ func (e envtest) remote(command, folder, version string) []string {
 	return append(arguments, command, strings.TrimPrefix(version, "v"))
 }
 
-// releases returns the versions with a state from the output of `setup-envtest list`. Each line has a state, a version and
-// a platform.
+// releases returns the versions that have the given state in the output of `setup-envtest list`. Each line has a state, a
+// version and a platform.
 func releases(list, state string) []string {
 	var found []string
 	for line := range strings.Lines(list) {
@@ -83,8 +83,8 @@ func choose(found []string, wanted string) string {
 	return ""
 }
 
-// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there. run then ends it when the folder
-// has not grown for e.patience.
+// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there, and run ends setup-envtest when
+// the folder has not grown for e.patience.
 func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
 	defer stop()
@@ -142,7 +142,8 @@ func size(folder string) (bytes int64) {
 	return bytes
 }
 
-// moveOut moves the programs from the folder in which setup-envtest has unpacked them. That folder is read-only.
+// moveOut moves the programs from the folder in which setup-envtest has unpacked them. That folder is read-only, so moveOut
+// makes it writable first.
 func moveOut(from, to string) error {
 	if err := os.Chmod(from, 0o755); err != nil {
 		return fmt.Errorf("take what was downloaded: %w", err)

@@ -32,7 +32,7 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
 	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
-	// Some folders have Go files of a program of their own.
+	// Some folders also have the Go files of a program of this project.
 	folder := os.DirFS(filepath.Join(b.modules, r.folder))
 	names := []string{"go.mod", "go.sum"}
 	for _, pattern := range []string{"*.go", "*/*.go"} {

@@ -26,19 +26,20 @@ const indexVariable = "ENVTEST_INDEX"
 // releaseFile is a file beside downloaded programs that contains their release.
 const releaseFile = "release"
 
-// errOffline is the reason why nothing is downloaded with offlineVariable.
+// errOffline is the reason why nothing is downloaded if offlineVariable is set.
 var errOffline = errors.New(offlineVariable + " is set")
 
 // controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has
-// installed on this machine, then a download, and then a build from source. An older release (ReleaseVariable) is built
-// without a try of binaries. Except for the cache, controlPlane writes a sentence about its choice.
+// installed on this machine, then a download, and then a build from source. For an older release (ReleaseVariable) it tries
+// only the cache and a build. controlPlane writes a sentence if it uses installed binaries, another patch release, or a
+// build because there are no binaries.
 func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	built, err := b.cached(ctx, ControlPlaneTools())
 	if err != nil || built != nil {
 		return built, err
 	}
 	if os.Getenv(ReleaseVariable) != "" {
-		// An older release is built, because its API server is compared with the newest one built the same way.
+		// An older release is built, because its API server is compared with the newest API server, built in the same way.
 		return b.buildAll(ctx, ControlPlaneTools())
 	}
 	found, err := b.binaries(ctx)
@@ -71,8 +72,8 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 	return found, nil
 }
 
-// binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release.
-// Otherwise the error gives the reason in one sentence.
+// binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release. If
+// there are none, the error gives the reason in one sentence.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if os.Getenv(offlineVariable) != "" {
 		return nil, errOffline
@@ -93,7 +94,7 @@ func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if release := choose(installed, wanted); err == nil && release != "" {
 		return b.installed(ctx, e, release, wanted)
 	}
-	// A store that cannot be read, for example because there is no home folder, is treated as empty.
+	// If setup-envtest's store cannot be read, for example because there is no home folder, it is treated as empty.
 	return b.downloaded(ctx, e, wanted)
 }
 
@@ -177,7 +178,8 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	return nil
 }
 
-// explainRelease returns the end of a sentence that explains why a release is not the wanted one.
+// explainRelease returns the end of a sentence that says why the wanted release is not used. The result is empty if it is
+// used.
 func explainRelease(release, wanted string) string {
 	if release == wanted {
 		return ""

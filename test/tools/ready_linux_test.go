@@ -71,8 +71,8 @@ func archive(t *testing.T) []byte {
 	return packed.Bytes()
 }
 
-// newPlane returns a builder with an empty cache, and its progress. The builder builds a small program in place of each
-// program of the control plane. setup-envtest has installed nothing.
+// newPlane returns a builder with an empty cache, and a buffer with the builder's progress. The builder builds a small
+// program in place of each program of the control plane. setup-envtest has no installed binaries.
 func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -94,7 +94,8 @@ func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	return b, log
 }
 
-// assertPlane runs each program of the control plane. Each program prints its origin.
+// assertPlane runs each program of the control plane, and asserts that it prints its origin, such as "built" or
+// "downloaded".
 func assertPlane(t *testing.T, b *builder, from string) {
 	t.Helper()
 	paths, err := b.controlPlane(t.Context())

@@ -23,8 +23,8 @@ type recipe struct {
 	folder string
 	// mainPackage is the package to build.
 	mainPackage string
-	// module is the module of mainPackage, or the module that a program in the folder uses. The tool's version is the
-	// version of this module in the folder's go.mod.
+	// module is the module of mainPackage. If mainPackage is a program of this project, module is the module that this
+	// program uses. The version of the tool is the version of module in the go.mod of folder.
 	module string
 	// tags are build tags. They leave out parts of the tool that no test needs.
 	tags string
@@ -141,7 +141,7 @@ func kubernetesVersion(version string) map[string]string {
 		variables[in+".gitVersion"] = version
 		variables[in+".gitMajor"] = major
 		variables[in+".gitMinor"] = minor
-		// A module does not have its commit.
+		// A Go module does not record the commit of its release.
 		variables[in+".gitCommit"] = "unknown"
 	}
 	return variables

@@ -53,8 +53,8 @@ const ReleaseVariable = "KUBERNETES"
 // Paths has the path of each program.
 type Paths map[Tool]string
 
-// Build returns the paths of the tools. It builds those that the cache does not have, and writes progress, which may be
-// nil, while it builds.
+// Build returns the paths of the tools. It builds those that the cache does not have. While it builds, it writes lines to
+// progress, which may be nil.
 func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
 	b, err := newBuilder(progress)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command filter copies its input to its output. It fails at the end if the input has noise in it:
+// Command filter copies its input to its output. At the end it fails if package noise has found noise in the input:
 //
 //	make test 2>&1 | filter
 package main
