@@ -21,8 +21,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// discovery is AtStart or AtAdmission (how the identity of a user is found), with the namespace of its notebooks, and the Pod
-// Security level of that namespace: the strictest level in which the discovery works.
+// discovery is a way to find the identity of a user, AtStart or AtAdmission, with a namespace for its notebooks. level is
+// the Pod Security level of the namespace: the strictest level in which the discovery works.
 type discovery struct {
 	name, namespace, level string
 }

@@ -31,7 +31,7 @@ func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	}
 }
 
-// debug adds the ephemeral container c to the Pod, with a request of the user who, and returns the error of the API server.
+// debug adds the ephemeral container c to the Pod as the requester called who, and returns the API server's error.
 func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(who.Config)

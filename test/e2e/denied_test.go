@@ -38,8 +38,8 @@ func TestInitContainerDenies(t *testing.T) {
 	}
 }
 
-// assertInitFailed asserts that our init container has failed with a message, and that the notebook container has not
-// started.
+// assertInitFailed asserts that the init container jupyter-user-init has failed with a message that contains want, and that
+// the notebook container has not started.
 func assertInitFailed(t *testing.T, p pod, want string) {
 	t.Helper()
 	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return initMessage(p) != "" })

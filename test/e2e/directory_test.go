@@ -26,7 +26,7 @@ type account struct {
 	field string
 }
 
-// accountOutsidePattern is the account of a user whose home is not at the path of the pattern share.home.
+// accountOutsidePattern is the account of a user whose home is not where the pattern share.home says.
 var accountOutsidePattern = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
 
 // accounts returns the accounts of the directory service: alice; accountOutsidePattern; led, whose attribute homeDirectory
@@ -40,7 +40,7 @@ func accounts() []account {
 	}
 }
 
-// ldifOf returns the LDIF of these accounts, of the webhook's account, and of the fifteen groups of alice.
+// ldifOf returns the LDIF of accounts, of the account of the webhook, and of the fifteen groups of alice.
 func ldifOf(accounts []account) string {
 	var b strings.Builder
 	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
@@ -180,8 +180,8 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 	assert.Equal(t, strings.Repeat("written\n", mostGroups), result.Stdout, result.Stderr)
 }
 
-// runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that its files are in the directory
-// that the home field names.
+// runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that a file that the notebook writes
+// into the home is in the directory that the attribute homeDirectory names.
 func runOutsidePattern(t *testing.T) {
 	people := filepath.Join(cluster.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
@@ -195,7 +195,7 @@ func runOutsidePattern(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of a user, with this reason.
+// assertHomeDenied asserts that the init container denies the home of user, with a message that contains why.
 func assertHomeDenied(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")

@@ -96,8 +96,8 @@ func TestFoundationImageStartsShell(t *testing.T) {
 	p.await(t, readyLimit, "to succeed", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// TestIPythonHistory tests that IPython's history is off in an image with the line of deploy/docs/pods.md, and on in an image
-// without it.
+// TestIPythonHistory tests that IPython's history is off in an image with the configuration line that deploy/docs/pods.md
+// gives, and on in an image without this line.
 func TestIPythonHistory(t *testing.T) {
 	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
 	require.NoError(t, err)

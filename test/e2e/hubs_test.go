@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// jupyterHub is a running hub with its own namespace, in which no other user runs Pods.
+// jupyterHub is a running hub with its own namespace, in which only the hub creates Pods that run.
 type jupyterHub struct {
 	*hub.Hub
 	namespace string
@@ -41,8 +41,8 @@ var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use homes, or
-// every home if homes is empty. The hub ends with the test.
+// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use the given
+// homes, or every home if none is given. The hub ends with the test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()

@@ -54,7 +54,8 @@ type admission struct {
 	noResponse error
 }
 
-// loadPod returns a Pod whose result has no random value, such as the name of a token's volume.
+// loadPod returns a notebook Pod to create. The Pod gets no random value, such as the name of a token's volume, so that the
+// results of admissions can be compared.
 func loadPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "loaded", Labels: map[string]string{"jupyter-user": "alice"}},

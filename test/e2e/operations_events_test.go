@@ -49,7 +49,7 @@ func (d deployment) values() string {
 	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
 }
 
-// upgradeTo deploys to, and records the result of an admission by this new deployment.
+// upgradeTo upgrades the webhook to another deployment, and records the result of an admission by the new deployment.
 func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	from := o.deployed
 	require.NoError(t, cluster.upgrade(t.Context(), to))

@@ -208,7 +208,7 @@ func makeFirstHomes(t *testing.T) {
 	assert.Contains(t, result, "4 made, 0 there, 1 skipped, 0 failed\n")
 }
 
-// installPlaces makes the share and the namespaces of placesInstallation, installs it, and returns the root of the share.
+// installPlaces installs placesInstallation with its share and its namespaces, and returns the root of the share.
 func installPlaces(t *testing.T) string {
 	t.Helper()
 	root := filepath.Join(filepath.Dir(cluster.share.root), "places")

@@ -38,8 +38,9 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe watches the processes of all Pods until while returns. In while, seen reports whether one of our two programs was
-// seen so far: initProgram together with its mounts, or notebookProgram as root.
+// observe calls the function while, and watches the processes of all Pods until this function returns. The function can
+// call seen, which reports whether one of our two programs was seen so far: initProgram together with its mounts, or
+// notebookProgram as root.
 func observe(t *testing.T, while func(seen func(program string) bool)) observed {
 	t.Helper()
 	var programs sync.Map
@@ -81,8 +82,8 @@ func observe(t *testing.T, while func(seen func(program string) bool)) observed 
 }
 
 // TestInitContainerNeverRoot tests that with both discoveries the init container is never root, has no capability, and sees
-// the homes read-only. With discovery at admission it runs as the user. It runs only for milliseconds, so the test may not
-// see it, and then runs another Pod.
+// the homes read-only. With discovery at admission it runs as the user. The init container runs only for milliseconds. If
+// observe does not see it, the test runs another Pod.
 func TestInitContainerNeverRoot(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

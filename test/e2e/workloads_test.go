@@ -130,8 +130,8 @@ func TestRunAsForEveryPodCreator(t *testing.T) {
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// dryRunWithAccount creates a Pod of user with the ServiceAccount account in a dry run, as who, and returns the result of
-// kubectl.
+// dryRunWithAccount creates a Pod of user in a dry run, as the requester called who, and returns the result of kubectl.
+// account is the ServiceAccount of the Pod.
 func dryRunWithAccount(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
 	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",

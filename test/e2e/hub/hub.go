@@ -31,7 +31,7 @@ const (
 	pollInterval = 50 * time.Millisecond
 )
 
-// Options of a hub.
+// Options are the options of a hub.
 type Options struct {
 	Programs Programs
 	Release  Release

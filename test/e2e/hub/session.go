@@ -128,7 +128,7 @@ func (s *Session) Server(server string) string {
 	return address
 }
 
-// Spawn requests a server. options are the values of the form of a profile list, or nil.
+// Spawn asks the hub to start a server. options are the values of the form of a profile list, or nil.
 func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
 	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
 		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)

@@ -26,7 +26,7 @@ import (
 // serverNode is the name of the second node, which has the NFS server, and clientNode the name of the third node.
 const serverNode, clientNode = "nfs", "nfs-2"
 
-// serverAddress is the address of the NFS server, in a network on the second node.
+// serverAddress is the address of the NFS server, in its network namespace on the second node.
 const serverAddress = "198.18.0.2"
 
 // nfsNamespace is a namespace whose share is mounted with one version of NFS, and whose notebooks have one discovery. level

@@ -108,7 +108,7 @@ func mountOnClientNode(t *testing.T, name string) string {
 }
 
 // assertMade asserts that the new home on the server's disk belongs to the user and has the files of the skeleton, and that
-// the other names in the directory of homes are those of before.
+// except for the new home, the directory of homes has the same content as before.
 func assertMade(t *testing.T, h home, before string) {
 	t.Helper()
 	output, err := cluster.server.Script(t.Context(),

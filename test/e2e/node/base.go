@@ -39,7 +39,7 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	// Each path contains the key of the cache entry that it belongs to.
+	// The paths of the ingredients contain the keys of their own cache entries, so the key of this entry changes with them.
 	ingredients := append([]string{
 		fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
 	}, o.Archives...)

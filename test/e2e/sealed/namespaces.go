@@ -84,7 +84,7 @@ func setHostName(folder string) error {
 
 const resolver = "/etc/resolv.conf"
 
-// mountOver writes content to file, and mounts file over the file over.
+// mountOver writes content to file, and mounts file over another file, whose path is over.
 func mountOver(file, over, content string) error {
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err

@@ -117,8 +117,8 @@ func start(t *testing.T, which string) running {
 	return startBy(t, which, "/proc/self/exe")
 }
 
-// startBy starts command, which is this test binary or starts it, as the program which, and waits until the program has
-// printed its folder.
+// startBy starts one of the programs above, and waits until it has printed its folder. command is this test binary, or a
+// program that starts this test binary.
 func startBy(t *testing.T, which, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {

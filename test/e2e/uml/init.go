@@ -27,8 +27,8 @@ const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 // TestMain. If Inside returns true, do nothing but call Run.
 func Inside() bool { return os.Getenv(stageVariable) != "" }
 
-// Run runs the first process of the machine or its agent, or powers the machine off. It returns an exit status only if that
-// fails.
+// Run runs the first process of the machine or its agent, or powers the machine off. It returns only if the agent fails, or
+// if the machine cannot be powered off.
 func Run() int {
 	switch os.Getenv(stageVariable) {
 	case stageAgent:

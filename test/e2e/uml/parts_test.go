@@ -33,8 +33,8 @@ func TestUnsuitableHost(t *testing.T) {
 	}
 }
 
-// TestBuildErrors tests that the first line of the error says if Debian's archive is missing or has other versions, or if
-// debootstrap is missing.
+// TestBuildErrors tests that if Debian's archive is missing or has other versions, or debootstrap is missing, the first
+// line of the error says so.
 func TestBuildErrors(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make a root for a second machine")
