@@ -20,11 +20,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// After all tests the shipped installation is removed. Then the other methods of deploy/docs/install.md to install the
-// webhook are tested on the same cluster.
+// After all tests, when the shipped installation is removed, installAgain tests the other methods of deploy/docs/install.md
+// on the same cluster: kubectl with install.yaml, and Helm with cert-manager.
 
-// mustInstallAgain reports whether the other methods to install must be tested: if all tests run, or with -run Again. The
-// methods are not tests, so go test does not select them.
+// mustInstallAgain reports whether installAgain must run: if all tests run, or with -run Again. No test has this name,
+// because installAgain can run only after the tests.
 func mustInstallAgain() bool {
 	named := flag.Lookup("test.run").Value.String()
 	return named == "" || named == "Again"
@@ -63,8 +63,8 @@ func (c *testCluster) awaitNamespaceGone(ctx context.Context) error {
 	return c.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemNamespace, "--timeout=2m")
 }
 
-// removeSecondInstallation removes the second installation. The pages do not describe this, because a cluster normally has
-// one installation.
+// removeSecondInstallation removes the second installation. The pages of deploy/docs do not describe how, because a cluster
+// normally has one installation.
 func (c *testCluster) removeSecondInstallation(ctx context.Context) error {
 	err := c.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+secondInstallation.mutating(), "validatingwebhookconfiguration/"+secondInstallation.name)
 	return errors.Join(err, c.Admin.Do(ctx, "", "delete", "namespace", secondInstallation.namespace))
@@ -121,8 +121,8 @@ func (c *testCluster) installWithCertManager(ctx context.Context) error {
 	return nil
 }
 
-// startCertManager applies cert-manager's definitions, and starts its controllers and its CA injector. They run until the
-// enclosure ends.
+// startCertManager applies cert-manager's CustomResourceDefinitions, and starts one program with cert-manager's controllers
+// and CA injector. The program runs until the enclosure ends (see the package sealed).
 func (c *testCluster) startCertManager(ctx context.Context) error {
 	program, err := tools.Build(ctx, os.Stderr, tools.CertManager)
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *testCluster) runAlicesNotebook(ctx context.Context) error {
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := c.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks,
 			"--labels=jupyter-user=alice")
-		// The API server reads the Service's endpoints and the webhook's CA a moment later.
+		// The API server cannot call the webhook before it has read the Service's endpoints and the webhook's CA.
 		if err == nil && result.ExitCode != 0 && !strings.Contains(result.Stderr, "failed calling webhook") {
 			err = fmt.Errorf("carol's notebook is denied: %s", result.Stderr)
 		}

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestHelmTest runs the helm test that NOTES.txt describes, and tests that it leaves no object. Its Pod creates a notebook in
-// a dry run, and checks the result.
+// TestHelmTest runs the helm test that NOTES.txt describes: a Pod creates a notebook in a dry run, and checks the result.
+// The helm test must leave no object.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
 	output, err := cluster.helm.Run(t.Context(), "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "2m")
@@ -32,8 +32,8 @@ func belongsToTests(object string) bool {
 		strings.Contains(object, gatedHub)
 }
 
-// uninstall runs the commands of deploy/docs/install.md, after each test has removed its Pods. With --wait, Helm would wait
-// for a claim that a Pod still uses.
+// uninstall runs the commands of deploy/docs/install.md that remove the webhook. Every test must have removed its Pods
+// before, because helm uninstall --wait also waits for a claim that a Pod still uses.
 func (c *testCluster) uninstall(ctx context.Context) error {
 	if _, err := c.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
 		return err

@@ -21,8 +21,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// discovery is AtStart or AtAdmission (how the identity of a user is found), with the namespace of its notebooks, and the Pod
-// Security level of that namespace: the strictest level in which the discovery works.
+// discovery is a way to find the identity of a user, AtStart or AtAdmission, with a namespace for its notebooks. level is
+// the Pod Security level of the namespace: the strictest level in which the discovery works.
 type discovery struct {
 	name, namespace, level string
 }
@@ -108,7 +108,8 @@ config:
       liveness: {periodSeconds: 3, timeoutSeconds: 10, failureThreshold: 5}
 `
 
-// readExample returns a file of deploy/examples with replaced texts (see replaceEach).
+// readExample returns a file of deploy/examples with changes. Each pair of changes is an old text, which the file must
+// contain, and the new text.
 func readExample(name string, changes ...string) (string, error) {
 	data, err := os.ReadFile(filepath.Join("../../deploy/examples", name))
 	if err != nil {
@@ -131,8 +132,9 @@ func (c *testCluster) apply(ctx context.Context, yaml string) error {
 	return c.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
-// shareTemplate is the share of make kind (see the package kind), with placeholders for the namespace and for a directory of
-// the node. A volume belongs to one claim, so each namespace has its own volume on the same directory.
+// shareTemplate is the share of make kind (see the package kind), with placeholders for the namespace and for a directory
+// of the node. A PersistentVolume belongs to one claim, so each namespace has its own PersistentVolume of the same
+// directory.
 var shareTemplate = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
 
 func (c *testCluster) makeNamespaces(ctx context.Context) (err error) {
@@ -150,8 +152,8 @@ func (c *testCluster) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// makeNamespace makes a namespace in which carol and bob may create Pods and workloads, and carol may use the homes of
-// carolsHomes.
+// makeNamespace makes a namespace in which carol and bob may create Pods and workloads, and carol may use the homes that
+// carolsHomes returns.
 func (c *testCluster) makeNamespace(ctx context.Context, name, level string) error {
 	if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
 		return err

@@ -14,9 +14,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// TestCommandsOnANode runs the commands that test/pages/commands.txt lists under its name, with the names of this cluster:
-// the commands with which a user opens a notebook, and those with which an on-call engineer looks at the webhook. kubectl
-// port-forward is ended after a request.
+// TestCommandsOnANode runs the commands that test/pages/commands.txt lists under its name: the commands with which a user
+// opens a notebook, and those with which an on-call engineer looks at the webhook. The test replaces the namespace, the Pod
+// and the Deployment in the commands by those of this cluster. It ends kubectl port-forward after one successful request.
 func TestCommandsOnANode(t *testing.T) {
 	// Without JUPYTER_TOKEN, JupyterLab makes a token and prints it.
 	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)
@@ -40,7 +40,7 @@ func TestCommandsOnANode(t *testing.T) {
 		case strings.Contains(line, "port-forward <pod> 8080"):
 			text, want = scriptWhile(text, "curl --silent --fail localhost:8080/readyz"), "ok"
 		case line == "curl localhost:8080/readyz":
-			continue // The port-forward before requests the same address.
+			continue // The case of port-forward <pod> 8080 requests this address already.
 		case strings.Contains(line, "denied"):
 			want = `"reasons":["NameReserved"]`
 		case strings.Contains(line, "self-signed"):
@@ -54,8 +54,8 @@ func TestCommandsOnANode(t *testing.T) {
 	}
 }
 
-// scriptWhile returns a shell script that runs command in the background, retries the request until it succeeds, and then
-// ends command.
+// scriptWhile returns a shell script that runs command in the background, retries request until it succeeds, and then ends
+// command.
 func scriptWhile(command, request string) string {
 	return command + " >forwarded 2>&1 &\n" +
 		"for try in $(seq 300); do " + request + " && break; sleep 0.1; done\nkill $!"

@@ -16,11 +16,12 @@ import (
 // crowdLimit is the time limit for crowdSize Pods on two cores, ten of them with JupyterLab.
 const crowdLimit = 20 * time.Minute
 
-// slowFactor is a limit. If the machine was at any time slower than usual by more than this factor, restarts by probes do not
-// fail TestCrowd.
+// slowFactor excuses restarts: if the machine was, at any time, more than slowFactor times slower than usual, restarts by
+// probes do not fail TestCrowd.
 const slowFactor = 3
 
-// TestCrowd runs notebooks of crowdSize users at the same time: ten are JupyterLab, and half of them have each discovery.
+// TestCrowd runs notebooks of crowdSize users at the same time, half of them with discovery at start and half with
+// discovery at admission. Ten of the notebooks are JupyterLab. The others are the small server of the image Plain.
 func TestCrowd(t *testing.T) {
 	watch, restarted := machine.WatchDuring(t), int32(0)
 	began := time.Now()

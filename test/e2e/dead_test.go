@@ -39,7 +39,8 @@ const otherWorkloads = `
 // otherPodCount is the number of Pods that otherWorkloads creates in one namespace.
 const otherPodCount = 5
 
-// waitingDeployment is a Deployment whose Pod is a notebook. The test creates the Deployment while the webhook is down.
+// waitingDeployment is a Deployment whose Pod is a notebook. TestPodsWithoutWebhook creates the Deployment while no replica
+// of the webhook runs.
 const waitingDeployment = `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: waiting}, spec: {selector: {matchLabels: {app: waiting}},
   template: {metadata: {labels: {app: waiting, jupyter-user: alice}, annotations: {jupyter-user.io/probes: "on"}}, spec: {
@@ -50,10 +51,10 @@ const waitingDeployment = `
 // webhook.
 const denialLimit = 5 * time.Second
 
-// TestPodsWithoutWebhook tests that without a replica of the shipped and the second installation, Pods that are no notebooks
-// are created, scheduled and run, and notebooks are denied in time. When the replicas run again, the notebook of a Deployment
-// starts without help. The test also kills both replicas of the shipped installation at once, and they must become ready
-// again.
+// TestPodsWithoutWebhook scales the shipped and the second installation to zero replicas. Then Pods that are no notebooks
+// must be created, scheduled and run, and notebooks must be denied in time. When the replicas run again, the notebook of a
+// Deployment must start without help. The test also kills both replicas of the shipped installation at once, and they must
+// become ready again.
 func TestPodsWithoutWebhook(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shippedInstallation, secondInstallation} {

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// debugContainer returns the container that kubectl debug --profile=restricted adds, in the process namespace of the
-// notebook.
+// debugContainer returns the ephemeral container that kubectl debug --profile=restricted adds, in the process namespace of
+// the container debugged, which is the notebook container of these tests.
 func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "debugged",
@@ -31,7 +31,7 @@ func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	}
 }
 
-// debug adds an ephemeral container as a requester, and returns the API server's error.
+// debug adds the ephemeral container c to the Pod as the requester called who, and returns the API server's error.
 func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(who.Config)
@@ -63,8 +63,9 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugDenied tests denials of kubectl debug: of requesters who may not use the home, of containers with another
-// identity, more rights or mounts of the share, of the init container as target, and of copies of the Pod.
+// TestDebugDenied tests that kubectl debug is denied if the requester may not use the home, if the debug container has
+// another identity, more rights or a mount of the share, if its target is the init container, or if it copies the Pod
+// without the labels or with shared processes.
 func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {
@@ -130,9 +131,10 @@ except OSError as error:
     print("the home:", error.strerror)
 `
 
-// TestDebug tests that with discovery at admission, a debug container with the notebook's UID and GID runs as the user, for a
-// requester who may use the home. With another GID, or without a UID, it is denied. With discovery at start the UID is not
-// known at admission, so a debug container is denied even with the right UID.
+// TestDebug tests that with discovery at admission, a requester who may use the home can add a debug container with the UID
+// and GID of the notebook, and that this container runs as the user. A debug container with another GID, or without a UID,
+// is denied. With discovery at start the UID is not known at admission, so a debug container is denied even with the right
+// UID.
 func TestDebug(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

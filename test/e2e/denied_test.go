@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestInitContainerDenies tests denials by the init container. The notebook container does not start, kubectl describe shows
-// the reason, and nothing changes on the share.
+// TestInitContainerDenies tests denials by the init container: the notebook container does not start, kubectl describe
+// shows the reason, and nothing changes on the share.
 func TestInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"no home, name is contained in alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. " +
@@ -38,8 +38,8 @@ func TestInitContainerDenies(t *testing.T) {
 	}
 }
 
-// assertInitFailed asserts that our init container has failed with a message, and that the notebook container has not
-// started.
+// assertInitFailed asserts that the init container jupyter-user-init has failed with a message that contains want, and that
+// the notebook container has not started.
 func assertInitFailed(t *testing.T, p pod, want string) {
 	t.Helper()
 	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return initMessage(p) != "" })
@@ -50,9 +50,9 @@ func assertInitFailed(t *testing.T, p pod, want string) {
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestDeniedAtAdmission tests that if the webhook knows the owner of the home, the denial comes at admission, not on the
-// node. The sources here are the share and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests
-// homes that change after admission.
+// TestDeniedAtAdmission tests that a webhook with sources of identities denies a user without a valid identity at
+// admission, not on the node. The sources here are the share and a passwd file, which must agree.
+// TestHomeReplacedBetweenAdmissionAndStart tests homes that change after admission.
 func TestDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
@@ -99,8 +99,9 @@ spec:
 `
 
 // TestHomeReplacedBetweenAdmissionAndStart replaces the home by another user's directory, by a link to such a directory, or
-// by a file, or removes the home. Another directory of the same owner is accepted, because no program has recorded the first
-// directory yet. Between two starts of a container it is denied: see TestRestartWithChangedHome.
+// by a file, or removes the home. Another directory of the same owner would be accepted, because no program has recorded
+// the first directory yet. TestRestartWithChangedHome tests that between two starts of a container, another directory of
+// the same owner is denied.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := cluster.share.path("moving"), cluster.share.path("bob")
 	for name, c := range map[string]struct {
@@ -156,7 +157,7 @@ func TestMissingClaimOrImage(t *testing.T) {
 		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", withoutClaim.namespace).Stdout,
 			`persistentvolumeclaim "hpc-shared-pvc" not found`)
 	})
-	// These run in parallel, because containerd tries for 15 seconds.
+	// These subtests run in parallel, because containerd tries for 15 seconds to pull the missing image.
 	for _, discovery := range discoveries {
 		t.Run("a missing image/"+discovery.name, func(t *testing.T) {
 			t.Parallel()

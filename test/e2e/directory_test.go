@@ -22,15 +22,15 @@ import (
 
 type account struct {
 	home
-	// field is the value of the home field, homeDirectory.
+	// field is the value of the LDAP attribute homeDirectory.
 	field string
 }
 
-// accountOutsidePattern is the account of a user whose home is not at the path of the pattern share.home.
+// accountOutsidePattern is the account of a user whose home is not where the pattern share.home says.
 var accountOutsidePattern = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
 
-// accounts returns the accounts of the directory service: alice; accountOutsidePattern; a user whose home field names a
-// symbolic link that this user made; and a user with a home inside bob's home.
+// accounts returns the accounts of the directory service: alice; accountOutsidePattern; led, whose attribute homeDirectory
+// names a symbolic link that belongs to led; and nemo, whose home is inside the home of bob.
 func accounts() []account {
 	return []account{
 		{homeOf("alice"), "/hpc/home/alice"},
@@ -40,7 +40,7 @@ func accounts() []account {
 	}
 }
 
-// ldifOf returns the LDIF of these accounts, of the webhook's account, and of the fifteen groups of alice.
+// ldifOf returns the LDIF of accounts, of the account of the webhook, and of the fifteen groups of alice.
 func ldifOf(accounts []account) string {
 	var b strings.Builder
 	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
@@ -61,10 +61,10 @@ userPassword: secret
 	return b.String()
 }
 
-// TestDirectoryService runs steps 7 to 10 of the page about directory services with the shipped installation and a real
-// slapd. In step 10 alice's notebook has her fifteen groups and writes to fifteen directories. Then share.homePrefix is set,
-// so that the home field gives the home, and the init container denies a symbolic link and a home inside another user's home.
-// A test of cmd/jupyter-user-webhook runs steps 1 to 6.
+// TestDirectoryService runs steps 7 to 10 of deploy/docs/directory-services.md with the shipped installation and a real
+// slapd. In step 10 alice's notebook has her fifteen groups and writes to fifteen directories. Then the test sets
+// share.homePrefix, so that the home is where the attribute homeDirectory says, and the init container must deny a symbolic
+// link and a home inside another user's home. A test of cmd/jupyter-user-webhook runs steps 1 to 6.
 func TestDirectoryService(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{
 		Schema: slapd.RFC2307, LDIF: ldifOf(accounts()), Address: node.Address,
@@ -81,7 +81,7 @@ func TestDirectoryService(t *testing.T) {
 		require.NoError(t, cluster.reconfigure(t.Context(), values, "AtAdmission", append(upgrade, more...)...))
 	}
 	configure()
-	// Replicas that are ending have the previous configuration.
+	// The test waits for the end of replicas that are being deleted, because they still have the previous configuration.
 	awaitReplicaState(t, "both replicas have the new configuration", func(serving, ending []corev1.Pod) bool {
 		return len(ending) == 0 && bothReady(serving, ending)
 	})
@@ -107,7 +107,7 @@ func TestDirectoryService(t *testing.T) {
 	})
 }
 
-// storePassword runs step 7 with the webhook's password in a file.
+// storePassword runs step 7 of the page: it stores the webhook's password in a Secret, from a file.
 func storePassword(t *testing.T, step pages.Step) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -134,7 +134,8 @@ func (c *testCluster) reconfigure(ctx context.Context, values, discovery string,
 	return c.awaitDiscovery(ctx, atStart.namespace, discovery)
 }
 
-// restoreShipped removes the directory service from the values of the shipped installation, for the tests that follow.
+// restoreShipped removes the directory service and share.homePrefix from the values of the shipped installation, for the
+// tests that follow.
 func restoreShipped(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
@@ -143,8 +144,8 @@ func restoreShipped(t *testing.T) {
 		"upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace, "--reset-then-reuse-values", "--values", "-"))
 }
 
-// openGroupDirectories runs step 10: alice herself creates the notebook, and may use only her home. The directories are open
-// only to her groups.
+// openGroupDirectories runs step 10 of the page: alice herself is the requester, and may use only her own home. The test
+// then writes to directories in her home that only the members of one of her groups can write to.
 func openGroupDirectories(t *testing.T, step pages.Step) {
 	alice, err := cluster.User("alice@corp.example")
 	require.NoError(t, err)
@@ -179,8 +180,8 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 	assert.Equal(t, strings.Repeat("written\n", mostGroups), result.Stdout, result.Stderr)
 }
 
-// runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that its files are in the directory
-// that the home field names.
+// runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that a file that the notebook writes
+// into the home is in the directory that the attribute homeDirectory names.
 func runOutsidePattern(t *testing.T) {
 	people := filepath.Join(cluster.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
@@ -194,7 +195,7 @@ func runOutsidePattern(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of a user, with this reason.
+// assertHomeDenied asserts that the init container denies the home of user, with a message that contains why.
 func assertHomeDenied(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")

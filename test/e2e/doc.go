@@ -4,8 +4,8 @@
 // Tests that mostly wait for the node run in parallel, after all others. Each of them has its own Pods, and its own home or a
 // home that no test changes.
 //
-// The tests also start a JupyterHub, which spawns servers in the same cluster. Its configuration does not mention the webhook: see
-// the package hub.
+// The tests also start a JupyterHub, which spawns servers in the same cluster. The configuration of the hub does not mention
+// the webhook: see the package hub.
 //
 // make e2e runs the package, as root. The share is a directory of this machine, mounted with hostPath. The tests of package
 // nfs have a share on NFS. test/README.md lists what is not tested.

@@ -12,8 +12,8 @@ import (
 
 const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestInitContainerClosed tests that requesters who may use the home cannot exec, attach or debug into the init container.
-// The init container normally runs for milliseconds, so the test blocks it (see holdInit).
+// TestInitContainerClosed tests that requesters who may use the home can neither exec nor attach into the init container,
+// nor debug it. The init container normally runs for milliseconds, so the test blocks it (see holdInit).
 func TestInitContainerClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -61,8 +61,8 @@ spec:
     stdinOnce: true
 `
 
-// enterHome is a Python script that lists alice's home as alice. If it runs as root, as with discovery at start, it becomes
-// alice first.
+// enterHome is a Python script that, as alice, prints the name of the link relative if it is in her home. If the script
+// runs as root, as with discovery at start, it becomes alice first.
 const enterHome = `
 import os
 if os.fork() == 0:
@@ -73,9 +73,9 @@ if os.fork() == 0:
 os.wait()
 `
 
-// TestExecAndAttachRunAsUser tests that bob can act as alice with the rights to exec and attach in the namespace, although he
-// may not use her home. attach gives him the notebook's identity. exec gives him, with discovery at start, a root shell that
-// reaches this home only.
+// TestExecAndAttachRunAsUser tests that bob, who may not use the home of alice, can act as alice with the rights to exec
+// and attach in the namespace. kubectl attach gives him the identity of the notebook. kubectl exec gives him the same
+// identity, or with discovery at start a root shell that reaches only the home of alice.
 func TestExecAndAttachRunAsUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -13,15 +13,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestExamplePod creates the Pod of the golden file case-seed-labelled.yaml, which is denied, and changes only what the
-// denial names. Then the Pod runs twice, and the second Pod must start in a home with the files of the first Pod.
+// TestExamplePod creates the Pod of the golden file case-seed-labelled.yaml, which is denied, and then changes only what
+// the denial names. The changed Pod is created and removed twice. The second time, it must start in a home with the files
+// of the first time.
 func TestExamplePod(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../golden/testdata/case-seed-labelled.yaml")
 	require.NoError(t, err)
 	var example corev1.Pod
 	require.NoError(t, yaml.UnmarshalStrict(text, &example))
-	// The node of these tests has another registry, fewer CPUs and another namespace.
+	// The node of these tests has another image, fewer CPUs and another namespace than the cluster of the example.
 	example.Namespace = atStart.namespace
 	example.Spec.ImagePullSecrets = nil
 	notebook := &example.Spec.Containers[0]

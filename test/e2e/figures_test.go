@@ -15,9 +15,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// BenchmarkRunToReady measures the time from kubectl run to Ready, of a Pod without the label, and of a Pod with the label
-// and each discovery. The server is JupyterLab with probes, or a small server without probes, for which the webhook's part is
-// a larger share of the time. One iteration runs one Pod of each kind, one after the other.
+// BenchmarkRunToReady measures the time from kubectl run until the Pod is Ready. It compares Pods without the label, with
+// discovery at start and with discovery at admission, each as JupyterLab with probes and as a small server without probes.
+// The small server starts faster, so the webhook's part of its time is larger. One iteration runs one Pod of each kind, one
+// after the other.
 func BenchmarkRunToReady(b *testing.B) {
 	kinds := []struct {
 		name, namespace, image string
@@ -51,8 +52,8 @@ func BenchmarkRunToReady(b *testing.B) {
 	}
 }
 
-// probesOverride is a JSON patch for kubectl run --overrides. It gives the Pod without the label probes with the periods of
-// the injected probes. The timeouts and thresholds differ.
+// probesOverride is the JSON for kubectl run --overrides that gives the JupyterLab without the label probes with the same
+// periods as the injected probes. The timeouts and thresholds differ.
 var probesOverride = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
 "startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
 "readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},

@@ -13,20 +13,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// newcomer is a user with an account and without a home.
+// newcomer is a user who has an account but no home.
 var newcomer = home{"newcomer", 5017, 6017, 0o700}
 
 const homesNamespace = "jupyter-user-homes"
 
-// firstHomesValues are the values with which the chart renders the CronJob for homes.
+// firstHomesValues are the values with which the chart renders the CronJob that makes homes. The placeholder is the root of
+// the share.
 const firstHomesValues = `
 share: {volume: {hostPath: {path: %q}}}
 identity: {passwdConfigMap: people}
 homes: {enabled: true, nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
 `
 
-// homesConfigMaps are the ConfigMaps of the CronJob. The accounts are a user with a home, a user without a home, and root,
-// for which the CronJob makes no home.
+// homesConfigMaps are the ConfigMaps of the CronJob: the accounts and the skeleton of a home. The accounts are root, for
+// which the CronJob makes no home, a user with a home, and a user without a home.
 const homesConfigMaps = `
 apiVersion: v1
 kind: ConfigMap

@@ -65,7 +65,9 @@ func TestUnwritableHome(t *testing.T) {
 	}
 }
 
-// startInUnwritableHome starts Jupyter in a home that cannot be written to, and asserts the messages.
+// startInUnwritableHome starts Jupyter in a home that cannot be written to. It asserts that the log and the termination
+// message of the init container have sentence, and that with discovery at start the log of the notebook container has a
+// part of it.
 func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
@@ -82,7 +84,7 @@ func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) ju
 	return server
 }
 
-// mountSmallShare mounts a file system of one megabyte with one home, until the test ends.
+// mountSmallShare mounts a file system of one megabyte with one home, the home of the user filled, until the test ends.
 func mountSmallShare(t *testing.T) share {
 	t.Helper()
 	small := share{filepath.Join(cluster.Enclosure.Folder, "small-share")}
@@ -94,7 +96,7 @@ func mountSmallShare(t *testing.T) share {
 	return small
 }
 
-// fill writes to a file of the user until the file system is full.
+// fill writes a file into the home of user until the file system is full.
 func fill(t *testing.T, small share, user string) {
 	t.Helper()
 	path, owner := small.path(user, "filler"), homeOf(user)

@@ -17,10 +17,9 @@ import (
 // jupyterEnv are environment variables that Jupyter's process must have, because the start of the image sets them.
 type jupyterEnv map[string]string
 
-// hooksRunOnce are the variables if start.sh has run the hooks of both directories once.
+// hooksRunOnce are the environment variables if start.sh has run the hooks of start-notebook.d and before-notebook.d once.
 var hooksRunOnce = jupyterEnv{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
-// with returns a copy of the variables with changes.
 func (e jupyterEnv) with(changes jupyterEnv) jupyterEnv {
 	all := maps.Clone(e)
 	maps.Copy(all, changes)
@@ -31,7 +30,7 @@ func (e jupyterEnv) with(changes jupyterEnv) jupyterEnv {
 type generation struct {
 	image     string
 	arguments []string
-	// base is the base URL in the arguments, without the first slash.
+	// base is the base URL that the arguments set, without the first slash.
 	base string
 	// atStart and atAdmission are the expected variables with each discovery. They are nil if Jupyter must not start.
 	atStart, atAdmission jupyterEnv
@@ -58,9 +57,9 @@ func generations() map[string]generation {
 	}
 }
 
-// TestImageGenerations starts images of each generation of docker-stacks, and similar images. The hooks of an image must run
-// as often as without the webhook: once, or in the image of late 2023 twice if the arguments start start.sh again. With
-// discovery at start, the image with an own entrypoint must end with the error that its start command is unknown.
+// TestImageGenerations starts images of each generation of docker-stacks, and similar images. The hooks of an image must
+// run as often as without the webhook: once, or in the image of late 2023 twice if the arguments start start.sh again. With
+// discovery at start, the image that has its own entrypoint must end with the error that its start command is unknown.
 func TestImageGenerations(t *testing.T) {
 	i := 0
 	for name, g := range generations() {
@@ -97,8 +96,8 @@ func TestFoundationImageStartsShell(t *testing.T) {
 	p.await(t, readyLimit, "to succeed", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// TestIPythonHistory tests that IPython's history is off in an image with the line of deploy/docs/pods.md, and on in an image
-// without it.
+// TestIPythonHistory tests that IPython's history is off in an image with the configuration line that deploy/docs/pods.md
+// gives, and on in an image without this line.
 func TestIPythonHistory(t *testing.T) {
 	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
 	require.NoError(t, err)

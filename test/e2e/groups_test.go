@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestGroupsOfPasswd tests that a user has the fifteen groups of the group file: id lists them, and the user can write to a
-// directory of one of these groups.
+// TestGroupsOfPasswd tests that a user in fifteen groups of the group file has these groups in the notebook: id lists them,
+// and the user can write to a directory that only one of these groups can write to.
 func TestGroupsOfPasswd(t *testing.T) {
 	shared := cluster.share.path("grouped", "project")
 	require.NoError(t, os.Mkdir(shared, 0o770))

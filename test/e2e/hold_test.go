@@ -15,8 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// holdInit blocks the init container of a new Pod after it has read the home, and before it writes the owner to the scratch
-// volume. The kubelet makes the folder of the scratch volume long before it starts a container.
+// holdInit waits for the init container of a new Pod, and blocks it after the init container has read the home and before
+// it writes the owner to the scratch volume. The kubelet makes the folder of the scratch volume long before it starts a
+// container, so there is time to watch the folder.
 func (p pod) holdInit(t *testing.T) *node.Hold {
 	t.Helper()
 	folder := filepath.Join(cluster.Enclosure.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
@@ -40,7 +41,7 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// release lets the init container of the Pod continue.
+// release lets the init container that hold blocks continue.
 func release(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

@@ -21,7 +21,8 @@ func TestHomes(t *testing.T) {
 					withProbes, "--command", "--", "hello")
 				p.ready(t)
 				assertOwned(t, p, h)
-				// With discovery at start a shell is root, which can read only a home that is open to others.
+				// With discovery at start the shell of kubectl exec is root with only the capabilities SETUID and SETGID,
+				// so it can list only a home that others may list.
 				if discovery == atAdmission || h.mode&0o005 != 0 {
 					want := map[string]string{"hoarder": "1000\n", "bob": "1\n"}[name]
 					if want != "" {

@@ -33,8 +33,8 @@ spec:
     lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
 `
 
-// preparedPod is a Pod with a harmless image. The Pod itself mounts the attacker's programs and sets the variables through
-// which they are found.
+// preparedPod is a Pod with a harmless image. The Pod itself mounts the attacker's programs, and sets the environment
+// variables (PATH, BASH_ENV, LD_PRELOAD) that make the attacker's code run.
 const preparedPod = `
 apiVersion: v1
 kind: Pod
@@ -57,8 +57,8 @@ spec:
     volumeMounts: [{name: bin, mountPath: /attack/bin}, {name: ran, mountPath: /attack/ran}]
 `
 
-// attackPrograms returns the programs of the attacker's image, for a ConfigMap. Each program creates a file with its own name
-// (see programUIDs).
+// attackPrograms returns the programs of the attacker's image, for a ConfigMap. Each program creates a file whose name
+// begins with the name of the program (see programUIDs).
 func attackPrograms(t *testing.T) map[string]string {
 	t.Helper()
 	read := func(name string) string {
@@ -73,7 +73,6 @@ func attackPrograms(t *testing.T) map[string]string {
 	return programs
 }
 
-// makeConfigMap makes a ConfigMap, and deletes it when the test ends.
 func makeConfigMap(t *testing.T, namespace, name string, data map[string]string) {
 	t.Helper()
 	maps := cluster.Client.CoreV1().ConfigMaps(namespace)
@@ -84,9 +83,9 @@ func makeConfigMap(t *testing.T, namespace, name string, data map[string]string)
 	})
 }
 
-// programUIDs returns the UID that each of the attacker's programs had in a container, by name of the program. If a program
-// ran several times, programUIDs returns the lowest UID, so that a run as root is not missed. It reads the files of the
-// programs from the node.
+// programUIDs returns the UID with which each of the attacker's programs ran in a container, by the name of the program. If
+// a program ran several times, programUIDs returns the lowest UID, so that a run as root is not missed. The UIDs are the
+// owners of the files that the programs created, which programUIDs reads on the node.
 func (p pod) programUIDs(t *testing.T) map[string]uint32 {
 	t.Helper()
 	folder := filepath.Join("/proc", strconv.Itoa(firstProcess(t, p).PID), "root", "attack", "ran")
@@ -104,8 +103,8 @@ func (p pod) programUIDs(t *testing.T) map[string]uint32 {
 	return found
 }
 
-// wantUIDs returns the expected result of programUIDs if the usual programs of the attacker, and these further ones, ran with
-// one UID.
+// wantUIDs returns the expected result of programUIDs if the attacker's usual programs, and the further programs in names,
+// all ran with the UID uid.
 func wantUIDs(uid uint32, names ...string) map[string]uint32 {
 	uids := map[string]uint32{}
 	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {
@@ -132,7 +131,7 @@ func TestAttackersProgramsNotRoot(t *testing.T) {
 	}
 	t.Run("without the webhook", func(t *testing.T) {
 		t.Parallel()
-		// This proves that the test finds a program that ran as root.
+		// This subtest proves that programUIDs finds a program that ran as root.
 		require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
@@ -151,8 +150,8 @@ spec:
 	})
 }
 
-// TestImageAddsNoGroups runs an image whose /etc/group lists alice and root in bob's group. The container runtime would add
-// this group to the processes, and the webhook must prevent that.
+// TestImageAddsNoGroups runs an image whose /etc/group adds alice and root to bob's group and to another group. Without the
+// webhook, the container runtime adds these groups to the processes. The webhook must prevent that.
 func TestImageAddsNoGroups(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -181,8 +180,8 @@ spec:
 	})
 }
 
-// mountThroughImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path to
-// the path of our program.
+// mountThroughImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path
+// to the directory of our program, jupyter-user-init.
 const mountThroughImageLink = `
 apiVersion: v1
 kind: Pod
@@ -200,9 +199,9 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestHostileImageReplacesOurProgram tests that with discovery at start, an attacker's image can run its own program in place
-// of ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at
-// admission, the program runs as the user.
+// TestHostileImageReplacesOurProgram tests what an attacker gains who runs another program in place of jupyter-user-init in
+// the notebook container. With discovery at start, the attacker's program runs as root with two capabilities, and still
+// cannot reach the files of other users. With discovery at admission, it runs as the user.
 func TestHostileImageReplacesOurProgram(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -30,8 +30,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// gatedHub is the namespace of a JupyterHub. For it the API server calls the webhook through a gate, so that a test can
-// interrupt the webhook for this namespace alone.
+// gatedHub is the namespace of a JupyterHub. For this namespace the API server calls the webhook through a gate, so that a
+// test can interrupt the webhook for this namespace alone.
 const gatedHub = "jhub-gated"
 
 // gate is a proxy between the API server and the webhook. Its port is closed until open is called.
@@ -39,11 +39,11 @@ type gate struct {
 	server  *httptest.Server
 	address string
 	pair    pki.Pair
-	// delay is how long a response is delayed.
+	// delay is a time.Duration: how long the gate waits before it passes a request on to the webhook.
 	delay atomic.Int64
 }
 
-// newGate returns a gate on loopback, in front of one of the webhook's Pods.
+// newGate returns a closed gate on loopback. The gate passes requests on to one of the webhook's Pods.
 func newGate(t *testing.T) *gate {
 	t.Helper()
 	secrets := cluster.Client.CoreV1().Secrets(shippedInstallation.namespace)
@@ -68,7 +68,7 @@ func newGate(t *testing.T) *gate {
 	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
 	require.NoError(t, err)
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The server notices that the client is gone only after it has read the request.
+		// Before the handler has read the request, net/http does not notice that the client is gone.
 		review, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
 		r.Body = io.NopCloser(bytes.NewReader(review))
@@ -121,9 +121,9 @@ func (g *gate) register(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestJupyterHubWithoutWebhook tests that if the webhook does not respond, no server is spawned, and the hub shows why. When
-// the webhook responds again, spawning works again. If the webhook is slow, KubeSpawner must not repeat its request: it would
-// delete the Pod that the first request created.
+// TestJupyterHubWithoutWebhook tests that if the webhook does not respond, no server is spawned, and the hub's page shows
+// why. When the webhook responds again, spawning works again. If the webhook is slow, KubeSpawner must not repeat the
+// request, because KubeSpawner would then delete the Pod that the first request created.
 func TestJupyterHubWithoutWebhook(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
@@ -142,7 +142,8 @@ func TestJupyterHubWithoutWebhook(t *testing.T) {
 			assert.Contains(t, h.Log(), want)
 		}))
 	}
-	// The API server reads webhook configurations a moment later. The new ones are in effect once a Pod is denied.
+	// The API server uses new webhook configurations only after a moment. They are in effect once a Pod is denied, because
+	// the gate is closed.
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := cluster.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice",
 			"--dry-run=server")

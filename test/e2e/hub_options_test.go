@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// optionsUser is the user of the servers of spawnerTraits that must start.
+// optionsUser is the user of those servers of spawnerTraits that must start. The other servers must be denied.
 const optionsUser = "qiang.guo03"
 
-// spawnerTraits returns settings (traits) of KubeSpawner for single servers, by user and server. It has only the options that
-// must be tested with a running server. test/golden tests the effect of all options on Pods.
+// spawnerTraits returns settings (traits) of KubeSpawner for single servers, by user and server. It has only the options
+// that need a running hub. test/golden tests the effect of KubeSpawner's options on Pods.
 func spawnerTraits(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
@@ -46,7 +46,7 @@ func spawnerTraits(discovery discovery) map[string]map[string]any {
 	return servers
 }
 
-// staticClaim is the claim of a hub with static storage: one claim for all users.
+// staticClaim is the claim of a hub with static storage: one claim for all users. The placeholder is the namespace.
 const staticClaim = `
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -56,7 +56,7 @@ spec:
   resources: {requests: {storage: 10Gi}}
 `
 
-// spawnWithOptions spawns servers of spawnerTraits, and asserts the results of their options.
+// spawnWithOptions spawns the servers of spawnerTraits, and asserts the effect of each option.
 func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()

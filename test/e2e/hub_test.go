@@ -62,8 +62,8 @@ func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// logInAs returns the browser actions that log in a user without a server, and wait until the browser shows a page of the
-// server.
+// logInAs returns the browser actions that log in a user whose server does not run yet, and wait until the browser shows a
+// page of the server.
 func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	return []chromedp.Action[chromedp.Void]{
 		chromedp.SetValue(chromedp.CSS("#username_input"), user),
@@ -78,8 +78,8 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// hubUsers returns the users of logInAtOnce, with the names of their homes. For some of them KubeSpawner changes the name in
-// the Pod's name and label.
+// hubUsers maps the names in the hub of the users of logInAtOnce to the names of their homes. KubeSpawner changes some of
+// these names where it writes them into the name and the labels of a Pod.
 func hubUsers(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {
@@ -131,7 +131,7 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// assertDenials asserts that the hub's page shows the webhook's denial to the user.
+// assertDenials asserts that the hub's page and log show why a user is denied.
 func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
@@ -152,8 +152,8 @@ func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("homeless", func(t *testing.T) { assertNoHomeAtStart(t, h) })
 }
 
-// assertNoHomeAtStart asserts the hub's page for a user without a home, with discovery at start. The page shows events. The
-// kubelet's events name the failed container, but do not contain its message.
+// assertNoHomeAtStart asserts what the hub's page shows to a user without a home, with discovery at start. The page shows
+// the kubelet's events. They name the failed container, but do not contain its message.
 func assertNoHomeAtStart(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, "homeless", "")
 	require.NoError(t, s.Spawn(t.Context(), "", nil))

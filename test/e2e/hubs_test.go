@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// jupyterHub is a running hub with its own namespace, in which no other user runs Pods.
+// jupyterHub is a running hub with its own namespace, in which only the hub creates Pods that run.
 type jupyterHub struct {
 	*hub.Hub
 	namespace string
@@ -34,15 +34,15 @@ type jupyterHub struct {
 // spawnLimit is how long the hub waits for a server, as with the default values of the chart.
 const spawnLimit = 5 * time.Minute
 
-// hubRules are the rights that the chart gives to its hub.
+// hubRules are the rights that the chart Zero to JupyterHub gives to its hub.
 var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
 		Verbs: []string{"get", "watch", "list", "create", "delete"}},
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use these homes, or
-// every home if the list is empty. The hub ends with the test.
+// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use the given
+// homes, or every home if none is given. The hub ends with the test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
@@ -124,8 +124,8 @@ type server struct {
 	name string
 }
 
-// logIn logs a user in, and returns the user's server with this name. The name of the default server is empty. The server's
-// Pod is removed when the test ends.
+// logIn logs a user in, and returns the server called name of this user. The name of the default server is empty. The Pod
+// of the server is removed when the test ends.
 func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	t.Helper()
 	session, err := h.LogIn(t.Context(), user)
@@ -160,7 +160,7 @@ func (s server) ready(t *testing.T) {
 // startDenied starts the server, which must fail, and returns the text that the hub's page shows.
 func (s server) startDenied(t *testing.T) string {
 	t.Helper()
-	// If the request fails at once, its error has the text too.
+	// The error of the request is ignored, because the hub's page shows the same text.
 	_ = s.Spawn(t.Context(), s.name, nil)
 	shown, last := s.follow(t)
 	require.True(t, last.Failed, shown)
@@ -188,8 +188,7 @@ func (s server) allServers(t *testing.T) map[string]bool {
 	return servers
 }
 
-// find returns the server's Pod. It finds the Pod by the environment variables with which KubeSpawner names the user and the
-// server.
+// find returns the Pod of the server, which it finds by KubeSpawner's environment variables for the user and the server.
 func (s server) find(ctx context.Context) (pod, bool) {
 	list, err := cluster.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
 	if err != nil {

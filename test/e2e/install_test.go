@@ -17,9 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// installation has the names of an installation of the webhook in this cluster. Each installation serves its own namespaces:
-// the shipped installation with discovery at start, and the second installation with discovery at admission.
-// placesInstallation exists during one test.
+// installation has the names of an installation of the webhook in this cluster. Each installation serves its own
+// namespaces: the shipped installation with discovery at start, and the second installation with discovery at admission.
+// placesInstallation exists only during TestHomesAndDirectories.
 type installation struct {
 	// name is the name of the ValidatingWebhookConfiguration. namespace is the namespace of the webhook.
 	name, namespace string
@@ -45,8 +45,9 @@ func (c *testCluster) installShipped(ctx context.Context) error {
 	return c.excludeOtherNamespaces(ctx)
 }
 
-// installByHelm runs the first helm install of deploy/docs/install.md, with this node's image and share, further arguments,
-// and their standard input. It waits until the replicas serve and the policies are in effect.
+// installByHelm runs the first helm install of deploy/docs/install.md, with the image and the share of this node. The
+// arguments more follow those of the page, and stdin is the standard input of helm. installByHelm waits until the replicas
+// serve and the policies are in effect.
 func (c *testCluster) installByHelm(ctx context.Context, stdin string, more ...string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
@@ -100,8 +101,8 @@ func (c *testCluster) excludeOtherNamespaces(ctx context.Context) error {
 	return err
 }
 
-// secondValues are the values of the second installation. Its sources of identities are the share and passwd. It keeps an
-// owner in its cache only for 1 ms, because tests change the owners of homes.
+// secondValues are the values of the second installation. Its sources of identities are the share and a passwd file. It
+// caches the owner of a home only for 1 ms, because tests change the owners of homes.
 const secondValues = `
 createNamespace: true
 share: {volume: {hostPath: {path: %q}}}
@@ -114,8 +115,8 @@ identity:
 certificates: {source: secret, caBundle: %q}
 `
 
-// installSecond applies the objects that the chart renders for these values, with other names and in another namespace. The
-// policies are those of the shipped installation.
+// installSecond applies the objects of the second installation: those that the chart renders for secondValues, with other
+// names and in another namespace. The policies are those of the shipped installation.
 func (c *testCluster) installSecond(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, systemName+"."+secondInstallation.namespace+".svc")
 	if err != nil {
@@ -140,7 +141,8 @@ func (c *testCluster) installSecond(ctx context.Context) error {
 	return c.awaitReplicas(ctx, secondInstallation)
 }
 
-// manifests returns the rendered objects for the webhook and the share, with the namespace and the names of the installation.
+// manifests returns the rendered objects of the webhook and of the share, with the namespace and the names of the
+// installation i.
 func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string, error) {
 	certificates, err := certificateSecret(pair, i.namespace)
 	if err != nil {
@@ -150,7 +152,7 @@ func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string
 	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
 		"30-deployment.yaml", "31-service.yaml"} {
 		if !slices.Contains(rendered.Files(), file) {
-			continue // The chart renders the file with bindings only if the values have rights.
+			continue // The chart renders 71-access.yaml only if the values grant rights.
 		}
 		text, err := rendered.Read(file)
 		if err != nil {
@@ -165,7 +167,8 @@ func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string
 	return strings.Join(append(all, certificates, mutating, validating), "\n---\n"), nil
 }
 
-// webhookConfigurations returns the rendered webhook configurations, with the names and the namespace of the installation.
+// webhookConfigurations returns the rendered webhook configurations, with the names and the namespace of the installation
+// i.
 func (i installation) webhookConfigurations(rendered deploy.Rendered) (mutating, validating string, err error) {
 	for file, of := range map[string]struct {
 		text     *string
@@ -193,8 +196,8 @@ func certificateSecret(pair pki.Pair, namespace string) (string, error) {
 	return string(text), err
 }
 
-// accountsConfigMap returns the ConfigMap with the passwd and group files for these homes. For some users they differ from
-// the share on purpose.
+// accountsConfigMap returns the ConfigMap with the passwd and group files for the users of homes. For some users the passwd
+// file differs from the share on purpose.
 func accountsConfigMap(namespace string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
@@ -228,7 +231,8 @@ func accountsConfigMap(namespace string) (string, error) {
 }
 
 const (
-	// mostGroups is the default limit for the number of a user's groups. firstGroup is the GID of the first of these groups.
+	// mostGroups is the default limit for the number of a user's groups. firstGroup is the GID of the first group in the
+	// group file, and the other groups have the numbers that follow.
 	mostGroups = 15
 	firstGroup = 9001
 )

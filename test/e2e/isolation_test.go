@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// attackScript is an attack in Python that runs in the notebook or in a shell in the notebook container. It tries many ways
-// to read bob's secret and the rest of the share, and also tries to write there, to mount, and to make a device. It prints
-// what succeeded. With the capability SETUID it tries the same as alice, as bob and as root.
+// attackScript is an attack in Python that runs in a container of a notebook Pod, for example from a kernel or with kubectl
+// exec. It tries many ways to read bob's secret and the rest of the share, to write into bob's home, to mount, and to make
+// a device. It prints what succeeded. With the capability SETUID it tries the same as alice, as bob and as root.
 const attackScript = `
 import ctypes, glob, json, os, sys
 found = []

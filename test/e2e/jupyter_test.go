@@ -8,7 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// token is the token of the notebooks in these tests. deploy/docs/pods.md sets the token from a Secret.
+// token is the value of JUPYTER_TOKEN in the notebooks of these tests. deploy/docs/pods.md takes the token from a Secret
+// instead.
 const token = "e2e-token"
 
 const withToken = "--env=JUPYTER_TOKEN=" + token

@@ -26,8 +26,8 @@ const (
 	notebookTunnel = "notebook"
 )
 
-// recordTunnel stores the listening address of a tunnel in an environment variable, from which the process inside the
-// enclosure reads it.
+// recordTunnel runs outside the enclosure. It stores the listening address of a tunnel in an environment variable, which
+// the process inside the enclosure inherits.
 func recordTunnel(tunnel, address string) { _ = os.Setenv(tunnelVariable(tunnel), address) }
 
 func tunnelVariable(tunnel string) string { return "E2E_TUNNEL_" + tunnel }

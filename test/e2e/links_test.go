@@ -11,7 +11,7 @@ import (
 )
 
 // mountThroughHomeLink is a Pod that mounts an attacker's program. A symbolic link in the home leads from the mount path to
-// the path of our program. Container runtimes follow such links, as root.
+// the directory of our program, jupyter-user-init. Container runtimes follow such links, as root.
 const mountThroughHomeLink = `
 apiVersion: v1
 kind: Pod
@@ -27,8 +27,8 @@ spec:
     volumeMounts: [{name: fake, mountPath: /home/busy/link}]
 `
 
-// TestMountThroughHomeLink tests that this Pod is denied with discovery at start, because the attacker's program would run as
-// root. With discovery at admission no process is root, so the Pod runs.
+// TestMountThroughHomeLink tests that with discovery at start, the Pod of mountThroughHomeLink is denied, because the
+// attacker's program would run as root. With discovery at admission no process is root, so the Pod runs.
 func TestMountThroughHomeLink(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

@@ -24,10 +24,11 @@ import (
 const (
 	// admissionsPerSecond is five times the steady rate of new Pods with which SIG Scalability tests clusters.
 	admissionsPerSecond = 100
-	// admissionsAtOnce limits concurrent admissions. On a machine that is too slow for the rate, the test makes fewer
-	// admissions, instead of admissions that take longer than the API server waits.
+	// admissionsAtOnce is the largest number of concurrent admissions. If the machine is too slow for admissionsPerSecond,
+	// the test makes fewer admissions. Without this limit, each admission would take longer than the API server waits.
 	admissionsAtOnce = 8
-	// admissionLimit is the time limit for one admission. The API server waits 2 s for a webhook, twice.
+	// admissionLimit is the time limit for one admission. The API server calls the mutating and the validating webhook, and
+	// waits 2 s for each.
 	admissionLimit = 10 * time.Second
 )
 
@@ -46,14 +47,15 @@ type load struct {
 type admission struct {
 	began time.Time
 	took  time.Duration
-	// injected is the result of injectedPart, if the Pod was admitted.
+	// injected is the result of injectedPart if the Pod was admitted, and empty otherwise.
 	injected string
 	denied   error
 	// noResponse is the error of the client if the API server did not respond.
 	noResponse error
 }
 
-// loadPod returns a Pod whose result has no random value, such as the name of a token's volume.
+// loadPod returns a notebook Pod to create. The Pod gets no random value, such as the name of a token's volume, so that the
+// results of admissions can be compared.
 func loadPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "loaded", Labels: map[string]string{"jupyter-user": "alice"}},
@@ -72,7 +74,7 @@ func newLoad(t *testing.T, namespace string) *load {
 	return &load{namespace: namespace, client: client, ended: make(chan struct{})}
 }
 
-// start creates Pods until end is called.
+// start begins to create Pods, and returns. The load goes on until end is called.
 func (l *load) start(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(ctx)
 	l.began = time.Now()
@@ -82,7 +84,7 @@ func (l *load) start(ctx context.Context) {
 		defer out.Wait()
 		slots := make(chan struct{}, admissionsAtOnce)
 		for next := l.began; ; next = next.Add(time.Second / admissionsPerSecond) {
-			// The schedule follows the clock, so that admissions after a short delay of the machine catch up.
+			// The schedule follows the clock: after a delay, the admissions of at most the last second are made up for.
 			if latest := time.Now().Add(-time.Second); next.Before(latest) {
 				next = latest
 			}
@@ -129,7 +131,8 @@ func (l *load) admit(ctx context.Context) admission {
 	return a
 }
 
-// injectedPart returns the annotations and the spec of a Pod as text, for comparisons. The webhook injects nothing else.
+// injectedPart returns the annotations and the spec of a Pod as text, for comparisons. The webhook changes no other part of
+// a Pod.
 func injectedPart(pod *corev1.Pod) string {
 	text, _ := json.Marshal(map[string]any{"annotations": pod.Annotations, "spec": pod.Spec})
 	return string(text)
@@ -146,7 +149,7 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// awaitAdmissions waits until a number of further admissions have ended.
+// awaitAdmissions waits until as many admissions as number, which began after the call, have ended.
 func (l *load) awaitAdmissions(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()

@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// keptLogs has the logs of the webhook's replicas. The kubelet deletes the log of a replica with its Pod, but not the hard
-// links in this folder.
+// keptLogs keeps the logs of the webhook's replicas, as hard links in a folder. The kubelet deletes the log of a replica
+// together with its Pod, but not these links.
 type keptLogs struct{ folder string }
 
-// keep makes hard links to new logs until the test ends.
+// keep makes a hard link to each new log, until the test ends.
 func (l *keptLogs) keep(t *testing.T) {
 	t.Helper()
 	l.folder = filepath.Join(cluster.Enclosure.Folder, "kept-logs")

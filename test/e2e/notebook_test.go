@@ -67,7 +67,7 @@ print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups
     "expanded": os.path.expanduser("~"), "cwd": os.getcwd()}))
 `
 
-// assertOwned asserts that every process of the notebook container has the owner's UID and GID, no other group, no
+// assertOwned asserts that every process of the notebook container has the UID and GID of owner, no other group, no
 // capability, and NoNewPrivs. It does not check the bounding set of capabilities.
 func assertOwned(t *testing.T, p pod, owner home) {
 	t.Helper()
@@ -99,7 +99,7 @@ func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// imageStart is an image with arguments of kubectl run, and assertions of the result with each discovery.
+// imageStart is an image with arguments for kubectl run. atStart and atAdmission assert the result with each discovery.
 type imageStart struct {
 	image                string
 	arguments            []string
@@ -120,7 +120,7 @@ func imageStarts() map[string]imageStart {
 	}
 }
 
-// TestImages starts images with and without arguments and commands. TestImageGenerations starts the other images.
+// TestImages starts three images with and without a command and arguments. TestImageGenerations starts the other images.
 func TestImages(t *testing.T) {
 	i := 0
 	for name, s := range imageStarts() {
@@ -140,7 +140,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// assertServes returns an assertion that the Pod's page is as expected, and that the Pod's processes run as alice.
+// assertServes returns a function that calls ask, which requests and checks the page of the Pod, and then asserts that the
+// processes of the Pod run as alice.
 func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)
@@ -148,8 +149,9 @@ func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	}
 }
 
-// assertUnknownStart asserts that the container ends with the error that its start command is unknown. The injected command
-// replaces the image's own start, and the webhook does not know how this image starts.
+// assertUnknownStart asserts that the notebook container ends with the error that its start command is unknown. With
+// discovery at start the webhook replaces the start of the image by its own command, and it does not know how this image
+// starts.
 func assertUnknownStart(t *testing.T, p pod) {
 	got := p.await(t, readyLimit, "to report that the start is unknown", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed
@@ -165,7 +167,7 @@ func assertSucceeded(t *testing.T, p pod) {
 	p.await(t, readyLimit, "to succeed", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// assertLabPage returns an assertion of JupyterLab's page below a base URL.
+// assertLabPage returns a function that asserts that the Pod serves JupyterLab below the base URL.
 func assertLabPage(base string) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		page := p.jupyter(t).Call(t, http.MethodGet, base+"lab", nil, http.StatusOK)

@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// deployment is a release of the webhook with one value of its configuration.
+// deployment is a release of the webhook, together with one value of its configuration.
 type deployment struct {
 	name, image string
 	// lab is the configured value of the environment variable JUPYTER_ENABLE_LAB.
@@ -43,13 +43,13 @@ const rolloutLimit = 2 * machine.Patience
 // chartImage returns the name of the image as the chart writes it.
 func chartImage(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }
 
-// values returns the values with which helm upgrade deploys this deployment.
+// values returns the values of the chart that distinguish this deployment.
 func (d deployment) values() string {
 	_, tag, _ := strings.Cut(d.image, ":")
 	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
 }
 
-// upgradeTo deploys another deployment, and records the result of an admission by it.
+// upgradeTo upgrades the webhook to another deployment, and records the result of an admission by the new deployment.
 func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	from := o.deployed
 	require.NoError(t, cluster.upgrade(t.Context(), to))
@@ -82,7 +82,7 @@ func (o *operations) restore(t *testing.T) {
 	assert.NoError(t, cluster.upgrade(ctx, currentRelease))
 }
 
-// replicas returns the replicas of the shipped installation that are not being deleted, and those that are.
+// replicas returns the replicas of the shipped installation: those that are not being deleted, and those that are.
 func replicas(t *testing.T) (serving, ending []corev1.Pod) {
 	t.Helper()
 	pods, err := cluster.Client.CoreV1().Pods(systemNamespace).List(t.Context(), metav1.ListOptions{
@@ -117,7 +117,7 @@ func (o *operations) awaitDrained(t *testing.T) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// evict evicts both replicas, as kubectl drain would. The second replica must run until a new replica is ready.
+// evict evicts both replicas, as kubectl drain would. The second replica must not be evicted before a new replica is ready.
 func (o *operations) evict(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -151,7 +151,7 @@ func (o *operations) evict(t *testing.T) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// kill kills the only process of one replica, which gets no time to drain.
+// kill kills the process of one replica with SIGKILL, so the replica has no time to drain.
 func (o *operations) kill(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -197,8 +197,8 @@ func (o *operations) kill(t *testing.T) {
 // caSecret is the name of the Secret in which the Deployment self-signed stores its CA and the certificate of the webhook.
 const caSecret = systemName + "-self-signed"
 
-// deleteCA deletes the Secret with the CA. The Deployment self-signed then creates another CA, makes the API server trust
-// both CAs, and only after that issues a certificate of the new CA.
+// deleteCA deletes the Secret with the CA. The Deployment self-signed then creates another CA, and makes the API server
+// trust both CAs. Only after that does it issue a certificate of the new CA.
 func (o *operations) deleteCA(t *testing.T) {
 	kept, err := cluster.Client.CoreV1().Secrets(systemNamespace).Get(t.Context(), caSecret, metav1.GetOptions{})
 	require.NoError(t, err)
@@ -224,7 +224,7 @@ func (o *operations) awaitRotated(t *testing.T) {
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(kept.Data["ca.crt"]))
 	for _, pod := range serving {
-		// The kubelet reads a Pod's Secrets once a minute, or when the Pod changes.
+		// The kubelet reads the Secrets of a Pod once a minute, or at once when the Pod changes.
 		require.NoError(t, cluster.Admin.Do(t.Context(), "", "annotate", "pod", pod.Name, "-n", pod.Namespace, "e2e/looked-at=now"))
 	}
 	for _, pod := range serving {
@@ -240,7 +240,7 @@ func (o *operations) awaitRotated(t *testing.T) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// restartAPIServer restarts the API server. Until the API server has started again, creating Pods fails.
+// restartAPIServer restarts the API server, and records how long it was down. During this time Pods cannot be created.
 func (o *operations) restartAPIServer(t *testing.T) {
 	o.apiServerDown.from = time.Now()
 	require.NoError(t, cluster.RestartAPIServer(t.Context()))

@@ -20,22 +20,22 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// long reports whether LONG is set, as before a release: the load then lasts at least two minutes, and the limits are
+// long reports whether LONG is set, as before a release. Then the load lasts at least two minutes, and the limits are
 // stricter.
 func long() bool { return os.Getenv("LONG") != "" }
 
-// operations does to the shipped webhook what an admin and a cluster do, while notebooks are created.
+// operations does to the shipped webhook what an admin and a cluster do, while a load creates notebooks.
 type operations struct {
 	*load
 	deployed deployment
-	// known maps the expected results of injectedPart to the names of their deployments. The results were recorded while no
+	// known maps each expected result of injectedPart to a name for it. recordKnown recorded the results while no other
 	// operation was running.
 	known map[string]string
 	rows  []string
-	// apiServerDown is the time without an API server. killed is the time from the kill of a replica until the replica was ready
-	// again.
+	// apiServerDown is the time in which the API server was down. killed is the time from the kill of a replica until the
+	// replica was ready again.
 	apiServerDown, killed span
-	// oldCA is the CA before its rotation.
+	// oldCA is the CA before deleteCA.
 	oldCA   []byte
 	logs    keptLogs
 	machine *machine.Watch
@@ -43,9 +43,9 @@ type operations struct {
 
 type span struct{ from, to time.Time }
 
-// TestOperationsUnderLoad tests that the operations on a webhook with two replicas lose no admission (assertNoneLost has the
-// exceptions), and that every admitted Pod has everything that is injected. It loads the whole cluster, so it does not run in
-// parallel with other tests.
+// TestOperationsUnderLoad tests that operations on a webhook with two replicas lose no admission (assertNoneLost lists the
+// exceptions), and that every admitted Pod has everything that the webhook injects. The load uses the whole machine, so the
+// test does not run in parallel with other tests.
 func TestOperationsUnderLoad(t *testing.T) {
 	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.WatchDuring(t)}
 	o.deployed = currentRelease
@@ -89,7 +89,8 @@ func TestOperationsUnderLoad(t *testing.T) {
 	o.assertComplete(t)
 	rate := float64(countResponses(o.admissions)) / (all - o.apiServerDown.to.Sub(o.apiServerDown.from)).Seconds()
 	t.Logf("%.0f admissions a second while there was an API server", rate)
-	// A busy machine makes fewer admissions. With LONG the machine must have no other work.
+	// A busy machine makes fewer admissions, so the limit depends on its speed. With LONG the machine must have no other
+	// work.
 	least := 0.1 * admissionsPerSecond / o.machine.Mean()
 	if long() {
 		least = 0.98 * admissionsPerSecond
@@ -97,27 +98,28 @@ func TestOperationsUnderLoad(t *testing.T) {
 	assert.Greater(t, rate, least, "there must be enough admissions a second")
 }
 
-// awaitDNS waits until replicas can find new replicas by DNS. If another rollout began earlier, replicas with different
-// configurations would not find each other.
+// awaitDNS waits until the replicas can find all other replicas by DNS. The next rollout must not begin before that,
+// because replicas with different configurations would not find each other.
 func (o *operations) awaitDNS(t *testing.T) {
 	t.Helper()
 	o.awaitAdmissions(t, int(node.DNSCacheTime().Seconds())*admissionsPerSecond)
 }
 
-// servicesReadLimit is how long an API server may take after its start to read the Services.
+// servicesReadLimit is the time that an API server may need after its start to read the Services.
 const servicesReadLimit = 2 * time.Second
 
-// serviceUnread reports whether the admission failed because the API server had just started and did not know the webhook's
-// Service yet.
+// serviceUnread reports whether an admission failed because the API server had just started, and did not yet know the
+// Service of the webhook.
 func (o *operations) serviceUnread(a admission) bool {
 	starting := a.began.After(o.apiServerDown.from) && a.began.Before(o.apiServerDown.to.Add(servicesReadLimit))
 	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
-// assertNoneLost asserts that no admission failed because of the webhook. An error of the webhook contains the word webhook.
-// The assertion ignores errors of an API server that is down, stops or has just started. It also ignores the reviews that a
-// killed replica was processing, and those that the API server sent to it before the replica was removed from the Service.
-// Without LONG, at most one of 1,000 admissions may get no response in time.
+// assertNoneLost asserts that no admission failed because of the webhook. Errors of the API server while it is down, stops
+// or has just started do not count: they do not contain the word webhook, or serviceUnread recognizes them. From the kill
+// of a replica until it is ready again, failed calls of the webhook do not count, because the API server sends reviews to
+// this replica until the Service has removed it. Without LONG, one of 1,000 admissions may get no response in time, and any
+// number if the machine was too slow.
 func (o *operations) assertNoneLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0
@@ -139,7 +141,8 @@ func (o *operations) assertNoneLost(t *testing.T) {
 	for what, number := range lost {
 		t.Errorf("%d lost: %s", number, what)
 	}
-	// A busy machine may delay reviews by the 2 s that the API server waits.
+	// On a machine that was more than twice as slow as usual, reviews can take longer than the 2 s that the API server
+	// waits.
 	if most := len(o.admissions) / 1000; heldUp > most && o.machine.Slowest() > 2 {
 		t.Logf("not judged: %d of %d had no response in time, on a machine up to %.1f times slower than usual", heldUp, len(o.admissions),
 			o.machine.Slowest())
@@ -151,7 +154,8 @@ func (o *operations) assertNoneLost(t *testing.T) {
 	}
 }
 
-// late reports whether the API server, or a replica that asked the other replicas, gave up waiting.
+// late reports whether an admission was denied because the API server gave up waiting for the webhook, or because a replica
+// gave up waiting for the other replicas.
 func (a admission) late() bool {
 	return a.denied != nil && (strings.Contains(a.denied.Error(), "context deadline exceeded") ||
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
@@ -161,7 +165,7 @@ func (s span) overlaps(a admission) bool {
 	return !a.began.Add(a.took).Before(s.from) && !a.began.After(s.to)
 }
 
-// assertComplete asserts that every admitted Pod is one of the known results, and that every known result occurs.
+// assertComplete asserts that every admitted Pod has one of the known results, and that every known result occurs.
 func (o *operations) assertComplete(t *testing.T) {
 	t.Helper()
 	unknown := map[string]int{}
@@ -184,8 +188,8 @@ func (o *operations) assertComplete(t *testing.T) {
 	t.Log("admitted as it is made by:", seen)
 }
 
-// recordKnown creates Pods until one of them is the result of the current deployment, and adds this result to the known
-// results. A replica that is about to end can still decide about the first Pods.
+// recordKnown creates Pods in dry runs until the current deployment has decided about one of them, and adds this Pod to the
+// known results. A replica of the previous deployment that is about to end can still decide about the first Pods.
 func (o *operations) recordKnown(t *testing.T, name string) {
 	t.Helper()
 	var pod *corev1.Pod

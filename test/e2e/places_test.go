@@ -19,8 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// placesInstallation is an installation with its own share, which has users' data at several places: homes below their
-// initials, and further directories. It exists during one test, and serves one namespace for each level of Pod Security.
+// placesInstallation is an installation whose share has the data of users at several places: homes at
+// home/{initial}/{user}, and further directories. It exists only during TestHomesAndDirectories, and serves a namespace
+// with the level restricted and one with the level baseline.
 var (
 	placesInstallation = installation{"jupyter-user-places", "jupyter-user-places"}
 	placesNamespaces   = []string{"places", "places-baseline"}
@@ -29,7 +30,7 @@ var (
 // placesHomesNamespace is the namespace of the CronJob that makes homes.
 const placesHomesNamespace = "places-homes"
 
-// placesValues are the values of the chart. Its placeholders are the root of the share and the CA.
+// placesValues are the values of the chart for placesInstallation. The placeholders are the root of the share and the CA.
 const placesValues = `
 createNamespace: true
 replicas: 1
@@ -41,8 +42,8 @@ homes: {enabled: true, namespace: places-homes}
 certificates: {source: secret, caBundle: %q}
 `
 
-// placesConfig is the value of config.share: homes below their initials, the project directories of two groups, a further
-// claim, and a directory for each user. It continues smallNodeValues.
+// placesConfig is the value of config.share: homes at home/{initial}/{user}, the project directories of two groups, a
+// further claim, and a directory for each user. Its text follows that of smallNodeValues, which ends within config.
 const placesConfig = `
   share:
     home: home/{initial}/{user}
@@ -53,7 +54,7 @@ const placesConfig = `
     - {subPath: "work/{user}", mountPath: "/work/{user}", access: ReadWrite}
 `
 
-// placesAccounts is a ConfigMap with two users, of whom alice is in the group physics. Its placeholder is the namespace.
+// placesAccounts is a ConfigMap with root and two users. alice is in the group physics. The placeholder is the namespace.
 const placesAccounts = `
 apiVersion: v1
 kind: ConfigMap
@@ -68,7 +69,8 @@ data:
     chemistry:x:9102:bob
 `
 
-// scratchClaim is a further claim with its volume. Its placeholders are the namespace and a directory of the node.
+// scratchClaim is the further claim of placesConfig, and its volume. The placeholders are the namespace and a directory of
+// the node.
 const scratchClaim = `
 apiVersion: v1
 kind: PersistentVolume
@@ -91,10 +93,11 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestHomesAndDirectories tests that in namespaces of both levels, a user has the home below its initial, and can write to
-// the project directory of the user's group, to a further claim and to the user's own directory, but not to another group's
-// directory. A sidecar and an init container that the annotation home-in names have the home too. The CronJob makes the home
-// and the directory of a newcomer, and the newcomer's first notebook can write to both.
+// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in a namespace of each level. The
+// user can write to the home, to the project directory of the user's group, to a further claim and to the user's own
+// directory, but not to the directory of another group. A sidecar and an init container that the annotation home-in names
+// have the home too. The CronJob makes the home and the own directory of a newcomer, and the newcomer's first notebook can
+// write to both.
 func TestHomesAndDirectories(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before the home is made", func(t *testing.T) { assertDeniedWithoutHome(t) })
@@ -159,8 +162,8 @@ func testPodWithSidecar(t *testing.T, namespace, root string) {
 	assert.NotZero(t, p.exec(t, "ls", "/projects/chemistry").ExitCode, "the directory of another group must be closed")
 }
 
-// assertDeniedWithoutHome asserts that before the CronJob makes the homes, the init container denies the user, and its
-// message names the command that makes homes.
+// assertDeniedWithoutHome asserts that the init container denies a user whose home is not made yet, and that its message
+// names the command that makes homes.
 func assertDeniedWithoutHome(t *testing.T) {
 	t.Helper()
 	p := removeAtEnd(t, "places", runIn(t, "places", "early", newcomer.name))
@@ -170,7 +173,7 @@ func assertDeniedWithoutHome(t *testing.T) {
 	assert.Contains(t, initMessage(p.get(t)), "jupyter-user-webhook homes")
 }
 
-// runIn runs the small server as carol for a user, and returns the Pod's name.
+// runIn runs the small server of the image Plain for a user, as carol, and returns the name of the Pod.
 func runIn(t *testing.T, namespace, name, user string) string {
 	t.Helper()
 	result := kubectl(t, "run", name, "-n", namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, withProbes,
@@ -205,7 +208,7 @@ func makeFirstHomes(t *testing.T) {
 	assert.Contains(t, result, "4 made, 0 there, 1 skipped, 0 failed\n")
 }
 
-// installPlaces makes the share and the installation, and returns the root of the share.
+// installPlaces installs placesInstallation with its share and its namespaces, and returns the root of the share.
 func installPlaces(t *testing.T) string {
 	t.Helper()
 	root := filepath.Join(filepath.Dir(cluster.share.root), "places")
@@ -261,8 +264,8 @@ func makeDirectory(t *testing.T, path string, gid int, mode os.FileMode) {
 	require.NoError(t, os.Chmod(path, mode))
 }
 
-// placesNetPolicy returns the policy net of placesInstallation. The policy net limits the mounts of the share to the user's
-// home and the configured directories.
+// placesNetPolicy returns the policy net of placesInstallation, with a name of its own. The policy net limits the mounts of
+// the share to the home of the user and the configured directories.
 func placesNetPolicy(t *testing.T, rendered deploy.Rendered) string {
 	t.Helper()
 	net, err := rendered.Read("62-policy-net.yaml")

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// readyLimit is the time limit for a JupyterLab on a busy machine with two cores. On an idle machine it takes five seconds.
+	// readyLimit is the time limit until a JupyterLab is ready on a busy machine with two cores. On an idle machine it
+	// takes five seconds.
 	readyLimit = 10 * time.Minute
 	goneLimit  = machine.Patience
 )
@@ -53,7 +54,8 @@ func run(t *testing.T, in discovery, name, user, image string, more ...string) p
 	return removeAtEnd(t, in.namespace, name)
 }
 
-// create creates a Pod from YAML, and removes it when the test ends. The name must be that of the YAML.
+// create creates a Pod from YAML, as carol, and removes the Pod when the test ends. name must be the name of the Pod in the
+// YAML.
 func create(t *testing.T, in discovery, name, yaml string) pod {
 	t.Helper()
 	result := tryCreate(t, in, yaml)
@@ -61,7 +63,7 @@ func create(t *testing.T, in discovery, name, yaml string) pod {
 	return removeAtEnd(t, in.namespace, name)
 }
 
-// tryCreate creates a Pod from YAML, and returns the result, which may be a denial.
+// tryCreate creates a Pod from YAML, as carol, and returns the result of kubectl, which may be a denial.
 func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
 	return tryCreateAs(t, cluster.carol, in.namespace, yaml)
@@ -81,7 +83,8 @@ func assertDenied(t *testing.T, result controlplane.Result, want string) {
 	assert.Contains(t, result.Stderr, want)
 }
 
-// removeAtEnd returns an existing Pod, and removes it when the test ends. If the test fails, it logs the state of the Pod.
+// removeAtEnd returns an existing Pod, and removes the Pod when the test ends. If the test has failed, it first logs the
+// state of the Pod.
 func removeAtEnd(t *testing.T, namespace, name string) pod {
 	t.Helper()
 	p := pod{namespace, name}
@@ -152,13 +155,14 @@ func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
 	return kubectl(t, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 }
 
-// processes returns the processes of the notebook container. They include a running kubectl exec.
+// processes returns the processes of the notebook container, including those of a running kubectl exec.
 func (p pod) processes(t *testing.T) []node.Process {
 	t.Helper()
 	got := p.get(t)
 	require.NotEmpty(t, got.Status.ContainerStatuses[0].ContainerID)
 	var found []node.Process
-	// At the start of a container, its only process can be the runtime's.
+	// At the start of a container, the only process in it can be that of the container runtime, which processesOf leaves
+	// out.
 	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
 		found = processesOf(got)
 		return len(found) > 0, nil
@@ -166,7 +170,7 @@ func (p pod) processes(t *testing.T) []node.Process {
 	return found
 }
 
-// processesOf returns the processes of the first container of a Pod, without those of the runtime.
+// processesOf returns the processes of the first container of a Pod, without those of the container runtime.
 func processesOf(pod *corev1.Pod) []node.Process {
 	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
 	return slices.DeleteFunc(node.Processes(pod.UID), func(process node.Process) bool {

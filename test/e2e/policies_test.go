@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// carolsHomes returns the homes that carol may use. It includes names without a home, so that their denials are not about
-// rights.
+// carolsHomes returns the users whose homes carol may use. Some of these users have no home, or something else in its
+// place. They must be denied for that, and not because carol lacks the right.
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {
@@ -24,8 +24,8 @@ func carolsHomes() []string {
 	return names
 }
 
-// allowUse gives a user the right to use homes, with the filled-in example of deploy/examples, and waits until the right is
-// in effect.
+// allowUse gives a user the right to use homes, with the example one-home.yaml of deploy/examples, and waits until the
+// right is in effect.
 func (c *testCluster) allowUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
 	text, err := readExample("one-home.yaml", "use-home-alice", useHomesName(user), "alice@corp.example", user.Name,
 		"namespace: lab", "namespace: "+namespace, "resourceNames: [alice]", "resourceNames: ["+strings.Join(homes, ", ")+"]")
@@ -38,10 +38,11 @@ func (c *testCluster) allowUse(ctx context.Context, user *controlplane.User, nam
 	return c.awaitRight(ctx, user.Name, namespace, "use", homes[len(homes)-1])
 }
 
-// useHomesName returns the name of the role and of the binding that allowUse creates.
+// useHomesName returns the name of the Role and of the RoleBinding that allowUse creates.
 func useHomesName(user *controlplane.User) string { return "use-homes-of-" + user.Name }
 
-// allowRunAs makes a ServiceAccount whose Pods may run as a user, with the filled-in example of deploy/examples.
+// allowRunAs makes a ServiceAccount whose Pods may run as the user of a home, with the example run-as.yaml of
+// deploy/examples, and waits until this right is in effect.
 func (c *testCluster) allowRunAs(ctx context.Context, namespace, account, home string) error {
 	text, err := readExample("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
 		"namespace: reports", "namespace: "+namespace, "name: nightly", "name: "+account)
@@ -54,8 +55,8 @@ func (c *testCluster) allowRunAs(ctx context.Context, namespace, account, home s
 	return c.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
 }
 
-// allowUseOfEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, with the filled-in example of
-// deploy/examples. It returns a requester that acts as this ServiceAccount.
+// allowUseOfEveryHome makes the ServiceAccount of a hub, which may use every home in its own namespace, with the example
+// hub.yaml of deploy/examples. It returns a requester that acts as this ServiceAccount.
 func (c *testCluster) allowUseOfEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
 	text, err := readExample("hub.yaml", "namespace: jhub", "namespace: "+namespace)
 	if err != nil {
@@ -75,8 +76,8 @@ func serviceAccount(namespace, name string) string {
 	return fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s}}\n", name, namespace)
 }
 
-// awaitRight waits until the API server's authorizer allows the verb on a home. The API server reads new roles a moment
-// later.
+// awaitRight waits until the API server's authorizer allows the verb on a home, because the API server reads new roles with
+// a short delay.
 func (c *testCluster) awaitRight(ctx context.Context, user, namespace, verb, home string) error {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{

@@ -16,10 +16,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// slowStart is a Jupyter configuration file of a user, with which the server takes more than 40 s to start.
+// slowStart is a Jupyter configuration file in a home. It makes the start of the server last more than 40 s.
 const slowStart = "import time\ntime.sleep(40)\n"
 
-// otherAddress is a Jupyter configuration file of a user. It sets another address, port and base URL, HTTPS, and a name for
+// otherAddress is a Jupyter configuration file in a home. It sets another address, port and base URL, HTTPS, and a name for
 // new notebooks.
 const otherAddress = `
 c.ServerApp.port = 9999
@@ -65,8 +65,8 @@ func testSlow(t *testing.T, in discovery) {
 }
 
 // testUserSettings tests that the server listens where the probes expect it, whatever the user's settings are, and is not
-// restarted. The user's other settings have an effect. The test waits for 20 s, which is longer than the five failed liveness
-// probes, one every three seconds, after which the kubelet would restart the container.
+// restarted. The user's other settings, such as a name for new notebooks, have an effect. The test watches the server for
+// 20 s, because the kubelet would restart the container after five failed liveness probes, one every three seconds.
 func testUserSettings(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func testUserSettings(t *testing.T, in discovery) {
 	}
 }
 
-// testHung tests that a server that hangs is restarted, and serves again.
+// testHung tests that a server that no longer responds is restarted, and serves again.
 func testHung(t *testing.T, in discovery) {
 	p := run(t, in, "hung", "bob", images.DockerStacks, withToken)
 	p.ready(t)

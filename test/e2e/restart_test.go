@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// writeEverywhere is a Python script that tries to write to the files, and to create some files, below the usual top
-// directories. It prints the paths to which it could write.
+// writeEverywhere is a Python script that tries to append to every file, and to create a few files in every folder, below
+// the usual top directories. It prints the paths to which it could write.
 const writeEverywhere = `
 import os
 wrote = []
@@ -35,9 +35,9 @@ for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run",
 print("\n".join(wrote))
 `
 
-// TestRestart tests that a restarted notebook container runs as the owner again, after the user has written to all files that
-// writeEverywhere can change. Init containers do not run again, and with discovery at start the notebook container begins as
-// root again.
+// TestRestart tests that a restarted notebook container runs as the owner again, after the user has written to all files
+// that writeEverywhere can change. At a restart init containers do not run again, but with discovery at start the notebook
+// container begins as root again.
 func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -61,8 +61,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartWithChangedHome tests that with discovery at start, our program checks the home at every start. If the path of
-// the home leads to another directory than before, the kubelet mounts this directory at the next start.
+// TestRestartWithChangedHome tests that with discovery at start, jupyter-user-init checks the home at every start of the
+// notebook container. If another directory is at the path of the home by then, the kubelet mounts that directory.
 func TestRestartWithChangedHome(t *testing.T) {
 	path := cluster.share.path("moving")
 	for name, c := range map[string]struct {
@@ -95,13 +95,12 @@ func TestRestartWithChangedHome(t *testing.T) {
 	}
 }
 
-// killNotebook kills the first process of the notebook container. The kernel then kills all other processes of the container.
+// killNotebook kills the first process of the notebook container, so that the kernel kills all its other processes.
 func killNotebook(t *testing.T, p pod) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(firstProcess(t, p).PID, syscall.SIGKILL))
 }
 
-// emptyHome removes everything in a home.
 func emptyHome(t *testing.T, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(cluster.share.path(name))

@@ -20,14 +20,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess returns the denial of a requester who may not use a home.
+// noAccess returns the denial for the requester called who, without the right to use the home of user. account is the
+// ServiceAccount of the Pod.
 func noAccess(who, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
 		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
 }
 
-// TestRequesterWithoutAccess tests that bob, who may create Pods but use no home, gets no notebook.
+// TestRequesterWithoutAccess tests that bob, who may create Pods but may not use any home, is denied a notebook.
 func TestRequesterWithoutAccess(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -39,11 +40,12 @@ func TestRequesterWithoutAccess(t *testing.T) {
 	}
 }
 
-// revokedLimit is the time limit until a deleted RoleBinding has no effect. The API server reads the deletion a moment later.
+// revokedLimit is the time limit until the deletion of a RoleBinding has an effect. The API server reads the deletion with
+// a short delay.
 const revokedLimit = 5 * time.Second
 
-// TestRevokedAccess tests that after a RoleBinding is deleted, a moment later its user gets no new notebook, and a notebook
-// that runs goes on.
+// TestRevokedAccess tests that soon after a RoleBinding is deleted, its subject can create no new notebook. A notebook that
+// already runs keeps running.
 func TestRevokedAccess(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, cluster.makeNamespace(t.Context(), "taken-back", "baseline"))
@@ -92,11 +94,11 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsUser: 1000}
 `
 
-// createPods is the part of a hub's rights that these tests need.
+// createPods are those rights of a hub that these tests need.
 var createPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 
-// TestHubServiceAccount tests that a hub's ServiceAccount may create a Pod of any user, and that no other requester gets this
-// right.
+// TestHubServiceAccount tests that a hub's ServiceAccount may create a Pod of a user, and that another requester may not
+// create the same Pod, nor a Pod that runs with the hub's ServiceAccount.
 func TestHubServiceAccount(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostPathPod is a Pod that lists the directory home below a directory of the node. It has nothing of a notebook.
+// hostPathPod is a Pod that mounts a directory of the node, and lists the directory home in it. The Pod is no notebook. The
+// placeholder is the directory of the node.
 const hostPathPod = `
 apiVersion: v1
 kind: Pod
@@ -25,7 +26,8 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// linkedHostPathPod is a Pod that mounts a symbolic link to the share, which its init container makes on the node.
+// linkedHostPathPod is a Pod whose init container makes a symbolic link to the share on the node. The other container
+// mounts the link by hostPath. The placeholders are a directory of the node, and the root of the share.
 const linkedHostPathPod = `
 apiVersion: v1
 kind: Pod
@@ -38,8 +40,8 @@ spec:
 `
 
 // TestShareByHostPath tests Pods that mount the share by hostPath. The level baseline forbids hostPath. In a namespace with
-// the level privileged, the policies deny the share's path on the nodes, but not another path of the same directory. So only
-// admins should create Pods in such a namespace.
+// the level privileged, the policies deny the path of the share on the nodes, but they do not know symbolic links to it. So
+// only admins should create Pods in such a namespace.
 func TestShareByHostPath(t *testing.T) {
 	require.NoError(t, cluster.makeNamespace(t.Context(), "open", "privileged"))
 	root := cluster.share.root
@@ -69,7 +71,7 @@ func TestShareByHostPath(t *testing.T) {
 	})
 }
 
-// carolsClaim is a claim that carol makes. Its placeholder is the volume.
+// carolsClaim is a claim that carol makes. The placeholder is the name of a volume.
 const carolsClaim = `
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -99,7 +101,7 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [sleep, "1000"], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// TestShareByOwnClaim tests that a user cannot mount the share by a claim or a volume of the user's own.
+// TestShareByOwnClaim tests that a user who makes a claim or a volume cannot mount the share with it.
 func TestShareByOwnClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {
@@ -120,7 +122,8 @@ func TestShareByOwnClaim(t *testing.T) {
 			}
 		})
 		p := create(t, atStart, "uses-claim", podWithCarolsClaim)
-		// The binder selects the volume for the claim, and a policy denies the update that binds the claim.
+		// The volume controller reserves the volume for the claim, and then a policy denies the update that binds the
+		// claim.
 		require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
 			volume, err := cluster.Client.CoreV1().PersistentVolumes().Get(ctx, "hpc-pv-unclaimed", metav1.GetOptions{})
 			return err == nil && volume.Status.Phase == corev1.VolumeBound, err

@@ -22,23 +22,25 @@ const (
 	capSetUID = 1 << 7
 )
 
-// observed has the processes that observe saw on the node, without those of the container runtime.
+// observed has the processes that observe saw on the node, without those of the container runtime. asRoot are those with a
+// UID 0.
 type observed struct {
 	asRoot []node.Process
-	// inits are the processes of our init container, whatever their UIDs are.
+	// inits are the processes of the init container jupyter-user-init, whatever their UIDs are.
 	inits []node.Process
 	// mounts are the mounts of the processes in inits, by process ID.
 	mounts map[int]map[string][]string
 }
 
-// initProgram is the path of our program in the init container. The notebook container has a copy at another path.
+// initProgram is the path of jupyter-user-init in the init container.
 const initProgram = "/jupyter-user-init"
 
-// notebookProgram is the path of our program in the notebook container.
+// notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe watches the node while the function while runs. seen reports whether one of our two programs was seen so far: the
-// program of the init container together with its mounts, or the program of the notebook container as root.
+// observe calls the function while, and watches the processes of all Pods until this function returns. The function can
+// call seen, which reports whether one of our two programs was seen so far: initProgram together with its mounts, or
+// notebookProgram as root.
 func observe(t *testing.T, while func(seen func(program string) bool)) observed {
 	t.Helper()
 	var programs sync.Map
@@ -49,7 +51,7 @@ func observe(t *testing.T, while func(seen func(program string) bool)) observed 
 	go func() {
 		found <- node.Watch(ctx, func(p node.Process) bool {
 			if p.Exe == initProgram {
-				// A process that is ending has no mounts. Then the mounts that were read before are kept.
+				// A process that is ending has no mounts. The mounts that were read before are kept.
 				if visible := p.Mounts(); len(visible) > 0 {
 					mounts[p.PID] = visible
 					programs.Store(initProgram, true)
@@ -80,8 +82,8 @@ func observe(t *testing.T, while func(seen func(program string) bool)) observed 
 }
 
 // TestInitContainerNeverRoot tests that with both discoveries the init container is never root, has no capability, and sees
-// the homes read-only. With discovery at admission it runs as the user. The init container runs only for milliseconds. If the
-// test does not see it, the test runs another Pod.
+// the homes read-only. With discovery at admission it runs as the user. The init container runs only for milliseconds. If
+// observe does not see it, the test runs another Pod.
 func TestInitContainerNeverRoot(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -117,8 +119,8 @@ func (s observed) assertInits(t *testing.T) {
 	}
 }
 
-// initIdentity returns the expected identity of an init container: the one in its arguments with discovery at admission, and
-// initUser with discovery at start.
+// initIdentity returns the expected UID and GID of a process of the init container. With discovery at admission they are in
+// the arguments of the process, and with discovery at start they are initUser.
 func initIdentity(p node.Process) (uid, gid int64) {
 	uid, gid = initUser, initUser
 	for _, arg := range p.Args {
@@ -134,7 +136,8 @@ func initIdentity(p node.Process) (uid, gid int64) {
 // initUser is the UID and GID of the init container with discovery at start: see webhook/inject/init.go.
 const initUser = 65532
 
-// assertMounts asserts from the node which mounts of alice's notebook are read-only, and which are read-write.
+// assertMounts asserts which mounts of alice's notebook are read-only and which are read-write. It reads the mounts on the
+// node.
 func assertMounts(t *testing.T, p pod) {
 	t.Helper()
 	for _, process := range p.processes(t) {
@@ -164,7 +167,7 @@ func describeProcesses(processes []node.Process) (found []string) {
 	return found
 }
 
-// TestObserveSeesRoot proves that observe finds a process that runs as root.
+// TestObserveSeesRoot proves that observe finds a process that runs as root for a short time.
 func TestObserveSeesRoot(t *testing.T) {
 	require.NoError(t, cluster.apply(t.Context(), `
 apiVersion: v1
@@ -226,8 +229,8 @@ func firstProcess(t *testing.T, p pod) node.Process {
 	return first
 }
 
-// TestOnlyOurProgramIsRootAtStart tests that with discovery at start our program becomes the user before it runs a program of
-// the image.
+// TestOnlyOurProgramIsRootAtStart tests that with discovery at start jupyter-user-init becomes the user before it runs a
+// program of the image.
 func TestOnlyOurProgramIsRootAtStart(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
@@ -235,7 +238,8 @@ func TestOnlyOurProgramIsRootAtStart(t *testing.T) {
 		p = run(t, atStart, "hardly-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
-		// Our program is root for about a millisecond. If the test does not see it, the test runs the program again.
+		// The program jupyter-user-init is root for about a millisecond. If observe has not seen it, the test runs it
+		// again.
 		for i := 0; i < 100 && !seen(notebookProgram); i++ {
 			result := p.exec(t, notebookProgram, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
 			assert.Equal(t, "5001\n", result.Stdout, result.Stderr)
@@ -268,7 +272,7 @@ for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/ju
 		for _, path := range []string{"/config/new", "/config/uid-gid.env", "/config/jupyter-user-init", "/etc/passwd"} {
 			result := p.exec(t, "sh", "-c", "echo x >> "+path)
 			assert.NotZero(t, result.ExitCode, path)
-			// The error depends on the file: files in the container do not belong to root either.
+			// Not all of these files belong to root, so the error can also be that of the file permissions.
 			assert.Regexp(t, "Read-only file system|Permission denied", result.Stderr, path)
 		}
 	})

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// replacements are replacements of a home while its Pod exists. Only the owner of the directory of homes can make them.
+// replacements are ways to replace a home while its Pod exists. Only the owner of the directory of homes can do this.
 var replacements = map[string]func(path string) error{
 	// The kubelet follows a relative link inside the share.
 	"a link to another user's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
@@ -24,8 +24,8 @@ var replacements = map[string]func(path string) error{
 	},
 }
 
-// testEachReplacement runs a test for each replacement with each discovery, in parallel. Each test uses another user of the
-// crowd: the first test uses the user with the number i, and the numbers go down from there.
+// testEachReplacement runs test for each replacement with each discovery, in parallel. Each run of test has another user of
+// the crowd, with a number from i downwards.
 func testEachReplacement(t *testing.T, i int, test func(t *testing.T, in discovery, user string, replace func() error)) {
 	t.Helper()
 	for name, replace := range replacements {
@@ -45,8 +45,8 @@ func testEachReplacement(t *testing.T, i int, test func(t *testing.T, in discove
 	}
 }
 
-// TestHomeReplacedAfterInitContainer replaces the home after the init container has checked it, and before the kubelet mounts
-// it.
+// TestHomeReplacedAfterInitContainer replaces the home after the init container has checked it, and before the kubelet
+// mounts it for the notebook container.
 func TestHomeReplacedAfterInitContainer(t *testing.T) {
 	t.Parallel()
 	testEachReplacement(t, crowdSize, func(t *testing.T, in discovery, user string, swap func() error) {
@@ -58,8 +58,8 @@ func TestHomeReplacedAfterInitContainer(t *testing.T) {
 	})
 }
 
-// TestHomeReplacedBetweenStarts replaces the home between two starts of the container. At the second start the kubelet mounts
-// the directory to which the path of the home then leads.
+// TestHomeReplacedBetweenStarts replaces the home between two starts of the notebook container. For the second start, the
+// kubelet mounts what is at the path of the home by then.
 func TestHomeReplacedBetweenStarts(t *testing.T) {
 	t.Parallel()
 	testEachReplacement(t, crowdSize/2, func(t *testing.T, in discovery, user string, swap func() error) {
@@ -71,9 +71,9 @@ func TestHomeReplacedBetweenStarts(t *testing.T) {
 	})
 }
 
-// assertReplacedHomeClosed asserts that the notebook does not get a replaced home. With discovery at start, our program
-// notices that the mounted directory is not the home. With discovery at admission no program checks this again, but the
-// notebook cannot enter the directory, because its mode allows only another user.
+// assertReplacedHomeClosed asserts that the notebook cannot use the directory that replaced the home. With discovery at
+// start, jupyter-user-init notices that the mounted directory is not the home that it has checked. With discovery at
+// admission no program checks the directory again, but its mode allows only its owner, who is another user, to enter it.
 func assertReplacedHomeClosed(t *testing.T, p pod, in discovery, restarts int32) {
 	t.Helper()
 	owner, home := homeOf(p.name), "/home/"+p.name

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// share is a directory of this machine that these tests use as the share, in place of an NFS export.
+// share is a directory of this machine that is the share in these tests, in place of an NFS export.
 type share struct{ root string }
 
 type home struct {
@@ -21,13 +21,13 @@ type home struct {
 	mode     fs.FileMode
 }
 
-// crowdSize is the number of users who run a notebook at the same time.
+// crowdSize is the number of users whose notebooks TestCrowd runs at the same time.
 const crowdSize = 50
 
-// otherUser is the user dan, whose home carol may not use.
+// otherUser is the name of the user dan, whose home carol may not use.
 const otherUser = "dan"
 
-// homes returns the homes of the share. Some of them belong to accounts that cannot run a notebook.
+// homes returns the homes of the share. Some of their owners cannot run a notebook.
 func homes() []home {
 	all := []home{
 		{"alice", 5001, 6001, 0o700},
@@ -47,8 +47,8 @@ func homes() []home {
 		{"user-1", 5016, 6016, 0o700},
 		{"renamed", 5013, 6013, 0o700},
 		{"settled", 5018, 6018, 0o700},    // This user has Jupyter settings.
-		{"filled", 5019, 6019, 0o700},     // This home is on the small share of TestUnwritableHome.
-		{"unwritable", 5020, 6020, 0o500}, // The mode forbids the owner to write.
+		{"filled", 5019, 6019, 0o700},     // TestUnwritableHome makes this home on its small share too.
+		{"unwritable", 5020, 6020, 0o500}, // By its mode, the owner cannot write to this home.
 		{"toor", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},
 		{"daemonic", 500, 500, 0o700},
@@ -61,7 +61,6 @@ func homes() []home {
 
 func crowdName(i int) string { return "user" + strconv.Itoa(i+1) }
 
-// homeOf returns the home with this name.
 func homeOf(name string) home {
 	for _, h := range homes() {
 		if h.name == name {
@@ -71,7 +70,7 @@ func homeOf(name string) home {
 	panic("there is no home of " + name)
 }
 
-// path returns the path of a home, or of a file in it.
+// path returns the path of a home, or of a file below the home.
 func (s share) path(name string, below ...string) string {
 	return filepath.Join(append([]string{s.root, "home", name}, below...)...)
 }
@@ -100,7 +99,7 @@ func (c *testCluster) makeHomes(context.Context) error {
 		// A file and a link in place of homes.
 		os.WriteFile(c.share.path("a-file"), nil, 0o644),
 		os.Symlink("alice", c.share.path("a-link")),
-		// A link of a user to another user's home.
+		// In place of the home of led, a link that belongs to led and leads to another user's home.
 		os.Symlink("hoarder", c.share.path("led")),
 		os.Lchown(c.share.path("led"), 5001, 6001),
 	)
@@ -108,7 +107,8 @@ func (c *testCluster) makeHomes(context.Context) error {
 
 func (s share) makeHome(h home) error {
 	path := s.path(h.name)
-	// Mode and owner are set separately: the umask changes the mode of mkdir, and chown clears bits of it.
+	// The mode and the owner are set separately, because the umask changes the mode of mkdir, and chown clears bits of the
+	// mode.
 	return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, h.uid, h.gid), os.Chmod(path, h.mode))
 }
 
@@ -117,7 +117,7 @@ func (s share) write(h home, name, content string) error {
 	return errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Lchown(path, h.uid, h.gid))
 }
 
-// listing returns all files of the share, with their modes and owners.
+// listing returns the modes and the owners of all files of the share, by path.
 func (s share) listing() (map[string]string, error) {
 	found := map[string]string{}
 	err := filepath.WalkDir(s.root, func(path string, entry fs.DirEntry, err error) error {

@@ -17,12 +17,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// podTemplate is the template of a workload's Pods. Its placeholders are the label app, the ServiceAccount and the restart
-// policy.
+// podTemplate is the template for the Pods of a workload. Its placeholders are the label app, the ServiceAccount and the
+// restart policy.
 const podTemplate = `{metadata: {labels: {app: %s, jupyter-user: ` + otherUser + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
-// workloads are kinds of workload, with the kind of the object whose controller creates the Pods.
+// workloads are kinds of workload. creator is the kind of the object that creates the Pods.
 var workloads = map[string]struct {
 	yaml, restart, creator string
 }{
@@ -35,8 +35,8 @@ var workloads = map[string]struct {
   jobTemplate: {spec: {template: %[2]s}}}}`, "Never", "Job"},
 }
 
-// deployAs creates a workload of dan as carol, who may not use his home, and returns its name. account is the ServiceAccount
-// of its Pods.
+// deployAs creates a workload of the user dan as carol, who may not use his home, and returns the name of the workload.
+// account is the ServiceAccount of the Pods.
 func deployAs(t *testing.T, in discovery, kind, account string) string {
 	t.Helper()
 	w, name := workloads[kind], kind+"-by-"+account
@@ -49,7 +49,7 @@ func deployAs(t *testing.T, in discovery, kind, account string) string {
 		assert.NoError(t, cluster.Admin.Do(ctx, "", "delete", kind, name, "-n", in.namespace, "--cascade=foreground", "--wait"))
 	})
 	if kind == "cronjob" {
-		// This makes the CronJob due, as if it had last run more than a minute ago.
+		// With this last run in its status, the CronJob is due now.
 		past := time.Now().Add(-90 * time.Second).UTC().Format(time.RFC3339)
 		require.NoError(t, cluster.Admin.Do(t.Context(), "", "patch", kind, name, "-n", in.namespace, "--subresource=status",
 			"--type=merge", `-p={"status": {"lastScheduleTime": "`+past+`"}}`))
@@ -65,9 +65,9 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// TestWorkloads creates workloads as carol, for a user whose home she may not use. Without further rights no Pod is created,
-// and an event has the reason and the remedy. With a ServiceAccount that may run as this user the Pods run, because everyone
-// who can create Pods in the namespace can use this ServiceAccount.
+// TestWorkloads creates workloads as carol, for a user whose home she may not use. Without further rights no Pod is
+// created, and an event says why, and what to do. With a ServiceAccount that may run as this user the Pods run, because
+// everyone who can create Pods in the namespace can use this ServiceAccount.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -103,7 +103,8 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// denialEvent returns the event about the denial on the object that creates the workload's Pods, as carol sees the event.
+// denialEvent waits for the event about a denied Pod on the object that creates the Pods of the workload, and returns it as
+// carol sees it.
 func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	t.Helper()
 	var output string
@@ -129,7 +130,8 @@ func TestRunAsForEveryPodCreator(t *testing.T) {
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// dryRunWithAccount runs kubectl run in a dry run, for a Pod with a ServiceAccount.
+// dryRunWithAccount creates a Pod of user in a dry run, as the requester called who, and returns the result of kubectl.
+// account is the ServiceAccount of the Pod.
 func dryRunWithAccount(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
 	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",

@@ -1,6 +1,6 @@
 // Package hub runs JupyterHub with the configuration that the chart Zero to JupyterHub makes. The hub and its proxy are
 // processes of this machine instead of Pods. The hub creates its servers as Pods of a cluster, with the rights of a given
-// kubeconfig. Its configuration does not mention the webhook.
+// kubeconfig. The configuration of the hub does not mention the webhook.
 //
 // The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session
 // acts as a user with a browser.
@@ -98,7 +98,7 @@ func newBuilder(out io.Writer) (builder, error) {
 	return builder{filepath.Join(folder, "test", "e2e", "hub", "packages"), cache.Cache{Folder: kept, Progress: out}, out}, nil
 }
 
-// get returns the cached result for these pins. If there is none, fill makes it.
+// get returns the path of the result that the cache has for pins. If the cache has none, fill makes the result.
 func (b builder) get(ctx context.Context, name, result string, pins []string, fill func(ctx context.Context, folder string) error) (
 	string, error,
 ) {

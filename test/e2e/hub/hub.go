@@ -23,15 +23,15 @@ import (
 var configFile []byte
 
 const (
-	// startLimit is the time limit for the start of a hub, or the end of a server, on a busy machine. On an idle machine a hub
-	// starts in three seconds.
+	// startLimit is the time limit for the start of a hub, and for the end of a server, on a busy machine. On an idle
+	// machine a hub starts in three seconds.
 	startLimit = machine.Patience
 	// stopLimit is the time that a hub or a proxy gets to end. After that the process is killed.
 	stopLimit    = 20 * time.Second
 	pollInterval = 50 * time.Millisecond
 )
 
-// Options of a hub.
+// Options are the options of a hub.
 type Options struct {
 	Programs Programs
 	Release  Release
@@ -45,14 +45,16 @@ type Options struct {
 	Address string
 	// Image is the image of the servers.
 	Image string
-	// Servers has settings (traits) of KubeSpawner for single servers, by user/server. The default server has no name: alice/.
+	// Servers has settings (traits) of KubeSpawner for single servers. A key is user/server. The default server has no
+	// name, so the key of alice's default server is alice/.
 	Servers map[string]map[string]any
-	// Config is Python code that follows the chart's configuration.
+	// Config is Python code that runs after the chart's configuration.
 	Config string
 }
 
-// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. This time includes the time that the hub
-// itself waits for a CPU. On a busy machine the hub would repeat a request, and find the Pod of the first request.
+// Patient makes a hub wait longer for the API server. KubeSpawner's own limit of 3 seconds also counts the time in which
+// the hub itself waits for a CPU. On a busy machine the hub would therefore send a request twice, and the second request
+// would find the Pod of the first.
 const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
 
 // Hub is a running hub.
@@ -141,7 +143,7 @@ func (h *Hub) startHub(ctx context.Context) (err error) {
 	})
 }
 
-// healthy reports whether the hub serves users.
+// healthy reports whether the hub's page for health checks responds through the proxy.
 func (h *Hub) healthy(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/hub/health", nil)
 	if err != nil {
@@ -181,7 +183,7 @@ func (h *Hub) Log() string {
 	return string(text)
 }
 
-// freePorts returns URLs with unused ports of an address.
+// freePorts returns n HTTP URLs of an address, each with another unused port.
 func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	var urls []string
 	for range n {
@@ -195,7 +197,7 @@ func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	return urls, nil
 }
 
-// process is a started process. done is closed when it has ended, and then err has the reason.
+// process is a started process. When the process has ended, done is closed, and err is the result of waiting for it.
 type process struct {
 	command *exec.Cmd
 	done    chan struct{}

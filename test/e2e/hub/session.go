@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Session is a user who is logged in to a hub, with the cookies of a browser.
+// Session is the session of a user who is logged in to a hub, with the cookies that a browser would have.
 type Session struct {
 	// User is the user's name in the hub.
 	User string
@@ -24,7 +24,7 @@ type Session struct {
 	client *http.Client
 }
 
-// LogIn logs a user in with the hub's form.
+// LogIn logs a user in with the form of the hub's page.
 func (h *Hub) LogIn(ctx context.Context, user string) (*Session, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Session) Server(server string) string {
 	return address
 }
 
-// Spawn requests a server. options are the values of the form of a profile list, or nil.
+// Spawn asks the hub to start a server. options are the values of the form of a profile list, or nil.
 func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
 	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
 		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)

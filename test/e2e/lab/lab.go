@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// apiLimit is the time limit for a call of Jupyter while other programs start.
+// apiLimit is the time limit for a call of Jupyter on a busy machine.
 const apiLimit = machine.Patience
 
 // Server is the address of a running Jupyter server, and a token that the server accepts.
@@ -43,7 +43,7 @@ func (s Server) Call(t *testing.T, method, path string, body any, want int) []by
 	return answer
 }
 
-// Save saves a notebook, with the request that a browser sends.
+// Save saves an empty notebook document, with the request that a browser sends.
 func (s Server) Save(t *testing.T, name string) {
 	t.Helper()
 	s.Call(t, http.MethodPut, "api/contents/"+name, map[string]any{
@@ -58,7 +58,7 @@ type Kernel struct {
 	id string
 }
 
-// Kernel starts a kernel.
+// Kernel starts a Python kernel.
 func (s Server) Kernel(t *testing.T) Kernel {
 	t.Helper()
 	made := struct {
@@ -87,7 +87,7 @@ type kernelMessage struct {
 	} `json:"content"`
 }
 
-// Run executes Python, and returns the printed text. The test fails at a Python exception.
+// Run executes Python code, and returns the printed text. The test fails if the code raises an exception.
 func (k Kernel) Run(t *testing.T, code string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), apiLimit)

@@ -30,7 +30,7 @@ type recorder struct {
 	*monitoring.Recording
 	stop context.CancelFunc
 	done chan struct{}
-	// read is the number of readings, and missed the number of failed ones.
+	// read counts the readings of one replica, and missed counts those of them that failed.
 	missed, read int
 }
 
@@ -97,8 +97,8 @@ func (r *recorder) end() {
 }
 
 // assertAlert asserts that the shipped alert fires at the end of the outage, and that it does not fire before the outage or
-// after the share responds again. If the outage was shorter than the alert needs, the recorded times are stretched (see the
-// package monitoring). Before a release the outage is long enough, and the times are not stretched.
+// after the webhook knows all users again. If the outage was shorter than the alert needs, the recorded times are stretched
+// (see the package monitoring). Before a release the outage is long enough, and the times are not stretched.
 func (r *recorder) assertAlert(t *testing.T, gone, back, known time.Time) {
 	t.Helper()
 	r.end()

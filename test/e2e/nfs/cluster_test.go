@@ -26,13 +26,14 @@ import (
 // serverNode is the name of the second node, which has the NFS server, and clientNode the name of the third node.
 const serverNode, clientNode = "nfs", "nfs-2"
 
-// serverAddress is the address of the NFS server, in a network on the second node.
+// serverAddress is the address of the NFS server, in its network namespace on the second node.
 const serverAddress = "198.18.0.2"
 
-// nfsNamespace is a namespace for one version of NFS and one discovery, with its Pod Security level.
+// nfsNamespace is a namespace whose share is mounted with one version of NFS, and whose notebooks have one discovery. level
+// is its Pod Security level.
 type nfsNamespace struct {
 	name, discovery, level string
-	// path is the path of the export. With NFS 4, paths begin at the root of the exports.
+	// path is the path of the export. With NFS 4, a path begins at the root of all exports.
 	path    string
 	options []string
 }
@@ -46,7 +47,7 @@ var (
 	admission3 = nfsNamespace{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
 	admission4 = nfsNamespace{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
 
-	// read4 and closed3 exist only before a release.
+	// read4 and closed3 exist only in a run before a release (see release).
 	read4   = nfsNamespace{"read-4", "AtStart", "baseline", "/read", version4}
 	closed3 = nfsNamespace{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
 )
@@ -70,7 +71,7 @@ type home struct {
 	mode     string
 }
 
-// homes are the homes of carol's notebooks.
+// homes are the homes on the NFS server. Tests make further homes with makeHome.
 var homes = []home{
 	{"alice", 5001, 6001, "0700"},
 	{"bob", 5002, 6002, "0700"},
@@ -160,8 +161,8 @@ func newTestCluster(ctx context.Context, enclosure sealed.Enclosure) (*testClust
 	return w, nil
 }
 
-// startServer starts the second machine, its NFS server with the homes, and its container runtime. This needs no control
-// plane.
+// startServer starts the second machine, its NFS server with the homes, and its container runtime. Nothing of this needs
+// the control plane, so newTestCluster starts them at the same time.
 func (c *testCluster) startServer(ctx context.Context, parts uml.Parts, o node.Options) error {
 	host := node.Host{Name: serverNode, Address: "192.0.2.10", Range: "198.18.1.0/24"}
 	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + host.Address)
@@ -198,8 +199,8 @@ func (c *testCluster) startClient(ctx context.Context, parts uml.Parts, o node.O
 	})
 }
 
-// makeHomes makes the homes on the server's own disk. One of them is its own file system, as on servers with a dataset for
-// each user.
+// makeHomes makes the homes on the server's own disk. The home own-fs is a file system of its own, as on servers with a
+// dataset for each user.
 func (c *testCluster) makeHomes(ctx context.Context) error {
 	var script strings.Builder
 	for _, h := range homes {

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// needRelease skips a test that takes minutes, except before a release.
+// needRelease skips a test whose Pods take minutes, except before a release.
 func needRelease(t *testing.T) {
 	t.Helper()
 	if !release() {
@@ -20,8 +20,7 @@ func needRelease(t *testing.T) {
 	}
 }
 
-// TestPodsOnExports tests with Pods the cases that TestFullAndReadOnlyShare and TestClosedDirectoryOfHomes test without a
-// kubelet.
+// TestPodsOnExports tests with Pods what TestFullAndReadOnlyShare and TestClosedDirectoryOfHomes test without a kubelet.
 func TestPodsOnExports(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
@@ -56,8 +55,9 @@ func TestPodsOnExports(t *testing.T) {
 	removeAll(t, running)
 }
 
-// TestPodsWithFifteenGroups tests with Pods a part of TestFifteenGroups, which has no kubelet: a user in fifteen groups opens
-// fifteen directories, and none if the server looks groups up by itself and does not know the user.
+// TestPodsWithFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet: a user in fifteen groups can
+// read a file that only the group can read, for each of the groups. With manage-gids the server itself looks up the groups.
+// A user whom the server does not know can then read none of the files.
 func TestPodsWithFifteenGroups(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

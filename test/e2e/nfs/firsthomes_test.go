@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
 )
 
-// firstHomesScript runs jupyter-user-webhook homes like the chart's CronJob, on the share at $1 with the accounts in $2.
+// firstHomesScript runs the command jupyter-user-webhook homes with the rights of the chart's CronJob. $1 is the mount
+// point of the share, and $2 the content of the passwd file.
 const firstHomesScript = `
 printf 'apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n' >/tmp/homes.yaml
 echo "$2" >/tmp/accounts
@@ -50,8 +51,9 @@ func trustClientNode(t *testing.T) {
 }
 
 // TestFirstHomesOnNFS tests that if the server maps root of the client to nobody, the homes command reports an error and
-// creates nothing. If the server accepts root of the client as root, the command creates the home, although NFS has no rename
-// that fails if the target exists. A first notebook runs in this home on another client.
+// creates nothing. If the server accepts root of the client as root, the command creates the home. That must also work on
+// NFS, which has no rename that fails if the target exists. The first notebook of the new user then runs in this home on
+// another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
 	trustClientNode(t)
@@ -95,7 +97,7 @@ func TestFirstHomesOnNFS(t *testing.T) {
 	removeAll(t, running)
 }
 
-// mountOnClientNode mounts the share on the node nfs-2 until the test ends.
+// mountOnClientNode mounts an export on the node nfs-2 until the test ends, and returns the mount point.
 func mountOnClientNode(t *testing.T, name string) string {
 	t.Helper()
 	m, at := mounts[name], "/mnt/third-"+name
@@ -106,7 +108,7 @@ func mountOnClientNode(t *testing.T, name string) string {
 }
 
 // assertMade asserts that the new home on the server's disk belongs to the user and has the files of the skeleton, and that
-// nothing else was created.
+// except for the new home, the directory of homes has the same content as before.
 func assertMade(t *testing.T, h home, before string) {
 	t.Helper()
 	output, err := cluster.server.Script(t.Context(),
@@ -115,8 +117,8 @@ func assertMade(t *testing.T, h home, before string) {
 	assert.Equal(t, fmt.Sprintf("%[1]s:%[2]d:%[3]d:700\n%[1]s/profile:%[2]d:%[3]d:644\nprofile\n", h.name, h.uid, h.gid)+before, output)
 }
 
-// TestProjectDirectoriesOnNFS tests that in a setgid directory of one of the user's groups, new files belong to the group,
-// with each version of NFS. The user cannot open the directory of another group.
+// TestProjectDirectoriesOnNFS tests that new files in a setgid directory of one of the user's groups belong to this group,
+// with each version of NFS. The user can neither write to nor list the directory of another group.
 func TestProjectDirectoriesOnNFS(t *testing.T) {
 	needNFS(t)
 	emptyProjects(t)
@@ -144,7 +146,7 @@ func emptyProjects(t *testing.T) {
 	})
 }
 
-// TestPodsWithProjectDirectories tests with Pods the case that TestProjectDirectoriesOnNFS tests without a kubelet.
+// TestPodsWithProjectDirectories tests with Pods what TestProjectDirectoriesOnNFS tests without a kubelet.
 func TestPodsWithProjectDirectories(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

@@ -19,8 +19,8 @@ import (
 // secondName is the name and the namespace of the second installation, whose webhook mounts the share.
 const secondName = "jupyter-user-known"
 
-// webhookTimeout is how many seconds the API server waits for a webhook here. The chart's two seconds are too short for a
-// slow machine. The tests measure how fast the responses are.
+// webhookTimeout is how many seconds the API server waits for a webhook in these tests, because the two seconds of the
+// chart are too short for a slow machine. TestServerOutage measures how fast the responses are.
 const webhookTimeout = 30
 
 // smallNodeValues are values of the chart for small nodes with a slow kernel.
@@ -36,12 +36,13 @@ config:
 `
 
 // directories is a value of the chart: a directory that notebooks with discovery at admission see in addition to the home.
-// Both installations have it, because the policies are those of the shipped installation, and the webhook is that of the
-// second installation.
+// Both installations have the value, because the policies of the shipped installation must allow the directory, and the
+// webhook of the second installation mounts it into notebooks.
 const directories = `directories: [{subPath: groups, mountPath: /groups, access: ReadWrite}]`
 
-// shippedValues are the values of the shipped installation. Its webhook runs on the node without NFS. The placeholders are
-// the path of the export, the namespace of the share, and all namespaces.
+// shippedValues are the values of the shipped installation, whose webhook runs on the first node, which has no NFS. The
+// placeholders are the path of the export, the namespace for which the chart makes the volume and the claim, and the
+// namespaces that the webhook serves.
 const shippedValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -49,9 +50,9 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// secondValues are the values of the second installation. Its webhook runs on the node with the NFS server, mounts the share
-// with the chart's mount options, and reads groups from files. The placeholders are the path of the export, the namespace of
-// the share, all namespaces, and the CA.
+// secondValues are the values of the second installation. Its webhook runs on the node with the NFS server, mounts the
+// share with the chart's mount options, and reads users and groups from files. The placeholders are the path of the export,
+// the namespace for which the chart makes the volume and the claim, the namespaces that the webhook serves, and the CA.
 const secondValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -78,7 +79,11 @@ func (c *testCluster) installShipped(ctx context.Context) error {
 		return err
 	}
 	for _, s := range namespaces() {
+<<<<<<< HEAD
 		// helm install makes the volume and the claim of start3, and installSecond those of admission3.
+=======
+		// helm install has made the volume and the claim of start3, and installSecond makes those of admission3.
+>>>>>>> pass4
 		if s.name == start3.name || s.name == admission3.name {
 			continue
 		}
@@ -109,7 +114,8 @@ func (c *testCluster) applyShare(ctx context.Context, s nfsNamespace) error {
 }
 
 // excludeSecond excludes the namespaces of the second installation from the webhook configurations of the shipped
-// installation. A cluster with one installation does not need this. It also sets webhookTimeout.
+// installation. A cluster with one installation does not need this. excludeSecond also sets webhookTimeout in these webhook
+// configurations.
 func (c *testCluster) excludeSecond(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
@@ -173,7 +179,7 @@ func (c *testCluster) installSecond(ctx context.Context) error {
 			return err
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, secondName)
-		// A kubelet that waits for the probes only for 5 s would restart the webhook because the node is slow.
+		// The node is slow: with a time limit of 5 s for the probe, the kubelet would restart the webhook.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", webhookTimeout))
@@ -198,18 +204,18 @@ func (c *testCluster) installSecond(ctx context.Context) error {
 }
 
 const (
-	// firstGroup is the GID of the first group of the user called grouped. mostGroups is the default limit for the number of a
-	// user's groups, and the number of groups of this user.
+	// firstGroup is the GID of the first group of the user called grouped. mostGroups is the number of groups of this user,
+	// and the default limit for every user.
 	firstGroup, mostGroups = 9001, 15
-	// outageUsers is the number of users whose notebooks only TestServerOutage creates. Each outage needs a user whom no replica
-	// has looked up before.
+	// outageUsers is the number of users who have an account only for TestServerOutage. Each outage needs a user whom no
+	// replica has looked up before.
 	outageUsers = 50
 )
 
-// outageUserName returns the name of user n of outageUsers.
+// outageUserName returns the name of the user with the number n (0 to outageUsers-1).
 func outageUserName(n int) string { return fmt.Sprintf("judy%d", n) }
 
-// outageUserID returns the UID of user n of outageUsers. The GID is the same number.
+// outageUserID returns the UID of the user with the number n. The GID is the same number.
 func outageUserID(n int) int { return 5500 + n }
 
 // accountsConfigMap returns the ConfigMap with the passwd and group files of the second installation.

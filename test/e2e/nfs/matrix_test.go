@@ -16,9 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestPodsInHomes tests with Pods the homes that TestStartInHomes tests without a kubelet, with each version of NFS. The Pods
-// are spread over two nodes. Each node has only one emulated CPU, so the Pods have no server and no probes, and are not
-// restarted.
+// TestPodsInHomes tests with Pods, and with each version of NFS, the homes that TestStartInHomes tests without a kubelet.
+// The Pods are spread over two nodes with one emulated CPU each. To save CPU time, they have no server and no probes, and
+// are not restarted.
 func TestPodsInHomes(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
@@ -51,8 +51,8 @@ func TestPodsInHomes(t *testing.T) {
 	}
 }
 
-// failure returns the message of a container that has failed, the init container or the notebook container, or an empty
-// string.
+// failure returns the termination message of the first container of the Pod that has failed, an init container or not. It
+// returns an empty string if none has failed.
 func failure(pod *corev1.Pod) string {
 	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {

@@ -17,15 +17,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// writeFileCommand is the end of a kubectl run: a command that writes a file into the home, and then runs the small server of
-// the image Plain.
+// writeFileCommand has the last arguments of a kubectl run: a command that writes a file into the home, and then runs the
+// small server of the image Plain.
 var writeFileCommand = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
 
 const token = "nfs-token"
 
-// notebook is a Pod with the function that tests it.
+// notebook has the arguments of runOn for a Pod, and the function that tests this Pod.
 type notebook struct {
-	// node is the name of the node.
 	node  string
 	in    nfsNamespace
 	user  string
@@ -34,9 +33,10 @@ type notebook struct {
 	test  func(t *testing.T, p pod, h home)
 }
 
-// notebooks returns Pods for both versions of NFS and both discoveries. One is a JupyterLab, one has a home that is its own
-// file system, and one has an owner whom the server's ID mapper does not know. All homes are open only to their owners, and
-// the server maps root to nobody. Each node has one emulated CPU, so the Pods are spread over two nodes.
+// notebooks returns Pods for both versions of NFS and both discoveries. One Pod is a JupyterLab, one has a home that is a
+// file system of its own, and one has a home whose owner is unknown to the ID mapper of the server. All homes are open only
+// to their owners, and the server maps root to nobody. Each node has one emulated CPU, so the Pods are spread over two
+// nodes.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
 		"v3-at-start":     {clientNode, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, testLab},
@@ -86,7 +86,7 @@ func assertOwnerServes(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "made")
 }
 
-// assertUnmapped asserts the init container's message about an owner that NFS cannot map.
+// assertUnmapped asserts that the init container denies the home, because NFS cannot map its owner.
 func assertUnmapped(t *testing.T, p pod, _ home) {
 	t.Helper()
 	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
@@ -101,7 +101,7 @@ func assertOwned(t *testing.T, h home, file string) {
 	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), output)
 }
 
-// testLab saves a notebook with JupyterLab's REST API, and asserts the identity of a kernel.
+// testLab saves a notebook document through JupyterLab's REST API, and asserts its owner and the identity of a kernel.
 func testLab(t *testing.T, p pod, h home) {
 	t.Helper()
 	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}
@@ -112,8 +112,8 @@ func testLab(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "by-kernel")
 }
 
-// TestOneUserOnTwoNodes runs two notebooks of one user on two clients of the NFS server. Each writes a file into the home,
-// and must see the file of the other notebook before its own server starts.
+// TestOneUserOnTwoNodes runs two notebooks of one user on two clients of the NFS server. Each notebook writes a file into
+// the home, and starts its server only after it has seen the file of the other notebook.
 func TestOneUserOnTwoNodes(t *testing.T) {
 	needNFS(t)
 	_, err := cluster.server.Must(t.Context(), "sh", "-c", "rm -f /srv/hpc/home/kim/*")

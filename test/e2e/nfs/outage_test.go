@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// outage returns how long the NFS server is down. Before a release, this is long enough for the alert.
+// outage returns for how long the NFS server is unreachable. Before a release, this time is long enough for the alert.
 func outage() time.Duration {
 	if release() {
 		return alertOutage
@@ -32,25 +32,25 @@ const (
 	responseLimit = time.Second
 	// recoveryLimit is how long users may still be denied after the server responds again.
 	recoveryLimit = 5 * time.Second
-	// slowFactor is a limit. If the machine was at any time slower than usual by more than this factor, a timeout of the API
-	// server does not fail the test.
+	// slowFactor excuses timeouts: if the machine was, at any time, more than slowFactor times slower than usual, a timeout
+	// of the API server does not fail the test.
 	slowFactor = 4
 	pause      = time.Second
 )
 
-// writeNumbersCommand is the end of a kubectl run: a command that writes numbers into a file, and syncs each number to the
-// server's disk before it writes the next number.
+// writeNumbersCommand has the last arguments of a kubectl run: a command that runs the small server, and in the background
+// writes numbers into a file. It syncs each number to the server's disk before it writes the next number.
 var writeNumbersCommand = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
-// outages is the number of outages of this run so far. Each outage needs another user of outageUsers.
+// outages is the number of outages so far in this run. Each outage takes another one of the outageUsers.
 var outages int
 
-// TestServerOutage takes the network link of the NFS server down for a while. During the outage a user whom the webhook knows
-// is admitted from the cache, another user is denied with IdentitySilent in time, and the webhook stays ready. Afterwards all
-// users are admitted, a notebook that was writing has lost nothing, a notebook that waited starts, and a deleted notebook
-// ends. The shipped alert fires.
+// TestServerOutage takes the network link of the NFS server down for a while. During the outage a user whom the webhook
+// knows is admitted from the cache, a user whom it does not know is denied with IdentitySilent in time, and the webhook
+// stays ready. Afterwards all users are admitted, a notebook that was writing has lost nothing, a notebook that could not
+// start starts, and a notebook that was deleted ends. The shipped alert fires.
 func TestServerOutage(t *testing.T) {
 	needNFS(t)
 	writer := run(t, start3, "writer", "frank", writeNumbersCommand...)
@@ -146,7 +146,7 @@ func assertReady(t *testing.T) {
 	assert.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
-// dryRunner creates Pods in dry runs, in a namespace of the second installation, whose webhook looks up the user of each Pod.
+// dryRunner creates Pods in dry runs, in a namespace of the second installation. Its webhook looks up the user of each Pod.
 type dryRunner struct {
 	t      *testing.T
 	client *kubernetes.Clientset
@@ -160,7 +160,8 @@ func newDryRunner(t *testing.T) dryRunner {
 	return dryRunner{t, client, machine.WatchDuring(t)}
 }
 
-// create creates a Pod of a user. It asserts the time limit of the response, and returns the error if the Pod is denied.
+// create creates a Pod of a user in a dry run, and returns the error if the Pod is denied. It asserts that the response
+// comes within responseLimit.
 func (d dryRunner) create(ctx context.Context, user string) error {
 	d.t.Helper()
 	pod := &corev1.Pod{

@@ -34,7 +34,7 @@ const withProbes = "--annotations=jupyter-user.io/probes=on"
 // pod is a Pod that carol runs.
 type pod struct{ namespace, name string }
 
-// run creates a Pod of the image Plain on the node nfs, as carol, and removes it when the test ends.
+// run creates a Pod of the image Plain on the node nfs, as carol, and removes the Pod when the test ends.
 func run(t *testing.T, in nfsNamespace, name, user string, more ...string) pod {
 	t.Helper()
 	return runOn(t, serverNode, in, name, user, images.Plain, more...)

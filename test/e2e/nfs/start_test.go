@@ -18,7 +18,7 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports, with the mount options for tests that mount them without a kubelet.
+// mounts are the exports, with the options for mounting them without a kubelet.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -36,18 +36,20 @@ func mount(t *testing.T, name string) string {
 	return at
 }
 
-// startCase is a kind of home, with the expected result of a start: the exit status, and a part of the output.
+// startCase is a kind of home, with the expected result of start: the exit status (1 for any failure), and a part of the
+// output.
 type startCase struct {
-	// home is a line of bash that makes the directory $1. The last element of $1 is the user.
+	// home is a line of bash that makes the home at the path $1. The last element of the path is the name of the user.
 	home string
 	code int
 	want string
 }
 
-// printOwner is a command that prints the owner and the group of a new file, and its own identity.
+// printOwner is a command that prints the owner and the group of a file that it makes, and then the UID, the GID and the
+// groups with which it runs.
 const printOwner = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
-// startCases returns the kinds of home, by the name of their users.
+// startCases returns the kinds of home, by the name of a user with such a home.
 func startCases() map[string]startCase {
 	return map[string]startCase{
 		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
@@ -67,8 +69,8 @@ func startCases() map[string]startCase {
 	}
 }
 
-// TestStartInHomes runs jupyter-user-init with each kind of home. The result is the same with each export, whether or not the
-// server maps root to nobody.
+// TestStartInHomes runs jupyter-user-init with each kind of home. The result is the same for each export, whether the
+// server maps root to nobody or not.
 func TestStartInHomes(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -87,7 +89,8 @@ func TestStartInHomes(t *testing.T) {
 	}
 }
 
-// start runs start.sh: it runs a command in a home, as its owner.
+// start runs start.sh on the node nfs: jupyter-user-init finds the owner of the home of user, a directory in homes, and
+// runs command as this owner.
 func start(t *testing.T, homes, user, command string) uml.Result {
 	t.Helper()
 	result, err := cluster.server.Do(t.Context(), uml.Command{
@@ -98,10 +101,11 @@ func start(t *testing.T, homes, user, command string) uml.Result {
 	return result
 }
 
-// contextOf returns the context of a test for its cleanup. It does not end with the test.
+// contextOf returns a context for the cleanup of a test, which does not end with the test.
 func contextOf(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
 
-// makeHome runs a line of bash on the server, with the path as $1, and removes the path when the test ends.
+// makeHome runs a line of bash on the server, with path as $1. When the test ends, it removes path and path.d, which a line
+// may use for a second directory.
 func makeHome(t *testing.T, line, path string) {
 	t.Helper()
 	_, err := cluster.server.Script(t.Context(), line, path)
@@ -118,8 +122,8 @@ func mountProgram(t *testing.T) {
 	require.NoError(t, cluster.server.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
-// TestClosedDirectoryOfHomes starts a notebook while other users may not search the directory of homes, and the server maps
-// root to nobody.
+// TestClosedDirectoryOfHomes tests that no notebook starts, and that the error has the reason, if the directory of homes
+// has a mode that lets no other user pass through, and the server maps root to nobody.
 func TestClosedDirectoryOfHomes(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -131,7 +135,9 @@ func TestClosedDirectoryOfHomes(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups tests that a user in fifteen groups opens fifteen directories.
+// TestFifteenGroups tests which of twenty files, each readable by one group only, a user can read. The client sends at most
+// sixteen groups to the server. With manage-gids, the server ignores these groups, and looks up the groups of the user
+// itself.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
@@ -162,7 +168,8 @@ func TestFifteenGroups(t *testing.T) {
 	})
 }
 
-// countOpened returns how many of the directories of groups a user with this number of groups can open.
+// countOpened returns how many of the twenty files of TestFifteenGroups the user with UID 5003 can read, in a process with
+// this number of groups.
 func countOpened(t *testing.T, share string, groups int) int {
 	t.Helper()
 	output, err := cluster.server.Script(t.Context(), `
@@ -198,7 +205,7 @@ const endDaemon = `
 			done
 		}`
 
-// manageGIDs makes the server look groups up by itself, as in Debian's own configuration, until the test ends.
+// manageGIDs makes the server look up the groups of a user itself, as in Debian's own configuration, until the test ends.
 func manageGIDs(t *testing.T) {
 	t.Helper()
 	const restart = endDaemon + `
@@ -214,9 +221,9 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server responds to a new client. After the daemon that looks groups up has ended, the kernel
-// still waits for its responses for half a minute, and drops the requests that need them. A test with a hard mount would then
-// wait longer, because a hard mount repeats a request only after a minute.
+// awaitServer waits until the server responds to a new client. For half a minute after the end of rpc.mountd, which looks
+// up groups, the kernel waits for its answers, and drops each request for which it needs one. A test with a hard mount
+// would wait longer, because a hard mount repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {
@@ -261,8 +268,8 @@ func mapOwners(t *testing.T, known []home) {
 	})
 }
 
-// TestUnmappedOwners tests that if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. NFS 3 sends
-// numbers, so the notebook starts.
+// TestUnmappedOwners tests a server whose ID mapper knows no user. With NFS 4 the owner of a home is shown as nobody, so
+// the start is denied. NFS 3 sends numbers, so the notebook starts.
 func TestUnmappedOwners(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -276,7 +283,8 @@ func TestUnmappedOwners(t *testing.T) {
 	assert.Contains(t, result.Output, "5130\n")
 }
 
-// fill fills the home that is its own file system, and empties it when the test ends.
+// fill writes to the home own-fs, which is a file system of its own, until it is full. The file is removed when the test
+// ends.
 func fill(t *testing.T) {
 	t.Helper()
 	_, err := cluster.server.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
@@ -287,8 +295,8 @@ func fill(t *testing.T) {
 	})
 }
 
-// TestFullAndReadOnlyShare tests that with a full or a read-only export the notebook starts, and its command gets the
-// kernel's own error.
+// TestFullAndReadOnlyShare tests that the notebook starts on a full and on a read-only export. A command in the notebook
+// that writes gets the error of the kernel.
 func TestFullAndReadOnlyShare(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)

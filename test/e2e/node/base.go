@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Base has files that several additional nodes share, because an emulated CPU takes a minute to unpack images.
+// Base has files that several additional nodes share. It saves time, because an emulated CPU takes a minute to unpack the
+// images.
 type Base struct {
 	// Disk is the disk with the images, for Options.Base.
 	Disk    string
@@ -27,7 +28,8 @@ const (
 	baseSandbox = "sandbox.tar"
 )
 
-// BuildBase returns a base with the images of the options. If the cache has none, a machine makes it in about two minutes.
+// BuildBase returns a base with the images of the options. If the cache has no such base, a machine makes one in about two
+// minutes.
 func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.Containerd)
 	if err != nil {
@@ -37,7 +39,7 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	// Each path contains the key of the cache entry that it belongs to.
+	// The paths of the ingredients contain the keys of their own cache entries, so the key of this entry changes with them.
 	ingredients := append([]string{
 		fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
 	}, o.Archives...)

@@ -21,9 +21,9 @@ import (
 // clusterDomain is the default domain of a cluster.
 const clusterDomain = "cluster.local"
 
-// DNSCacheTime is how long DNS repeats an outdated response: 5 seconds, as with CoreDNS' own default, or with LONG (before a
-// release) 30 seconds, as with kubeadm's configuration of CoreDNS (cache 30). A replica of the webhook finds new replicas
-// only after this time.
+// DNSCacheTime is how long DNS repeats an outdated response. It is 5 seconds, the default of CoreDNS. With LONG, as before
+// a release, it is 30 seconds, as in the configuration of CoreDNS that kubeadm makes (cache 30). A replica of the webhook
+// finds new replicas only after this time.
 func DNSCacheTime() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second
@@ -31,8 +31,8 @@ func DNSCacheTime() time.Duration {
 	return 5 * time.Second
 }
 
-// dnsServer serves the names of headless Services, which resolve to the addresses of their Pods. Tests need no other names:
-// without kube-proxy, the address of another Service leads nowhere.
+// dnsServer serves the names of headless Services, which resolve to the addresses of the ready Pods. Tests need no names of
+// other Services, because without kube-proxy no connection to the address of such a Service works.
 type dnsServer struct {
 	slices discovery.EndpointSliceLister
 	lock   sync.Mutex
@@ -44,7 +44,7 @@ type cachedResponse struct {
 	until     time.Time
 }
 
-// startDNS serves DNS for Pods on the node's address, until the end of the enclosure.
+// startDNS serves DNS for Pods on the address of the node, until the enclosure ends.
 func (c *Cluster) startDNS(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
 	n := &dnsServer{slices: factory.Discovery().V1().EndpointSlices().Lister(), cache: map[string]cachedResponse{}}
@@ -133,8 +133,8 @@ func (n *dnsServer) find(name string) []netip.Addr {
 	return found
 }
 
-// readyAddresses returns the IPv4 addresses of Pods that are ready. All Pods of a Service with publishNotReadyAddresses are
-// listed as ready.
+// readyAddresses returns the IPv4 addresses of the ready endpoints in slice. For a Service with publishNotReadyAddresses,
+// Kubernetes lists every endpoint as ready.
 func readyAddresses(slice *discoveryv1.EndpointSlice) (found []netip.Addr) {
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {

@@ -18,10 +18,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Extra is an additional node of a cluster: its own machine in User Mode Linux, with another kernel.
+// Extra is an additional node of a cluster. It is a machine in User Mode Linux, with its own kernel.
 type Extra struct {
 	*uml.Machine
-	// shared is a folder of this machine. The node's machine has it at sharedPath.
+	// shared is a folder of this machine, which the machine of the node has at sharedPath.
 	shared string
 }
 
@@ -128,7 +128,8 @@ func (c *Cluster) Join(ctx context.Context, s *Extra) error {
 		return err
 	}
 	for _, cluster := range kubeconfig.Clusters {
-		// The API server's certificate is for its address on loopback.
+		// The certificate of the API server is valid only for the address on loopback, at which the API server itself
+		// listens.
 		cluster.Server, cluster.TLSServerName = "https://"+forwardedAPI, server
 	}
 	if err := clientcmd.WriteToFile(*kubeconfig, filepath.Join(s.shared, "kubeconfig")); err != nil {
@@ -153,8 +154,8 @@ func (c *Cluster) Join(ctx context.Context, s *Extra) error {
 	return nil
 }
 
-// forwardAPI forwards connections of additional nodes to the API server, from an address that they can reach. It returns the
-// host of the API server's own address.
+// forwardAPI forwards connections from forwardedAPI, which additional nodes can reach, to the API server. It returns the
+// host name or address at which the API server itself listens.
 func (c *Cluster) forwardAPI() (string, error) {
 	server, err := url.Parse(c.Admin.Config.Host)
 	if err != nil {
@@ -189,7 +190,7 @@ func (s *Extra) write(name, content string) error {
 	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644))
 }
 
-// Logs returns the ends of the logs of the node and its kernel, for an error.
+// Logs returns the last lines of the logs of the node and its kernel, for an error message.
 func (s *Extra) Logs(ctx context.Context) string {
 	output, err := s.Must(ctx, "sh", "-c", "cd /disk && tail -n 25 *.log; dmesg | tail -n 10")
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hold blocks a program when the program opens a file in a folder, until Release. A test can therefore inspect a state that
-// normally lasts for a few milliseconds. The kernel asks the process of the test about each open. If this process ends, the
-// kernel allows every open.
+// Hold blocks a program when it opens a file in a folder, until Release is called. So a test can inspect a state that
+// normally lasts for a few milliseconds. The kernel asks the process of the test for permission before each open in the
+// folder. If the process of the test ends, the kernel allows every open.
 type Hold struct {
 	events *os.File
 	held   chan struct{}
 }
 
-// NewHold blocks the program with this path in its container. Other programs can open files as usual.
+// NewHold begins to block the program that has this path in its container. Other programs can open files as usual.
 func NewHold(folder, program string) (*Hold, error) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
@@ -47,7 +47,7 @@ func (h *Hold) respond(program string) {
 	for {
 		n, err := h.events.Read(buffer)
 		if err != nil {
-			// Release has closed the events. The files of the opens that were not allowed are still open here.
+			// Release has closed h.events. For each open that was not allowed, this process still has the file open.
 			for _, fd := range files {
 				_ = unix.Close(fd)
 			}

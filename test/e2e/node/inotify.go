@@ -28,8 +28,9 @@ const (
 
 func newInotify() (fd int, err error) { return unix.InotifyInit1(unix.IN_CLOEXEC) }
 
-// reserveInotify takes as many inotify instances as the node will use, so that no other cluster takes them first. It returns
-// a function that frees them. If other programs have the instances, it waits until the time limit.
+// reserveInotify takes as many inotify instances as the node will use, so that no other cluster takes them first, and
+// returns a function that frees them. If other programs have the instances, reserveInotify waits for them until the time
+// limit.
 func reserveInotify(ctx context.Context, out io.Writer, limit time.Duration, take func() (fd int, err error)) (
 	release func(), err error,
 ) {

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReserveInotify tests that reserveInotify waits for instances that other programs have, and reports the missing
-// instances if they are not freed. If the test took all instances of the machine, other programs would end, so it fakes the
-// kernel's error.
+// TestReserveInotify tests that reserveInotify waits for instances that other programs have, and returns an error with the
+// number of instances if they are not freed. The test fakes the error of the kernel, because other programs would fail if
+// it took all instances of the machine.
 func TestReserveInotify(t *testing.T) {
 	var free, out atomic.Int64
 	free.Store(inotifyInstances - 1)

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// kubeletConfig is a configuration file of the kubelet. Its placeholders are the file of the client CA, the root cgroup, the
-// folder of the Pods' logs, and the file of name servers.
+// kubeletConfig is a configuration file of the kubelet. Its placeholders are the file of the client CA, the root cgroup,
+// the folder of the logs of Pods, and the file that lists name servers.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix://` + runtimeSocket + `

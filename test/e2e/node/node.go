@@ -50,7 +50,7 @@ type Cluster struct {
 
 	tools    tools.Paths
 	programs []*program
-	// forward runs once, for the first additional node.
+	// forward makes forwardAPI listen only once, for the first additional node.
 	forward sync.Once
 	// release frees the inotify instances that are reserved for the kubelet.
 	release func()
@@ -68,14 +68,14 @@ type Options struct {
 	Progress io.Writer
 }
 
-// Build builds the programs of a cluster that the cache does not have. This needs a network, so it must run outside the
+// Build builds those programs of a cluster that the cache does not have. It needs a network, so it must run outside the
 // enclosure.
 func Build(ctx context.Context, out io.Writer) (tools.Paths, error) {
 	return tools.Build(ctx, out, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
 }
 
-// Start starts a cluster and waits until its node is ready. There is no network, so Build and the images must have been built
-// before. The cluster ends with the enclosure.
+// Start starts a cluster and waits until its node is ready. An enclosure has no network, so Build must have run before, and
+// the images must have been built. The cluster ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	paths, err := Build(ctx, o.Progress)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
 	return addAddress(ctx)
 }
 
-// addAddress adds the node's address to loopback, which needs no network device. addAddress may be called twice, because an
-// additional node may start before the control plane.
+// addAddress adds the address of the node to loopback, which needs no network device. A second call changes nothing: both
+// Start and Boot call addAddress, in any order.
 func addAddress(ctx context.Context) error {
 	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")
 }
@@ -132,7 +132,8 @@ func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
 			"kubelet-client-certificate":      {certificate + ".crt"},
 			"kubelet-client-key":              {certificate + ".key"},
 			"kubelet-preferred-address-types": {"InternalIP"},
-			// Without kube-proxy, the API server must call webhooks at the addresses of their Pods.
+			// There is no kube-proxy, so the API server must call a webhook at the address of its Pod, and not of its
+			// Service.
 			"enable-aggregator-routing": {"true"},
 		},
 		Progress: o.Progress,
@@ -194,7 +195,7 @@ func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContext
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.Enclosure.Folder, name) }
 
-// run runs a command. If the command fails, the error has its output.
+// run runs a command. If the command fails, the error contains the output of the command.
 func run(ctx context.Context, name string, arguments ...string) error {
 	output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
 	if err != nil {
@@ -203,7 +204,8 @@ func run(ctx context.Context, name string, arguments ...string) error {
 	return nil
 }
 
-// program is a started program of the node. done is closed when it has ended, and then err has the reason.
+// program is a started program of the node. When the program has ended, done is closed, and err is the result of waiting
+// for it.
 type program struct {
 	name string
 	log  string

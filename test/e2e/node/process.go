@@ -15,19 +15,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Process is a process of a Pod, as the kernel of the node reports it. The Pod cannot fake the IDs and capabilities.
+// Process is a process of a Pod, as the kernel of the node reports it. A Pod cannot fake the IDs and the capabilities.
 type Process struct {
 	PID int
 	// Exe is the path of the program in the container.
 	Exe  string
 	Args []string
-	// UIDs and GIDs are the real, the effective, the saved and the file system's IDs.
+	// UIDs and GIDs are the real, effective, saved and file system IDs, in this order.
 	UIDs, GIDs []int64
 	Groups     []int64
 	// Inheritable, Permitted, Effective, Bounding and Ambient are the capability sets, as bits.
 	Inheritable, Permitted, Effective, Bounding, Ambient uint64
 	NoNewPrivs                                           bool
-	// Pod is the UID of the Pod. Container is the container runtime's ID of the container, which may be the Pod's sandbox.
+	// Pod is the UID of the Pod. Container is the ID of the container in containerd. The container can be the sandbox of
+	// the Pod.
 	Pod       types.UID
 	Container string
 }
@@ -38,7 +39,7 @@ func (p Process) IsRoot() bool { return slices.Contains(p.UIDs, 0) }
 // IsRuntime reports whether the process is the container runtime. The runtime prepares a container from inside, and then
 // executes the container's program in the same process.
 func (p Process) IsRuntime() bool {
-	// While the runtime enters the container's root, the path of its program is not readable.
+	// While the runtime enters the root of the container, the path of its program cannot be read.
 	if slices.Equal(p.Args, []string{"runc", "init"}) {
 		return true
 	}
@@ -73,7 +74,7 @@ func (p Process) Environment() map[string]string {
 	return environment
 }
 
-// WorkingDir returns the working directory.
+// WorkingDir returns the working directory of the process, or an empty string if it cannot be read.
 func (p Process) WorkingDir() string {
 	dir, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd"))
 	return dir
@@ -84,8 +85,8 @@ func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes returns the processes of all Pods that meet a condition. They are visible because the PID namespaces of
-// containers are below the enclosure's.
+// processes returns the processes of Pods for which condition returns true. Processes of containers are visible here,
+// because their PID namespaces are below the PID namespace of the enclosure.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")
 	var found []Process
@@ -107,7 +108,8 @@ func processes(condition func(Process) bool) []Process {
 	return found
 }
 
-// ownerOf reads the Pod and the container of a process from its cgroup, …/pod<UID>/<container>.
+// ownerOf returns the Pod and the container to which a process belongs, from the path of its cgroup, which ends with
+// pod<UID>/<container>.
 func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
 	if err != nil {
@@ -123,12 +125,12 @@ func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	return types.UID(uid), container, ok
 }
 
-// errChanged means that a process has executed another program while readOnce was reading.
+// errChanged means that the process executed another program while readOnce read its files.
 var errChanged = errors.New("another program by now")
 
-// readProcess returns an error if the process has ended. A process can execute another program between two reads of its
-// files. The result would then be a mixture, such as the path of the old program without arguments, so the process is read
-// again.
+// readProcess reads a process from /proc, and returns an error if the process has ended. If the process executes another
+// program between two reads, readProcess begins again, because the result would be a mixture, such as the path of the old
+// program without arguments.
 func readProcess(pid int) (Process, error) {
 	for {
 		if p, err := readOnce(pid); !errors.Is(err, errChanged) {
@@ -209,8 +211,8 @@ func bits(text string) (uint64, error) { return strconv.ParseUint(strings.TrimSp
 // watchInterval is the time between two readings of the processes. Watch can miss a program that lives for a shorter time.
 const watchInterval = 2 * time.Millisecond
 
-// Watch observes the processes of all Pods until the context ends. It returns the processes that met the condition. A process
-// that executed several programs, or that became or ceased to be root, is returned once for each of these states.
+// Watch observes the processes of all Pods until the context ends, and returns those that met the condition. A process that
+// executed several programs, or that changed between root and another user, is returned once for each of these states.
 func Watch(ctx context.Context, condition func(Process) bool) []Process {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestIsRuntime tests that no program of a Pod is taken for the container runtime, because tests on root ignore the runtime.
+// TestIsRuntime tests that IsRuntime does not take a program of a Pod for the container runtime, because the tests that
+// look for root processes ignore the runtime.
 func TestIsRuntime(t *testing.T) {
 	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
@@ -32,8 +33,8 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestReadEndingProcess tests that a process that ends while it is read is not returned without its arguments. A process that
-// is just starting a program has no arguments yet.
+// TestReadEndingProcess tests that readProcess returns an error for a process that ends meanwhile, instead of a process
+// without arguments. Missing arguments are correct only until the process has started its program.
 func TestReadEndingProcess(t *testing.T) {
 	for range 100 {
 		short := exec.Command("/bin/true", "argument")

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// runtimeConfig is the configuration of containerd. Its placeholders are its folder, the sandbox image, and the folder of the
-// CNI configuration.
+// runtimeConfig is the configuration of containerd. Its placeholders are containerd's folder, the sandbox image, and the
+// folder of the CNI configuration.
 const runtimeConfig = `version = 3
 root = %[1]q
 state = "/run/containerd"
@@ -32,8 +32,8 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 `
 
-// networkConfig is the CNI configuration: a single bridge. No packet leaves the enclosure, so there is no masquerading. Its
-// placeholders are the folder of the used addresses, and the address range.
+// networkConfig is the CNI configuration: a single bridge. There is no masquerading, because no packet leaves the
+// enclosure. The placeholders are the folder that records the used addresses, and the address range.
 const networkConfig = `{
   "cniVersion": "1.0.0",
   "name": "pods",

@@ -22,9 +22,9 @@ const (
 	rootsFile = "root-ca.crt"
 )
 
-// startService serves the API server at the address at which Pods look for it. There is no kube-proxy to forward their
-// connections, and the API server's certificate is not valid for that address. So a proxy serves there, with a certificate
-// that Pods trust. It passes on the client's token.
+// startService makes the API server available at serviceAddress, where Pods look for it. There is no kube-proxy to forward
+// connections from there, and the API server's own certificate is not valid for that address. So a proxy listens there,
+// with a certificate that Pods trust, and passes on each request with the token of the client.
 func (c *Cluster) startService(ctx context.Context, _ Options) error {
 	if err := run(ctx, "ip", "address", "add", serviceAddress+"/32", "dev", "lo"); err != nil {
 		return err

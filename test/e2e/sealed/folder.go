@@ -18,15 +18,15 @@ const (
 	// parent is a folder for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
 	parent = "/var/tmp"
 	prefix = "jupyter-user-e2e-"
-	// lockName is the name of a file in the folder that is locked while the folder is in use.
+	// lockName is the name of a file in the folder. The file is locked while the folder is in use.
 	lockName = "lock"
-	// youngest is an age. A younger folder without a lock may still get one.
+	// youngest is the age up to which a folder without a lock is left alone, because its program may be about to lock it.
 	youngest = time.Minute
-	// removalTime is the time limit for the kernel to release a cgroup without processes.
+	// removalTime is the time limit for the kernel to release a cgroup whose processes have ended.
 	removalTime = 10 * time.Second
 )
 
-// folder is the folder of an enclosure. held is its lock.
+// folder is the folder of an enclosure. held is the open lock file, or nil if the folder has none.
 type folder struct {
 	path string
 	held *os.File
@@ -61,8 +61,8 @@ func newFolder() (*folder, error) {
 	return f, nil
 }
 
-// remove removes the folder and the cgroups with its name. Nothing is mounted in the folder, because the enclosure's mounts
-// end with its mount namespace.
+// remove removes the folder, and the cgroups with the name of the folder. Nothing is mounted in the folder, because the
+// mounts of the enclosure end with its mount namespace.
 func (f *folder) remove() error {
 	err := errors.Join(removeCgroups(enclosure(f.path).Cgroup), os.RemoveAll(f.path))
 	if f.held != nil {
@@ -92,8 +92,8 @@ func sweep() error {
 	return nil
 }
 
-// takeOver locks and returns a folder that is no longer in use. The process outside and the first process of an enclosure
-// hold the lock. All other processes of the enclosure end with its first process.
+// takeOver locks and returns the folder at path, if no enclosure uses it any more. The outside process and the first
+// process of an enclosure hold the lock. All other processes of the enclosure end with its first process.
 func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,8 +110,8 @@ func takeOver(path string) (*folder, bool) {
 	return &folder{path: path, held: held}, true
 }
 
-// cgroupRoot is the root of the cgroup hierarchies. Version 2 has one hierarchy, at cgroupRoot itself. Version 1 has one in
-// each folder of it.
+// cgroupRoot is the root of the cgroup hierarchies. cgroup version 2 has one hierarchy, at cgroupRoot itself. Version 1 has
+// several, each in a folder of cgroupRoot.
 const cgroupRoot = "/sys/fs/cgroup"
 
 // hierarchies returns the folders of the cgroup hierarchies.
@@ -136,8 +136,8 @@ func createCgroups(name string) error {
 	return nil
 }
 
-// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must have ended. The kernel releases
-// a cgroup a moment later.
+// removeCgroups removes a cgroup, and the cgroups below it, in every hierarchy. Their processes must have ended.
+// removeCgroups repeats the attempt, because the kernel releases a cgroup with a short delay.
 func removeCgroups(name string) error {
 	if !strings.HasPrefix(name, "/"+prefix) {
 		return fmt.Errorf("%s is no cgroup of a node", name)
@@ -157,8 +157,8 @@ func removeCgroups(name string) error {
 	return nil
 }
 
-// removeCgroup removes a cgroup, after those below it. It removes only folders, because the files in them belong to the
-// kernel.
+// removeCgroup removes a cgroup, and first the cgroups below it. A cgroup is a folder, and its files belong to the kernel,
+// so only folders are removed.
 func removeCgroup(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {

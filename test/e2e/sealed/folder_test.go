@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestSweepDuringNewFolder tests that runs that start at the same moment do not remove each other's folders.
+// TestSweepDuringNewFolder tests that sweep does not remove a folder that another run is just making.
 func TestSweepDuringNewFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make an enclosure")

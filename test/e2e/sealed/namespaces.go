@@ -12,14 +12,14 @@ import (
 // HostName is the host name inside the enclosure.
 const HostName = "node"
 
-// tunables are kernel settings that a kubelet changes at its start. They are shared by the whole machine, so inside the
-// enclosure other files are mounted over them.
+// tunables are kernel settings that a kubelet changes when it starts. The whole machine shares these settings, so inside
+// the enclosure ordinary files are mounted over them.
 var tunables = []string{
 	"/proc/sys/vm/overcommit_memory", "/proc/sys/vm/panic_on_oom", "/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops",
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// setUpNamespaces separates the new namespaces from this machine: their mounts, the tunables, the host name, the network and
+// setUpNamespaces separates the new namespaces from the machine: their mounts, the tunables, the host name, the network and
 // the cgroups.
 func setUpNamespaces(folder string) error {
 	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, setHostName, startNetwork} {
@@ -30,8 +30,8 @@ func setUpNamespaces(folder string) error {
 	return createCgroups(enclosure(folder).Cgroup)
 }
 
-// separateMounts separates the mounts of the namespace from those of the machine. Containers see mounts that the namespace
-// gets later.
+// separateMounts separates the mounts of the new mount namespace from those of the machine. Mounts that are made in the
+// namespace later are visible in its containers.
 func separateMounts(string) error {
 	for _, flags := range []uintptr{syscall.MS_PRIVATE | syscall.MS_REC, syscall.MS_SHARED | syscall.MS_REC} {
 		if err := syscall.Mount("", "/", "", flags, ""); err != nil {
@@ -41,7 +41,7 @@ func separateMounts(string) error {
 	return nil
 }
 
-// mountFresh mounts the file systems that must show these namespaces instead of the machine's.
+// mountFresh mounts /proc and /run again, because they must show the new namespaces, and not the machine.
 func mountFresh(string) error {
 	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
@@ -78,13 +78,13 @@ func setHostName(folder string) error {
 	if _, err := os.Stat(resolver); err != nil {
 		return nil //nolint:nilerr // The file was in /run, which mountFresh has hidden.
 	}
-	// The machine's name server is not reachable. With this address a lookup fails at once.
+	// The name server of the machine cannot be reached from the enclosure. With this address, each lookup fails at once.
 	return mountOver(filepath.Join(folder, "nobody.conf"), resolver, "nameserver 127.0.0.1\n")
 }
 
 const resolver = "/etc/resolv.conf"
 
-// mountOver writes a file and mounts it over another file.
+// mountOver writes content to file, and mounts file over another file, whose path is over.
 func mountOver(file, over, content string) error {
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 	"syscall"
 )
 
-// stageVariable is an environment variable that tells the program which of its three runs it is, and the folder:
-// first:/var/tmp/…, inside:/var/tmp/….
+// stageVariable is an environment variable that tells the program which of its three runs this is, and the path of the
+// folder: first:/var/tmp/…, inside:/var/tmp/…. It is not set in the outside process.
 const stageVariable = "JUPYTER_USER_SEALED"
 
 const (
@@ -41,7 +41,7 @@ type Program struct {
 	// each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. Opened may be nil.
 	Tunnels []string
 	Opened  func(tunnel, address string)
-	// UntilInterrupt makes Ctrl-C the normal end of the program. Run then returns 0.
+	// UntilInterrupt makes Ctrl-C the normal end of the program, so that Run returns 0.
 	UntilInterrupt bool
 }
 
@@ -50,9 +50,11 @@ const interrupted = 130
 
 // Enclosure is the environment of the function Inside.
 type Enclosure struct {
-	// Folder exists as long as the enclosure. It is on a disk, and every user may search it.
+	// Folder is the path of a folder that exists as long as the enclosure. The folder is on a disk, and every user may
+	// search it.
 	Folder string
-	// Cgroup is the path of the enclosure's cgroup in every cgroup hierarchy. The cgroup is removed at the end of the enclosure.
+	// Cgroup is the path of the cgroup of the enclosure, in every cgroup hierarchy. The cgroup is removed when the
+	// enclosure ends.
 	Cgroup string
 }
 
@@ -114,8 +116,8 @@ func (p Program) outside() (int, error) {
 	return status, errors.Join(err, f.remove())
 }
 
-// dieWithParent makes the kernel send SIGTERM to this process when its parent ends. So this process cleans up when go test is
-// killed. It returns an error if the parent has ended meanwhile.
+// dieWithParent makes the kernel send SIGTERM to this process when its parent ends, so that this process also cleans up if
+// go test is killed. dieWithParent returns an error if the parent has ended already.
 func dieWithParent() error {
 	parent := os.Getppid()
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0); errno != 0 {
@@ -141,7 +143,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
-		// Ctrl-C must reach only the process outside, which then ends the other processes.
+		// Ctrl-C must reach only the outside process, which then ends the other processes.
 		Setpgid: true,
 	}
 	err := command.Run()
@@ -159,8 +161,8 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	return 0, nil
 }
 
-// first sets up the namespaces and runs the program in them. This process has the process ID 1, so orphans become its
-// children.
+// first sets up the namespaces and runs the program in them. It runs in the process with the ID 1, so orphans become
+// children of this process.
 func first(folder string) int {
 	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)

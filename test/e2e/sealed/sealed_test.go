@@ -105,7 +105,7 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// running is a running program, with the folder and the address of the tunnel that it has printed.
+// running is a running program, with the folder that it has printed, and the address of its tunnel.
 type running struct {
 	*exec.Cmd
 	folder, address string
@@ -117,7 +117,8 @@ func start(t *testing.T, which string) running {
 	return startBy(t, which, "/proc/self/exe")
 }
 
-// startBy starts the program itself, or a command that starts the program.
+// startBy starts one of the programs above, and waits until it has printed its folder. command is this test binary, or a
+// program that starts this test binary.
 func startBy(t *testing.T, which, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -145,8 +146,8 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	return r
 }
 
-// machineState returns a part of the machine's state that an enclosure must not change: mounts, network devices, a kernel
-// setting, the hosts file and the host name.
+// machineState returns those parts of the state of the machine that the enclosure of a node could change: mounts, network
+// devices, a kernel setting, the hosts file and the host name.
 func machineState(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -208,8 +209,8 @@ func TestInterruptRemovesEnclosure(t *testing.T) {
 	assert.Equal(t, before, machineState(t))
 }
 
-// TestUntilInterrupt tests that Ctrl-C ends a program with UntilInterrupt without an error, and that a message says that
-// nothing is left.
+// TestUntilInterrupt tests that Ctrl-C ends a program with UntilInterrupt without an error, that a message says that
+// everything was removed, and that nothing is left.
 func TestUntilInterrupt(t *testing.T) {
 	r := start(t, kept)
 	require.NoError(t, r.Process.Signal(os.Interrupt))
@@ -242,20 +243,21 @@ func TestKilledRun(t *testing.T) {
 	assert.Empty(t, findLeftovers(r.folder), "the next run must remove the folder")
 }
 
-// TestParentKilled tests that when the parent of the outside process ends, such as go test, the program ends too.
+// TestParentKilled tests that the program ends when the parent of the outside process, which is usually go test, is killed.
 func TestParentKilled(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	// Because of the second command, the shell does not replace itself with the first.
+	// With a second command, the shell does not replace itself with the first.
 	r := startBy(t, stays, "sh", "-c", `"$0"; true`, self)
 	require.NoError(t, r.Process.Kill())
-	// This waits for the shell, and for every process that can still write to its standard error.
+	// Wait waits for the shell, and for every process that can still write to its standard error.
 	_ = r.Wait()
 	assert.Equal(t, "error: interrupted\n", r.stderr.String())
 	assert.Empty(t, findLeftovers(r.folder))
 }
 
-// TestFirstProcessKilled kills the first process of the namespaces, as the kernel does if no memory is left.
+// TestFirstProcessKilled kills the first process of the namespaces, as the kernel does if no memory is left. The program
+// must end with an error, and leave nothing.
 func TestFirstProcessKilled(t *testing.T) {
 	r := start(t, stays)
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Process.Pid))

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A process outside the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel forwards
-// such connections. Outside the enclosure the tunnel listens on loopback, and inside it connects to the server. Its two ends
-// are connected by a Unix socket in the enclosure's folder, which both can open.
+// A process outside the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel
+// forwards such connections. Its outer end listens on loopback, and its inner end connects to the server. The two ends are
+// connected by a Unix socket in the folder of the enclosure, which both can open.
 
 func tunnelPath(folder, name string) string { return filepath.Join(folder, name+".tunnel") }
 
-// Open makes the tunnel forward connections to an address inside the enclosure, until the enclosure ends.
+// Open makes a tunnel forward connections to address, an address inside the enclosure, until the enclosure ends.
 func (e Enclosure) Open(tunnel, address string) error {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", tunnelPath(e.Folder, tunnel))
 	if err != nil {

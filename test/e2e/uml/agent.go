@@ -15,15 +15,16 @@ import (
 	"time"
 )
 
-// agentPort is the port on which the agent serves: a process of the machine that runs commands. Only the enclosure can reach
-// the port.
+// agentPort is the port of the agent, a process of the machine that runs commands for its clients. The port can be reached
+// only from the enclosure.
 const agentPort = "7"
 
 // Command is a command for the agent to run.
 type Command struct {
 	Args  []string
 	Stdin string `json:",omitempty"`
-	// Log is a file of the machine. If it is set, the command keeps running after the call, and its output goes to that file.
+	// Log is the path of a file on the machine. If it is set, the call does not wait for the command, and the output of the
+	// command goes to this file.
 	Log         string   `json:",omitempty"`
 	Environment []string `json:",omitempty"`
 }
@@ -36,7 +37,7 @@ type Result struct {
 	Error string `json:",omitempty"`
 }
 
-// serveAgent runs the commands of its clients on the machine.
+// serveAgent is the agent: it runs the commands of its clients on the machine.
 func serveAgent(address string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, agentPort))
 	if err != nil {
@@ -94,11 +95,10 @@ func (c Command) start() Result {
 	return Result{}
 }
 
-// agentClient runs commands on a machine. It is used in the enclosure, and sends each command to the agent, which runs in the
-// machine (serveAgent).
+// agentClient sends commands from the enclosure to the agent of a machine.
 type agentClient struct{ address string }
 
-// Do runs a command on the machine.
+// Do runs a command on the machine. A command that fails is no error: see Result.
 func (a agentClient) Do(ctx context.Context, c Command) (Result, error) {
 	sent, err := json.Marshal(c)
 	if err != nil {
@@ -121,7 +121,7 @@ func (a agentClient) Do(ctx context.Context, c Command) (Result, error) {
 	return result, json.Unmarshal(answer, &result)
 }
 
-// Must is like Do, but returns an error if the command fails. It returns the command's output.
+// Must is like Do, but returns the output of the command, and an error if the command fails.
 func (a agentClient) Must(ctx context.Context, arguments ...string) (string, error) {
 	result, err := a.Do(ctx, Command{Args: arguments})
 	if err == nil && result.Code != 0 {

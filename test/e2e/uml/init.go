@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// These variables are on the kernel's command line. The kernel puts them into the environment of its first process.
+// These variables are on the command line of the kernel, which puts them into the environment of its first process.
 const (
 	stageVariable   = "JUPYTER_USER_UML"
 	nameVariable    = "JUPYTER_USER_UML_NAME"
@@ -23,11 +23,12 @@ const (
 
 const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
-// Inside reports whether this process runs in a machine of this package. Call it at the beginning of main, or of TestMain. If
-// it returns true, only call Run.
+// Inside reports whether this process runs in a machine of this package. Call Inside at the beginning of main, or of
+// TestMain. If Inside returns true, do nothing but call Run.
 func Inside() bool { return os.Getenv(stageVariable) != "" }
 
-// Run runs the first process of the machine, or its agent. It returns the exit status.
+// Run runs the first process of the machine or its agent, or powers the machine off. It returns only if the agent fails, or
+// if the machine cannot be powered off.
 func Run() int {
 	switch os.Getenv(stageVariable) {
 	case stageAgent:
@@ -75,7 +76,7 @@ func first() error {
 	return runAgent()
 }
 
-// run runs a command line without quotes.
+// run runs a command line, which must have no quotes.
 func run(line string) error {
 	words := strings.Fields(line)
 	if output, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
@@ -126,7 +127,7 @@ func mountAll() error {
 	return completeCPU()
 }
 
-// completeCPU adds fields to /proc/cpuinfo that a kubelet reads and that User Mode Linux lacks.
+// completeCPU adds the fields to /proc/cpuinfo that a kubelet reads, because User Mode Linux lacks them.
 func completeCPU() error {
 	data, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -21,22 +21,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// pollInterval is the time between two checks of the machine.
+// pollInterval is the time between two checks whether the machine runs commands.
 const pollInterval = 100 * time.Millisecond
 
 // Options are the options of a machine.
 type Options struct {
 	Parts Parts
-	// Enclosure is the enclosure in which the machine runs. It must have the address Gateway.
+	// Enclosure is the enclosure in which the machine runs. The enclosure must have the address Gateway.
 	Enclosure sealed.Enclosure
 	// Name is the host name of the machine, and the name of the network device that connects it.
 	Name string
-	// Address is the machine's address, and Gateway the enclosure's address. Range is the address range of the machine's Pods.
+	// Address is the address of the machine, and Gateway that of the enclosure. Range is the address range of the Pods on
+	// the machine.
 	Address, Gateway, Range string
 	Memory                  string
 	Disk                    int64
-	// Base is the disk of another machine, which is off. If it is set, /disk begins with the content of Base, and Base does not
-	// change.
+	// Base is the disk of another machine, which has been powered off. If Base is set, /disk has its content at first.
+	// Changes go to another file, so Base stays as it is.
 	Base string
 	// Folders maps folders of this machine to their paths in the machine.
 	Folders map[string]string
@@ -86,8 +87,8 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// makeRoot makes the root of the machine: the root of the parts, a writable layer over it, this program, and the folders of
-// the options.
+// makeRoot makes the root of the machine: a writable layer over the root of the parts, this program, and the folders of the
+// options.
 func (o Options) makeRoot(folder string) (string, error) {
 	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
@@ -136,12 +137,13 @@ func (m *Machine) boot(root string) error {
 	}
 	disk := m.disk
 	if m.Base != "" {
-		// The kernel writes changes of the second file to the first file.
+		// The disk consists of two files. The kernel writes changes only to the first, and reads everything else from the
+		// second.
 		disk += "," + m.Base
 	}
 	command := exec.Command(m.Parts.Kernel, "mem="+m.Memory, "ubda="+disk, "root=/dev/root", "rootfstype=hostfs", "rootflags="+root, "rw",
 		"init="+initPath, "vec0:transport=tap,ifname="+m.Name+",depth=64,gro=1", "con=null", "con0=null,fd:1", "quiet",
-		// Without these, the kernel leaves a folder in the home of the user who starts it.
+		// Without these two arguments, the kernel leaves a folder in the home of the user who starts it.
 		"uml_dir="+filepath.Dir(m.Console), "umid=console",
 		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
 	// The machine's memory is a file, which must not be on a disk.
@@ -182,7 +184,7 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 	}
 }
 
-// machines is the number of machines that this program has started.
+// machines is the number of machines that this program has started so far.
 var machines atomic.Int64
 
 // onOneCPU calls start. The process that start starts, and its children, run on one CPU. The next call uses the next CPU.

@@ -21,14 +21,14 @@ import (
 
 // Parts are the kernel and the root of a machine.
 type Parts struct {
-	// Kernel is the path of a program, and Root a folder that is never written to.
+	// Kernel is the path of a kernel that is an ordinary program. Root is the path of a folder that is never written to.
 	Kernel, Root string
 }
 
 // recipeVersion must be raised when a change of the build is not visible in the key of the cache entry.
 const recipeVersion = 1
 
-// endingTime is how long fill waits for the output of a killed build.
+// endingTime is the time that fill waits for the output of a build that was killed.
 const endingTime = 10 * time.Second
 
 var (
@@ -65,7 +65,7 @@ func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
 }
 
-// fill runs the script bootstrap in a folder. When the script ends, its other processes end too.
+// fill runs the script bootstrap in a folder. When the script ends, the processes that it has started end too.
 func fill(ctx context.Context, folder string) error {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return fmt.Errorf("a program is missing, run test/e2e/install: %w", err)
@@ -91,7 +91,7 @@ func fill(ctx context.Context, folder string) error {
 	return nil
 }
 
-// host is what User Mode Linux needs of a machine.
+// host has the properties of a machine on which User Mode Linux depends.
 type host struct {
 	architecture string
 	user         int
@@ -120,7 +120,7 @@ func (h host) check() error {
 	return nil
 }
 
-// traceable returns an error if a process may not trace its own child. User Mode Linux runs programs in that way.
+// traceable returns an error if a process may not trace its own child. User Mode Linux runs each program as a traced child.
 func traceable() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

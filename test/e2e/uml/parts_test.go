@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnsuitableHost tests that the error for a host that cannot run User Mode Linux has the reason in one sentence.
+// TestUnsuitableHost tests that if User Mode Linux cannot run on a host, the error says why in one sentence.
 func TestUnsuitableHost(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "tun")
 	require.NoError(t, os.WriteFile(device, nil, 0o600))
@@ -33,8 +33,8 @@ func TestUnsuitableHost(t *testing.T) {
 	}
 }
 
-// TestBuildErrors tests that if Debian's archive is missing or has other versions, or debootstrap is missing, the first line
-// of the error says so.
+// TestBuildErrors tests that if Debian's archive is missing or has other versions, or debootstrap is missing, the first
+// line of the error says so.
 func TestBuildErrors(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make a root for a second machine")
