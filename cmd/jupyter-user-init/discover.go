@@ -84,7 +84,7 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		return fmt.Errorf("the share does not say who owns %s: %w", parent, err)
 	}
 	owner := int64(stat.Uid)
-	if owner < d.MinUID {
+	if !identity.CanBeUser(owner, d.MinUID) {
 		return nil
 	}
 	if err := identity.CheckOwner(owner); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
 func skipUnlessRoot(t *testing.T) {
@@ -106,6 +108,25 @@ func TestDiscoverWithIdentity(t *testing.T) {
 	assert.Contains(t, readFile(t, scratch, "uid-gid.env"), "USER_GID=6100\n")
 	assert.Contains(t, readFile(t, scratch, "group"), "gid7001:x:7001:alice\ngid7002:x:7002:alice\n")
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "no process needs to change its user")
+}
+
+// TestUnknownOwnerAboveHome tests that a directory of homes must not belong to nobody, the owner that NFS shows if it does not know
+// the real one, also if minUID is above the UID of nobody.
+func TestUnknownOwnerAboveHome(t *testing.T) {
+	skipUnlessRoot(t)
+	homes := t.TempDir()
+	makeHome(t, homes, "bob", 500_001, 500_001)
+	options := handoff.Discover{User: "bob", Homes: homes, MinUID: 500_000}
+	for owner, want := range map[int]string{0: "", 499_999: "", 500_000: "belongs to UID 500000: its owner could",
+		65534: "UID 65534 is nobody", 4294967294: "UID 4294967294 is nobody"} {
+		require.NoError(t, os.Chown(homes, owner, 0))
+		_, err := find(options)
+		if want == "" {
+			assert.NoError(t, err, owner)
+			continue
+		}
+		assert.ErrorContains(t, err, want)
+	}
 }
 
 // TestDiscoverDenies tests homes that are denied. Nothing is written then, neither to the scratch volume nor to the

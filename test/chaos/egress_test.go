@@ -40,9 +40,9 @@ func TestNoEgressAndNoCredentials(t *testing.T) {
 	r.signal(t, syscall.SIGTERM)
 	r.untilEnded(t)
 
-	trace_, err := os.ReadFile(trace)
+	calls, err := os.ReadFile(trace)
 	require.NoError(t, err)
-	text := string(trace_)
+	text := string(calls)
 	require.Contains(t, text, "accept4(", "the trace has the replica's system calls")
 	host, port, err := net.SplitHostPort(r.reviews)
 	require.NoError(t, err)

@@ -105,17 +105,17 @@ func (l *checkedCluster) assertFinding(t *testing.T, of string, status check.Sta
 
 func assertFound(t *testing.T, findings []check.Finding, of string, status check.Status, says string) {
 	t.Helper()
-	var found_ []string
+	var others []string
 	for _, f := range findings {
 		if f.Check != of {
 			continue
 		}
-		found_ = append(found_, string(f.Status)+": "+f.Where+": "+f.Message)
+		others = append(others, string(f.Status)+": "+f.Where+": "+f.Message)
 		if f.Status == status && strings.Contains(f.Where+": "+f.Message, says) {
 			return
 		}
 	}
-	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(found_, "\n"))
+	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(others, "\n"))
 }
 
 // assertAllOK asserts that every finding is OK, except those of the check "certificate". That check fails because the API

@@ -149,6 +149,12 @@ func CheckOwner(uid int64) error {
 	return nil
 }
 
+// CanBeUser reports whether the owner of a directory can be a user: the UID is minUID or higher, or NFS does not show the real
+// owner. Such an owner of a directory that contains homes could replace a home with another directory.
+func CanBeUser(uid, minUID int64) bool {
+	return uid >= minUID || uid == nobody || uid == wideNobody
+}
+
 func (f Floor) checkGID(gid int64) error {
 	switch {
 	case gid == nobody || gid == wideNobody:

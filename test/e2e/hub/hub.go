@@ -20,6 +20,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
+// configFile is the configuration file of JupyterHub.
+//
+//go:embed jupyterhub_config.py
 var configFile []byte
 
 const (

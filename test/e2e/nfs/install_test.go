@@ -79,11 +79,7 @@ func (c *testCluster) installShipped(ctx context.Context) error {
 		return err
 	}
 	for _, s := range namespaces() {
-<<<<<<< HEAD
-		// helm install makes the volume and the claim of start3, and installSecond those of admission3.
-=======
 		// helm install has made the volume and the claim of start3, and installSecond makes those of admission3.
->>>>>>> pass4
 		if s.name == start3.name || s.name == admission3.name {
 			continue
 		}

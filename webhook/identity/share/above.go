@@ -30,7 +30,7 @@ func (s *Source) lookAbove(home string) error {
 		switch {
 		case parent.Link:
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &parent}
-		case parent.Owner >= s.minUID:
+		case identity.CanBeUser(parent.Owner, s.minUID):
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, parent.Owner), Parent: &parent}
 		}
 	}

@@ -207,13 +207,13 @@ func TestOwnerOfDirectoryAboveHome(t *testing.T) {
 	}
 	share := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(share, "people/home/a/alice"), 0o755))
-	open := func() *Source {
-		s, err := New(t.Context(), Options{Share: share, Home: "people/home/{initial}/{user}", MinUID: 1000, Wait: time.Second,
+	open := func(minUID int64) *Source {
+		s, err := New(t.Context(), Options{Share: share, Home: "people/home/{initial}/{user}", MinUID: minUID, Wait: time.Second,
 			Fresh: time.Nanosecond, Stale: time.Hour, Registry: prometheus.NewRegistry()})
 		require.NoError(t, err)
 		return s
 	}
-	s := open()
+	s, higher := open(1000), open(500_000)
 	id, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
 	require.NotNil(t, id)
@@ -232,6 +232,11 @@ func TestOwnerOfDirectoryAboveHome(t *testing.T) {
 			var unusable *identity.Unusable
 			require.ErrorAs(t, err, &unusable)
 			assert.Equal(t, &identity.BadParent{Dir: dir, Owner: int64(owner)}, unusable.Parent)
+		}
+		for owner, usable := range map[int]bool{499_999: true, 500_000: false, 65534: false, 4294967294: false} {
+			require.NoError(t, os.Chown(filepath.Join(share, dir), owner, 0))
+			_, err := higher.Find(t.Context(), named(t, "alice"))
+			assert.Equal(t, usable, err == nil, "%s of %d: %v", dir, owner, err)
 		}
 		require.NoError(t, os.Chown(filepath.Join(share, dir), 0, 0))
 	}

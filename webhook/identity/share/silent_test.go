@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -30,24 +31,27 @@ func blockLstat(s *Source) (calls *atomic.Int32, unblock func()) {
 	return calls, func() { close(gate) }
 }
 
+// TestConcurrentCallersShareLookup tests that 64 callers that wait for the same user share one lookup.
 func TestConcurrentCallersShareLookup(t *testing.T) {
-	s, _ := open(t, makeHomes(t))
-	s.finder.Wait = 20 * time.Second
-	calls, unblock := blockLstat(s)
-	results := make(chan *identity.Identity)
-	for range 64 {
-		go func() {
-			id, err := s.Find(t.Context(), named(t, "alice"))
-			assert.NoError(t, err)
-			results <- id
-		}()
-	}
-	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
-	unblock()
-	for range 64 {
-		assert.NotNil(t, <-results)
-	}
-	assert.LessOrEqual(t, calls.Load(), int32(2), "one lookup for the concurrent callers, and perhaps one for a late caller")
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := open(t, makeHomes(t))
+		calls, unblock := blockLstat(s)
+		results := make(chan *identity.Identity)
+		for range 64 {
+			go func() {
+				id, err := s.Find(t.Context(), named(t, "alice"))
+				assert.NoError(t, err)
+				results <- id
+			}()
+		}
+		synctest.Wait()
+		assert.Equal(t, int32(1), calls.Load(), "the lookup is in its first lstat, and all callers wait for it")
+		unblock()
+		for range 64 {
+			assert.NotNil(t, <-results)
+		}
+		assert.Equal(t, int32(2), calls.Load(), "one lookup: an lstat of the directory above the home, and one of the home")
+	})
 }
 
 // TestUnresponsiveShare tests that callers wait for a short time, that the number of running lookups is limited, that cached
