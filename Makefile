@@ -29,7 +29,7 @@ RELEASES    := 1.33 1.34 1.35 1.36
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # The first of these programs that is installed builds the image. All three read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
-# The command that starts a node and leaves it running until Ctrl-C. The shell executes the test binary in its own place, because a shell
+# The command that starts a node and leaves it running until Ctrl-C. The shell replaces itself with the test binary (exec), because a shell
 # would end at Ctrl-C before the test has removed the node. The command does not use go test, which would report Ctrl-C as a failure.
 KEEP-NODE    = go test -c -o bin/e2e.test ./test/e2e && cd test/e2e && \
 	exec env E2E=1 KEEP=1 ../../bin/e2e.test -test.timeout 0 -test.parallel 8 -test.v -test.run '$(or $(RUN),^$$)'
@@ -116,7 +116,7 @@ fuzz: ## run each fuzz target for FUZZTIME (60s)
 .PHONY: bench
 bench: RESULTS := $(if $(QUICK),dist/bench,test/bench/results)
 bench: REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
-bench: ## measure the webhook and others: in process, over the wire, end to end, and as a cluster grows (QUICK=1 is short and imprecise, and writes into dist)
+bench: ## measure this and other admission webhooks: in process, over the wire, end to end, and as a cluster grows (QUICK=1 is short and imprecise, and writes into dist)
 	@mkdir -p $(RESULTS)
 	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x -count 10) ./test/bench >$(RESULTS)/in-process.txt
 	go run ./test/bench/run $(if $(QUICK),-quick) -out $(RESULTS) -revision "$(REVISION)"
@@ -173,8 +173,8 @@ sbom: ## build the programs for PLATFORM as the image has them, and write their 
 COMMIT       = $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
 PLATFORMS   ?= linux/amd64 linux/arm64
 RELEASE     ?= dist/release
-# With NAMES=-v, go names each package that it compiles. COUNT-NAMES is an awk program that prints the number of names after each hundred,
-# in place of the names.
+# With NAMES=-v, go prints the name of each package that it compiles. COUNT-NAMES is an awk program that prints one line for each hundred
+# names, in place of the names.
 NAMES       ?=
 COUNT-NAMES  = /^[A-Za-z0-9._/~+-]+$$/ {if (++names % 100 == 0) {print names " packages compiled"; fflush()} next} {print; fflush()}
 

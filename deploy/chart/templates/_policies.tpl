@@ -112,7 +112,7 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
 {{- end }}
 {{- end }}
 
-{{/* The directory above the directory of variables.user, a valid name, from a pattern. */}}
+{{/* The directory above the user's directory, from a pattern such as home/{initial}/{user}. variables.user must be a valid name. */}}
 {{- define "parent-by-pattern" -}}
 {{- range $i, $literal := splitList "{initial}" (trimSuffix "/{user}" (toString .)) -}}
 {{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
@@ -129,7 +129,7 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
 {{/* Whether the policies consider the rights of the requester. */}}
 {{- define "policy.requester" -}}
 # A controller creates Pods for the author of a Deployment or a Job, so the controller's own rights are ignored.
-- name: requesterCounts
+- name: requesterRightsApply
   expression: >-
     !(request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
       request.userInfo.username.startsWith('system:node:') ||
@@ -156,7 +156,7 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
     {{- end }}
 - name: mayUse
   expression: >-
-    variables.requesterCounts &&
+    variables.requesterRightsApply &&
     authorizer.group('jupyter-user.io').resource('homes').namespace(request.namespace).name(variables.user).check('use')
     .allowed()
 {{- end }}
@@ -171,7 +171,8 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
 
 {{/*
 Whether a request has a right to each claim that it needs: the share's, and each further claim. A right is the verb use of the requester, or
-with runAs also the verb run-as of the Pod's ServiceAccount. The template named by needs is the condition under which a claim is needed.
+with runAs also the verb run-as of the Pod's ServiceAccount. `needs` is the name of the template with the condition under which a claim is
+needed.
 */}}
 {{- define "policy.shares" -}}
 {{- $of := . }}
@@ -181,7 +182,7 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
     {{- include $of.needs (dict "site" $of.site "share" $share) | nindent 4 }}
 - name: may{{ $i }}
   expression: >-
-    variables.requesterCounts && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
+    variables.requesterRightsApply && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
       .name({{ include "cel" $share.claim }}).check('use').allowed()
       {{- if $of.runAs }} ||
     authorizer.serviceAccount(request.namespace, variables.account)
@@ -194,7 +195,8 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
     {{- range $i, $_ := .site.shares }}{{ if $i }} &&{{ end }}
     (!variables.needs{{ $i }} || variables.may{{ $i }})
     {{- end }}
-# The claims that messages name. Messages cannot check rights, so the list also has claims to which the requester has a right.
+# The claims that a denial's message names: all that the request needs, also those to which the requester has a right, because a message
+# cannot check rights.
 - name: needed
   expression: >-
     ({{- range $i, $share := .site.shares }}{{ if $i }} +{{ end }}
@@ -203,8 +205,8 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
 {{- end }}
 
 {{/*
-Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for a road (by-road) to the claim's
-storage. Most roads do not show where they lead, so such a road needs the right to each claim.
+Whether a Pod needs the right to a claim. A volume of the claim needs it, unless the Pod is claimed. A road (by-road) to the claim's storage
+always needs it. Most roads do not show where they lead, so such a road needs the right to every claim.
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
@@ -213,13 +215,14 @@ variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exis
 {{- end }}
 
 {{/*
-Whether a request about a PersistentVolumeClaim needs the right to a claim: for the claim itself, except for an update that keeps its
-owners; for its volume, which only Kubernetes' own controllers may bind to the claim; and for a copy.
+Whether a request about a PersistentVolumeClaim needs the right to a claim. It does if it is about that claim, except for an update that
+keeps the owners; if it binds any claim to that claim's volume; or if it makes a copy of that claim. One exception: Kubernetes' own
+controllers, and the others whose rights are ignored (policy.requester), may bind that claim to its volume.
 */}}
 {{- define "claim-needs" -}}
 variables.name == {{ include "cel" .share.claim }} && !variables.sameOwners || [variables.volume].exists(n,
   {{- include "is-volume" (dict "shares" (list .share) "name" "n") | nindent 2 }}) &&
-  (variables.requesterCounts || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
+  (variables.requesterRightsApply || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
 {{ include "cel" .share.claim }} in variables.sources
 {{- end }}
 
@@ -332,7 +335,7 @@ annotations:
 
 {{/*
 Selectors that match everything. The API server sets these fields where they are missing. Policies, bindings and webhook
-configurations have all such fields, so that the check can compare the installed objects with the rendered ones field by field.
+configurations have all such fields, so that the check command can compare the installed objects with the rendered ones field by field.
 */}}
 {{- define "policy.everywhere" -}}
 matchPolicy: Equivalent
