@@ -210,8 +210,8 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 	return nil
 }
 
-// apply are the options with which a patch also creates a missing Secret. Unlike the verb create, the verb patch can be
-// limited to a named Secret.
+// apply are the options of server-side apply, which also creates a missing Secret. Its requests name the Secret, so the
+// resourceNames of the Role limit which Secrets it can create. A POST has no name that a Role could limit.
 var apply = metav1.ApplyOptions{FieldManager: selfSignedName, Force: true}
 
 func (s *SelfSigned) secret(name string, kind corev1.SecretType) *corev1ac.SecretApplyConfiguration {

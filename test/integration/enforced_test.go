@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// An enforced cluster is for tests of namespaces that enforce rules on Pods, such as Pod Security levels and quotas. The
-// method configure changes the webhook's configuration.
+// enforced is a cluster for tests with namespaces that have Pod Security levels, quotas or limit ranges. The method configure
+// changes the webhook's configuration.
 type enforced struct {
 	*cluster
 	admin, asCarol kubernetes.Interface

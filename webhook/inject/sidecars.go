@@ -66,8 +66,8 @@ func (in *planning) runsAsUser(c *pod.Container) bool {
 		effectiveIDIs(s.RunAsGroup, ofPod.RunAsGroup, in.identity.GID)
 }
 
-// effectiveIDIs reports whether the UID or GID that applies to a container is the wanted one. A container without its own has
-// that of the Pod.
+// effectiveIDIs reports whether a container runs with the wanted UID or GID: the number in the container's security context, or
+// the number in the Pod's if the container's has none.
 func effectiveIDIs(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want

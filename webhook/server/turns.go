@@ -11,16 +11,17 @@ import (
 )
 
 const (
-	// largeBodyBudget is the maximum total size, in bytes, of the large bodies that are reviewed at once. A review needs
+	// largeBodyBudget is the maximum total size, in bytes, of the large bodies that are reviewed at the same time. A review needs
 	// many times the memory of its body, so without a limit a requester could get every replica killed for its memory use:
-	// 64 Pods of 3 MiB at once took 1.4 GiB.
+	// 64 Pods of 3 MiB together took 1.4 GiB.
 	largeBodyBudget = maxBody
 	// smallBodySize is the size up to which a body does not need the budget, so that no usual Pod, of a few KiB, waits for large
 	// ones.
 	smallBodySize = 64 << 10
 	// turnTimeout is the time that a large body waits for the budget. The whole review must take less than a second.
 	turnTimeout = 500 * time.Millisecond
-	// largeBodyTimeout is the time limit for the arrival of a large body that has its budget. An API server sends it at once.
+	// largeBodyTimeout is the time limit for the arrival of a large body that has its budget. An API server sends it without a
+	// pause.
 	largeBodyTimeout = 2 * time.Second
 )
 

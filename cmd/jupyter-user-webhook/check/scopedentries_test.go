@@ -195,7 +195,7 @@ func TestScopeNarrowedEverywhere(t *testing.T) {
 	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "a namespace for the other checks")
 }
 
-// TestModeWithoutInstallation tests that the check does not report the mode Enforce if nothing is installed.
+// TestModeWithoutInstallation tests that the check fails if the configuration has the mode Enforce, and nothing is installed.
 func TestModeWithoutInstallation(t *testing.T) {
 	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }

@@ -38,7 +38,8 @@ func main() {
 	}
 }
 
-// effort says how often each measurement is repeated.
+// effort has the numbers of repetitions: rounds, and in each round reviews (requests) and created Pods (creates) for each server.
+// pairs is the number of requests that the API server gets with the product, and as many without it, for the API server's CPU time.
 type effort struct {
 	rounds, requests, creates, pairs int
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Source, What string
 	// Wait is the longest time that a caller waits for the source.
 	Wait time.Duration
-	// Fresh is how long a found value is used without another lookup, and FreshMissing how long a missing one.
+	// Fresh is how long a found value is used without another lookup. FreshMissing is how long the result "no value" is used.
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last value is used while the source does not respond.
 	Stale time.Duration

@@ -163,10 +163,11 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number parses a UID or GID of 32 bits. It accepts IDs below the floor, for which Floor.Check has a better message.
+// number parses a UID or GID of 32 bits. It does not compare the number with minUID and minGID: Floor.Check of package identity
+// does that, with better messages.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
-	// Only the canonical form is accepted. ParseUint accepts no sign, but leading zeros.
+	// Only the canonical form is accepted. ParseUint returns an error for a sign, but not for leading zeros.
 	if err != nil || len(text) > 1 && text[0] == '0' {
 		return 0, false
 	}
