@@ -57,7 +57,8 @@ const (
 type SelfSigned struct {
 	// Namespace is the namespace of the webhook.
 	Namespace string
-	// Every is the interval of the checks, and the time that API servers get to read a change.
+	// Every is the interval of Run. It is also the shortest time between two steps of a renewal, in which API servers read the
+	// last change.
 	Every time.Duration
 	// Overlap is the time for which the old authority stays trusted after the new certificate was published.
 	Overlap time.Duration
@@ -90,7 +91,8 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 	return nil
 }
 
-// Run checks at each interval until the context ends. A failure is logged, and tried again at the next check.
+// Run does the next due step of the renewal once in each interval (Every), until the context ends. An error is logged; the next
+// interval tries the step again.
 func (s *SelfSigned) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.Every)
 	defer ticker.Stop()

@@ -184,7 +184,8 @@ func (w *Webhook) find(ctx context.Context, name user.Name, lookup finder) (*ide
 	return id, nil
 }
 
-// queriesSources reports whether sources of identities are configured and asked.
+// queriesSources reports whether the webhook looks identities up at admission: a source is configured, and the discovery is not
+// always at start.
 func (w *Webhook) queriesSources() bool {
 	return w.identities != nil && w.config.Identity.Discovery != config.DiscoveryAtStart
 }

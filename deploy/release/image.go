@@ -84,8 +84,8 @@ func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	return l.add(mediaType, content), err
 }
 
-// image returns one archive with the image for each platform. The image has the content and the settings that the
-// Dockerfile's has, and is made without a container engine.
+// image returns one archive with the image for each platform. The content and the settings are those that a build
+// from the Dockerfile has. No container engine is needed.
 func (r release) image() ([]byte, error) {
 	l := layout{files: map[string][]byte{}}
 	platforms := index{SchemaVersion: 2, MediaType: typeIndex}

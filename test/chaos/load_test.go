@@ -53,7 +53,7 @@ type try struct {
 	violation error
 }
 
-// outcome is the result of a load.
+// outcome has all calls of a load, which startLoad has started.
 type outcome struct {
 	tries  []try
 	lasted time.Duration

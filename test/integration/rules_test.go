@@ -110,7 +110,6 @@ func selectorsOfBindings(t *testing.T) map[string][]string {
 	return found
 }
 
-// bindingsOf returns the bindings in manifests.
 func bindingsOf(t *testing.T, manifests []string) (found []admissionv1.ValidatingAdmissionPolicyBinding) {
 	t.Helper()
 	for _, manifest := range manifests {

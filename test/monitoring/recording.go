@@ -59,7 +59,7 @@ func NewRecording(alert string, interval time.Duration, began time.Time) (*Recor
 	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
 }
 
-// Add adds the metrics that the replica instance exposed at a time.
+// Add adds the metrics that a replica exposed at the time at. The replica's name is instance.
 func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(exposed)

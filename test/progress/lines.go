@@ -40,5 +40,5 @@ func (t *Tail) Add(line string) {
 	}
 }
 
-// String returns the lines.
+// String returns the kept lines, separated by newlines.
 func (t *Tail) String() string { return strings.Join(t.lines, "\n") }

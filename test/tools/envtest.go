@@ -28,7 +28,7 @@ type envtest struct {
 	program string
 	// index is the URL of an index that replaces setup-envtest's own. It may be empty.
 	index string
-	// patience is stallPatience. Tests set a shorter time.
+	// patience is the longest time for which a connection may receive nothing: stallPatience, or a shorter time in tests.
 	patience time.Duration
 }
 

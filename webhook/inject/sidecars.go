@@ -44,7 +44,7 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 }
 
 // seesMoreThanHome reports whether the notebook container, running as the user, sees more of the share than the home. It
-// returns false with discovery at start: there the notebook container sees only the home, or every home with EvenToRoot.
+// returns false with discovery at start, where the notebook container begins as root.
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)

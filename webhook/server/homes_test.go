@@ -127,7 +127,8 @@ func TestForgedHome(t *testing.T) {
 	}
 }
 
-// TestHomeByFieldNeedsIdentity tests that there is no discovery at start with homes from the directory service.
+// TestHomeByFieldNeedsIdentity tests that a Pod is denied if the directory service must say where the home is and the webhook does
+// not know the user, because the program in the Pod cannot find such a home.
 func TestHomeByFieldNeedsIdentity(t *testing.T) {
 	for _, identities := range []webhook.Identities{nil, identityFunc(unknownUser)} {
 		_, r := newEdgeOf(t, homesByField(), identities, nil).post(t, "/mutate", review(notebook))

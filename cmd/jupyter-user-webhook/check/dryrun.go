@@ -23,7 +23,8 @@ import (
 
 // dryRun is the check dry-run: it creates a labelled Pod in a dry run, which changes nothing. The result shows whether the
 // API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
-// mutating webhook, or by a policy for a lack of rights or of Pod Security, shows too that the webhook responds.
+// mutating webhook shows that the webhook responds. So does a denial by a policy because of a missing right or by
+// Pod Security, because both run after the webhook.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {

@@ -31,8 +31,9 @@ func (s *state) installAgain(values ...string) string {
 	return "helm upgrade, or kubectl apply -f deploy/install.yaml"
 }
 
-// repair returns the advice for objects that exist and differ. The commands of installAgain keep the fields of other field
-// managers, or fail because of them, so the objects must be deleted first.
+// repair returns the advice for objects that differ from those of the release. The advice is to install again, and to delete the
+// objects first if that does not help: the commands of installAgain keep fields that other field managers have written, or fail
+// because of them.
 func (s *state) repair(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s. If the difference remains, another field manager has written it: first kubectl delete %s %s, "+
 		"during which it is not in effect",

@@ -21,7 +21,7 @@ type faulty struct {
 	// fault returns the error of a change; 0 if the change succeeds. what is the operation, such as mkdir.
 	mu    sync.Mutex
 	fault func(what, name string) syscall.Errno
-	// noReplace is the error of a rename that must not replace, as on NFS; 0 if that rename succeeds.
+	// noReplace is the error of a rename with RENAME_NOREPLACE, which NFS does not have; 0 if such a rename succeeds.
 	noReplace syscall.Errno
 	// squash is the UID that a change of owner gives instead of the requested one; 0 for none.
 	squash uint32

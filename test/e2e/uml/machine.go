@@ -43,7 +43,7 @@ type Options struct {
 	Folders map[string]string
 }
 
-// Machine is a running machine.
+// Machine is a running virtual machine of User Mode Linux.
 type Machine struct {
 	Options
 	// Console is the file with the output of the kernel and the first process.

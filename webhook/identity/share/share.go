@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options are the options of a Source.
+// Options say where the homes are on the share, and how long a Source waits and caches.
 type Options struct {
 	// Share is the root of the share as this process sees it.
 	Share string
