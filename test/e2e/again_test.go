@@ -20,8 +20,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// After all tests, when the shipped installation is removed, installAgain tests the other methods of deploy/docs/install.md
-// on the same cluster: kubectl with install.yaml, and Helm with cert-manager.
+// After all tests, and after the shipped installation has been removed, installAgain tests the other methods of
+// deploy/docs/install.md on the same cluster: kubectl with install.yaml, and Helm with cert-manager.
 
 // mustInstallAgain reports whether installAgain must run: if all tests run, or with -run Again. No test has this name,
 // because installAgain can run only after the tests.
@@ -63,8 +63,8 @@ func (c *testCluster) awaitNamespaceGone(ctx context.Context) error {
 	return c.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemNamespace, "--timeout=2m")
 }
 
-// removeSecondInstallation removes the second installation. The pages of deploy/docs do not describe how, because a cluster
-// normally has one installation.
+// removeSecondInstallation deletes the webhook configurations and the namespace of the second installation. deploy/docs has
+// no commands for this, because a cluster normally has one installation.
 func (c *testCluster) removeSecondInstallation(ctx context.Context) error {
 	err := c.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+secondInstallation.mutating(), "validatingwebhookconfiguration/"+secondInstallation.name)
 	return errors.Join(err, c.Admin.Do(ctx, "", "delete", "namespace", secondInstallation.namespace))

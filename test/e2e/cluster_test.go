@@ -21,16 +21,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// discovery is a way to find the identity of a user, AtStart or AtAdmission, with a namespace for its notebooks. level is
-// the Pod Security level of the namespace: the strictest level in which the discovery works.
+// discovery is one of the two discoveries of the webhook, with a namespace whose notebooks have this discovery. AtStart
+// finds the identity of the user when a Pod starts, and AtAdmission when a Pod is created. level is the Pod Security level
+// of the namespace: the strictest level in which the discovery works.
 type discovery struct {
 	name, namespace, level string
 }
 
 var (
-	// The shipped installation serves the namespace of atStart. It has no source of identities.
+	// The shipped installation, which has no source of identities, serves the namespace of atStart.
 	atStart = discovery{"AtStart", "at-start", "baseline"}
-	// The second installation serves the namespace of atAdmission. Its sources of identities are the share and passwd files.
+	// The second installation, whose sources of identities are the share and passwd files, serves the namespace of
+	// atAdmission.
 	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
 	discoveries = []discovery{atStart, atAdmission}
 )
@@ -95,8 +97,8 @@ func newTestCluster(ctx context.Context, enclosure sealed.Enclosure) (*testClust
 	return w, nil
 }
 
-// smallNodeValues are values of the chart for a small node: a notebook needs little memory, and probes are frequent, so that
-// tests do not wait. A hub's user may have a mail address at x.org as name.
+// smallNodeValues are values of the chart for a small node: a notebook requests little memory, and probes are frequent, so
+// that tests do not wait. The name of a user in a hub may be a mail address at x.org.
 const smallNodeValues = `
 config:
   user: {domains: [x.org]}
@@ -132,9 +134,8 @@ func (c *testCluster) apply(ctx context.Context, yaml string) error {
 	return c.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
-// shareTemplate is the share of make kind (see the package kind), with placeholders for the namespace and for a directory
-// of the node. A PersistentVolume belongs to one claim, so each namespace has its own PersistentVolume of the same
-// directory.
+// shareTemplate is the manifest kind.Share, with placeholders for the namespace and for a directory of the node. A
+// PersistentVolume belongs to one claim, so each namespace has its own PersistentVolume of the same directory.
 var shareTemplate = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
 
 func (c *testCluster) makeNamespaces(ctx context.Context) (err error) {
@@ -175,7 +176,7 @@ func (c *testCluster) makeNamespace(ctx context.Context, name, level string) err
 	return c.allowUse(ctx, c.carol, name, carolsHomes()...)
 }
 
-// await polls a condition until it is met, it fails, or the time limit is over.
+// await calls condition repeatedly, until condition returns true or an error, or until the time limit is over.
 func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, limit, true, condition)
 	if errors.Is(err, context.DeadlineExceeded) {

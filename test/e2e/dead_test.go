@@ -52,9 +52,9 @@ const waitingDeployment = `
 const denialLimit = 5 * time.Second
 
 // TestPodsWithoutWebhook scales the shipped and the second installation to zero replicas. Then Pods that are no notebooks
-// must be created, scheduled and run, and notebooks must be denied in time. When the replicas run again, the notebook of a
-// Deployment must start without help. The test also kills both replicas of the shipped installation at once, and they must
-// become ready again.
+// must be created, scheduled and run, and notebooks must be denied within denialLimit. When the replicas run again, the
+// notebook of a Deployment must start without help. The test also kills both replicas of the shipped installation at once,
+// and they must become ready again.
 func TestPodsWithoutWebhook(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shippedInstallation, secondInstallation} {
@@ -140,7 +140,8 @@ func startWebhooks(t *testing.T) {
 	}
 }
 
-// killReplicas kills the processes of both replicas of the shipped installation at once. The kubelet starts them again.
+// killReplicas kills the processes of both replicas of the shipped installation at once, and waits until the kubelet has
+// restarted the containers and both replicas are ready.
 func killReplicas(t *testing.T) {
 	t.Helper()
 	serving, _ := replicas(t)

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// debugContainer returns the ephemeral container that kubectl debug --profile=restricted adds, in the process namespace of
-// the container debugged, which is the notebook container of these tests.
+// debugContainer returns the ephemeral container that kubectl debug --profile=restricted --target=debugged adds. This
+// container shares the process namespace of the container called debugged, which is the notebook container in these tests.
 func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "debugged",
@@ -63,9 +63,9 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugDenied tests that kubectl debug is denied if the requester may not use the home, if the debug container has
-// another identity, more rights or a mount of the share, if its target is the init container, or if it copies the Pod
-// without the labels or with shared processes.
+// TestDebugDenied tests that kubectl debug is denied if the requester may not use the home, and if the debug container has
+// another identity, more rights, a mount of the share, or the init container as its target. kubectl debug --copy-to is
+// denied if the copy of the Pod lacks the labels or shares processes.
 func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {

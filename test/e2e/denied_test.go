@@ -51,7 +51,7 @@ func assertInitFailed(t *testing.T, p pod, want string) {
 }
 
 // TestDeniedAtAdmission tests that a webhook with sources of identities denies a user without a valid identity at
-// admission, not on the node. The sources here are the share and a passwd file, which must agree.
+// admission, and not on the node. In these tests the sources are the share and a passwd file, which must agree.
 // TestHomeReplacedBetweenAdmissionAndStart tests homes that change after admission.
 func TestDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{

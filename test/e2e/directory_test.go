@@ -107,7 +107,8 @@ func TestDirectoryService(t *testing.T) {
 	})
 }
 
-// storePassword runs step 7 of the page: it stores the webhook's password in a Secret, from a file.
+// storePassword runs step 7 of deploy/docs/directory-services.md: it stores the webhook's password in a Secret, from a
+// file.
 func storePassword(t *testing.T, step pages.Step) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -118,8 +119,9 @@ func storePassword(t *testing.T, step pages.Step) {
 	})
 }
 
-// reconfigure upgrades the shipped installation with helm, and waits until its replicas, its policies and its discovery have
-// the new values. It also excludes the namespaces of the other installations again (see excludeOtherNamespaces).
+// reconfigure upgrades the shipped installation with helm, and waits until its replicas and policies are updated and
+// notebooks get the given discovery. It also excludes the namespaces of the other installations again (see
+// excludeOtherNamespaces).
 func (c *testCluster) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
 	// excludeOtherNamespaces has changed objects that Helm applied, so Helm must be forced to overwrite them.
 	if _, err := c.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
@@ -144,8 +146,8 @@ func restoreShipped(t *testing.T) {
 		"upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace, "--reset-then-reuse-values", "--values", "-"))
 }
 
-// openGroupDirectories runs step 10 of the page: alice herself is the requester, and may use only her own home. The test
-// then writes to directories in her home that only the members of one of her groups can write to.
+// openGroupDirectories runs step 10 of deploy/docs/directory-services.md: alice herself is the requester, and may use only
+// her own home. The test then writes to directories in her home that only the members of one of her groups can write to.
 func openGroupDirectories(t *testing.T, step pages.Step) {
 	alice, err := cluster.User("alice@corp.example")
 	require.NoError(t, err)

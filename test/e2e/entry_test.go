@@ -61,8 +61,8 @@ spec:
     stdinOnce: true
 `
 
-// enterHome is a Python script that, as alice, prints the name of the link relative if it is in her home. If the script
-// runs as root, as with discovery at start, it becomes alice first.
+// enterHome is a Python script that, as alice, lists her home, and prints the name relative if her home has the link of
+// this name. If the script runs as root, as with discovery at start, it becomes alice first.
 const enterHome = `
 import os
 if os.fork() == 0:
@@ -75,7 +75,7 @@ os.wait()
 
 // TestExecAndAttachRunAsUser tests that bob, who may not use the home of alice, can act as alice with the rights to exec
 // and attach in the namespace. kubectl attach gives him the identity of the notebook. kubectl exec gives him the same
-// identity, or with discovery at start a root shell that reaches only the home of alice.
+// identity with discovery at admission, and a root shell that reaches only the home of alice with discovery at start.
 func TestExecAndAttachRunAsUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

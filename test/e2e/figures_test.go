@@ -16,9 +16,9 @@ import (
 )
 
 // BenchmarkRunToReady measures the time from kubectl run until the Pod is Ready. It compares Pods without the label, with
-// discovery at start and with discovery at admission, each as JupyterLab with probes and as a small server without probes.
-// The small server starts faster, so the webhook's part of its time is larger. One iteration runs one Pod of each kind, one
-// after the other.
+// discovery at start and with discovery at admission. Each of them runs as JupyterLab with probes and as a small server
+// without probes. The small server starts faster, so the webhook's part of the time is larger. One iteration runs one Pod
+// of each kind, one after the other.
 func BenchmarkRunToReady(b *testing.B) {
 	kinds := []struct {
 		name, namespace, image string
@@ -46,7 +46,7 @@ func BenchmarkRunToReady(b *testing.B) {
 			require.NoError(b, p.remove(b.Context()))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // The sum of all kinds has no meaning.
+	b.ReportMetric(0, "ns/op") // The value 0 leaves ns/op out, because the sum of all kinds has no meaning.
 	for name, sum := range took {
 		b.ReportMetric(sum.Seconds()/float64(b.N), "s/"+name)
 	}

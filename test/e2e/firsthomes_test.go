@@ -45,8 +45,8 @@ data: {.profile: "a first line"}
 `
 
 // TestFirstHomes tests that a user without a home is denied, and that the denial names the command to make homes. A Job of
-// the chart's CronJob makes the home, in a namespace that enforces baseline. Then the user's first notebook runs in this
-// home.
+// the chart's CronJob runs in a namespace that enforces baseline, and makes the home. Then the user's first notebook runs
+// in this home.
 func TestFirstHomes(t *testing.T) {
 	path := cluster.share.path(newcomer.name)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(path)) })

@@ -66,8 +66,8 @@ func TestUnwritableHome(t *testing.T) {
 }
 
 // startInUnwritableHome starts Jupyter in a home that cannot be written to. It asserts that the log and the termination
-// message of the init container have sentence, and that with discovery at start the log of the notebook container has a
-// part of it.
+// message of the init container contain sentence. With discovery at start, the log of the notebook container must also say
+// that nothing can be saved.
 func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)

@@ -17,7 +17,7 @@ import (
 // jupyterEnv are environment variables that Jupyter's process must have, because the start of the image sets them.
 type jupyterEnv map[string]string
 
-// hooksRunOnce are the environment variables if start.sh has run the hooks of start-notebook.d and before-notebook.d once.
+// hooksRunOnce are the expected variables if start.sh has run the hooks of start-notebook.d and before-notebook.d once.
 var hooksRunOnce = jupyterEnv{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
 func (e jupyterEnv) with(changes jupyterEnv) jupyterEnv {

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// podWithHooks is a Pod with each kind of hook and each kind of exec probe. The test can read a file while a probe writes it
-// again, so each command renames a complete file.
+// podWithHooks is a Pod with each kind of hook and each kind of exec probe. The test may read a file while a probe writes
+// it again, so each command writes a temporary file, and renames the complete file.
 const podWithHooks = `
 apiVersion: v1
 kind: Pod

@@ -113,8 +113,9 @@ func wantUIDs(uid uint32, names ...string) map[string]uint32 {
 	return uids
 }
 
-// TestAttackersProgramsNotRoot tests that an attacker's programs run as the user and never as root. They have the names of
-// the programs that start a notebook and of the shell of a hook, or are loaded by BASH_ENV and LD_PRELOAD.
+// TestAttackersProgramsNotRoot tests that an attacker's programs run as the user and never as root. Some of these programs
+// have the names of the programs that start a notebook, or of the shell of a hook. The others are loaded by BASH_ENV and
+// LD_PRELOAD.
 func TestAttackersProgramsNotRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -181,7 +182,7 @@ spec:
 }
 
 // mountThroughImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path
-// to the directory of our program, jupyter-user-init.
+// to the directory of jupyter-user-init, the program that the webhook injects.
 const mountThroughImageLink = `
 apiVersion: v1
 kind: Pod

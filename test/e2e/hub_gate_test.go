@@ -39,7 +39,7 @@ type gate struct {
 	server  *httptest.Server
 	address string
 	pair    pki.Pair
-	// delay is a time.Duration: how long the gate waits before it passes a request on to the webhook.
+	// delay is how long the gate waits before it passes a request on to the webhook, as a time.Duration.
 	delay atomic.Int64
 }
 

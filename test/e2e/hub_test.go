@@ -78,8 +78,8 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// hubUsers maps the names in the hub of the users of logInAtOnce to the names of their homes. KubeSpawner changes some of
-// these names where it writes them into the name and the labels of a Pod.
+// hubUsers returns the users that logInAtOnce logs in: a map from the name in the hub to the name of the home. KubeSpawner
+// escapes some of the hub names in the names and labels of Pods.
 func hubUsers(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {
@@ -91,8 +91,8 @@ func hubUsers(discovery discovery) map[string]string {
 	return all
 }
 
-// logInAtOnce logs several users in at the same time, eight of them with discovery at start, and asserts that every server
-// gets ready. Then it restarts the hub, and asserts that a running server can still be used.
+// logInAtOnce logs several users in at the same time (eight with discovery at start, and two with discovery at admission),
+// and asserts that every server gets ready. Then it restarts the hub, and asserts that a running server can still be used.
 func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
@@ -153,7 +153,7 @@ func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 }
 
 // assertNoHomeAtStart asserts what the hub's page shows to a user without a home, with discovery at start. The page shows
-// the kubelet's events. They name the failed container, but do not contain its message.
+// the kubelet's events. The events name the failed container, but do not contain its message.
 func assertNoHomeAtStart(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, "homeless", "")
 	require.NoError(t, s.Spawn(t.Context(), "", nil))

@@ -31,7 +31,8 @@ type jupyterHub struct {
 	namespace string
 }
 
-// spawnLimit is how long the hub waits for a server, as with the default values of the chart.
+// spawnLimit is the time limit for the start of a server. It is the start_timeout of hub/jupyterhub_config.py, 300 s, which
+// is the default of the chart Zero to JupyterHub.
 const spawnLimit = 5 * time.Minute
 
 // hubRules are the rights that the chart Zero to JupyterHub gives to its hub.
@@ -117,7 +118,7 @@ func makeClaimVolumes(t *testing.T, namespace string) {
 	}
 }
 
-// server is a server of a hub's user.
+// server is one of the servers that a user has in a hub.
 type server struct {
 	*hub.Session
 	hub  jupyterHub
@@ -188,7 +189,7 @@ func (s server) allServers(t *testing.T) map[string]bool {
 	return servers
 }
 
-// find returns the Pod of the server, which it finds by KubeSpawner's environment variables for the user and the server.
+// find returns the Pod whose environment variables from KubeSpawner name this user and this server.
 func (s server) find(ctx context.Context) (pod, bool) {
 	list, err := cluster.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
 	if err != nil {

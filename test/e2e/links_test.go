@@ -11,7 +11,7 @@ import (
 )
 
 // mountThroughHomeLink is a Pod that mounts an attacker's program. A symbolic link in the home leads from the mount path to
-// the directory of our program, jupyter-user-init. Container runtimes follow such links, as root.
+// the directory of jupyter-user-init, the program that the webhook injects. Container runtimes follow such links, as root.
 const mountThroughHomeLink = `
 apiVersion: v1
 kind: Pod

@@ -84,7 +84,7 @@ func (l *load) start(ctx context.Context) {
 		defer out.Wait()
 		slots := make(chan struct{}, admissionsAtOnce)
 		for next := l.began; ; next = next.Add(time.Second / admissionsPerSecond) {
-			// The schedule follows the clock: after a delay, the admissions of at most the last second are made up for.
+			// After a delay, the load makes up for the admissions of the last second only.
 			if latest := time.Now().Add(-time.Second); next.Before(latest) {
 				next = latest
 			}
@@ -149,7 +149,8 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// awaitAdmissions waits until as many admissions as number, which began after the call, have ended.
+// awaitAdmissions waits until the given number of admissions have ended. It counts only admissions that began after the
+// call of awaitAdmissions.
 func (l *load) awaitAdmissions(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()

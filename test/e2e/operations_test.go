@@ -115,11 +115,12 @@ func (o *operations) serviceUnread(a admission) bool {
 	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
-// assertNoneLost asserts that no admission failed because of the webhook. Errors of the API server while it is down, stops
-// or has just started do not count: they do not contain the word webhook, or serviceUnread recognizes them. From the kill
-// of a replica until it is ready again, failed calls of the webhook do not count, because the API server sends reviews to
-// this replica until the Service has removed it. Without LONG, one of 1,000 admissions may get no response in time, and any
-// number if the machine was too slow.
+// assertNoneLost asserts that no admission failed because of the webhook. These failures do not count:
+//   - Errors of the API server while it is down, stops or has just started. Such an error does not contain the word webhook,
+//     or serviceUnread recognizes it.
+//   - Failed calls of the webhook, from the kill of a replica until it is ready again. The API server sends reviews to this
+//     replica until the Service has removed it.
+//   - Without LONG, late admissions (see late): one of 1,000, or any number if the machine was too slow.
 func (o *operations) assertNoneLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0

@@ -43,7 +43,7 @@ certificates: {source: secret, caBundle: %q}
 `
 
 // placesConfig is the value of config.share: homes at home/{initial}/{user}, the project directories of two groups, a
-// further claim, and a directory for each user. Its text follows that of smallNodeValues, which ends within config.
+// further claim, and a directory for each user. It is appended to smallNodeValues, whose last lines belong to config.
 const placesConfig = `
   share:
     home: home/{initial}/{user}
@@ -93,11 +93,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in a namespace of each level. The
-// user can write to the home, to the project directory of the user's group, to a further claim and to the user's own
-// directory, but not to the directory of another group. A sidecar and an init container that the annotation home-in names
-// have the home too. The CronJob makes the home and the own directory of a newcomer, and the newcomer's first notebook can
-// write to both.
+// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in a namespace of each level. alice
+// can write to her home, to the project directory of her group, to a further claim and to her own directory, but not to the
+// directory of another group. A sidecar and an init container that the annotation home-in names have the home too. The
+// CronJob makes the home and the own directory of each user, and the first notebook of newcomer can write to both.
 func TestHomesAndDirectories(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before the home is made", func(t *testing.T) { assertDeniedWithoutHome(t) })

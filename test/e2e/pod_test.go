@@ -102,7 +102,7 @@ func removeAtEnd(t *testing.T, namespace, name string) pod {
 // remove deletes the Pod and waits until it is gone.
 func (p pod) remove(ctx context.Context) error {
 	pods := cluster.Client.CoreV1().Pods(p.namespace)
-	grace := int64(1) // second; the Pod has no data to save.
+	grace := int64(1) // In seconds. The Pod has no data to save.
 	err := pods.Delete(ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &grace})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err

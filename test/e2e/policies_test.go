@@ -13,7 +13,7 @@ import (
 )
 
 // carolsHomes returns the users whose homes carol may use. Some of these users have no home, or something else in its
-// place. They must be denied for that, and not because carol lacks the right.
+// place. They must be denied for this reason, and not because carol lacks the right.
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {

@@ -22,8 +22,8 @@ const (
 	capSetUID = 1 << 7
 )
 
-// observed has the processes that observe saw on the node, without those of the container runtime. asRoot are those with a
-// UID 0.
+// observed has the processes that observe saw on the node, without those of the container runtime. asRoot are the processes
+// that had a UID 0: real, effective, saved or file system UID.
 type observed struct {
 	asRoot []node.Process
 	// inits are the processes of the init container jupyter-user-init, whatever their UIDs are.
@@ -38,9 +38,9 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe calls the function while, and watches the processes of all Pods until this function returns. The function can
-// call seen, which reports whether one of our two programs was seen so far: initProgram together with its mounts, or
-// notebookProgram as root.
+// observe watches the processes of all Pods while the function called while runs. This function can call seen with a
+// program. seen(initProgram) reports whether observe has seen this program and its mounts. seen(notebookProgram) reports
+// whether observe has seen this program as root.
 func observe(t *testing.T, while func(seen func(program string) bool)) observed {
 	t.Helper()
 	var programs sync.Map

@@ -24,8 +24,8 @@ var replacements = map[string]func(path string) error{
 	},
 }
 
-// testEachReplacement runs test for each replacement with each discovery, in parallel. Each run of test has another user of
-// the crowd, with a number from i downwards.
+// testEachReplacement runs test for each replacement with each discovery, in parallel. The first run of test has the user
+// crowdName(i-1), the next crowdName(i-2), and so on, so that no two runs share a home.
 func testEachReplacement(t *testing.T, i int, test func(t *testing.T, in discovery, user string, replace func() error)) {
 	t.Helper()
 	for name, replace := range replacements {

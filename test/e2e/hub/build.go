@@ -23,29 +23,32 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// Release is a JupyterHub with a matching KubeSpawner. The value is the name of their pins in packages/.
+// Release is a JupyterHub with a matching KubeSpawner. The versions of kubespawner-7, for example, are pinned in
+// packages/kubespawner-7.txt.
 type Release string
 
 const (
-	// KubeSpawner7 is the newest release.
+	// KubeSpawner7 has KubeSpawner 7, the newest version.
 	KubeSpawner7 Release = "kubespawner-7"
-	// KubeSpawner6 is the previous release, which gives Pods other names and labels.
+	// KubeSpawner6 has KubeSpawner 6, the previous version, which gives Pods other names and labels.
 	KubeSpawner6 Release = "kubespawner-6"
 )
 
-// Programs are the paths of a hub's programs.
+// Programs has the paths of the programs that a hub needs.
 type Programs struct {
 	// Python is the interpreter with JupyterHub in its environment.
 	Python string
-	// Node is the interpreter of Proxy, the script of configurable-http-proxy.
+	// Node is Node.js, the interpreter of Proxy. Proxy is the script of configurable-http-proxy.
 	Node, Proxy string
 }
 
 const (
-	// debianPython and debianPip are Debian's programs. A developer may have others in the PATH.
+	// debianPython and debianPip are Debian's programs. They are absolute paths, because a developer may have other
+	// versions of these programs in the PATH.
 	debianPython = "/usr/bin/python3"
 	debianPip    = "/usr/bin/pip3"
-	// recipeVersion must be raised whenever the build changes in a way that the pins do not show.
+	// recipeVersion must be raised whenever the build changes in a way that the pins do not show, so that the cache does
+	// not return the old result.
 	recipeVersion = 1
 )
 
@@ -80,7 +83,7 @@ func Build(ctx context.Context, out io.Writer, release Release) (Programs, error
 }
 
 type builder struct {
-	// packages is the folder with the pins.
+	// packages is the folder with the files that pin versions and hashes.
 	packages string
 	cache    cache.Cache
 	out      io.Writer

@@ -20,8 +20,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// configFile is the configuration file of JupyterHub.
-//
 //go:embed jupyterhub_config.py
 var configFile []byte
 
@@ -34,7 +32,7 @@ const (
 	pollInterval = 50 * time.Millisecond
 )
 
-// Options are the options of a hub.
+// Options configures the hub that Start starts.
 type Options struct {
 	Programs Programs
 	Release  Release
@@ -48,19 +46,19 @@ type Options struct {
 	Address string
 	// Image is the image of the servers.
 	Image string
-	// Servers has settings (traits) of KubeSpawner for single servers. A key is user/server. The default server has no
+	// Servers has settings (traits) of KubeSpawner for individual servers. A key is user/server. The default server has no
 	// name, so the key of alice's default server is alice/.
 	Servers map[string]map[string]any
 	// Config is Python code that runs after the chart's configuration.
 	Config string
 }
 
-// Patient makes a hub wait longer for the API server. KubeSpawner's own limit of 3 seconds also counts the time in which
-// the hub itself waits for a CPU. On a busy machine the hub would therefore send a request twice, and the second request
-// would find the Pod of the first.
+// Patient is a value of Options.Config that makes a hub wait longer for the API server. KubeSpawner's own limit of 3
+// seconds also counts the time in which the hub itself waits for a CPU. On a busy machine the hub would therefore send a
+// request twice, and the second request would find the Pod of the first.
 const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
 
-// Hub is a running hub.
+// Hub is a JupyterHub with its proxy: two processes that Start has started.
 type Hub struct {
 	// URL is the address for users, without a / at the end.
 	URL string
@@ -186,7 +184,7 @@ func (h *Hub) Log() string {
 	return string(text)
 }
 
-// freePorts returns n HTTP URLs of an address, each with another unused port.
+// freePorts returns n HTTP URLs with this address and n different unused ports.
 func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	var urls []string
 	for range n {

@@ -128,7 +128,8 @@ func (s *Session) Server(server string) string {
 	return address
 }
 
-// Spawn asks the hub to start a server. options are the values of the form of a profile list, or nil.
+// Spawn asks the hub to start a server. options are the values that the user has chosen in the form of KubeSpawner's
+// profile list, or nil.
 func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
 	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
 		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)
@@ -209,7 +210,7 @@ func (s *Session) Servers(ctx context.Context) (map[string]bool, error) {
 	return ready, nil
 }
 
-// Token returns a new token for the API of the user's servers, from the request that the hub's page sends.
+// Token returns a new token for the API of the user's servers. It sends the same request as the hub's page.
 func (s *Session) Token(ctx context.Context) (string, error) {
 	text, err := s.do(ctx, http.MethodPost, "/hub/api/users/"+url.PathEscape(s.User)+"/tokens", map[string]any{"note": "e2e"})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s Server) Save(t *testing.T, name string) {
 	}, http.StatusCreated)
 }
 
-// Kernel is a running kernel of Jupyter.
+// Kernel is a kernel that Server.Kernel has started.
 type Kernel struct {
 	Server
 	id string

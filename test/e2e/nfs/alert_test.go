@@ -30,7 +30,7 @@ type recorder struct {
 	*monitoring.Recording
 	stop context.CancelFunc
 	done chan struct{}
-	// read counts the readings of one replica, and missed counts those of them that failed.
+	// read counts the readings, each of one replica. missed counts the readings that failed.
 	missed, read int
 }
 

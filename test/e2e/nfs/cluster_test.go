@@ -33,7 +33,7 @@ const serverAddress = "198.18.0.2"
 // is its Pod Security level.
 type nfsNamespace struct {
 	name, discovery, level string
-	// path is the path of the export. With NFS 4, a path begins at the root of all exports.
+	// path is the path of the export. With NFS 4, the path is relative to the root of all exports.
 	path    string
 	options []string
 }
@@ -161,8 +161,8 @@ func newTestCluster(ctx context.Context, enclosure sealed.Enclosure) (*testClust
 	return w, nil
 }
 
-// startServer starts the second machine, its NFS server with the homes, and its container runtime. Nothing of this needs
-// the control plane, so newTestCluster starts them at the same time.
+// startServer starts the second machine, its NFS server with the homes, and its container runtime. These steps do not need
+// the control plane, so newTestCluster starts the control plane at the same time.
 func (c *testCluster) startServer(ctx context.Context, parts uml.Parts, o node.Options) error {
 	host := node.Host{Name: serverNode, Address: "192.0.2.10", Range: "198.18.1.0/24"}
 	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + host.Address)
@@ -245,7 +245,7 @@ func runTogether(all ...func() error) error {
 	return errors.Join(errs...)
 }
 
-// await polls a condition until it is met, it fails, or the time limit is over.
+// await calls condition repeatedly, until condition returns true or an error, or until the time limit is over.
 func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, limit, true, condition)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -56,8 +56,8 @@ func TestPodsOnExports(t *testing.T) {
 }
 
 // TestPodsWithFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet: a user in fifteen groups can
-// read a file that only the group can read, for each of the groups. With manage-gids the server itself looks up the groups.
-// A user whom the server does not know can then read none of the files.
+// read a file that only the group can read, for each of the groups. With the option manage-gids, the NFS server itself
+// looks up the groups of a user. A user whom the server does not know can then read none of the files.
 func TestPodsWithFifteenGroups(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

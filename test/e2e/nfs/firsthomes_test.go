@@ -36,8 +36,9 @@ func makeFirstHome(t *testing.T, on *node.Extra, share string, h home) uml.Resul
 	return result
 }
 
-// trustClientNode makes the NFS server accept root of the node nfs-2 as root, until the test ends. It adds one line to the
-// server's exports, as deploy/docs/homes.md describes.
+// trustClientNode makes the NFS server accept root of the node nfs-2 as root, until the test ends. It adds an export with
+// no_root_squash, which deploy/docs/homes.md requires, for the addresses of additional nodes. The node nfs itself connects
+// to the server from another address.
 func trustClientNode(t *testing.T) {
 	t.Helper()
 	const exports = `ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; exportfs "$@"' - `

@@ -51,8 +51,8 @@ func TestPodsInHomes(t *testing.T) {
 	}
 }
 
-// failure returns the termination message of the first container of the Pod that has failed, an init container or not. It
-// returns an empty string if none has failed.
+// failure returns the termination message of the first failed container of the Pod, an init container or not. It returns an
+// empty string if no container has failed.
 func failure(pod *corev1.Pod) string {
 	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {

@@ -86,7 +86,7 @@ func assertOwnerServes(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "made")
 }
 
-// assertUnmapped asserts that the init container denies the home, because NFS cannot map its owner.
+// assertUnmapped asserts that the init container denies the home, because NFS cannot map the owner of the home.
 func assertUnmapped(t *testing.T, p pod, _ home) {
 	t.Helper()
 	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })

@@ -47,9 +47,9 @@ var writeNumbersCommand = []string{"--command", "--", "sh", "-c",
 // outages is the number of outages so far in this run. Each outage takes another one of the outageUsers.
 var outages int
 
-// TestServerOutage takes the network link of the NFS server down for a while. During the outage a user whom the webhook
-// knows is admitted from the cache, a user whom it does not know is denied with IdentitySilent in time, and the webhook
-// stays ready. Afterwards all users are admitted, a notebook that was writing has lost nothing, a notebook that could not
+// TestServerOutage takes the network link of the NFS server down for a while. During the outage the webhook stays ready.
+// From its cache it admits a user whom it has looked up before, and it denies any other user with IdentitySilent within
+// responseLimit. Afterwards all users are admitted, a notebook that was writing has lost nothing, a notebook that could not
 // start starts, and a notebook that was deleted ends. The shipped alert fires.
 func TestServerOutage(t *testing.T) {
 	needNFS(t)

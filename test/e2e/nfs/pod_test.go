@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// readyLimit is the time limit for a JupyterLab on one emulated CPU of a busy machine.
+	// readyLimit is the time limit until a JupyterLab is ready on one emulated CPU of a busy machine.
 	readyLimit = 10 * time.Minute
 	goneLimit  = 2 * machine.Patience
 )

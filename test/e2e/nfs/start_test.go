@@ -122,8 +122,8 @@ func mountProgram(t *testing.T) {
 	require.NoError(t, cluster.server.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
-// TestClosedDirectoryOfHomes tests that no notebook starts, and that the error has the reason, if the directory of homes
-// has a mode that lets no other user pass through, and the server maps root to nobody.
+// TestClosedDirectoryOfHomes tests a server that maps root to nobody, and a directory of homes whose mode lets no other
+// user pass through. No notebook can start, and the error must have the reason.
 func TestClosedDirectoryOfHomes(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -136,8 +136,8 @@ func TestClosedDirectoryOfHomes(t *testing.T) {
 }
 
 // TestFifteenGroups tests which of twenty files, each readable by one group only, a user can read. The client sends at most
-// sixteen groups to the server. With manage-gids, the server ignores these groups, and looks up the groups of the user
-// itself.
+// sixteen groups to the server. With the option manage-gids, the server ignores these groups, and looks up the groups of
+// the user itself.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
@@ -221,9 +221,9 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server responds to a new client. For half a minute after the end of rpc.mountd, which looks
-// up groups, the kernel waits for its answers, and drops each request for which it needs one. A test with a hard mount
-// would wait longer, because a hard mount repeats a request only after a minute.
+// awaitServer waits until the server responds to a new client. The server's kernel asks rpc.mountd for the groups of a
+// user. For half a minute after rpc.mountd has ended, the kernel waits for it, and drops each request for which it needs
+// such an answer. A test with a hard mount would wait longer, because a hard mount repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Base has files that several additional nodes share. It saves time, because an emulated CPU takes a minute to unpack the
-// images.
+// Base has files that several additional nodes share. The sharing saves time, because an emulated CPU takes a minute to
+// unpack the images.
 type Base struct {
 	// Disk is the disk with the images, for Options.Base.
 	Disk    string

@@ -56,7 +56,7 @@ type Cluster struct {
 	release func()
 }
 
-// Options are the options of a cluster.
+// Options configures a cluster and its additional nodes.
 type Options struct {
 	Enclosure    sealed.Enclosure
 	SandboxImage string
@@ -64,7 +64,7 @@ type Options struct {
 	Archives []string
 	// Base is the initial disk of an additional node, with images. It may be empty.
 	Base string
-	// Progress receives the progress messages.
+	// Progress receives messages about the progress of builds and of the start.
 	Progress io.Writer
 }
 

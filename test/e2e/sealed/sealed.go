@@ -6,8 +6,8 @@
 // process is killed. So a program in an enclosure need not remove anything. A killed run leaves only the folder and the
 // cgroup, which the next run removes. The enclosure also separates the node from other programs of the machine.
 //
-// The program runs three times: outside, with a network, where it waits for the others; as the first process of the new
-// namespaces, which sets them up and then collects orphans; and inside.
+// The program runs three times. The outside process has the network of the machine, and waits for the other two processes.
+// The first process of the new namespaces sets them up, and then collects orphans. The inside process calls Program.Inside.
 package sealed
 
 import (
@@ -31,7 +31,7 @@ const (
 	stageInside = "inside"
 )
 
-// Program is the program that Run runs.
+// Program has the functions and the settings of a program that Run runs in an enclosure.
 type Program struct {
 	// Outside is called first, with the machine's network. It may be nil.
 	Outside func(ctx context.Context) error

@@ -32,7 +32,7 @@ const (
 	ends = "ends"
 	// stays makes the same leftovers and then waits.
 	stays = "stays"
-	// kept is like stays, but has UntilInterrupt.
+	// kept is like stays, but sets UntilInterrupt of its sealed.Program.
 	kept   = "kept"
 	serves = "serves"
 )
@@ -105,7 +105,8 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// running is a running program, with the folder that it has printed, and the address of its tunnel.
+// running is a process that start or startBy has started, with the folder that it has printed, and the address of its
+// tunnel.
 type running struct {
 	*exec.Cmd
 	folder, address string

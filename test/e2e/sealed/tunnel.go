@@ -11,8 +11,8 @@ import (
 )
 
 // A process outside the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel
-// forwards such connections. Its outer end listens on loopback, and its inner end connects to the server. The two ends are
-// connected by a Unix socket in the folder of the enclosure, which both can open.
+// forwards such connections. Its outer end listens on loopback, and its inner end connects to the server. A Unix socket in
+// the folder of the enclosure, which both ends can open, connects the two ends.
 
 func tunnelPath(folder, name string) string { return filepath.Join(folder, name+".tunnel") }
 

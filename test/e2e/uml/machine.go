@@ -24,7 +24,7 @@ import (
 // pollInterval is the time between two checks whether the machine runs commands.
 const pollInterval = 100 * time.Millisecond
 
-// Options are the options of a machine.
+// Options configures the machine that Start starts.
 type Options struct {
 	Parts Parts
 	// Enclosure is the enclosure in which the machine runs. The enclosure must have the address Gateway.
