@@ -20,8 +20,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// reviews returns reviews of the same Pod for many users, so that a handler gains nothing from the cached strings of the last
-// review.
+// reviews returns reviews of the same Pod for 16 users, so that a handler does not gain from strings that its decoder has
+// cached in the previous review.
 func reviews(pod func(user string) []byte) (bodies [][]byte) {
 	for i := range 16 {
 		bodies = append(bodies, pods.Review(pod(pods.User(i)), pods.User(i)))

@@ -189,8 +189,8 @@ func (w *sharedCluster) keepDeletingPods(t *testing.T) (end func()) {
 // An address has the two addresses of a replica, as host:port: for reviews, and for health checks.
 type address struct{ reviews, http string }
 
-// freeAddresses returns addresses with free ports. The kernel does not choose ports of this range for other connections, so
-// they stay free until a replica listens there.
+// freeAddresses returns addresses with free ports from 10,000 to 29,999. By default Linux does not give ports of this range
+// to outgoing connections, so the ports stay free until a replica listens there.
 func freeAddresses(t *testing.T, count int) (free []address) {
 	t.Helper()
 	listen := func() (net.Listener, string) {
@@ -214,7 +214,7 @@ func freeAddresses(t *testing.T, count int) (free []address) {
 	return free
 }
 
-// replica starts a replica at an address, with further flags.
+// replica starts the webhook at an address, with a certificate and further flags, and waits until it is ready.
 func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...string) *replica {
 	t.Helper()
 	var peers []string
@@ -226,8 +226,8 @@ func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...stri
 	}, flags...)})
 }
 
-// issue returns a serving certificate that the API server trusts. The API server calls webhooks at 0.0.0.0: see
-// test/controlplane.
+// issue returns a serving certificate that the API server trusts. It is also valid for 0.0.0.0, the address at which the
+// API server calls the webhooks.
 func (w *sharedCluster) issue(t *testing.T, valid time.Duration) pki.Pair {
 	t.Helper()
 	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
@@ -262,7 +262,7 @@ func (c *cluster) untilAdmitting(t *testing.T) {
 	}, wait, 10*time.Millisecond)
 }
 
-// create creates a Pod as the hub, and returns the stored Pod.
+// create creates a Pod as the hub, and returns the Pod of the API server's response.
 func (w *sharedCluster) create(ctx context.Context, pod *corev1.Pod, dryRun ...string) (*corev1.Pod, error) {
 	return w.hub.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: dryRun})
 }

@@ -21,11 +21,11 @@ import (
 
 const (
 	// accounts is the number of accounts in the directory. reviewed is the number of users whose reviews the test sends
-	// first, which is larger than the cache of a replica. The cache has 20,000 users.
+	// first. It is larger than the cache of a replica, which has room for 20,000 users.
 	accounts, reviewed = 100_000, 25_000
 	firstUID           = 10_000
 	// reviewRate is the number of reviews a second before and while the directory service hangs. hangTime is the time for
-	// which it hangs.
+	// which the directory service hangs.
 	reviewRate = 1600
 	hangTime   = 30 * time.Second
 	// maxBefore is the largest memory that a replica may have before the directory service hangs, in MiB.

@@ -55,7 +55,7 @@ func (f *table) excuse(test, why string) {
 	f.excuses[test] = why
 }
 
-// scenario returns the name of a test as words.
+// scenario returns the name of a test as words: "Replica killed" for TestReplicaKilled.
 func scenario(test string) string {
 	name, part, _ := strings.Cut(strings.TrimPrefix(test, "Test"), "/")
 	var words strings.Builder

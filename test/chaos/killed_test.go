@@ -14,8 +14,8 @@ import (
 )
 
 // TestReplicaKilled kills one of two replicas under load and starts it again immediately at the same address, like the
-// kubelet. The reviews that the replica was processing are lost, and so are those that the API server sends to its address
-// meanwhile. The API server denies their Pods.
+// kubelet. The reviews that the replica was processing are lost. Reviews that the API server sends to the replica's address
+// before the new process listens are lost too. The API server denies the Pods of these reviews.
 func TestReplicaKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.issue(t, time.Hour))

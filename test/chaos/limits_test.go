@@ -33,7 +33,7 @@ func TestLimitedResources(t *testing.T) {
 	t.Run("a wrong clock", testWrongClock)
 }
 
-// reviews is the number of reviews that each replica gets.
+// reviews is the number of reviews that a test sends to its replica.
 const reviews = 500
 
 // assertServes starts a replica and asserts that it admits many concurrent reviews.

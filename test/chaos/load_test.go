@@ -20,8 +20,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// fewCallers and manyCallers are numbers of concurrent calls of a load. A fast machine never needs more than fewCallers. On
-// a slow machine, more calls would only wait for each other, and in the end longer than an API server waits.
+// fewCallers and manyCallers are the largest numbers of concurrent calls of a load. On a fast machine, fewCallers are
+// enough for the rates of startLoad. On a slow machine, more concurrent calls would only wait for each other, in the end
+// for longer than the API server waits for the webhook.
 const (
 	fewCallers  = 8
 	manyCallers = 64
@@ -48,12 +49,12 @@ type try struct {
 	began time.Time
 	took  time.Duration
 	err   error
-	// violation is the error of a call with a wrong result, such as an admitted Pod without injection. No failure around
-	// the program excuses a wrong result.
+	// violation is the error of a call with a wrong result, such as an admitted Pod without injection. A test fails because
+	// of a violation even where it allows failed calls.
 	violation error
 }
 
-// outcome has all calls of a load, which startLoad has started.
+// outcome has the results of all calls of a load.
 type outcome struct {
 	tries  []try
 	lasted time.Duration
@@ -178,7 +179,6 @@ func (o outcome) violations() (wrong []try) {
 	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.violation == nil })
 }
 
-// percentile returns a percentile of the times.
 func (o outcome) percentile(percent int) time.Duration {
 	if len(o.tries) == 0 {
 		return 0

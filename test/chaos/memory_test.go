@@ -47,7 +47,8 @@ func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 }
 
 // sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns how many reviews were denied
-// because of the Pod, and how many were denied with the message to try again.
+// because of the Pod, and how many were denied with the message to try again. Reviews without a response in time are not
+// counted.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, tryAgain int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64

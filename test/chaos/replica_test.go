@@ -36,7 +36,7 @@ type replica struct {
 	ended error
 }
 
-// options are the settings of a replica and of its process.
+// options has the certificate, the addresses, the command line and the environment with which launch starts a replica.
 type options struct {
 	// certs is the directory of the replica's certificate.
 	certs string
@@ -108,7 +108,7 @@ func (r *replica) untilServing(t *testing.T) {
 	require.Fail(t, "the replica has ended", "%v: %s", r.ended, r.String())
 }
 
-// field returns the text of a field in a log line.
+// field returns the text of a field in a log line, which is JSON.
 func field(line, name string) string {
 	_, value, _ := strings.Cut(line, strconv.Quote(name)+`:"`)
 	value, _, _ = strings.Cut(value, `"`)

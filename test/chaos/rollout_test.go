@@ -57,7 +57,7 @@ type rollout struct {
 
 func (r *rollout) startReplica(t *testing.T, configuration string) {
 	t.Helper()
-	// Addresses are used in turn. The replica that had this address must have ended.
+	// The addresses are used in turn. Before an address is used again, the replica that had the address must have ended.
 	if r.count >= len(r.addresses) {
 		r.awaitFirstEnd(t)
 	}
@@ -88,7 +88,7 @@ func (r *rollout) stopOldest(t *testing.T) {
 	}()
 }
 
-// configuration returns a configuration file with a period of the startup probe.
+// configuration writes a configuration with this period of the startup probe, in seconds, and returns the path of the file.
 func configuration(t *testing.T, period string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -23,8 +23,8 @@ import (
 
 const doesNotApply = "a-patch-that-does-not-apply"
 
-// behaviours are wrong responses of the stand-in, a server in the webhook's place. The Pod's label stand-in selects one of
-// them.
+// behaviours has the wrong responses of the stand-in, a server in the webhook's place. The Pod's label stand-in names the
+// response.
 var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid string){
 	"hangs": func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() },
 	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
@@ -70,7 +70,8 @@ func patching(uid, patch string) string {
 
 // TestStandIns runs another server in the webhook's place, which sends wrong responses. With failurePolicy: Fail, as
 // shipped, the API server denies the Pod. If an admin has changed the failurePolicy to Ignore, the API server goes on
-// without the webhook. Then the policies deny the Pod, because it has the label and is not injected.
+// without the webhook. Then the policies deny the Pod, because it has the label and is not injected. With both values, the
+// API server itself denies the Pod if a patch does not apply.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)
 	c.startStandIn(t)

@@ -61,7 +61,7 @@ type stopRound struct {
 	whole, draining time.Duration
 }
 
-// late reports whether the test sent its requests too late for the replica.
+// late reports whether the test completed the requests too late for the replica.
 func (r stopRound) late() bool { return r.whole > bodyTime || r.draining > drainTime }
 
 func (r *stopRound) record(err error) {

@@ -41,7 +41,7 @@ type Case struct {
 	Restricted bool
 	Config     *config.Config
 
-	// fixed is the webhook that Fixed has built.
+	// fixed is nil, or the webhook with which Decide and Verify decide about all Pods. Fixed sets it.
 	fixed *webhook.Webhook
 }
 
@@ -103,8 +103,9 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed returns the case with a webhook that Decide and Verify use from then on, with the current configuration of the
-// case. Without Fixed they build a webhook each time, which takes longer than a decision.
+// Fixed builds the webhook of the case and returns a case that keeps this webhook. Later changes of the case's
+// configuration have no effect on the webhook. Without Fixed, Decide and Verify build a webhook at each call, which takes
+// longer than the decision.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c
@@ -120,7 +121,7 @@ func (c Case) webhook() *webhook.Webhook {
 	return webhook.New(c.Config, c)
 }
 
-// Find returns the identity of the case. With Find and FindUncached, a Case is a webhook.Identities.
+// Find returns the identity of the case. By Find and FindUncached, a Case implements webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
 // FindUncached is the same as Find, because a Case caches nothing.

@@ -171,7 +171,7 @@ func TestHubOptionsDoNotChangeUser(t *testing.T) {
 	}
 }
 
-// TestHubDenials lists the denied cases of KubeSpawner 7 and the reason of each denial.
+// TestHubDenials tests which cases of KubeSpawner 7 the webhook denies, and the reason of each denial.
 func TestHubDenials(t *testing.T) {
 	reasons := map[string]denial.Reason{}
 	for _, p := range hubPods(t, "7") {

@@ -179,7 +179,8 @@ func useOtherIDs(pod *corev1.Pod) {
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 }
 
-// debugNotebook returns an attack: carol adds an ephemeral container without UID and GID to a user's notebook.
+// debugNotebook returns an attack: carol changes a user's notebook before its creation, and adds an ephemeral container
+// without UID and GID afterwards.
 func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, user)

@@ -125,8 +125,8 @@ func claim(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeC
 	return c
 }
 
-// bindPod binds alice's notebook to a node, as bob, with a Binding that has labels or annotations. If bare, it sends the
-// Binding to the resource bindings and not to pods/binding.
+// bindPod binds alice's notebook to a node, as bob, with a Binding that has labels or annotations. If bare is true, bindPod
+// creates the Binding in the resource bindings and not in pods/binding.
 func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice"))

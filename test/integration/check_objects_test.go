@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// createObjects creates objects that a working installation has besides the manifests: volume, claim, certificate and
-// NetworkPolicies, and what controllers and kubelets would write.
+// createObjects creates objects that a working installation has and the manifests do not: volume, claim, certificate and
+// NetworkPolicy. It also writes the objects and statuses that controllers and kubelets would write.
 func (l *checkedCluster) createObjects(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -50,7 +50,8 @@ func (l *checkedCluster) createObjects(t *testing.T) {
 	node.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
 	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.4.0"}
 	require.NoError(t, l.Status().Update(ctx, node))
-	// Namespace lab has the NetworkPolicy already. Namespace default can have notebooks too, so it gets the same.
+	// Namespace lab has the NetworkPolicy already. Namespace default can have notebooks too, so it gets the same
+	// NetworkPolicy.
 	policy := &networkingv1.NetworkPolicy{}
 	require.NoError(t, l.Get(ctx, client.ObjectKey{Namespace: "lab", Name: "no-way-to-the-share"}, policy))
 	require.NoError(t, l.Create(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: policy.Name},

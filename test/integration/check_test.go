@@ -175,8 +175,8 @@ func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// checkDown tests the check command while the webhook is down. It comes near the end, because the tests before it need the
-// webhook.
+// checkDown tests the check command while the webhook is down. checkDown runs near the end, because the tests before need
+// the webhook.
 func checkDown(t *testing.T, l *checkedCluster) {
 	l.stop()
 	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")

@@ -69,7 +69,7 @@ func TestExpressionsDoNotIterateOverMaps(t *testing.T) {
 	}
 }
 
-// addHubKeys adds the labels and the annotation of a hub's Pod with a component.
+// addHubKeys adds the labels and the annotation of a hub's Pod. component is the value of the label "component".
 func addHubKeys(pod *corev1.Pod, component string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)

@@ -100,7 +100,8 @@ func fillPod(pod *corev1.Pod) {
 }
 
 // TestCostOfLongLists tests that the policies and match conditions add less than 3 s of processor time to the creation of a
-// Pod with a very long list or map. Without CPU=1, the test tries only annotations and volumes.
+// Pod with a very long list or map. If the environment variable CPU is not set, the test tries only annotations and
+// volumes.
 func TestCostOfLongLists(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})
@@ -171,7 +172,8 @@ func growFuncs() map[string]func(*corev1.Pod, int) {
 	}
 }
 
-// costs returns the API server's processor time for a dry run of each Pod. The API server may also deny the Pod.
+// costs returns the API server's processor time for a dry run with each Pod, by the length and the name of the list. The
+// API server may also deny the Pod.
 func (g *guarded) costs(t *testing.T, grow map[string]func(*corev1.Pod, int), sizes []int) map[string]time.Duration {
 	t.Helper()
 	found := map[string]time.Duration{}

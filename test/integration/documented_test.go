@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestDenialsOfThePage tests that two files that deploy/docs/denials.md includes show what kubectl prints. UPDATE_GOLDEN=1
-// writes the files.
+// TestDenialsOfThePage compares two files of testdata with the output of kubectl. The page deploy/docs/denials.md includes
+// these files. UPDATE_GOLDEN=1 writes the files.
 func TestDenialsOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -93,7 +93,7 @@ involvedObject: {apiVersion: v1, kind: Pod, name: nb, namespace: lab, uid: "`+po
 }
 
 // TestMissingWebhookConfigurations tests the lines about missing webhook configurations in the table "When something is
-// missing" of the threat model. Other tests have the other lines: TestOtherPodsWhileWebhookDown,
+// missing" of the threat model. Other tests test the other lines: TestOtherPodsWhileWebhookDown,
 // TestVerifierDeniesLaterChanges and TestNetDeniesInvalidNames.
 func TestMissingWebhookConfigurations(t *testing.T) {
 	t.Parallel()

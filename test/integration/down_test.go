@@ -59,7 +59,7 @@ func TestOtherPodsWhileWebhookDown(t *testing.T) {
 	sendUpdates(t, admin, "lab", "before")
 }
 
-// createAndDelete creates a Pod and sends all requests of its life (sendUpdates).
+// createAndDelete creates a Pod that is no notebook, and calls sendUpdates for the Pod.
 func createAndDelete(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{

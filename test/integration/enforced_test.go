@@ -154,7 +154,7 @@ func assertDeniedWith(t *testing.T, o outcome, words ...string) {
 
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
-// labelledPod returns a Pod with the label of a user, with changes.
+// labelledPod returns a Pod with the label of a user, after the changes.
 func labelledPod(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

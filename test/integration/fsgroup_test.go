@@ -11,7 +11,7 @@ import (
 
 // TestAttacksByFSGroup tests that with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The
 // verifier denies any other fsGroup, because the kubelet adds the group to every process of the Pod. alice has UID 5001,
-// GID 6001 and the group 7001. The identity of qiang.guo03 is not known, because his discovery is at start.
+// GID 6001 and the group 7001. The groups of qiang.guo03 are not known, because this user has discovery at start.
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

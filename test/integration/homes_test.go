@@ -159,8 +159,8 @@ const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
 // attacksOnHomesByField returns changes to alice's notebook, whose home is /hpc/home/a/alice: to the annotation with the
-// home, and to the mounts. The policy net accepts the annotation only if it is below the prefix and ends with the user's
-// name.
+// home, and to the mounts. The policy net accepts the annotation only if its path is below the prefix and ends with the
+// user's name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {

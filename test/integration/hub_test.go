@@ -31,8 +31,8 @@ import (
 
 const (
 	hubUsers = 100
-	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there
-	// are more than 64.
+	// logInsAtOnce is the number of users who start their server at the same time. It is less than the hub's limit of 64,
+	// above which the hub tells users to try again.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the
@@ -188,7 +188,8 @@ func startServers(t *testing.T) *servers {
 	return s
 }
 
-// listeners listens on the same port of each address. If the port is taken on one of them, it tries another port.
+// listeners listens at every address that a Pod can have, with the same port. If the port of one address is in use,
+// listeners tries another port for all addresses.
 func (s *servers) listeners(t *testing.T) (all []net.Listener) {
 	t.Helper()
 	for i := 1; i < 255; i++ {

@@ -18,13 +18,13 @@ import (
 
 const examples = "../../deploy/examples/"
 
-// manifests returns the documents of deploy/install.yaml that a file of the chart has rendered.
+// manifests returns the documents of deploy/install.yaml that are rendered from this file of the chart.
 func manifests(t *testing.T, file string) []string {
 	t.Helper()
 	return strings.Split(shipped(t, file), "\n---\n")
 }
 
-// shipped returns the part of deploy/install.yaml that a file of the chart has rendered.
+// shipped returns the part of deploy/install.yaml that is rendered from this file of the chart.
 func shipped(t *testing.T, file string) string {
 	t.Helper()
 	text, err := deploy.Read(file)

@@ -47,7 +47,8 @@ func TestMeshesAndPolicyEngines(t *testing.T) {
 	})
 }
 
-// inMesh adds the label for which Istio's injector is called.
+// inMesh adds the label for which the API server calls the mesh's webhook: after our webhook for "true", and only before it
+// for "before".
 func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }
@@ -145,7 +146,7 @@ func injectIstio(pod *corev1.Pod) {
 }
 
 // enforceDefaults changes a Pod like Kyverno and Gatekeeper: it adds a label, an annotation and a container, and sets
-// fields that are not set. With "fs-group" it also sets an fsGroup, with "user" a UID for every container.
+// fields that are not set. For the change "fs-group" it also sets an fsGroup, and for "user" a UID for every container.
 func enforceDefaults(pod *corev1.Pod, change string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")

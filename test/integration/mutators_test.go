@@ -80,14 +80,15 @@ func skipUnless(t *testing.T, known bool) {
 	}
 }
 
-// mutated adds a label. Its key selects the webhook or policy that changes the Pod, its value selects the change.
+// mutated adds a label. The label's key selects the webhook or policy that changes the Pod, and the label's value selects
+// the change.
 func mutated(label, change string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels[label] = change }
 }
 
 type podCheck = func(*testing.T, *corev1.Pod)
 
-// mutations returns the changes by label and value, each with a check of the admitted Pod.
+// mutations returns the changes by the key and the value of their label (mutated), each with a check of the admitted Pod.
 func mutations() map[string]map[string]podCheck {
 	usual := map[string]podCheck{
 		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },

@@ -113,8 +113,8 @@ func withResources(requests, limits string) func(*corev1.Pod) {
 }
 
 // quotaCounts tests the use that a quota's status shows. The webhook adds the resources that the quota requires to the
-// notebook container and the init container. The quota includes an init container only as far as it needs more than all
-// containers together.
+// notebook container and the init container. For each resource, the quota counts either the sum over the containers or the
+// init container, whichever is larger.
 func quotaCounts(t *testing.T, e *enforced) {
 	e.createQuota(t, "counts", fullQuota)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
@@ -183,8 +183,8 @@ func quotaAndLimitRange(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeDefaults tests that the verifier accepts resources that LimitRanger adds after the webhook, also in our init
-// container.
+// limitRangeDefaults tests that the verifier accepts resources that LimitRanger adds: to the notebook container before the
+// webhook runs, and to our init container afterwards.
 func limitRangeDefaults(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "defaults", corev1.LimitRangeItem{
 		Default: quantities("cpu=3 memory=3Gi ephemeral-storage=1Gi"), DefaultRequest: quantities("cpu=250m memory=1Gi"),
@@ -224,7 +224,7 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 }
 
 // limitRangeOfPods tests a LimitRange for whole Pods. The API server does not add the resources of the init container to
-// those of the notebook container. It compares the larger ones with the LimitRange.
+// those of the notebook container. It compares the larger of both with the LimitRange.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "pods", labelledPod(user))) })
@@ -244,8 +244,8 @@ func limitRangeRatioMet(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "ratio-met", labelledPod(user))) })
 }
 
-// limitRangeEqualRequests tests a LimitRange that limits the ratio of limit to request to one, which requires Pods of the
-// class Guaranteed.
+// limitRangeEqualRequests tests a LimitRange with a maximal ratio of limit to request of one. Each container's requests
+// must then equal its limits, as in Pods of the class Guaranteed.
 func limitRangeEqualRequests(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {

@@ -144,8 +144,8 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestPodsOfExamples applies four files of deploy/examples. With the rights of its file and rights to Pods, each subject
-// can create the Pods for which the file is made.
+// TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to a home or to the share.
+// With this right and rights to Pods, the subject can create the Pod for which the file is made.
 func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

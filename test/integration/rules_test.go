@@ -19,7 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// policiesOf returns the policies in manifests, by name.
+// policiesOf parses the ValidatingAdmissionPolicies in manifests. The keys are the policies' names without
+// .jupyter-user.io.
 func policiesOf(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
 	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
@@ -42,8 +43,8 @@ func reasonOf(v admissionv1.Validation) string {
 	return reason
 }
 
-// TestSettingsOfPolicies tests that each policy fails closed, excludes no namespace and takes no parameters. Each message
-// begins with its reason.
+// TestSettingsOfPolicies tests that each policy has failurePolicy: Fail, excludes no namespace and takes no parameters.
+// Each message begins with its reason.
 func TestSettingsOfPolicies(t *testing.T) {
 	for name, policy := range policiesOf(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
@@ -156,8 +157,8 @@ func TestAttacksAreDenied(t *testing.T) {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
-	// The policy share admits volumes of these kinds, and does not look for a claim in them. The API server denies a volume
-	// of two kinds.
+	// The policy share admits volumes of these kinds without looking for a claim in them. Such a volume cannot have a claim
+	// too, because the API server denies a volume of two kinds.
 	for kind, source := range map[string]corev1.VolumeSource{
 		"projected":   {Projected: &corev1.ProjectedVolumeSource{}},
 		"emptyDir":    {EmptyDir: &corev1.EmptyDirVolumeSource{}},

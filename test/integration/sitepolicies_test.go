@@ -16,8 +16,8 @@ import (
 // empty if the policy admits the notebook.
 type sitePolicy struct{ atAdmission, atStart string }
 
-// sitePolicies has the policies of testdata/demands.yaml. A notebook meets all of them, except policies that discovery at
-// start cannot meet, and policies that depend on the image.
+// sitePolicies has the policies of testdata/demands.yaml. The webhook's notebooks meet all of them, with two exceptions:
+// policies that a notebook with discovery at start cannot meet, and policies that depend on the image.
 var sitePolicies = map[string]sitePolicy{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
@@ -89,16 +89,16 @@ func assertSitePolicy(t *testing.T, e *enforced, name, message string, pod *core
 	assertDeniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+message)
 }
 
-// foreignRegistry tests that a policy that limits registries denies notebooks while the webhook's own image comes from
-// another registry.
+// foreignRegistry tests a policy that allows images of only one registry. The policy denies notebooks while the webhook's
+// own image comes from another registry.
 func foreignRegistry(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertSitePolicy(t, e, "one-registry", "images come from registry.example", labelledPod(user, withRequiredFields))
 	})
 }
 
-// readOnlyRoot tests that the webhook keeps a read-only root file system if the Pod sets it. The webhook does not set it,
-// because only the author of a Pod knows whether the image works with it.
+// readOnlyRoot tests that the webhook keeps a read-only root file system if the Pod sets it. The webhook itself sets no
+// read-only root file system, because only the author of a Pod knows whether the image works with it.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.assertAdmitted(t, e.createDry(t, "read-only-root", labelledPod(user, withRequiredFields, func(pod *corev1.Pod) {

@@ -72,8 +72,8 @@ func serverSideApply(t *testing.T, bob *controlplane.User) {
 }
 
 // podWhileDown tests that while the webhook is down, a labelled Pod is denied because the API server cannot call the
-// webhook. The policies deny a Pod that has the injected fields without the label, with which an attacker could avoid the
-// call.
+// webhook. The API server does not call the mutating webhook for a Pod without the label. So an attacker could create a Pod
+// with the injected fields and no label, but the policies deny such a Pod.
 func podWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// asUser returns a container with the user's UID and GID and without privilege escalation, with a change. If notebooks see
-// more of the share than the home, every other container must have these values.
+// asUser returns a container with the user's UID and GID and without privilege escalation, after a change of its security
+// context. If notebooks see more of the share than the home, every other container must have these values.
 func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
 	change(s)
@@ -121,7 +121,7 @@ func TestChangesThatAreAllowedWithDirectories(t *testing.T) {
 }
 
 // TestSidecarDenialInBothReviews tests that mutation and verification deny a sidecar with the same message. Mutation denies
-// it too, so that the author of the Pod gets the message early.
+// the sidecar too, so that the author of the Pod gets the message early.
 func TestSidecarDenialInBothReviews(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)

@@ -92,7 +92,8 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 
 func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
 
-// changed returns a changed Pod, like a usual webhook: it decodes the Pod into the typed API, changes it and encodes all of it.
+// changed changes a Pod like a usual webhook, which decodes the Pod into the typed API, changes the typed Pod and encodes
+// all of it.
 func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	t.Helper()
 	pod := &corev1.Pod{}

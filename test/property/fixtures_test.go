@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestPodSecurityAdmissionsOwnPods adds a user's label to the Pods with which Kubernetes tests Pod Security, in all
-// versions, to those that pass and to those that fail. The admitted Pod must still meet the level of the submitted Pod
-// (testLevel). A Pod that several versions have is tested once.
+// TestPodSecurityAdmissionsOwnPods tests the Pods with which Kubernetes itself tests Pod Security: those that pass and
+// those that fail, of all versions. The test adds a user's label to each Pod. The admitted Pod must still meet the level of
+// the submitted Pod (testLevel). A Pod that several versions have is tested once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 	t.Parallel()
 	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")

@@ -32,14 +32,14 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
-// values whose path matches replaceable, empty lists and maps, settings that match openInImagesHome, and
+// values whose path matches replaceable, empty lists, empty maps, null, settings that match openInImagesHome, and
 // JUPYTER_CONFIG_PATH.
 func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)
 	for place, value := range then {
 		if now[place] != value && !replaceable.MatchString(place) {
-			// The webhook may fill empty lists and maps.
+			// The webhook may fill empty lists and maps, also where they are null.
 			if (value == "{}" || value == "[]" || value == "null") && now[place] == "" {
 				continue
 			}
@@ -58,8 +58,8 @@ func checkLossless(t *testing.T, before, after []byte) {
 
 // leaves returns all values of a document that contain no other value, by path. The path of an init container has the name
 // of the container and not its index, because the webhook adds an init container before the others. The path of a variable
-// has the variable's name. From the second variable of the same name on, a number follows. HOME, NB_USER, NB_UID and NB_GID
-// get no number, because the webhook removes all but one of each.
+// has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID get no
+// number, because the webhook removes all but one of each.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}

@@ -27,9 +27,9 @@ var escapes = []string{
 // validName matches valid user names. It is written from the documentation, and does not use the webhook's code.
 var validName = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
-// TestHostileNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name
-// is the name of one directory, and every injected path, command and value has exactly this name. For all other names the
-// webhook injects nothing.
+// TestHostileNames gives Pods ten thousand random user names, half by the label and half by KubeSpawner's annotation. Each
+// admitted name is the name of one directory, and every injected path, command and value has exactly this name. For all
+// other names the webhook injects nothing.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	const each = 5000
@@ -52,7 +52,7 @@ func TestHostileNames(t *testing.T) {
 	t.Logf("%d of %d admitted", admitted, 4*each)
 }
 
-// testName tests the decision about a Pod with this name, and reports whether the Pod was admitted.
+// testName tests the decision about a Pod whose user has this name, and reports whether the Pod was admitted.
 func testName(t *testing.T, condition golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podWithName(t, name, byLabel)

@@ -36,7 +36,8 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// TestRandomPodsKeepTheirPodSecurityLevel tests the same for random Pods.
+// TestRandomPodsKeepTheirPodSecurityLevel tests with random Pods that if the submitted Pod meets a Pod Security level, the
+// admitted Pod meets it too (testLevel).
 func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
@@ -108,10 +109,10 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// withoutOurs returns a copy of the Pod without init containers with the name jupyter-user-init. The security context of
-// the notebook container has the values that the webhook sets, and the SELinux options, the Windows options and the
-// AppArmor profile of the Pod, which the webhook keeps. If restricted forbids one of the kept values, the Pod itself is the
-// reason.
+// withoutOurs returns a copy of the Pod without init containers with the name jupyter-user-init. In the copy, the security
+// context of the notebook container has the values that the webhook sets. It also has the Pod's own SELinux options,
+// Windows options and AppArmor profile, which the webhook keeps. If restricted forbids one of the kept values, the Pod
+// itself is the reason.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

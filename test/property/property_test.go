@@ -102,8 +102,8 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.NotEmpty(t, c.Verify(raw).Denials, "the verifier denies the Pod before injection")
 	}
 	checkLossless(t, raw, admitted)
-	// The fuzzer can make a document that the API server would not accept as a Pod. The test decodes the document like the
-	// API server. encoding/json would accept "fsgroup" for fsGroup.
+	// The fuzzer can make a document that the API server would not accept as a Pod. So the test decodes the document like
+	// the API server. encoding/json would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
 		checkInjected(t, c, pod)

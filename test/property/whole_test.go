@@ -48,7 +48,8 @@ func checkInjected(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	checkNotebook(t, c, pod)
 }
 
-// checkMounts tests that the containers mount nothing else of the share and of the scratch volume than the webhook injects.
+// checkMounts tests that the containers have no mounts of the share, the further claims and the scratch volume except those
+// that the webhook injects. The injected mounts that every notebook needs must be there.
 func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	t.Helper()
 	var seen []string

@@ -204,8 +204,8 @@ func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts reports whether every caBundle trusts the certificate of every replica, and has a number of CAs for which
-// authorities returns true.
+// trusts reports whether every caBundle trusts the certificate of every replica, and whether authorities returns true for
+// the number of CAs in every caBundle.
 func (w *cluster) trusts(t *testing.T, authorities func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)

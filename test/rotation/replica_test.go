@@ -107,8 +107,8 @@ func (w *cluster) writeSecretFiles(t *testing.T, ctx context.Context, dir string
 	})
 }
 
-// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then
-// renames a symbolic link to it over the old link.
+// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory, and then
+// replaces the symbolic link ..data by a link to the new directory.
 func mountSecret(dir, version string, data map[string][]byte) error {
 	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 		return err

@@ -29,21 +29,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// The names of the handlers.
+// The names of the handlers, which the package comment describes.
 const (
 	Floor = "floor"
 	Empty = "empty"
 	Usual = "usual"
 	Ours  = "ours"
-	// Constant is a webhook that returns the same patch for every review. It is measured end to end only, as the least cost
-	// of a webhook.
+	// Constant is a webhook that returns the same patch for every review. It is measured only end to end, and shows the
+	// lowest cost that a webhook can have.
 	Constant = "constant"
 )
 
 // Names returns the names of the handlers, without Constant.
 func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
-// KnownUser is the identity of the user of all Pods.
+// KnownUser is a source of identities that has the same UID and GID for every user.
 var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
 // discardLog is the log of all handlers. It formats JSON like the webhook and discards it.
@@ -71,7 +71,8 @@ func New(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no handler %q", name)
 }
 
-// Webhook returns the handler of this project's webhook, with its metrics, and with a log that is formatted and discarded.
+// Webhook returns the handler of this project's webhook with a source of identities and its metrics. The log is formatted
+// and discarded.
 func Webhook(source webhook.Identities) (http.Handler, error) {
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {

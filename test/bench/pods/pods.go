@@ -160,8 +160,8 @@ func ManyVariables(user string) *corev1.Pod {
 	return pod
 }
 
-// WithContainers returns a notebook in a Pod with a number of containers and at least this number of volumes. The
-// containers include the notebook container, and each mounts a volume.
+// WithContainers returns a notebook in a Pod with this number of containers, among them the notebook container. Each
+// container mounts a volume. The Pod has this number of volumes, but at least the two volumes of Small.
 func WithContainers(user string, containers, volumes int) *corev1.Pod {
 	pod := Small(user)
 	for i := len(pod.Spec.Volumes); i < volumes; i++ {
@@ -177,19 +177,19 @@ func WithContainers(user string, containers, volumes int) *corev1.Pod {
 	return pod
 }
 
-// Unlabelled removes the label, so that the Pod is no notebook.
+// Unlabelled removes the label jupyter-user from a Pod, so that the Pod is no notebook, and returns the Pod.
 func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 	delete(pod.Labels, "jupyter-user")
 	return pod
 }
 
-// Denied returns the Pod with a user that is always denied.
+// Denied sets the user of a Pod to root, which the webhook always denies, and returns the Pod.
 func Denied(pod *corev1.Pod) *corev1.Pod {
 	pod.Labels["jupyter-user"] = "root"
 	return pod
 }
 
-// JSON returns the Pod as it is in a review.
+// JSON returns the Pod as JSON, for the field object of a review.
 func JSON(pod *corev1.Pod) []byte {
 	raw, err := json.Marshal(pod)
 	if err != nil {
@@ -220,5 +220,6 @@ func Review(pod []byte, user string) []byte {
 	return body
 }
 
-// User returns the name of one of a million users. All names have the same length, and so have the users' Pods.
+// User returns the name of user i, which is less than a million. All names have the same length, so that the Pods of all
+// users have the same size.
 func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }

@@ -136,7 +136,8 @@ func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admission
 		return admissionv1.MutatingWebhook{}, nil, err
 	}
 	at := func(path string) admissionv1.WebhookClientConfig {
-		// The address is neither localhost nor a loopback address: see controlplane.
+		// The API server would use HTTP/2 with localhost or a loopback address. With 0.0.0.0 it uses HTTP/1.1, as with a
+		// Service.
 		return admissionv1.WebhookClientConfig{URL: new("https://0.0.0.0:" + port + path), CABundle: first.Webhooks[0].ClientConfig.CABundle}
 	}
 	return first.Webhooks[0], at, nil
@@ -180,8 +181,8 @@ func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespace
 	return err
 }
 
-// awaitSame waits until the constant webhook, the MutatingAdmissionPolicy and our webhooks make the same Pod. Then they are
-// in effect, and the benchmarks compare the same work.
+// awaitSame waits until the constant webhook, the MutatingAdmissionPolicy and our webhooks make the same Pod. From then on
+// all of them are in effect, and the benchmarks compare the same work.
 func (c *cluster) awaitSame(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

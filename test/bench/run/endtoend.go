@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// The namespaces that are compared. Each has the name of what is installed for it: webhooks, a policy, or nothing. All are
-// compared in one run.
+// The namespaces in which the benchmarks create Pods. Each namespace has the name of what is installed for it: webhooks, a
+// policy, or nothing.
 const (
 	nothing  = "nothing"
 	inCore   = "in-core-cel"
@@ -89,7 +89,8 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces
 	return nil
 }
 
-// rounds creates Pods in all namespaces in turn, in another order of the namespaces in each round.
+// rounds creates Pods in all namespaces in turn, with a random order of the namespaces in each round. It returns the median
+// time of each namespace in each round.
 func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)

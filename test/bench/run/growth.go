@@ -13,7 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-// measureGrowth measures in process, because only the work of the webhook grows, and not the cost of the wire.
+// measureGrowth measures how the time of a review grows with the number of users in a passwd file, and with the number of
+// containers or volumes of the Pod. It calls the handler in process, because the cost of a connection does not grow with
+// these numbers.
 func measureGrowth(_ context.Context, how effort, r *report) error {
 	if err := growUsers(how, r); err != nil {
 		return err

@@ -80,8 +80,8 @@ func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) e
 	return nil
 }
 
-// compareOrdinary measures the API server's processor time for Pods that are no notebooks. It compares a namespace with
-// policies with the namespace that has none.
+// compareOrdinary measures the API server's processor time for Pods that are no notebooks. It compares namespaces in which
+// policies are in effect with the namespace that has no webhooks and policies.
 func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
 	server, err := c.apiServerProcess()
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// measured has the figures of one turn of a server.
+// measured has the figures of one server for one batch of requests: the median response time (p50), the processor time for
+// each request, and the rate.
 type measured struct {
 	p50 time.Duration
 	cpu time.Duration
@@ -22,7 +23,7 @@ type measured struct {
 	rate float64
 }
 
-// turns has the figures of each server, by round.
+// turns has the figures of each server, by the server's name and the number of the round.
 type turns map[string][]measured
 
 // ratio returns the median, over the rounds, of a figure of server a divided by the same figure of server b.
@@ -75,7 +76,7 @@ func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 	return all, stop, nil
 }
 
-// rounds gives each server one turn in each round, in another order each time.
+// rounds lets each server respond to one batch of requests in each round, with a random order of the servers.
 func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]byte) (turns, error) {
 	all := turns{}
 	names := handlers.Names()

@@ -38,8 +38,9 @@ func main() {
 	}
 }
 
-// effort has the numbers of repetitions: rounds, and in each round reviews (requests) and created Pods (creates) for each server.
-// pairs is the number of requests that the API server gets with the product, and as many without it, for the API server's CPU time.
+// effort has the numbers of repetitions. In each round, requests is the number of reviews for each server, and creates is
+// the number of Pods for each namespace. pairs is the number of requests in each of two compared namespaces, for the
+// measurement of the API server's processor time.
 type effort struct {
 	rounds, requests, creates, pairs int
 }

@@ -35,13 +35,14 @@ type machine struct {
 	began time.Time
 }
 
-// row is one measured figure. A gate of 0 means that there is no gate.
+// row is one measured figure.
 type row struct {
 	Part    string  `json:"part"`
 	Measure string  `json:"measure"`
 	Value   float64 `json:"value"`
 	Unit    string  `json:"unit,omitempty"`
-	// Gate is the limit for the value, and Stretch is a better value to aim at. AtLeast means that a larger value is better.
+	// Gate is the limit for the value, or 0 if there is no limit. Stretch is a better value to aim at. AtLeast means that a
+	// larger value is better.
 	Gate    float64 `json:"gate,omitempty"`
 	Stretch float64 `json:"stretch,omitempty"`
 	AtLeast bool    `json:"atLeast,omitempty"`

@@ -204,7 +204,7 @@ func (s *serverProcess) usage(ctx context.Context) (u usage, err error) {
 	return u, json.NewDecoder(response.Body).Decode(&u)
 }
 
-// certificate writes a serving certificate into a folder.
+// certificate writes a serving certificate for localhost and its key into a folder.
 func certificate(dir string) error {
 	pair, err := pki.New(24*time.Hour, "localhost")
 	if err != nil {

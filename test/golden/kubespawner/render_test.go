@@ -40,7 +40,7 @@ func TestRenderedCorpus(t *testing.T) {
 	}
 }
 
-// render returns the Pods of one version, by file name.
+// render returns the Pods of one version of KubeSpawner, by file name.
 func render(t *testing.T, version string, release hub.Release) map[string]string {
 	t.Helper()
 	programs, err := hub.Build(t.Context(), os.Stderr, release)
@@ -51,7 +51,8 @@ func render(t *testing.T, version string, release hub.Release) map[string]string
 	return read(t, folder, version)
 }
 
-// read returns the Pods of one version in a folder, by file name. It leaves out the outcomes that the golden test writes there.
+// read returns the Pods of one version of KubeSpawner in a folder, by file name. It leaves out the .admitted.yaml files,
+// which the golden test writes there.
 func read(t *testing.T, folder, version string) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "kubespawner-"+version+"-*.yaml"))
