@@ -44,11 +44,11 @@ type Cache struct {
 type Entry struct {
 	// Name is the name of the thing that is built. Only one build of a name runs at a time.
 	Name string
-	// Ingredients lists every input of the build, one per line. If a build ran again, a comparison of the ingredients of
-	// both entries shows why.
+	// Ingredients lists every input of the build, one per line. If a build runs although the cache has an earlier result,
+	// the lines that differ between the ingredients of both entries show why.
 	Ingredients string
-	// Result is the path, inside the entry's folder, of the wanted file or folder. If it does not exist, the cache does not
-	// have the entry.
+	// Result is the path, inside the entry's folder, of the wanted file or folder. If this file or folder does not exist,
+	// the cache does not have the entry.
 	Result string
 }
 
@@ -89,7 +89,8 @@ func (c Cache) present(e Entry) bool {
 		return false
 	}
 	now := time.Now()
-	// An error does not matter: only removeUnused reads the time, and it cannot remove anything from a read-only cache.
+	// Chtimes fails if the cache is read-only. This does not matter, because only removeUnused reads the time, and it
+	// removes nothing from a read-only cache.
 	_ = os.Chtimes(c.folder(e), now, now)
 	return true
 }
@@ -130,7 +131,7 @@ func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, str
 	if err := os.WriteFile(filepath.Join(partial, ingredientsFile), []byte(e.Ingredients), 0o644); err != nil {
 		return fmt.Errorf("write the ingredients: %w", err)
 	}
-	// If there is a folder of this name, it lacks the result.
+	// If the entry's folder exists, it lacks the result. With the result, Get would not have called fill.
 	if err := os.RemoveAll(c.folder(e)); err != nil {
 		return fmt.Errorf("remove an incomplete entry of the cache: %w", err)
 	}

@@ -349,7 +349,8 @@ func (l *installation) helmTest(t *testing.T, message string) {
 	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), message)
 }
 
-// runTestPod runs the program with the arguments of the Pod of helm test, and with the rights of that Pod's ServiceAccount.
+// runTestPod runs the program with the arguments of the Pod of helm test, and with the rights of that Pod's
+// ServiceAccount. Then it sets the phase of the Pod by the program's exit status.
 func (l *installation) runTestPod(t *testing.T) (output string, err error) {
 	const name = "jupyter-user-webhook-test"
 	pods := l.client.CoreV1().Pods(helm.Namespace)

@@ -153,8 +153,8 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 	return found
 }
 
-// assertRuns asserts that the Deployment has the image, that the configuration and the policy net accept the images in
-// accepted, which has spaces between them, and that the share's PersistentVolumes exist.
+// assertRuns asserts that the Deployment has the image, and that the share's PersistentVolumes exist. The configuration
+// and the policy net must accept exactly the images in accepted, which are separated by spaces.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -342,7 +342,7 @@ func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 	assert.Equal(t, name, list.Items[0].Name)
 }
 
-// keepCABundle tests that helm upgrade keeps a caBundle that another program has written into the
+// keepCABundle tests that helm upgrade and helm rollback keep a caBundle that another program has written into the
 // MutatingWebhookConfiguration.
 func (l *lifecycle) keepCABundle(t *testing.T) {
 	t.Helper()

@@ -305,9 +305,9 @@ func TestInlineVolumesOfShareKind(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarn tests the notes of the chart for the two steps that could stop other Pods. In mode Warn the notes
-// must have only a dry run of the Pod Security level of a namespace with notebooks, and must delay the NetworkPolicy
-// against the NFS server until just before mode Enforce.
+// TestNotesInModeWarn tests the notes of the chart for the two steps that could stop other Pods. In mode Warn, the
+// command for the Pod Security level of a namespace with notebooks must be only a dry run. The NetworkPolicy that keeps
+// Pods from the NFS server must come only just before mode Enforce.
 func TestNotesInModeWarn(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// otherKinds maps the kinds of other projects that the chart can render to the key of an entry of matrix that renders the
-// kind.
+// otherKinds has the kinds of other projects that the chart can render. Each value is the key of an entry of matrix with
+// which the chart renders the kind.
 var otherKinds = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",

@@ -45,9 +45,9 @@ type rollout struct {
 	images map[string]int
 }
 
-// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas
-// of both versions serve. It tests helm upgrade, which looks the earlier image up, and helm template with kubectl apply,
-// which get the earlier image as a value.
+// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and
+// replicas of both versions serve. It tests two ways: helm upgrade, which finds the earlier image in the cluster, and
+// helm template with kubectl apply, for which the earlier image is given as a value.
 func TestRolloutUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, install := range map[string]func(*testing.T, *rollout, string){
@@ -114,7 +114,7 @@ func (r *rollout) retire() {
 	r.serving = r.serving[1:]
 }
 
-// serve adds a replica with the current content of the ConfigMap.
+// serve adds a replica with the current content of the ConfigMap. The replica uses the listener with the index i.
 func (r *rollout) serve(t *testing.T, i int) {
 	t.Helper()
 	installed, err := r.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
@@ -174,7 +174,7 @@ func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// load lets carol create notebooks until stop is called. No creation may be denied.
+// load lets carol create notebooks, in a dry run, until stop is called. No creation may be denied.
 func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")

@@ -210,7 +210,8 @@ func TestSchemaHasTheLimits(t *testing.T) {
 }
 
 // eachNumber calls do for each number in a struct type, also in the structs inside it, but not in lists. do gets the
-// number's index for reflect.Value.FieldByIndex, its path of keys, and its schema.
+// index of the number's field for reflect.Value.FieldByIndex, the keys that lead to the number, with dots between them,
+// and the schema of the number.
 func eachNumber(t *testing.T, of reflect.Type, s schema, index []int, path string,
 	do func(index []int, path string, limits schema)) {
 	t.Helper()

@@ -26,7 +26,8 @@ func TestStartFromThreadThatEnds(t *testing.T) {
 	out, err := echo.StdoutPipe()
 	require.NoError(t, err)
 	thread := 0
-	// The main thread does not end with its goroutine. The test starts goroutines until one has another thread.
+	// The main thread does not end with its goroutine. So the test starts goroutines until one of them runs on another
+	// thread than the main thread.
 	for thread == 0 {
 		started := make(chan int)
 		go func() {

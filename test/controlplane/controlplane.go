@@ -34,12 +34,13 @@ const (
 	// startTimeout is the time that etcd and kube-apiserver may each take to start. They take seconds, but longer on a
 	// machine with two cores that compiles tests at the same time.
 	startTimeout = machine.Patience
-	// stopTimeout is the time that each of them may take to stop before it is killed. A kill loses no data that is needed.
+	// stopTimeout is the time that etcd and kube-apiserver may each take to stop before they are killed. A kill loses no
+	// data that is needed.
 	stopTimeout = 20 * time.Second
 	// pollInterval is the time between two checks of a condition.
 	pollInterval = 20 * time.Millisecond
-	// conditionTimeout is the time that a condition may take. It is long enough for a slow machine and shorter than a
-	// test's limit.
+	// conditionTimeout is the time that a condition may take to become true. This time is long enough for a slow machine,
+	// and shorter than the time limit of a test.
 	conditionTimeout = machine.Patience
 )
 
@@ -49,15 +50,17 @@ type Options struct {
 	// ValidatingWebhookConfigurations in them and ignores other objects. The API server calls these webhooks at the address
 	// ControlPlane.Webhook, and not at the Service that the files name.
 	Webhooks []string
-	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that does not test timeouts sets
-	// WebhookTimeout, because a slow machine can take longer than the two seconds of the shipped webhooks.
+	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. If it is 0, the webhooks keep their
+	// own timeouts. A test that does not test timeouts sets WebhookTimeout, because a slow machine can take longer than
+	// the two seconds of the shipped webhooks.
 	WebhookTimeout int32
-	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other
-	// objects that they need, such as a namespace.
+	// Policies are manifests that Start applies in the order of the slice. They have ValidatingAdmissionPolicies, their
+	// bindings, and other objects that these need, such as a namespace.
 	Policies []string
 	// AdmissionPlugins are enabled in addition to kube-apiserver's default plugins, for example AlwaysPullImages.
 	AdmissionPlugins []string
-	// Flags are flags of kube-apiserver. They replace flags of the same name.
+	// Flags are flags of kube-apiserver, by their names without dashes. A flag replaces the flag of the same name that
+	// Start would set.
 	Flags map[string][]string
 	// Progress gets lines while programs are built. It may be nil.
 	Progress io.Writer
@@ -65,7 +68,7 @@ type Options struct {
 
 // A ControlPlane is a running etcd and kube-apiserver.
 type ControlPlane struct {
-	// Admin has all rights.
+	// Admin is a user with all rights.
 	Admin *User
 	// Webhook is the address at which the API server calls the webhooks.
 	Webhook WebhookAddress
@@ -111,7 +114,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 }
 
 // silenceEnvtest discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set.
-// Nothing is lost: the logs of etcd and kube-apiserver have more, and errors are returned.
+// Nothing is lost: the logs of etcd and kube-apiserver have more details, and errors are returned.
 var silenceEnvtest = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {
@@ -134,7 +137,7 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	if err := c.awaitReady(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.folder.logTails())
 	}
-	// In a real cluster, the controller manager creates this ServiceAccount too.
+	// In a real cluster, the controller manager creates the ServiceAccount default in the namespace default too.
 	if err := c.createServiceAccount(ctx, "default"); err != nil {
 		return err
 	}
@@ -174,8 +177,9 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	etcd.Configure().Set("unsafe-no-fsync", "true") // The data is not needed after a crash.
 	flags := server.Configure().
 		Disable("disable-admission-plugins"). // With this flag, envtest turns the plugin ServiceAccount off.
-		// Without an address, the API server looks for a network interface with a default route, and ends if there is none.
-		// Loopback is no valid endpoint of the Service kubernetes, so this Service gets no endpoints. No test uses it.
+		// Without an address, the API server looks for a network interface with a default route, and ends if there is
+		// none. Loopback is no valid endpoint of the Service kubernetes, so this Service gets no endpoints. No test uses
+		// this Service.
 		Set("advertise-address", "127.0.0.1").
 		Set("endpoint-reconciler-type", "none")
 	if len(options.AdmissionPlugins) > 0 {

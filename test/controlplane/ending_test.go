@@ -30,8 +30,8 @@ func emptyTemp(t *testing.T) string {
 	return folder
 }
 
-// leftovers returns the files in the folder temp, and the processes that have this folder in their arguments, as all
-// processes of a control plane have. Without /proc it returns files only.
+// leftovers returns the files in the folder temp, and the processes that have this folder in their arguments. Every
+// process of a control plane has such an argument. Without /proc it returns files only.
 func leftovers(temp string) []string {
 	var found []string
 	files, _ := os.ReadDir(temp)
@@ -87,7 +87,8 @@ func TestCleanupAfterKill(t *testing.T) {
 	require.Equal(t, "started: <nil>", lines.Text())
 	require.Greater(t, len(leftovers(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
 
-	// At a terminal, Ctrl-C also reaches the whole process group. SIGKILL is harder: no process of the group can clean up.
+	// This signal reaches the whole process group, as Ctrl-C at a terminal does. But no process can catch SIGKILL and
+	// clean up.
 	require.NoError(t, syscall.Kill(-process.Process.Pid, syscall.SIGKILL))
 	_ = process.Wait()
 	awaitNothingLeft(t, temp)

@@ -32,7 +32,7 @@ type folder struct {
 	logs []*os.File
 }
 
-// newFolder creates a folder that stays locked until this process ends.
+// newFolder creates a folder that stays locked until remove is called or this process ends.
 func newFolder() (*folder, error) {
 	path, err := os.MkdirTemp("", folderPrefix)
 	if err != nil {
@@ -44,7 +44,8 @@ func newFolder() (*folder, error) {
 			return nil, errors.Join(fmt.Errorf("create a folder for the control plane: %w", err), f.remove())
 		}
 	}
-	// The file gets its name after it is locked, so that no other process sees it unlocked.
+	// The lock file gets the name lockName after it is locked, so that no other process sees an unlocked file of this
+	// name.
 	_, err = f.lock.TryLock()
 	if err == nil {
 		err = os.Rename(f.lock.Path(), f.join(lockName))
@@ -57,7 +58,8 @@ func newFolder() (*folder, error) {
 
 func (f *folder) join(name string) string { return filepath.Join(f.path, name) }
 
-// createLog creates the log file of a program. A pipe would block the program while nothing reads from it.
+// createLog creates the log file of a program. With a pipe in place of the file, the program would block while nothing
+// reads from the pipe.
 func (f *folder) createLog(program string) (*os.File, error) {
 	log, err := os.Create(f.join(program + ".log"))
 	if err != nil {
@@ -76,7 +78,7 @@ func (f *folder) logTails() string {
 	return progress.Ends(names...)
 }
 
-// remove removes the folder and releases its lock.
+// remove closes the logs, removes the folder and releases its lock.
 func (f *folder) remove() error {
 	for _, log := range f.logs {
 		_ = log.Close()

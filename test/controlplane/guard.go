@@ -31,17 +31,17 @@ const (
 	groupSuffix = ".group"
 )
 
-// wrapper is the script that envtest starts in place of a program. It writes its process group to a file and becomes the
-// program. If the folder is gone already, it starts nothing.
+// wrapper is the script that envtest starts in place of a program. The script writes its process group to a file and
+// becomes the program. With --help, it writes no file. If the folder is gone already, the script starts nothing.
 const wrapper = `#!/bin/sh
 set -e
 [ "$1" = --help ] || echo $$ >"$0` + groupSuffix + `"
 exec "$0.program" "$@"
 `
 
-// guardScript is the program of the guard. Its argument is the control plane's folder. With /proc it checks that a process
-// group still belongs to this control plane, because the kernel can use the number of an ended process group for another
-// one. A killed process can still create files for a moment, so the removal is tried several times.
+// guardScript is the program of the guard. Its argument is the control plane's folder. The kernel can use the number of
+// an ended process group for another group. So, where /proc exists, the guard checks that a process group still belongs
+// to this control plane. A killed process can still create files for a moment, so the removal is tried several times.
 const guardScript = `
 while read -r _; do :; done
 for note in "$1"/` + binFolder + `/*` + groupSuffix + `; do
@@ -86,7 +86,7 @@ func (g *guard) dismiss() error {
 	return nil
 }
 
-// wrap writes the wrapper of a program and returns its path.
+// wrap writes the wrapper script of a program and returns the path of the script.
 func (f *folder) wrap(name, program string) (string, error) {
 	path := filepath.Join(f.path, binFolder, name)
 	if err := os.Symlink(program, path+".program"); err != nil {
@@ -98,7 +98,7 @@ func (f *folder) wrap(name, program string) (string, error) {
 	return path, nil
 }
 
-// kill kills the programs that still run, and waits until they have ended.
+// kill kills the programs that still run, and waits until they have ended, but not longer than stopTimeout.
 func (f *folder) kill() {
 	groups := f.groups()
 	for _, group := range groups {
@@ -150,8 +150,8 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// runs reports whether a process group runs and belongs to this control plane. The kernel may have used the number for
-// another process group in the meantime.
+// runs reports whether a process group runs. The kernel may have used the number of an ended group for another group. So,
+// on Linux, runs also checks that the group belongs to this control plane.
 func (f *folder) runs(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)

@@ -35,7 +35,8 @@ func (c *ControlPlane) createServiceAccount(ctx context.Context, namespace strin
 	return nil
 }
 
-// grantResource is a resource that does not exist. Allow adds a right to it, to see when the API server has read a role.
+// grantResource is the name of a resource that does not exist. Each role that Allow creates has a right to this resource.
+// When the API server grants this right, it has read the role.
 const grantResource = "grants"
 
 // Allow gives a user rights in a namespace, with a new Role and RoleBinding, and waits until they are in effect.

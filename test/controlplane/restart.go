@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// stopGrace is the time that the API server has to stop before it is killed.
+// stopGrace is the time within which the API server must stop. After this time it is killed.
 const stopGrace = 3 * time.Second
 
 // RestartAPIServer stops the API server and starts it again with the same flags. It returns when the API server is ready.

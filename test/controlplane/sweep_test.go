@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startSleeper starts a process in a control plane's folder, as envtest starts a program. The process runs until it is
-// killed.
+// startSleeper starts the program sleep by a wrapper script with the name etcd in f, as envtest starts etcd. If the test
+// does not end the process, the process is killed at the end of the test.
 func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
@@ -37,7 +37,7 @@ func TestSweepAfterDeathOfOwner(t *testing.T) {
 	f, err := newFolder()
 	require.NoError(t, err)
 	ended := startSleeper(t, f)
-	require.NoError(t, f.lock.Close()) // The kernel releases the lock like this when a process ends.
+	require.NoError(t, f.lock.Close()) // This releases the lock, as the kernel does when a process ends.
 
 	require.NoError(t, sweep())
 	assert.NoDirExists(t, f.path)

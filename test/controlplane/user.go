@@ -17,7 +17,7 @@ import (
 // usersFolder is the folder, in a control plane's folder, with the kubeconfig files.
 const usersFolder = "users"
 
-// A User is a user with a client certificate for the API server.
+// A User has a client certificate that the API server accepts, with a user name and groups.
 type User struct {
 	// Name and Groups are the user name and the groups in the certificate.
 	Name   string
@@ -31,7 +31,8 @@ type User struct {
 	cache   string
 }
 
-// User creates a user. The user has the rights of the groups, and those that Allow adds.
+// User creates a client certificate with a user name and groups. The user has the rights of the groups, and the rights
+// that Allow adds.
 func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
 	c.users.Lock() // AddUser of envtest is not safe for concurrent use.
 	defer c.users.Unlock()
@@ -53,9 +54,9 @@ func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
 	}, nil
 }
 
-// writeKubeconfig writes a kubeconfig that only this account can read, and returns its path. Two users can have the same
-// name with different groups, so the file name has a random part. A ServiceAccount's name has colons, which separate files
-// in KUBECONFIG, so the file name is escaped.
+// writeKubeconfig writes a kubeconfig, and returns its path. Only the account that runs the tests can read the file. Two
+// users can have the same name with different groups, so the file name has a random part. A ServiceAccount's name has
+// colons, which separate files in KUBECONFIG, so the file name is escaped.
 func (f *folder) writeKubeconfig(name string, data []byte) (string, error) {
 	file, err := os.CreateTemp(f.join(usersFolder), url.QueryEscape(name)+"-*.kubeconfig")
 	if err != nil {
@@ -72,7 +73,7 @@ type Result struct {
 	ExitCode int
 }
 
-// Kubectl runs kubectl as the user. A kubectl that fails is no error; Result.ExitCode has its exit status.
+// Kubectl runs kubectl as the user. If kubectl fails, Kubectl returns no error: Result.ExitCode has the exit status.
 func (u *User) Kubectl(ctx context.Context, arguments ...string) (Result, error) {
 	return u.KubectlReading(ctx, "", arguments...)
 }

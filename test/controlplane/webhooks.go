@@ -14,8 +14,8 @@ import (
 )
 
 // calledHost is the host in the URLs of the webhooks. The API server uses HTTP/1.1 with a Service, but HTTP/2 with
-// localhost and loopback addresses. The address 0.0.0.0 is neither, and a connection to it reaches this machine. So the API
-// server calls the webhooks as in a cluster, and no name has to be resolved.
+// localhost and loopback addresses. The address 0.0.0.0 is no loopback address, and a connection to 0.0.0.0 reaches this
+// machine. So the API server calls the webhooks as in a cluster, and no name has to be resolved.
 const calledHost = "0.0.0.0"
 
 // A WebhookAddress is the address at which the API server calls the webhooks.
@@ -114,7 +114,8 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	return nil
 }
 
-// markerInEffect reports whether the marker of a kind is in effect.
+// markerInEffect creates the object that the marker denies, in a dry run, and reports whether the API server denies the
+// object. kind is mutating or validating.
 func (c *ControlPlane) markerInEffect(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{

@@ -37,7 +37,7 @@ func IsBookworm() bool {
 	return err == nil && noApt == nil && strings.Contains(string(release), "VERSION_CODENAME=bookworm")
 }
 
-// Unpack is like Unpacked, but returns an error. It is for programs that are no tests.
+// Unpack is like Unpacked, but needs no test: it returns an error, and does not check that the system is Debian bookworm.
 func Unpack(ctx context.Context, name, packages string) (root string, err error) {
 	folder, err := cache.Folder("debian")
 	if err != nil {

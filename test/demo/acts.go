@@ -171,7 +171,7 @@ func (d *demo) showOtherUser(ctx context.Context) error {
 	return d.runDenied(ctx, "", arguments...)
 }
 
-// runDenied runs a kubectl command that must be denied, and prints its output.
+// runDenied runs kubectl as carol, and prints the output. The command must be denied.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)

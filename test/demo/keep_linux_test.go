@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestKeepUntilInterrupt runs make demo KEEP=1, waits until everything runs, and sends the signal of Ctrl-C: make prints no
-// error, one sentence says that everything was removed, and no process and no folder is left.
+// TestKeepUntilInterrupt runs make demo KEEP=1, waits until everything runs, and sends the signal of Ctrl-C. Then make
+// must print no error, the last line must say that everything was removed, and no process and no folder may be left.
 func TestKeepUntilInterrupt(t *testing.T) {
 	m := startMake(t, "demo", "KEEP=1")
 	printed := m.await(t, "tail -f ")
@@ -30,8 +30,8 @@ func TestKeepUntilInterrupt(t *testing.T) {
 	assert.NoDirExists(t, folder)
 }
 
-// TestKeepNodeUntilInterrupt runs make e2e KEEP=1, and sends the signal of Ctrl-C before the node is up. On a new machine the node's
-// programs and images are built first, which takes minutes, so the test runs only in make e2e.
+// TestKeepNodeUntilInterrupt runs make e2e KEEP=1, and sends the signal of Ctrl-C before the node is up. On a new machine
+// the node's programs and images are built first, which takes minutes, so the test runs only in make e2e.
 func TestKeepNodeUntilInterrupt(t *testing.T) {
 	if os.Getenv("E2E") == "" || os.Geteuid() != 0 {
 		t.Skip("skipped: make e2e, as root, has what a node needs")
@@ -78,7 +78,8 @@ func (m *terminal) await(t *testing.T, text string) string {
 	return m.printed.String()
 }
 
-// interrupt sends the signal of Ctrl-C, and waits for the end. make ends by the signal, as a shell expects.
+// interrupt sends the signal of Ctrl-C, and waits until make has ended. The signal must have ended make, as a shell
+// expects. An exit status is not enough.
 func (m *terminal) interrupt(t *testing.T) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(-m.Process.Pid, syscall.SIGINT))
@@ -90,7 +91,7 @@ func (m *terminal) interrupt(t *testing.T) {
 	assert.NotContains(t, m.printed.String(), "***")
 }
 
-// processesWith returns the command lines that name a folder.
+// processesWith returns the command lines of the processes that have the folder in an argument.
 func processesWith(t *testing.T, folder string) (found []string) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")

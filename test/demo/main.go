@@ -23,7 +23,7 @@ func main() {
 	interrupted := ctx.Err() != nil
 	stop()
 	if interrupted {
-		err = nil // The step that was interrupted has failed.
+		err = nil // The error says only that the interrupted step has failed.
 	}
 	if err = errors.Join(err, d.end()); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

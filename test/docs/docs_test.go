@@ -84,7 +84,7 @@ func TestExcerpts(t *testing.T) {
 const frontPageLines = 150
 
 var (
-	// fenced matches a block of commands or of YAML.
+	// fenced matches a fenced block, for example of commands or of YAML.
 	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
 	// tableRow matches a row of a table. unchangedParts matches the parts of a row that a translation does not change: code
 	// and link targets.
@@ -127,7 +127,7 @@ func untranslated(page string) (found []string) {
 	return found
 }
 
-// TestInstallIsOneCommand tests that the front page and the page on installing have the same command.
+// TestInstallIsOneCommand tests that README.md and deploy/docs/install.md have the same helm install command.
 func TestInstallIsOneCommand(t *testing.T) {
 	command := func(document string) string {
 		_, rest, found := strings.Cut(read(t, document), "helm install ")
@@ -147,7 +147,7 @@ func withoutHead(text string) string {
 	return text
 }
 
-// reason matches a reason in the sources of package denial.
+// reason matches a call or a field, in the sources of package denial, that sets the reason of a denial.
 var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
 // TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no reason that does not

@@ -41,8 +41,9 @@ func TestMessagesAreListed(t *testing.T) {
 	}
 }
 
-// TestBlocksAreCompared tests that a test compares each block of a page that is neither a command nor YAML. The block is a
-// file, a table, an excerpt, or the list of packages, which TestSourceIsListed compares.
+// TestBlocksAreCompared looks at the blocks of the pages that are neither commands nor YAML. Each must be a file, a table
+// or an excerpt, which other tests of this package compare. deploy/docs/source.md may also have the list of packages,
+// which TestSourceIsListed compares.
 func TestBlocksAreCompared(t *testing.T) {
 	blocks := pages.Blocks(t)
 	assert.Greater(t, len(blocks), 4)

@@ -32,8 +32,8 @@ func TestUpgradeTable(t *testing.T) {
 	}
 }
 
-// TestUpgradeNamesObjects tests that install.yaml has the objects that the upgrade table names for this release, and none
-// of those that it names only for 0.1.0.
+// TestUpgradeNamesObjects tests that install.yaml has the objects of this release that the upgrade table names, and no
+// object that only 0.1.0 had. The test has a copy of the names, and does not read the table.
 func TestUpgradeNamesObjects(t *testing.T) {
 	installed := read(t, "deploy/install.yaml")
 	for _, name := range []string{"00-jupyter-user-webhook", "net.jupyter-user.io", "share.jupyter-user.io", "access.jupyter-user.io",

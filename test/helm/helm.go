@@ -31,7 +31,8 @@ type Helm struct {
 	program string
 }
 
-// New returns Helm. It builds the program first if the cache does not have it.
+// New returns a Helm without a kubeconfig, with the given Folder. It builds the program helm first if the cache does not
+// have it.
 func New(ctx context.Context, progress io.Writer, folder string) (*Helm, error) {
 	paths, err := tools.Build(ctx, progress, tools.Helm)
 	if err != nil {

@@ -38,7 +38,8 @@ func (j *Journal) Clear() {
 	j.text.Reset()
 }
 
-// Lines returns the lines of the log. With a message, it returns only the lines that have this message. Each line must be JSON.
+// Lines returns the lines of the log. If message is not empty, it returns only the lines with this message. Each line
+// must be JSON.
 func (j *Journal) Lines(t *testing.T, message string) (lines []map[string]any) {
 	t.Helper()
 	for text := range strings.Lines(j.String()) {

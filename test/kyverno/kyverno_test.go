@@ -22,7 +22,7 @@ import (
 // meets says, for each kind of discovery, whether Pods with this discovery meet a policy.
 type meets struct{ atAdmission, atStart bool }
 
-// policies has, for each policy in testdata, which Pods must meet it.
+// policies says, for each policy in testdata, which Pods must meet the policy. All other Pods must fail the policy.
 var policies = map[string]meets{
 	"baseline":                {true, true},
 	"restricted":              {true, false},
@@ -99,7 +99,7 @@ func hasHostPath(pod *corev1.Pod) bool {
 	return false
 }
 
-// result is one result in Kyverno's report.
+// result says, in Kyverno's report, whether a Pod meets a policy. Result is pass or fail, and Resources has only the Pod.
 type result struct {
 	Policy, Result, Message string
 	Resources               []struct{ Name string }

@@ -19,8 +19,8 @@ import (
 const Patience = 3 * time.Minute
 
 const (
-	// usualTime is the time of the piece of work on the machine for which the limits were written, if nothing else runs
-	// there.
+	// usualTime is the time that the piece of work takes on the machine for which the limits were written, if nothing
+	// else runs there.
 	usualTime = 10 * time.Millisecond
 	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the
 	// work has to wait for other programs.
@@ -29,7 +29,7 @@ const (
 	pause = 200 * time.Millisecond
 )
 
-// A Watch measures the machine until it is stopped. It is safe for concurrent use.
+// A Watch measures how slow the machine is, until Stop is called. It is safe for concurrent use.
 type Watch struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -54,7 +54,8 @@ func WatchDuring(t testing.TB) *Watch {
 	return w
 }
 
-// Stop ends the measuring. It must be called only once. It returns when at least one piece of work has been measured.
+// Stop ends the measuring. It waits for the current piece of work, so that at least one piece has been measured. Stop
+// must be called only once.
 func (w *Watch) Stop() {
 	close(w.stop)
 	w.stopped.Wait()
@@ -95,8 +96,8 @@ func work() time.Duration {
 	return time.Since(began)
 }
 
-// Measure measures the machine for a second. It returns the factor by which the slowest piece of work took longer than
-// usual, at least 1.
+// Measure measures the machine for a second. It returns how many times longer than usual the slowest piece of work took.
+// The result is at least 1.
 func Measure() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing
@@ -104,14 +105,14 @@ func Measure() float64 {
 	return w.Slowest()
 }
 
-// Slowest returns the factor by which the slowest piece of work until now took longer than usual, at least 1.
+// Slowest returns how many times longer than usual the slowest piece of work until now took. The result is at least 1.
 func (w *Watch) Slowest() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	return slowness(w.slowest)
 }
 
-// Mean returns the factor by which the pieces of work until now took longer than usual on average, at least 1.
+// Mean returns how many times longer than usual the pieces of work until now took on average. The result is at least 1.
 func (w *Watch) Mean() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()

@@ -26,7 +26,7 @@ type Rules struct {
 	} `yaml:"groups"`
 }
 
-// Alert is an alerting rule.
+// Alert is one alerting rule in a file of Prometheus rules.
 type Alert struct {
 	Alert       string            `yaml:"alert"`
 	Expr        string            `yaml:"expr"`
@@ -55,7 +55,7 @@ type Dashboard struct {
 	} `json:"annotations"`
 }
 
-// Panel is a panel of a dashboard.
+// Panel has the fields of one panel that tests read.
 type Panel struct {
 	ID          int                                      `json:"id"`
 	Type        string                                   `json:"type"`
@@ -67,7 +67,7 @@ type Panel struct {
 	FieldConfig struct{ Defaults struct{ Unit string } } `json:"fieldConfig"`
 }
 
-// File returns a file of deploy/monitoring.
+// File returns the content of a file in deploy/monitoring.
 func File(name string) ([]byte, error) {
 	folder, err := project.Folder()
 	if err != nil {
@@ -76,7 +76,7 @@ func File(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(folder, "deploy", "monitoring", name))
 }
 
-// ReadRules reads rules.yaml.
+// ReadRules returns the rules in deploy/monitoring/rules.yaml.
 func ReadRules() (r Rules, err error) {
 	data, err := File("rules.yaml")
 	if err != nil {
@@ -85,7 +85,7 @@ func ReadRules() (r Rules, err error) {
 	return r, yaml.Unmarshal(data, &r)
 }
 
-// ReadDashboard reads dashboard.json.
+// ReadDashboard returns the dashboard in deploy/monitoring/dashboard.json.
 func ReadDashboard() (d Dashboard, err error) {
 	data, err := File("dashboard.json")
 	if err != nil {
@@ -96,7 +96,7 @@ func ReadDashboard() (d Dashboard, err error) {
 
 // Query is a PromQL expression and the series that it reads.
 type Query struct {
-	// Where is the name of the alert or the title of the panel.
+	// Where is the name of the alert or of the annotation, or the title of the panel.
 	Where string
 	Expr  string
 

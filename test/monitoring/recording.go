@@ -82,7 +82,7 @@ func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error 
 	return nil
 }
 
-// number returns the number of the sample at a time. The first sample has the number 0.
+// number returns the number of the sample that belongs to the time at. Samples are numbered from 0.
 func (r *Recording) number(at time.Time) int {
 	return int(math.Round(at.Sub(r.began).Seconds() / r.interval.Seconds()))
 }

@@ -16,7 +16,7 @@ const minInterval = 15 * time.Second
 // slack is subtracted from minInterval, because a busy machine can delay one line and not the next.
 const slack = 5 * time.Second
 
-// kinds has the kinds of lines that are noise: no command of this project prints them while it works.
+// kinds has the kinds of lines that are noise. A command of this project prints no such line if nothing is wrong.
 var kinds = []struct {
 	what string
 	line *regexp.Regexp

@@ -43,7 +43,7 @@ func pagePaths(t testing.TB) (found []string) {
 var (
 	// shell matches a fenced block, which can be indented in a list.
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
-	// quoted matches text between backticks. In a table a pipe is escaped.
+	// quoted matches text between backticks. In a table, this text has \| for a pipe.
 	quoted = regexp.MustCompile("`([^`]+)`")
 	// commandLine matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
 	// command and no command line.

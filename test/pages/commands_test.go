@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestCommandsOf has an example of each kind of command line, and of text that is none.
+// TestCommandsOf has an example of each kind of command line, and of text that is no command line.
 func TestCommandsOf(t *testing.T) {
 	page := "Type `kubectl get pods -A`, `make test`, or, in a table, `kubectl get x \\| grep y`.\nNot: `kubectl exec`, `spec.x`, `helm test`.\n" +
 		"\n   ```sh\n   helm install a b \\\n     --set c=d   # a comment\n   # another\n   a | \n     b\n   cat <<EOT\n   kubectl x y z\n   EOT\n" +

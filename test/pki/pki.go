@@ -32,8 +32,9 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. Its validity is that of Make. A
-// server or a client can use the pair, and it is a CA. The common name is the first name.
+// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. The pair is valid from an hour
+// ago until the duration valid has passed. A server or a client can use the pair, and its certificate is a CA. The common
+// name is the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
 }

@@ -8,7 +8,7 @@ import (
 // tailLines is the number of lines that a Tail keeps.
 const tailLines = 25
 
-// Lines is a writer that calls Each with every complete line.
+// Lines is a writer that calls Each with every complete line, without the newline.
 type Lines struct {
 	Each    func(line string)
 	pending []byte
@@ -32,7 +32,7 @@ type Tail struct {
 	lines []string
 }
 
-// Add appends a line. It drops the oldest line if there are too many.
+// Add appends a line. It drops the oldest line if the Tail has more than tailLines.
 func (t *Tail) Add(line string) {
 	t.lines = append(t.lines, line)
 	if len(t.lines) > tailLines {

@@ -15,12 +15,13 @@ import (
 const (
 	// redrawEvery is the time between two updates of the line on a terminal.
 	redrawEvery = time.Second
-	// repeatEvery is the time between two lines if the output is not a terminal, such as the log of a CI. A longer silence
-	// would look like a hang, and a shorter one would fill the log.
+	// repeatEvery is the time between two lines if the output is not a terminal, such as the log of a CI. A longer time
+	// would look like a hang, and a shorter time would fill the log.
 	repeatEvery = 15 * time.Second
 )
 
-// A Meter shows the state of a build: in one line that changes on a terminal, in a new line every repeatEvery elsewhere.
+// A Meter shows the state of a build. On a terminal, it updates one line. If the output is not a terminal, it writes a
+// new line every repeatEvery.
 type Meter struct {
 	out      io.Writer
 	terminal bool
@@ -37,7 +38,7 @@ type Meter struct {
 	downloads int
 }
 
-// Start writes the first line and starts the meter.
+// Start returns a running Meter. The first line, with name and doing, is written immediately. out may be nil.
 func Start(out io.Writer, name, doing string) *Meter {
 	m := newMeter(out, name, doing)
 	m.start()
@@ -63,7 +64,7 @@ func isTerminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// Say changes the text that the line shows.
+// Say changes the text that the line shows. The line no longer shows the number of packages.
 func (m *Meter) Say(doing string) {
 	m.lock.Lock()
 	defer m.lock.Unlock()

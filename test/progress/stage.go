@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Stage calls do, and writes a line with the name, the time that it took, and whether it failed. Out may be nil.
+// Stage calls do, and writes a line with the name and the time that do took. The line ends with FAILED if do returned an
+// error. If out is nil, Stage writes nothing.
 func Stage(out io.Writer, name string, do func() error) error {
 	began := time.Now()
 	err := do()
@@ -25,7 +26,7 @@ func Stage(out io.Writer, name string, do func() error) error {
 	return err
 }
 
-// endBytes is the number of bytes of each log that an error shows.
+// endBytes is the largest number of bytes of each log that an error shows.
 const endBytes = 3000
 
 // Ends returns the end of each log file that is not empty and can be read. The text is for an error.

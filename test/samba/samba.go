@@ -156,7 +156,7 @@ func (c *Controller) dial() (*ldap.Conn, error) {
 	return conn, nil
 }
 
-// Connect returns a connection that is bound as the administrator. It is closed when the test ends.
+// Connect returns a connection that is bound as the administrator. The connection is closed when the test ends.
 func (c *Controller) Connect(t testing.TB) *ldap.Conn {
 	t.Helper()
 	conn, err := c.dial()
@@ -165,7 +165,7 @@ func (c *Controller) Connect(t testing.TB) *ldap.Conn {
 	return conn
 }
 
-// Tool runs samba-tool on the domain.
+// Tool runs samba-tool on the domain. The command must succeed.
 func (c *Controller) Tool(t testing.TB, arguments ...string) {
 	t.Helper()
 	output, err := c.command(t.Context(), "samba-tool", append(arguments, "--configfile="+c.path("etc/smb.conf"))...).CombinedOutput()

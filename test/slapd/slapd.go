@@ -38,7 +38,7 @@ const (
 	AD         Schema = "ad"
 )
 
-// Options are the settings of a server.
+// Options has what a test chooses for its server: the schema, the entries, more configuration and the address.
 type Options struct {
 	Schema Schema
 	// LDIF has the entries below the suffix. Start adds the entry of the suffix itself.
@@ -130,8 +130,8 @@ func (s *Server) certificates(t testing.TB, address string) {
 //go:embed schema
 var schemas embed.FS
 
-// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside this
-// file has rfc2307bis and ad. The packages have the others.
+// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside
+// this file has rfc2307bis and ad. The Debian packages have the other files.
 var included = map[Schema][]string{
 	RFC2307:    {"core", "cosine", "inetorgperson", "nis"},
 	RFC2307bis: {"core", "cosine", "inetorgperson", "rfc2307bis"},

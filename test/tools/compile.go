@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// endingTime is the time in which an interrupted go command must end.
+// endingTime is the time in which a go command or setup-envtest must end after it was cancelled.
 const endingTime = 10 * time.Second
 
 // compile builds a tool's program into a folder.
@@ -60,7 +60,8 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	return nil
 }
 
-// packages returns the packages of a tool. The go command downloads missing modules for that.
+// packages returns the main package of a tool and all packages that it needs. To find them, the go command downloads
+// missing modules.
 func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (map[string]bool, error) {
 	var listed bytes.Buffer
 	tail := &progress.Tail{}
@@ -83,7 +84,7 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 	return packages, nil
 }
 
-// run runs a go command. If the command fails, the error contains its output.
+// run runs a go command. If the command fails, the error contains the end of the command's output.
 func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, tail *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()

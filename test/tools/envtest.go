@@ -69,8 +69,8 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release if it was found, otherwise the newest of the same minor release, otherwise an empty
-// string. No test depends on a patch release.
+// choose returns the wanted release if found has it. Otherwise it returns the first of the same minor release, or an
+// empty string if there is none. found has the newest release first. No test depends on a patch release.
 func choose(found []string, wanted string) string {
 	if slices.Contains(found, wanted) {
 		return wanted

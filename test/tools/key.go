@@ -64,7 +64,8 @@ func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) 
 	return command
 }
 
-// goCommandError returns an error that says what the user can do about a go command that failed.
+// goCommandError returns the error of a failed go command, with the cause: the cancellation of ctx, a missing go command,
+// or what the command printed.
 func goCommandError(ctx context.Context, err error) error {
 	var exit *exec.ExitError
 	switch {

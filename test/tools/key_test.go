@@ -110,8 +110,8 @@ func TestModuleWithoutTool(t *testing.T) {
 	require.ErrorContains(t, err, "requires no version of example.test/other: run `go get -tool`")
 }
 
-// TestOlderReleasesOfKubernetes tests that KUBERNETES selects the release of the API server, and of no other program. The
-// Makefile lists all releases that have a module here.
+// TestOlderReleasesOfKubernetes tests that the environment variable KUBERNETES selects the release of the API server, and
+// not the release of kubectl. The Makefile must list all releases that have a module in this folder.
 func TestOlderReleasesOfKubernetes(t *testing.T) {
 	modules, err := modulesFolder()
 	require.NoError(t, err)

@@ -94,8 +94,9 @@ func TestCancelledBuild(t *testing.T) {
 	assert.Equal(t, []string{"fake.lock"}, cached(t, b))
 }
 
-// killedVariable is the name of an environment variable. If it is set, TestBuildToBeKilled starts a build in the folder
-// that it names. TestKilledBuild runs TestBuildToBeKilled in another process, and kills that process.
+// killedVariable is the name of an environment variable. If the variable is set, its value is a folder, and
+// TestBuildToBeKilled starts a build there. TestKilledBuild runs TestBuildToBeKilled in another process, and kills that
+// process.
 const killedVariable = "JUPYTER_USER_TEST_KILLED_BUILD"
 
 func TestBuildToBeKilled(t *testing.T) {

@@ -178,8 +178,8 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	return nil
 }
 
-// explainRelease returns the end of a sentence that says why the wanted release is not used. The result is empty if it is
-// used.
+// explainRelease returns the end of a sentence that says why the wanted release is not used. If the wanted release is
+// used, the result is empty.
 func explainRelease(release, wanted string) string {
 	if release == wanted {
 		return ""

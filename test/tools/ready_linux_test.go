@@ -94,8 +94,8 @@ func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	return b, log
 }
 
-// assertPlane runs each program of the control plane, and asserts that it prints its origin, such as "built" or
-// "downloaded".
+// assertPlane runs each program of the control plane. from is the text that each program must print: "built",
+// "downloaded" or "installed".
 func assertPlane(t *testing.T, b *builder, from string) {
 	t.Helper()
 	paths, err := b.controlPlane(t.Context())

@@ -19,7 +19,7 @@ const recipeVersion = 1
 
 // A recipe describes the build of a tool.
 type recipe struct {
-	// folder is the folder of the tool's module, beside this package.
+	// folder is the folder of the tool's module, below the folder of this package.
 	folder string
 	// mainPackage is the package to build.
 	mainPackage string
@@ -33,7 +33,6 @@ type recipe struct {
 	stamp func(version string) map[string]string
 }
 
-// recipes returns the recipes of all tools.
 func recipes() map[Tool]recipe {
 	return map[Tool]recipe{
 		Etcd: {
@@ -125,7 +124,7 @@ func containerd(command string) recipe {
 		folder:      "containerd",
 		mainPackage: "github.com/containerd/containerd/v2/cmd/" + command,
 		module:      "github.com/containerd/containerd/v2",
-		// The tags leave out snapshotters that need C libraries.
+		// The tags leave out snapshotters that no test needs.
 		tags:  "no_btrfs,no_devmapper,no_zfs",
 		stamp: containerdVersion,
 	}

@@ -2,9 +2,9 @@
 // golangci-lint, Helm, promtool, Kyverno, KWOK, cert-manager and others. They are built once, from Go modules, into the
 // developer's cache. The programs of a control plane are downloaded if possible.
 //
-// Each program has its own module in a folder beside this package. So its dependencies are not dependencies of the project,
-// and its go.mod and go.sum pin all of them. The key of the cache has every input of the build, so a developer never has to
-// delete an outdated entry.
+// Each program has its own module in a folder below the folder of this package. So its dependencies are not dependencies
+// of the project, and its go.mod and go.sum pin all of them. The key of the cache has every input of the build, so a
+// developer never has to delete an outdated entry.
 package tools
 
 import (
@@ -83,9 +83,11 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, it returns those in that
-// folder, which must have etcd and kube-apiserver; it builds kubectl if the folder has none. Otherwise it uses built
-// programs in the cache, then programs that setup-envtest has installed or can download. If there are none, it builds them.
+// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, the programs are in that
+// folder, which must have etcd and kube-apiserver. A missing kubectl is built. If KUBEBUILDER_ASSETS is not set,
+// ControlPlane uses built programs in the cache. If there are none, it uses programs that setup-envtest has installed or
+// can download. If there are none of these either, it builds the programs. For an older release (ReleaseVariable),
+// ControlPlane does not use setup-envtest.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {
