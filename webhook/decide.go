@@ -34,7 +34,7 @@ type Webhook struct {
 }
 
 // New returns a webhook for a validated configuration. identities is nil if no source of identities is configured. Then no
-// UID is known at admission: by identity.discovery, Pods are denied or find the UID when they start.
+// UID is known at admission, and identity.discovery decides whether Pods are denied or find the UID when they start.
 func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
@@ -51,7 +51,7 @@ type Review struct {
 
 	// Decoded is the decoded Pod if the caller has decoded it already; otherwise nil.
 	Decoded *pod.Pod
-	// TooLong is set if decoding stopped because a list or a map of the Pod is too long.
+	// TooLong is the error if the caller could not decode the Pod because a list or a map is too long; otherwise nil.
 	TooLong *pod.TooLongError
 }
 
@@ -67,13 +67,13 @@ func (r Review) read() (*pod.Pod, error) {
 
 // Decision is the result of Decide or Verify for one Pod.
 type Decision struct {
-	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. It is also true for a Pod that
-	// is denied because it cannot be read, or because it is not claimed but looks like a notebook (verifyUnclaimed). A Pod
-	// that is not claimed is not changed.
+	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. Claimed is also true for two
+	// kinds of denied Pods: one that cannot be read, and one that is not claimed but looks like a notebook
+	// (verifyUnclaimed). A Pod that is not claimed is not changed.
 	Claimed bool
 	// Unclaimed is the reason why the Pod is not claimed, as the end of a sentence. Only Decide sets it.
 	Unclaimed string
-	// User, Identity and Discovery are set as far as they are known, for the log.
+	// User, Identity and Discovery are for the log. They are empty if the Pod was denied before they were found.
 	User      user.Name
 	Identity  *identity.Identity
 	Discovery config.Discovery
@@ -147,7 +147,7 @@ func (w *Webhook) denyUnread(review Review, err error) Decision {
 	return Denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
-// unreadablePod returns the denial of a Pod that cannot be read, or cannot be read completely.
+// unreadablePod returns the denial for an error of reading a Pod: the Pod is no valid Pod, or a list or a map is too long.
 func unreadablePod(err error) denial.Denial {
 	tooLong, ok := errors.AsType[*pod.TooLongError](err)
 	switch {
@@ -170,7 +170,8 @@ func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.Ca
 	return context.WithTimeout(ctx, identityTimeout)
 }
 
-// find returns the identity of a user; nil if no source knows the user, or if no source is asked.
+// find returns the identity of a user; nil if no source knows the user, or if the webhook queries no sources
+// (queriesSources).
 func (w *Webhook) find(ctx context.Context, name user.Name, lookup finder) (*identity.Identity, error) {
 	if !w.queriesSources() {
 		return nil, nil
@@ -184,8 +185,8 @@ func (w *Webhook) find(ctx context.Context, name user.Name, lookup finder) (*ide
 	return id, nil
 }
 
-// queriesSources reports whether the webhook looks identities up at admission: a source is configured, and the discovery is not
-// always at start.
+// queriesSources reports whether the webhook looks identities up at admission: a source is configured, and
+// identity.discovery is not AtStart.
 func (w *Webhook) queriesSources() bool {
 	return w.identities != nil && w.config.Identity.Discovery != config.DiscoveryAtStart
 }
@@ -201,7 +202,7 @@ func (d Decision) IdentityText() string {
 	return d.Identity.String()
 }
 
-// Denied returns the decision with the denials.
+// Denied returns a copy of d in which Denials are the given denials.
 func Denied(d Decision, denials ...denial.Denial) Decision {
 	d.Denials = denials
 	return d

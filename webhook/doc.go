@@ -4,22 +4,22 @@
 //
 // Decide and Verify take the same steps: read the view of the Pod, find the user that the Pod names, find the identity of
 // the user, plan what the Pod must have, reconcile the Pod with the plan. Verify reads the identity from the Pod's
-// annotations and confirms it at the sources of identities. Decide returns the operations of the reconciliation or the
-// denials, Verify denies each field of ours that differs.
+// annotations and confirms it at the sources of identities. Decide returns the operations that make the Pod as planned, or
+// denials. Verify denies each field of ours that is not as planned.
 //
 // deploy/docs/discovery.md says what happens when the share hangs; the packages webhook/identity/share and
 // webhook/identity/lookups implement it.
 //
 // # Field ownership
 //
-// Each field of the following table is either ours, which means the webhook's, or the Pod's. Our fields are enforced:
-// Decide replaces, removes or denies a different value, and Verify denies it. The Pod's fields are only defaulted: a
-// different value is kept. "ours at start" means that the field is ours with discovery at start, and the Pod's with
-// discovery at admission. "ours once admitted" means that the author of a Pod chooses the value, and that no later change
-// of the value is allowed. "notebook" is the notebook container and "init" the init container jupyter-user-init.
-// TestFieldOwnership tests this table line by line. The table is for the default configuration. If notebooks see more of
-// the share than the home, the security context of the other containers is ours too (package inject, sidecars.go). The
-// mounts and the security context of another container that has the home are also ours (package inject, homein.go).
+// Each field in the table below is either ours (the webhook's) or the Pod's. Our fields are enforced: Decide replaces,
+// removes or denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is
+// kept. "ours at start" means that the field is ours with discovery at start, and the Pod's with discovery at admission.
+// "ours once admitted" means that the author of a Pod chooses the value, and that no later change of the value is allowed.
+// "notebook" is the notebook container and "init" the init container jupyter-user-init. TestFieldOwnership tests this table
+// line by line. The rows hold for the default configuration. If notebooks see more of the share than the home, the security
+// context of the other containers is ours too (package inject, sidecars.go). The mounts and the security context of any
+// other container that has the home are also ours (package inject, homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

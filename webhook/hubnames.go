@@ -18,7 +18,7 @@ import (
 type HubNames interface {
 	// FromHub returns the user's name, "" if no user has that hub name, or an error if the lookup failed.
 	FromHub(ctx context.Context, hubName string) (string, error)
-	// FromHubUncached does the same without the cache.
+	// FromHubUncached does the same as FromHub, but never returns a cached result.
 	FromHubUncached(ctx context.Context, hubName string) (string, error)
 }
 
@@ -32,8 +32,8 @@ func (w *Webhook) WithHubNames(names HubNames) *Webhook {
 	return &with
 }
 
-// mapsHubNames reports whether the configuration maps hub names. Then a hub name that is not mapped is used as the user's
-// name only if user.unmapped allows that.
+// mapsHubNames reports whether the configuration maps hub names, by a map file or the directory service. Without a mapping,
+// the hub name is used as the user's name.
 func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
@@ -61,8 +61,9 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) 
 	return name, denials, nil
 }
 
-// mapHubName returns the user's name for a hub name; "" if the map lacks the hub name and the configuration allows that.
-// Otherwise it returns a denial and, for the log, the cause of the denial.
+// mapHubName returns the user's name for a hub name. It returns "" if no user has the hub name and user.unmapped allows the
+// hub name itself as the user's name. If there is no usable name, it returns a denial and, for the log, the cause of the
+// denial.
 func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
@@ -84,9 +85,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that Verify reviews. If the map now gives a different user than the Pod's
-// annotation, the map has changed, or the replica that injected the Pod has read an older or newer map. The Pod is not at
-// fault, so the denial says "try again".
+// confirmName returns the user of a Pod that Verify reviews. If the hub name now maps to a different user than the one in
+// the Pod's annotation, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The
+// Pod is not at fault, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

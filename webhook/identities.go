@@ -10,15 +10,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Identities finds the identities of users at admission. The context has a deadline, which an implementation must keep.
+// Identities finds the identities of users at admission. The context has a deadline, at which an implementation must
+// return.
 type Identities interface {
 	// Find returns the identity, nil if no source knows the user, or an error if the lookup failed.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-	// FindUncached does the same without the cache.
+	// FindUncached does the same as Find, but never returns a cached result.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
-// Fixed is one identity for every user, for callers that already know it.
+// Fixed returns the same identity for every user. It is for callers that already know the identity.
 type Fixed struct{ identity.Identity }
 
 // Find returns the fixed identity.
@@ -31,7 +32,7 @@ func (f Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, err
 	return &f.Identity, nil
 }
 
-// Source is a source of identities and its name in messages.
+// Source finds identities in one place, such as the directory service. Name is the name of that place in messages.
 type Source struct {
 	Name denial.Source
 	Identities
@@ -42,12 +43,12 @@ type Source struct {
 // the failure of one source.
 type Agreeing []Source
 
-// Find asks all sources.
+// Find returns the identity on which all sources agree.
 func (s Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.agree(ctx, name, Identities.Find)
 }
 
-// FindUncached asks all sources without their caches.
+// FindUncached does the same as Find, without the caches of the sources.
 func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.agree(ctx, name, Identities.FindUncached)
 }
@@ -113,13 +114,13 @@ type Disagreement struct {
 	accounts []denial.Account
 }
 
-// Error returns the message for the user.
+// Error returns the message of the denial IdentityDisputed.
 func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// isFinal reports whether an error of Identities is a result and no failure: all sources responded, and the user can have
-// no identity.
+// isFinal reports whether an error of Identities is a result and not a failed lookup: all sources have responded, and by
+// their responses the user has no usable identity.
 func isFinal(err error) bool {
 	_, disputed := errors.AsType[*Disagreement](err)
 	return disputed || identity.IsUnusable(err)

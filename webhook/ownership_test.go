@@ -190,7 +190,7 @@ func TestFieldOwnershipInExplanations(t *testing.T) {
 	}
 }
 
-// rowOf returns the table's name for the field of a change.
+// rowOf returns the field as the table in doc.go writes it.
 func rowOf(c inject.Change) string {
 	field := c.Field()
 	switch {
@@ -274,8 +274,9 @@ func testRow(t *testing.T, c golden.Case, r row, operation string) {
 	}
 }
 
-// isIn reports whether the Pod has the value that the operation sets. Some operations cannot simply be applied again, such
-// as one that appends to a list: for these isIn returns false, and only Verify checks the Pod.
+// isIn reports whether the Pod has the value that the operation sets. An operation such as appending to a list changes the
+// Pod each time, so its value cannot be found by applying it again. For such operations isIn returns false, and only Verify
+// checks the Pod.
 func isIn(pod []byte, operation string) bool {
 	if strings.HasPrefix(operation, "remove") || strings.Contains(operation, "/- ") ||
 		strings.Contains(operation, "/lifecycle ") || strings.Contains(operation, "Probe {\"exec") ||

@@ -72,7 +72,7 @@ func TestSecuritySettingsAreComplete(t *testing.T) {
 	}
 }
 
-// quoted matches a field and its value in the table.
+// quoted matches a field and its value as the table writes them: in backquotes, with a colon between them.
 var quoted = regexp.MustCompile("`([^`]+?): ([^`]+)`")
 
 func readSettings(t *testing.T) (all []setting) {

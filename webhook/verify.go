@@ -11,8 +11,8 @@ import (
 )
 
 // Verify compares the final Pod, after all mutating webhooks, with the plan for it. Each field of ours must be as planned,
-// so neither a later webhook nor the author of the Pod can choose the value of such a field. The other fields are not
-// checked. The chart's policies, not Verify, decide which requester may create Pods of which user.
+// so neither a later webhook nor the author of the Pod can choose the value of such a field. Verify does not check the
+// fields that are the Pod's. The chart's policies, not Verify, decide which requester may create Pods of which user.
 //
 // Verify reads the identity from the Pod and confirms it at the sources of identities. If the identity has changed between
 // the two reviews of one Pod, the denial says "try again", and no Pod is admitted with parts of two identities.
@@ -67,8 +67,8 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod returns the identity in the Pod's annotations, with the home if the directory service sets homes; nil if the
-// Pod has no such annotation, as with discovery at start.
+// identityOnPod returns the identity in the Pod's annotations; nil if the Pod has no such annotation, as with discovery at
+// start. With share.homePrefix, the identity includes the home from the annotation jupyter-user.io/home.
 func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
@@ -123,7 +123,8 @@ func sameIdentity(a, b *identity.Identity) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String() && a.Home == b.Home
 }
 
-// compare compares the Pod with the plan for the user and identity that the Pod names.
+// compare plans the Pod for the user and identity in d, and adds a denial to d for each field of ours that is not as
+// planned.
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// VerifyInWarnMode is Verify for Warn mode, in which package webhook/server changes no Pod. It injects a copy of a claimed
-// Pod that is not injected, and verifies the copy. Any other Pod is verified as it is.
+// VerifyInWarnMode is Verify for Warn mode, in which package webhook/server changes no Pod. A claimed Pod that was not
+// injected is injected as a copy, and the copy is verified. Any other Pod is verified as it is.
 func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
 	document, err := review.read()
 	if err != nil || !user.Claimed(document.Metadata.Labels, document.Metadata.Annotations, w.config.User) {

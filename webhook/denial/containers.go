@@ -6,19 +6,19 @@ import (
 
 // The denials of this file are about annotations, containers and the Pod as a whole.
 
-// AnnotationInvalid denies an invalid value of one of our annotations.
+// AnnotationInvalid denies a Pod in which an annotation of the webhook has an invalid value. allowed are the valid values.
 func AnnotationInvalid(annotation, value string, allowed ...string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not one of its values: %s", shorten(value),
 		strings.Join(allowed, ", "))
 }
 
-// InjectInvalid denies a Pod whose annotation jupyter-user.io/inject has a value other than optOut, which is "false".
+// InjectInvalid denies a Pod whose annotation jupyter-user.io/inject has a value other than optOut, the text "false".
 func InjectInvalid(annotation, value, optOut string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the only value, which leaves the Pod "+
 		"as it is: write that, or remove the annotation to get the user's home", shorten(value), optOut)
 }
 
-// NoSuchContainer denies an annotation that names a missing container.
+// NoSuchContainer denies a Pod whose annotation names a notebook container that the Pod does not have.
 func NoSuchContainer(annotation, value string, containers []string) Denial {
 	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: the "+
 		"pod has %s", shorten(value), list(containers))
@@ -35,7 +35,7 @@ const (
 	HomeInTwice    = "is named twice: name it once"
 )
 
-// HomeInUnusable denies a name in the annotation jupyter-user.io/home-in. why is one of the preceding constants.
+// HomeInUnusable denies a name in the annotation jupyter-user.io/home-in. why is one of the constants HomeIn….
 func HomeInUnusable(annotation, name, why string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q %s", shorten(name), why)
 }
@@ -52,20 +52,21 @@ func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
 }
 
-// ProxiesAlone denies a Pod of several containers, each of which is a proxy by its name or image.
+// ProxiesAlone denies a Pod with several containers that are all proxies, by their names or images. first is the name of
+// the first container.
 func ProxiesAlone(first, annotation string) Denial {
 	return unprocessable("NoContainer", "spec.containers", "each container of the pod, such as %s, is a proxy by its name or "+
 		"image: add the notebook container, or name one of these in the annotation %s", first, annotation)
 }
 
-// HostProcess denies a Windows host process in a Pod whose spec.os is not windows. With our init container, which is no host
-// process, the API server would deny the Pod as invalid.
+// HostProcess denies a Windows host process in a Pod whose spec.os is not windows. The webhook's init container is no host
+// process, and the API server denies a Pod in which only some containers are host processes.
 func HostProcess(field string) Denial {
 	return unprocessable("NotLinux", field, "a host process runs on Windows, and a notebook here runs on Linux: remove "+
 		"hostProcess, or the label")
 }
 
-// NotLinux denies a Pod for another operating system.
+// NotLinux denies a Pod for an operating system other than Linux. name is the value of spec.os.name.
 func NotLinux(name string) Denial {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing there",
 		Printable(name))
@@ -79,8 +80,8 @@ func UserNamespace(field string) Denial {
 }
 
 // OwnInitContainer denies an init container that finds the owner of the home, as in Pods written before the webhook was
-// installed. The message names everything that must be removed together: without the init container, the command that reads
-// its file fails.
+// installed. The message names everything that must be removed together, because without the init container the notebook
+// container's command fails: it reads a file that the init container writes.
 func OwnInitContainer(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove "+
 		"this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
@@ -96,7 +97,7 @@ func SidecarForeign(field string, uid, gid int64) Denial {
 		"mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", uid, gid)
 }
 
-// ContainerTaken denies a container that has the init container's name, but is not the init container.
+// ContainerTaken denies a container that has the name of the webhook's init container, but is not that init container.
 func ContainerTaken(field, name string) Denial {
 	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",
 		name)

@@ -1,6 +1,7 @@
-// Package denial has the sentences that a user can get from the webhook. A denial also has a reason and a status code. The
-// reason is the same word in the API server's status, the log line, the metric and the audit annotation, so that each can be
-// found from the others. Sentences can be reworded, reasons must not change.
+// Package denial has the sentences that a user can get from the webhook. The sentences are warnings and denials. A denial
+// also has a reason and a status code. The reason is the same word in the API server's status, the log line, the metric and
+// the audit annotation, so that a reader of one of these can find the others. Sentences can be reworded, reasons must not
+// change.
 package denial
 
 import (
@@ -24,7 +25,7 @@ type Denial struct {
 	Message string
 }
 
-// String returns the field and the message.
+// String returns the message, after the field if there is one.
 func (d Denial) String() string {
 	if d.Field == "" {
 		return d.Message
@@ -39,7 +40,8 @@ const maxShown = 50
 // FirstDenials returns the first maxShown denials.
 func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), maxShown)] }
 
-// Join returns denials as one text. Several denials become a list with the first maxShown of them, in their order.
+// Join returns denials as one text. Several denials become a list, which has at most the first maxShown denials and the
+// number of the others.
 func Join(denials []Denial) string {
 	if len(denials) == 1 {
 		return denials[0].String()

@@ -2,7 +2,7 @@ package denial
 
 import "strings"
 
-// These texts are reasons for the decisions about a Pod. inject --explain shows them.
+// These texts are reasons for the decisions about a Pod. The command inject --explain shows the texts.
 const (
 	// The Container… texts say how the notebook container was found.
 	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
@@ -19,7 +19,7 @@ const (
 	DiscoveryHome            = "the home comes from the directory service, with the identity (share.homePrefix)"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
-	// The next texts say why a default was left out.
+	// The next texts say why the webhook did not add a default, such as a probe, a port or resources.
 	NoJupyter         = "the container is not known to start Jupyter"
 	StartUnknown      = "the webhook cannot tell whether the image starts Jupyter"
 	NoListening       = "the webhook cannot tell where Jupyter listens"
@@ -29,7 +29,8 @@ const (
 	ResourcesOfPod    = "the pod has Pod-level resources (spec.resources)"
 	ResourcesOfHub    = "a hub created the pod, and a hub without limits has none on purpose"
 
-	// The next texts say why a Pod is not claimed. The denial Unclaimed also contains them.
+	// The next texts say why the webhook leaves a Pod alone: the Pod is not claimed as a user's notebook. The denial
+	// Unclaimed also contains them.
 	NoLabel  = "it has no label that names a user"
 	OptedOut = "its annotation jupyter-user.io/inject opts out"
 )

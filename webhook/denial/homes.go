@@ -2,22 +2,23 @@ package denial
 
 // The denials of this file are about the home of the user on the share.
 
-// HomeInUsers denies a home below a directory of the share that a user owns.
+// HomeInUsers denies a home below a directory of the share that does not belong to root. owner is the UID of that
+// directory.
 func HomeInUsers(name, dir string, owner int64) Denial {
 	return forbidden("HomeUnusable", "", "the home of %s is in %s, which belongs to UID %d on the share: its owner could replace "+
 		"a home with another directory; ask the admin to chown that directory to root", name, dir, owner)
 }
 
-// HomeFieldUnusable denies an unusable home field of the directory service. why continues a sentence that begins with the
-// field. The sentence does not show the field's value, because a requester without access to that user can get the sentence
-// too.
+// HomeFieldUnusable denies a Pod of a user whose home field in the directory service is unusable. why continues a sentence
+// that begins with "the home field". The message does not show the value of the field, because a requester who may not
+// create Pods of this user can get the message too.
 func HomeFieldUnusable(name, why string) Denial {
 	return forbidden("HomeUnusable", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)
 }
 
-// HomeInUnknown denies a home below a directory whose owner the share does not show. why says which owner the share shows
-// instead.
+// HomeInUnknown denies a home below a directory whose owner the share does not show. why describes the owner that the share
+// shows instead, such as nobody.
 func HomeInUnknown(name, dir, why string) Denial {
 	return forbidden("HomeUnusable", "", "the share does not show who owns %[2]s, which contains the home of %[1]s: %[3]s; ask "+
 		"the admin to look at the ID mapping of NFS on the nodes and on the server", name, dir, why)

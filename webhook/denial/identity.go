@@ -8,13 +8,14 @@ import (
 
 // The denials of this file are about the identity of the user, and about groups.
 
-// IdentityDenied denies an identity that the floor excludes (identity.minUID, minGID, deniedGIDs).
+// IdentityDenied denies a user whose UID or GIDs are not allowed by identity.minUID, minGID and deniedGIDs. why says which
+// one.
 func IdentityDenied(name string, why error) Denial {
 	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
 // TooManyGroups denies a user with more groups than a Pod can have. The message does not say how many groups the user has,
-// because a requester without access to that user can get the message.
+// because a requester who may not create Pods of this user can get the message too.
 func TooManyGroups(name string, limit int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"silently ignore the rest: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
@@ -22,7 +23,7 @@ func TooManyGroups(name string, limit int) Denial {
 		"identity.maxGroups", name, limit, limit)
 }
 
-// IdentityUnknown denies a user whom no source knows, where the identity must be known at admission.
+// IdentityUnknown denies a user whom no source of identities knows, in a Pod whose identity must be known at admission.
 func IdentityUnknown(name string) Denial {
 	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account "+
 		"that is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
@@ -35,14 +36,14 @@ func IdentitySilent(name string) Denial {
 			"admin to look at the webhook's log", name)}
 }
 
-// Account is the result of one source of identities for a user.
+// Account is the UID that one source of identities has for a user.
 type Account struct {
 	Source Source
 	// UID is negative if the source does not know the user.
 	UID int64
 }
 
-// Source is the name of a source of identities in messages.
+// Source is a source of identities, by the name that messages use.
 type Source string
 
 // The sources of identities.
@@ -52,7 +53,7 @@ const (
 	Share            Source = "the share"
 )
 
-// IdentityDisputed denies a user about whom the sources disagree.
+// IdentityDisputed denies a user for whom the sources of identities have different UIDs, or whom only some of them know.
 func IdentityDisputed(name string, accounts []Account) Denial {
 	known := make([]string, len(accounts))
 	for i, account := range accounts {
@@ -87,7 +88,8 @@ func disputeRemedy(accounts []Account) string {
 	return "which is right"
 }
 
-// IdentityUnusable denies a user whose account has no usable identity. why continues a sentence that begins with the name.
+// IdentityUnusable denies a user whose account has no usable identity. why continues a sentence that begins with the user's
+// name.
 func IdentityUnusable(name, why string) Denial {
 	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
 }

@@ -2,7 +2,8 @@ package denial
 
 import "fmt"
 
-// The texts of this file are the reasons why no probes are added. They continue the warning of ProbesLeftOut.
+// The texts of this file are the reasons why no probes are added. ProbesLeftOut puts such a reason at the end of its
+// warning.
 const (
 	OnUnixSocket      = "Jupyter is told to listen on a Unix socket (--sock)"
 	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
@@ -11,7 +12,7 @@ const (
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )
 
-// OnLoopback says that Jupyter listens on a loopback address.
+// OnLoopback says that Jupyter listens on a loopback address. ip is that address, or localhost.
 func OnLoopback(ip string) string {
 	return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
 }
@@ -32,7 +33,7 @@ func PortNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot read the port"
 }
 
-// PortUnreadable says that a flag or variable is not a port.
+// PortUnreadable says that the value of a flag or variable is not a port. source is the name of the flag or variable.
 func PortUnreadable(source string) string {
 	return source + " is not a port that the webhook can read"
 }

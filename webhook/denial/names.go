@@ -7,18 +7,19 @@ import (
 
 // The denials of this file are about the name of the user.
 
-// NameInvalid denies a text that is not a valid name. rule is the rule that it violates.
+// NameInvalid denies a text that cannot be a user's name. rule is the rule that the text violates.
 func NameInvalid(field, name, rule string) Denial {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
 }
 
-// NameReserved denies a reserved name.
+// NameReserved denies a name that no notebook may use: that of a system account, such as root, or one of user.reserved.
 func NameReserved(field, name string) Denial {
 	return forbidden("NameReserved", field, "%q is reserved, and no notebook can run as it: use the name of the user's home "+
 		"directory", name)
 }
 
-// NameDomain denies a name with a domain that is not configured. domain lists the configured ones; empty if there are none.
+// NameDomain denies a name with a domain that is not one of user.domains. domain is the list of the configured domains as
+// text; empty if there are none.
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster accepts none: use the name without the domain, or "+
@@ -35,7 +36,7 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 		"{username}) can leave it out: the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
 }
 
-// HubNameUnmapped denies a hub name that the map lacks.
+// HubNameUnmapped denies a hub name (a user's name in JupyterHub) that is mapped to no user.
 func HubNameUnmapped(annotation, hubName string) Denial {
 	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user has the hub name %q: ask the admin to add it to the "+
 		"map of hub names, or to the directory service", shorten(hubName))
@@ -55,7 +56,7 @@ func HubNameSilent(annotation, hubName string) Denial {
 			"ask the admin to look at the webhook's log", shorten(hubName))}
 }
 
-// HubNameDiffers denies a Pod that was injected for one user, if its hub name no longer belongs to that user.
+// HubNameDiffers denies a Pod whose hub name now belongs to a different user than the one for whom the Pod was injected.
 func HubNameDiffers(annotation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
 		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if that does not help " +

@@ -26,7 +26,7 @@ func PodUnreadable(err error) Denial {
 	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %s", oneLine(err))
 }
 
-// TooLarge denies a request body over the limit, in bytes.
+// TooLarge denies a request body that is larger than limit bytes.
 func TooLarge(limit int64) Denial {
 	return Denial{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
 		Message: fmt.Sprintf("the review is larger than %d bytes: a Pod that large, with the defaults that the API server adds to "+
@@ -39,18 +39,18 @@ func TooManyChanges(operations, limit int) Denial {
 		"or mount that is repeated many times", operations, limit)
 }
 
-// TooMany denies a list that is longer than the webhook reads.
+// TooMany denies a list of the Pod with have elements, which is more than limit.
 func TooMany(field string, have, limit int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyNames denies a Pod with a map that has more keys than the webhook reads.
+// TooManyNames denies a Pod with a map of have keys, which is more than limit.
 func TooManyNames(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
 		"notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyInAll denies containers whose lists have too many elements in total.
+// TooManyInAll denies containers whose lists have more than limit elements in total. field is the list of these containers.
 func TooManyInAll(field string, limit int) Denial {
 	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
 		"%d elements in total: leave some out", limit)
@@ -61,7 +61,8 @@ func PathTooLong(field string, have, limit int) Denial {
 	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, limit)
 }
 
-// Internal denies a Pod after a fault of the webhook. The cause is only in the log, under the uid of the review.
+// Internal denies a Pod after a fault of the webhook. The cause is not in the message but in the log, with the uid of the
+// review.
 func Internal(uid string) Denial {
 	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
 		Message: fmt.Sprintf("the webhook failed to review this pod, and the pod is not the cause: ask the admin to look for review "+

@@ -11,10 +11,11 @@ func AnnotationField(key string) string {
 	return fmt.Sprintf("metadata.annotations[%s]", key)
 }
 
-// shorten cuts text from the Pod, so that it cannot fill the message. The caller quotes it.
+// shorten cuts a text from the Pod to 80 bytes, so that no text can fill the message. The caller must quote the result.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns a text of at most limit bytes unchanged. Of a longer text it returns the beginning and a "…".
+// Cut returns a text of at most limit bytes unchanged. For a longer text it returns the first limit bytes, without a
+// character that is cut in two, and a "…".
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -22,8 +23,9 @@ func Cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
-// Printable returns text from the Pod for a sentence that does not quote it: unchanged if it is plain, quoted if it could
-// break the line, imitate other characters or control a terminal.
+// Printable returns a shortened text from the Pod for a sentence that does not quote the text itself. An empty text, and a
+// text with characters outside printable ASCII, is quoted and escaped: such characters could break the line, imitate other
+// characters or control a terminal.
 func Printable(s string) string {
 	if s == "" || strings.ContainsFunc(s, special) {
 		return strconv.QuoteToASCII(shorten(s))

@@ -7,26 +7,27 @@ import (
 
 // Only the verifier (package webhook, Verify) returns the denials of this file.
 
-// Drifted denies a Pod in which a field of ours is not as planned.
+// Drifted denies a Pod in which a field that the webhook enforces is not as planned.
 func Drifted(field string) Denial {
 	return forbidden("Drifted", field, "this is not what the webhook wrote: leave the field to the webhook, or ask the admin "+
 		"which other webhook changes it")
 }
 
-// NotInjected denies a claimed Pod that was not injected. lacks names what is missing.
+// NotInjected denies a Pod that is claimed as a user's notebook, but was not injected. lacks names what is missing in the
+// Pod.
 func NotInjected(lacks string) Denial {
 	return forbidden("NotInjected", "", "the pod has parts of a notebook but lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
 }
 
-// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have. mark describes what the Pod
-// has, and why is the reason why the Pod is not claimed.
+// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have. mark describes that part of
+// the Pod, and why is the reason why the Pod is not claimed.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, but is not a user's notebook: %s; remove that part, or label the "+
 		"pod jupyter-user and leave the rest to the webhook", Printable(mark), why)
 }
 
-// IdentityDiffers denies a Pod whose annotation with the identity differs from the user's identity now.
+// IdentityDiffers denies a Pod if the user's identity now differs from the identity in the Pod's annotation.
 func IdentityDiffers(annotation, name string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentityDiffers", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("the identity of %s has changed between the two reviews of this pod: try again, and if that does not "+

@@ -2,7 +2,8 @@ package denial
 
 // The denials of this file are about volumes, mounts and devices.
 
-// VolumeTaken denies a different volume under one of our names. what describes our volume.
+// VolumeTaken denies a volume of the Pod's own that has the name of a volume of the webhook. what describes the webhook's
+// volume.
 func VolumeTaken(field, name, what string) Denial {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another volume, or has other "+
 		"settings: rename or remove this volume", name, what)
@@ -11,8 +12,8 @@ func VolumeTaken(field, name, what string) Denial {
 // ScratchVolume describes the scratch volume in VolumeTaken.
 const ScratchVolume = "the webhook's own emptyDir"
 
-// OurClaim describes a claim of ours in VolumeTaken: the share's, or a further claim. A further claim is one that
-// share.directories names.
+// OurClaim describes the volume of a claim in VolumeTaken: the claim of the share, or a further claim. A further claim is
+// one that share.directories names.
 func OurClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"
@@ -26,8 +27,8 @@ func ShareAgain(field, claim, volume string) Denial {
 		"volume and its mounts, the webhook adds the user's home", claim, volume)
 }
 
-// ShareByHub denies the share's claim in a hub's server. The user cannot change the volumes, so the message is for the hub's
-// admin. initContainers are the init containers that mount the claim too.
+// ShareByHub denies the share's claim in a hub's server. The user cannot change the volumes, so the message is for the
+// hub's admin. initContainers are the names of the init containers that mount the claim too.
 func ShareByHub(field, claim string, initContainers []string) Denial {
 	without := ""
 	if len(initContainers) > 0 {
@@ -50,9 +51,9 @@ func ClaimClosed(field, claim string) Denial {
 		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
 }
 
-// MountForeign denies a mount that the webhook did not plan, of one of our volumes in a container with the home. homeAlone
-// reports whether the container has the home by the annotation jupyter-user.io/home-in: such a container gets no
-// directories.
+// MountForeign denies a mount of one of our volumes that the webhook did not plan, in a container with the home. homeAlone
+// is true for a container that the annotation jupyter-user.io/home-in names: such a container gets the home, but no
+// directories of share.directories.
 func MountForeign(field, volume, at string, homeAlone bool) Denial {
 	adds := "the home and the directories that the admin lists in share.directories"
 	if homeAlone {
@@ -75,8 +76,8 @@ func MountTaken(field, at, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
 }
 
-// MountNested denies a mount of the Pod's own that a symbolic link could direct over the program that the container starts
-// as root.
+// MountNested denies a mount of the Pod's own inside or around another mount. The reason is that a symbolic link could
+// direct one of the mounts over the program that the container starts as root.
 func MountNested(field, at, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
 		"the program that this container starts as root: use a path outside every other mount", Printable(at),
@@ -99,7 +100,7 @@ func EnvForeign(field, volume string) Denial {
 		volume)
 }
 
-// DeviceForeign denies one of our volumes as a block device.
+// DeviceForeign denies a block device of a container that is one of our volumes.
 func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }

@@ -5,10 +5,11 @@ import (
 	"slices"
 )
 
-// Warnings are shown to the requester, by kubectl as "Warning: …". They say what the webhook changed or left out, and what it
-// could not find out about the Pod.
+// Warnings are shown to the requester, by kubectl as "Warning: …". They say what the webhook changed, what it left out, and
+// which facts about the Pod it could not find out.
 
-// FSGroupTaken warns that the fsGroup was removed, so that the kubelet does not give these volumes to that group.
+// FSGroupTaken warns that the fsGroup was removed. Without the fsGroup, the kubelet no longer gives the files in these
+// volumes to that group.
 func FSGroupTaken(gid int64, volumes []string) string {
 	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
 		"sure that the user can write there", gid, list(volumes))
@@ -20,8 +21,9 @@ func GroupsCut(name string, limit int) string {
 		"files of the others (identity.tooManyGroups: Cut)", limit, name)
 }
 
-// GroupsLeftOut warns that a Pod lacks supplementary groups of the user that are below minGID, or have a number that no Pod
-// can have. The warning does not name the groups, because a requester without access to that user can get the warning.
+// GroupsLeftOut warns that a Pod lacks some supplementary groups of the user: those below minGID, and those with a number
+// that no Pod can have. The warning does not name the groups, because a requester who may not create Pods of this user can
+// get the warning too.
 func GroupsLeftOut(name string, minGID int64) string {
 	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, "+
 		"and those with a number that no Pod can have; the pod cannot access their files", name, minGID)
@@ -50,7 +52,7 @@ func DirectoriesLeftOut(paths []string) string {
 		"home", are(paths))
 }
 
-// EveryHomeToRoot warns that the configuration lets this Pod access every home.
+// EveryHomeToRoot warns that a container of this Pod starts as root and sees every home, as the configuration says.
 func EveryHomeToRoot() string {
 	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): anyone who can " +
 		"kubectl exec into it can read and write every home"
@@ -61,7 +63,7 @@ func ProbesLeftOut(why string) string {
 	return "no probes are added: " + why
 }
 
-// ReadinessAlone warns that a container with an unknown image gets a readiness probe and no other.
+// ReadinessAlone warns that a container gets a readiness probe and no other probe, because its image is unknown.
 func ReadinessAlone(container, annotation string) string {
 	return fmt.Sprintf("the webhook cannot tell whether the image of the container %s starts Jupyter, so it adds a "+
 		"readiness probe, but no probe that restarts the container: set the annotation %s to on if Jupyter starts, or to "+
@@ -83,8 +85,8 @@ func SettingsElsewhere(variable, annotation string) string {
 		"annotation %s to off", variable, annotation)
 }
 
-// OpensInImagesHome warns that a shell script or NOTEBOOK_ARGS tells Jupyter to open in the image's own home, which the user
-// cannot enter.
+// OpensInImagesHome warns that a shell script or the variable NOTEBOOK_ARGS tells Jupyter to open in the image's own home,
+// which the user cannot enter.
 func OpensInImagesHome(dir, home string) string {
 	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out",
 		Printable(dir), home)
@@ -101,12 +103,13 @@ func AnnotationUnknown(key string, known []string) string {
 	return fmt.Sprintf("the annotation %s is unknown to the webhook, which knows %s", Printable(key), list(known))
 }
 
-// EnvTaken warns that identity variables of the Pod were replaced.
+// EnvTaken warns that variables of the Pod that identify the user, such as USER or HOME, were replaced or removed.
 func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
-// HomeOfTheImage warns that a directory in the image's own home was replaced by one in the user's home.
+// HomeOfTheImage warns that a field that named a directory in the image's own home now names the user's home, or a
+// directory in it.
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field, home,
 		Printable(was))

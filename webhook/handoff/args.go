@@ -54,8 +54,8 @@ func (f *flags) set(name string, on bool) {
 	}
 }
 
-// reader parses a command line. It is strict, because in the Pod a program that runs as root parses the command line. It
-// continues after an error and keeps the first one.
+// reader parses a command line. A reader accepts no unknown and no repeated flag, because in the Pod a program that runs as
+// root parses the command line. A reader continues after an error and keeps the first error.
 type reader struct {
 	values map[string]string
 	rest   []string
@@ -64,7 +64,8 @@ type reader struct {
 	err   error
 }
 
-// read reads the flags in known, in which --name= is a flag with a value and --name one without.
+// read parses a command line, which must begin with verb. known lists the accepted flags: --name= for a flag with a value,
+// and --name for a flag without one.
 func read(args []string, verb string, known ...string) *reader {
 	r := &reader{values: map[string]string{}}
 	if len(args) == 0 || args[0] != verb {
@@ -98,7 +99,7 @@ func (r *reader) fail(format string, args ...any) {
 
 func (r *reader) text(name string) string { return r.values[name] }
 
-// path returns the value of a required flag with a path. The value must be valid as a field of passwd.
+// path returns the value of a required flag whose value is a path. A value that cannot be a field of passwd is an error.
 func (r *reader) path(name string) string {
 	if err := checkField(r.values[name]); err != nil {
 		r.fail("--%s: %w", name, err)
@@ -113,8 +114,8 @@ func (r *reader) user() string {
 	return r.values["user"]
 }
 
-// umask returns the value of --umask, which must have octal digits only, because it becomes a number in a Python file
-// (UmaskFile).
+// umask returns the value of --umask; empty if the flag is missing. Only octal digits are allowed, because the value
+// becomes a number in a Python file (UmaskFile).
 func (r *reader) umask() string {
 	text := r.values["umask"]
 	if strings.Trim(text, "01234567") != "" {

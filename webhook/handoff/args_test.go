@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// The following command lines spell out the format. Pods that run while the webhook is updated have such command lines, so the
-// format must not change.
+// The following command lines are written out, so that a change of the format fails the tests. The format must not change,
+// because Pods that run while the webhook is updated have such command lines.
 
 var discoverCases = map[string]struct {
 	value handoff.Discover
@@ -233,7 +233,8 @@ func invalidVariants(valid []string, optional map[string]string) map[string][]st
 	return variants
 }
 
-// TestArgsRoundTrip writes and parses random values, with texts that are special in a command line.
+// TestArgsRoundTrip writes random values as command lines and parses them. The values have texts that are special in a
+// command line.
 func TestArgsRoundTrip(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4)) // the same values each time
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
@@ -275,7 +276,8 @@ func TestArgsRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzArgs tests both parsers: an accepted command line has the same meaning when it is written again.
+// FuzzArgs tests ParseDiscover and ParseExec: a command line that is parsed, written and parsed again must give the same
+// value.
 func FuzzArgs(f *testing.F) {
 	for _, c := range discoverCases {
 		f.Add(strings.Join(c.args, "\x00"))

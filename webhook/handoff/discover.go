@@ -1,23 +1,25 @@
 package handoff
 
-// Discover is the init container's command line: find the owner of the user's home, deny an owner below the floor, and
-// write the files of the scratch volume.
+// Discover is the init container's command line. With it our binary finds the owner of the user's home, fails if the floor
+// excludes the owner, and writes the files of the scratch volume.
 type Discover struct {
 	// User is the name of the user, who must own the home.
 	User string
-	// Homes is the directory of the homes in the init container.
+	// Homes is the directory above the user's home, as a path in the init container.
 	Homes string
 	// Scratch is the directory of the scratch volume, to which the init container writes.
 	Scratch string
 	// Home is the home's path in the notebook container, for passwd.
 	Home string
-	// Directories are the user's other directories, at their paths in the init container. The user must own them too.
+	// Directories are the user's other directories (share.directories), as paths in the init container. The user must own
+	// them too.
 	Directories []string
 	// MinUID, MinGID and DeniedGIDs are the floor (identity.Floor): the lowest UID and GID of a user, and GIDs that no user
 	// may have.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
-	// JupyterConfig is the settings of Jupyter, as JSON (JupyterFiles). If it is empty, the constant JupyterConfig is used.
+	// JupyterConfig has the settings of Jupyter, as JSON (JupyterFiles). If it is empty, the constant JupyterConfig is
+	// used.
 	JupyterConfig string
 	// Umask is the umask of Jupyter, in octal digits. If it is empty, the image's umask stays.
 	Umask string
@@ -40,7 +42,7 @@ const JupyterConfigFlag = "jupyter-config"
 // deniedGIDsBefore is the name of the flag denied-gids in v0.1.0.
 const deniedGIDsBefore = "refused-gids"
 
-// Args returns the arguments of the command line.
+// Args returns the command line, without the path of the binary.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
 	f.text("user", d.User)

@@ -1,8 +1,8 @@
 package handoff
 
-// Exec is the command line that precedes the command, the exec hooks and the exec probes of a notebook container that
-// starts as root: become the user that the init container found, change to the working directory, and run Argv or the
-// image's start. Kubernetes appends the container's args.
+// Exec is the command line that the webhook puts before the command, the exec hooks and the exec probes of a notebook
+// container that starts as root. Our binary becomes the user that the init container found, changes to the working
+// directory, and runs Argv or the image's start. Kubernetes appends the container's args.
 type Exec struct {
 	// User is the name of the user that the process becomes.
 	User string
@@ -14,14 +14,14 @@ type Exec struct {
 	WorkingDir string
 	// JupyterConfig reports whether JUPYTER_CONFIG_PATH begins with Scratch, so that Jupyter reads our settings first.
 	JupyterConfig bool
-	// Image is the image's start; nil if Argv is the command.
+	// Image is the start of the image; nil if Argv is a command.
 	Image *ImageStart
-	// Argv is the Pod's command, or with Image the arguments of the image's start.
+	// Argv is the command to run. If Image is not nil, Argv has arguments for the start of the image.
 	Argv []string
 }
 
-// ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, the binary finds out the family of the
-// image and starts it like that family.
+// ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, the binary finds out to which
+// family the image belongs, such as docker-stacks, and starts Jupyter as images of that family do.
 type ImageStart struct {
 	// Entrypoint and Command are the image's ENTRYPOINT and CMD, if they are configured.
 	Entrypoint, Command []string
@@ -29,7 +29,7 @@ type ImageStart struct {
 
 const verbExec = "exec"
 
-// Args returns the command line, without the binary.
+// Args returns the command line, without the path of the binary.
 func (e Exec) Args() []string {
 	f := flags{args: []string{verbExec}}
 	f.text("user", e.User)

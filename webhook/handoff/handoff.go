@@ -6,7 +6,8 @@ package handoff
 
 // The files in the scratch volume.
 const (
-	// EnvFile has the owner that was found, in lines of NAME=value. It is parsed, never sourced by a shell.
+	// EnvFile has the owner of the home (Owner), in lines of the form NAME=value. Our binary parses the file, and no shell
+	// sources it.
 	EnvFile = "uid-gid.env"
 	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group.
 	PasswdFile = "passwd"

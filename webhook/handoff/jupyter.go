@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// JupyterConfigVariable is the variable with the directories from which Jupyter reads settings first.
+// JupyterConfigVariable is the environment variable with the directories whose settings take precedence in Jupyter.
 const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 
-// JupyterConfig has the default settings: Jupyter listens on all addresses of the Pod. Without them Jupyter listens on
-// loopback, which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
+// JupyterConfig has the default settings: Jupyter listens on all addresses of the Pod. Without these settings Jupyter
+// listens on loopback, which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
 // The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.
@@ -24,9 +24,9 @@ const (
 	notebookConfigFile = "jupyter_notebook_config.json"
 )
 
-// JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object, which has the
-// traits of each class of Jupyter, such as ServerApp. The file for notebook 6 uses NotebookApp, the server's name in notebook
-// 6.
+// JupyterFiles returns the content of the files with Jupyter's settings, by file name. settings is a JSON object, which
+// maps each class of Jupyter, such as ServerApp, to an object with its settings (traits). The file for notebook 6 has the
+// class NotebookApp in place of ServerApp.
 func JupyterFiles(settings string) (map[string][]byte, error) {
 	byClass := classes{}
 	if err := json.Unmarshal([]byte(settings), &byClass); err != nil {
@@ -43,7 +43,7 @@ func JupyterFiles(settings string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// classes are settings by class.
+// classes maps the name of a class of Jupyter, such as ServerApp, to the settings of that class.
 type classes = map[string]traits
 
 type traits = map[string]json.RawMessage
@@ -75,9 +75,9 @@ func forServer(all classes) classes {
 	return all
 }
 
-// forNotebook returns settings for notebook 6, in which ServerApp is NotebookApp and root_dir is notebook_dir. LabApp of
-// JupyterLab 2 is a subclass of NotebookApp, so LabApp gets the same traits: otherwise the LabApp traits of a user's file would
-// take precedence.
+// forNotebook returns settings for notebook 6, in which the class ServerApp is called NotebookApp and the trait root_dir is
+// called notebook_dir. LabApp of JupyterLab 2 is a subclass of NotebookApp, so LabApp gets the same traits: otherwise the
+// LabApp traits of a user's file would take precedence.
 func forNotebook(all classes) classes {
 	all = maps.Clone(all)
 	server := traits{}

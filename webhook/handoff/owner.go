@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Owner is the owner that the init container found, the content of uid-gid.env:
+// Owner is the owner of the home that the init container found. It is written as the file uid-gid.env:
 //
 //	USER_UID=5003
 //	USER_GID=6003
@@ -23,8 +23,8 @@ type Owner struct {
 	Name     string
 	// HomeInode is the inode number of the home. A different number shows that the home was replaced.
 	HomeInode uint64
-	// HomeDevice is the number of the home's file system. It can change while a Pod runs, if a network file system is mounted
-	// again, so no check depends on it. It is only used to explain a different inode number.
+	// HomeDevice is the number of the home's file system. It can change while a Pod runs, if a network file system is
+	// mounted again, so no check depends on it. The number is only used to explain a different inode number.
 	HomeDevice uint64
 }
 
@@ -34,8 +34,8 @@ func (o Owner) Env() []byte {
 		o.UID, o.GID, o.Name, o.HomeInode, o.HomeDevice)
 }
 
-// ParseEnv parses uid-gid.env: exactly the five lines of Owner, in any order, each once, each in its canonical form. ParseEnv
-// is strict because the program that reads the file runs as root.
+// ParseEnv parses uid-gid.env. The file must have each of the five lines of Owner exactly once, in any order, with each
+// number in its canonical form. ParseEnv is strict because the program that reads the file runs as root.
 func ParseEnv(data []byte) (Owner, error) {
 	text, complete := strings.CutSuffix(string(data), "\n")
 	if !complete {
@@ -82,9 +82,9 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName returns an error if a text cannot be a user's name in the passwd and group files and in uid-gid.env. The
-// webhook has parsed the name by stricter rules. For some C libraries a line of passwd that begins with + or - refers to
-// NIS, and a line that begins with # is a comment.
+// checkName returns an error if a text cannot be a user's name in the passwd and group files and in uid-gid.env. It is a
+// second check, because the webhook has parsed the name by stricter rules. The first character must be a letter or _. For
+// some C libraries a line of passwd that begins with + or - refers to NIS, and a line that begins with # is a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {

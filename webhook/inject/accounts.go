@@ -9,8 +9,8 @@ import (
 // as root.
 //
 // Mounts passwd and group from the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
-// (mounts.go). The configuration turns them on or off (notebook.accountFiles). The annotation jupyter-user.io/account-files
-// does so for one Pod.
+// (mounts.go). The configuration turns the mounts on or off (notebook.accountFiles), and for one Pod its annotation
+// jupyter-user.io/account-files.
 
 func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {

@@ -9,13 +9,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Annotations: they record on the Pod which user it runs as.
+// Annotations: they record on the Pod as which user the Pod runs.
 //
 // Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity is found (AtAdmission or AtStart);
 // jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the generation of the
 // configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which the
 // policies compute the home. All of them are ours: a different value is replaced, and an identity or home that the webhook
-// would not write is removed. Policy access decides by jupyter-user.io/user, so Decide never takes its value from the Pod.
+// would not write is removed. Policy access decides by jupyter-user.io/user, so Decide never takes the value of this
+// annotation from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
 // jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other
@@ -62,9 +63,9 @@ var annotationPaths = map[string]pod.Pointer{
 	containerAnnotation: pod.AnnotationsPath.Child(containerAnnotation),
 }
 
-// NotebookMark describes something in a Pod that only a notebook can have: an annotation of ours other than the one that opts
-// out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. A volume name is no
-// mark: the policies decide who mounts the share, by the volume's claim.
+// NotebookMark describes a part of a Pod that only a notebook can have: an annotation of ours other than
+// jupyter-user.io/inject, or a container of any kind with the init container's name. The description is empty for a Pod
+// that has neither. A volume name is no mark: the policies decide who mounts the share, by the volume's claim.
 func NotebookMark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {

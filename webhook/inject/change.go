@@ -14,19 +14,20 @@ const (
 	Added    Action = "added"
 	Replaced Action = "replaced"
 	Removed  Action = "removed"
-	// Kept means that the Pod's value stays in place of the webhook's default.
+	// Kept means that the Pod's own value stays, and the webhook's default is not used.
 	Kept Action = "kept"
 	// LeftOut means that the webhook does not add a default to this Pod.
 	LeftOut Action = "left out"
 )
 
-// Change is what Reconcile does with one field, for inject --explain. Outcome.Drift uses the same records, so that
-// explanation and verification agree.
+// Change is what Reconcile does with one field, for the command inject --explain. Outcome.Drift uses the same records
+// (fieldChange), so that explanation and verification agree.
 type Change struct {
 	// Piece is the name of the injected piece that has the field (plan.go).
 	Piece  string
 	Action Action
-	// Ours reports whether a different value is replaced or denied, and not kept.
+	// Ours reports whether the field is ours: a different value of the Pod is replaced or denied. Otherwise such a value is
+	// kept.
 	Ours bool
 	// Object is the object or list that has the field, in Kubernetes' notation. As in the table of package webhook, the
 	// notebook container is written as notebook and the init container as init.
@@ -93,7 +94,7 @@ const (
 	typicalFields     = 8
 )
 
-// fieldChange is the action of a piece on one field.
+// fieldChange is the record of what a piece does with one field.
 type fieldChange struct {
 	piece  string
 	action Action
@@ -122,7 +123,7 @@ func (c *changes) recordChange(n fieldChange) {
 	}
 }
 
-// recordKept records that a value of the Pod stays.
+// recordKept records that the Pod's own value of a field stays.
 func (c *changes) recordKept(m member) { c.record(Kept, thePods, m, nil) }
 
 // recordLeftOut records why a default is not added to this Pod.
@@ -130,8 +131,8 @@ func (c *changes) recordLeftOut(m member, why string) {
 	c.recordChange(fieldChange{action: LeftOut, owner: thePods, member: m, why: why})
 }
 
-// putDefault calls add, which adds the default, unless the Pod has a value of its own or leftOut is a reason not to add the
-// default.
+// putDefault adds a default by calling add. It does not call add if the Pod has a value of its own (has), or if leftOut is
+// a reason not to add the default.
 func (c *changes) putDefault(m member, has bool, leftOut string, add func()) {
 	switch {
 	case has:

@@ -8,7 +8,8 @@ import (
 )
 
 // ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed. It is for a Pod that exceeds the
-// limits of package pod. It does not search for duplicate keys, because that takes memory; an API server sends none.
+// limits of package pod. It does not search for duplicate keys, because the search takes memory, and an API server sends no
+// duplicate keys.
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {

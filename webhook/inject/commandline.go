@@ -8,8 +8,8 @@ import (
 )
 
 // This file finds out from the command line of a container, without its image, which kind of program the container runs. It
-// reads the command line as the programs on it do: a launcher runs the command after its options, a shell runs the script
-// after -c.
+// follows the rules of the programs in the command line: a launcher runs the command after its own options, and a shell
+// runs the script after -c.
 
 // programKind is the kind of the program that a container runs: Jupyter or not.
 type programKind int
@@ -25,7 +25,7 @@ const (
 	runsUnclear
 )
 
-// commandLine is the result of reading a command line.
+// commandLine is what readCommand finds out about a command line.
 type commandLine struct {
 	kind programKind
 	// argv is the program with its arguments, without the launchers before it.
@@ -38,11 +38,11 @@ type commandLine struct {
 
 // launcher is a program that runs the command after its own options.
 type launcher struct {
-	// verb must follow the name, as in conda run; empty if the launcher has none.
+	// verb is the word that must follow the launcher's name, such as run in conda run; empty if no word must follow.
 	verb string
 	// valued are the options whose value is a separate argument.
 	valued []string
-	// operands is the number of arguments before the program, as in timeout 60.
+	// operands is the number of arguments between the options and the command: 1 for timeout, as in timeout 60 sleep.
 	operands int
 }
 
@@ -80,8 +80,9 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and similar commands exit with these arguments instead of serving. It looks for flags at
-// any position, but for words only in the first argument, because a later word can be the value of a flag.
+// noServer reports whether jupyter lab and similar commands, with these arguments, do something else than start a server.
+// It looks for flags at any position, but for words only in the first argument, because a later word can be the value of a
+// flag.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
 		"extension"}
@@ -95,7 +96,7 @@ var (
 	shell  = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
 )
 
-// maxLaunchers is the number of nested launchers that are read.
+// maxLaunchers is the number of nested launchers and shells that are read. A command line with more is runsUnclear.
 const maxLaunchers = 16
 
 // readCommand reads a command line. The function value returns the value of a variable to which a shell script refers, and
@@ -170,7 +171,7 @@ func (l launcher) skip(args []string) []string {
 	return args[min(l.operands, len(args)):]
 }
 
-// kindOfProgram returns the kind of a program from its name and arguments. The program is not a launcher.
+// kindOfProgram returns the kind of a program from its name and arguments. The program must not be a launcher.
 func kindOfProgram(name string, args []string) programKind {
 	switch {
 	case slices.Contains(serverCommands, name):

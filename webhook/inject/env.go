@@ -13,14 +13,16 @@ import (
 // Environment: the variables by which Jupyter images identify the user.
 //
 // Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start our
-// binary sets these two, and the Pod's are removed. These six are ours: a different value is replaced and a second entry of
-// the same name is removed, with a warning. The configured defaults (notebook.env, such as JUPYTER_ENABLE_LAB) are added if
-// the Pod does not have them. With discovery at admission, JUPYTER_CONFIG_PATH begins with the directory of our settings file
-// (settings.go), followed by the Pod's directories. No token is ever added: without one Jupyter makes its own.
+// binary sets NB_UID and NB_GID when the container starts, and values in the Pod are removed. All six variables are ours: a
+// different value is replaced and a second entry of the same name is removed, with a warning. The configured defaults
+// (notebook.env, such as JUPYTER_ENABLE_LAB) are added if the Pod does not have them. With discovery at admission,
+// JUPYTER_CONFIG_PATH begins with the directory of our settings file (settings.go), followed by the Pod's directories. The
+// webhook never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
 //
 // XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a directory in the image's own home (jovyan.go) is
-// replaced. At admission the image's variables are not known, so XDG_CACHE_HOME is set to its default, .cache in the home. At
-// start our program replaces the image's value if it is in the image's own home.
+// replaced. With discovery at admission XDG_CACHE_HOME is set to its usual default, .cache in the home, because the webhook
+// cannot know the image's variables. With discovery at start our binary replaces the image's value in the container, if
+// that value is in the image's own home.
 //
 // JUPYTER_RUNTIME_DIR is set to a directory below /tmp if Jupyter can start, the Pod does not set the variable, and the
 // container can write to /tmp.
@@ -70,16 +72,16 @@ func (in *planning) planEnv() envPiece {
 	return p
 }
 
-// The variable for Jupyter's directory with the state of a running server, and its value. Jupyter's default is a directory
-// in the home. With that default Jupyter would exit at once if the home is full or over quota, and would lock files in the
-// home, which not every network file system supports.
+// JUPYTER_RUNTIME_DIR names the directory in which Jupyter keeps the state of a running server. runtimeDir is the value
+// that the webhook sets. Jupyter's default is a directory in the home. With that default Jupyter would exit at once if the
+// home is full or over quota, and would lock files in the home, which not every network file system supports.
 const (
 	runtimeVariable = "JUPYTER_RUNTIME_DIR"
 	runtimeDir      = "/tmp/jupyter-runtime"
 )
 
-// writesTmp reports whether the Pod lets the notebook container write to /tmp. It returns false if a configured directory is
-// mounted there, because Pods would share it.
+// writesTmp reports whether the Pod lets the notebook container write to /tmp. It returns false if a directory of
+// share.directories is mounted at, above or below runtimeDir, because several Pods would then share the runtime directory.
 func (in *planning) writesTmp() bool {
 	for _, d := range in.planner.config.Share.Directories {
 		if at := pod.CleanPath(d.MountPath); at == runtimeDir || pod.Inside(runtimeDir, at) || pod.Inside(at, runtimeDir) {
@@ -192,8 +194,8 @@ func (p envPiece) replaceImagesHome(c *changes) {
 	}
 }
 
-// find returns the index of the entry of a variable that must change (-1 for none), the indices of the entries that must be
-// removed, and whether an entry must be added.
+// find compares the Pod's entries of one variable with the wanted value. changed is the index of the entry that must
+// change, or -1. remove has the indices of the entries that must be removed. add reports whether an entry must be added.
 func (p envPiece) find(want identityVar) (changed int, remove []int, add bool) {
 	changed, add = -1, !want.unknown
 	for i, v := range p.have {

@@ -19,25 +19,25 @@ import (
 //	any other                                      denied; with discovery at start, every group is denied
 //
 // Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group
-// adds none. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the Pod's own
-// claims, which then lack the fsGroup. With share.fsGroup: Keep (the share's driver ignores fsGroup) and discovery at
-// admission, an fsGroup stays if it is the user's GID or one of the user's groups. Any other fsGroup is then denied,
-// because the kubelet gives the fsGroup to every process. All three fields are ours; the rest of the Pod's security context
-// is the Pod's.
+// adds no groups. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the volumes
+// with claims of the Pod's own, to which the fsGroup then no longer applies. With share.fsGroup: Keep (the share's driver
+// ignores fsGroup) and discovery at admission, an fsGroup stays if it is the user's GID or one of the user's groups. Any
+// other fsGroup is then denied, because the kubelet gives the fsGroup to every process. These three fields,
+// supplementalGroups, supplementalGroupsPolicy and fsGroup, are ours; the rest of the Pod's security context is the Pod's.
 
 type groupsPiece struct {
 	user string
 	// groups are the supplementary groups, without the primary one.
 	groups  []int64
 	primary int64
-	// image are the groups for which a Pod may ask (identity.imageGroups), and noImage the reason why this Pod cannot have
-	// them; empty if it can.
+	// image are the groups for which a Pod may ask (identity.imageGroups). noImage is the reason why this Pod cannot have
+	// these groups; empty if it can.
 	image     []int64
 	noImage   string
 	maxGroups int
 	// strict reports whether supplementalGroupsPolicy is set to Strict.
 	strict bool
-	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
+	// keepsFSGroup reports whether the Pod may keep an fsGroup that is the user's GID or one of the user's groups.
 	keepsFSGroup bool
 	ours         ourVolumes
 	// deniedVolumes are the volumes of the share that share.go denies. The warning about fsGroup does not name them.
@@ -126,9 +126,9 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// fsGroupVolumes returns the names of the volumes with claims of the Pod's own, also ephemeral claims: without the fsGroup
-// the user can perhaps not write to these volumes. Other volumes need no warning: every UID can write to an emptyDir and
-// read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to hostPath and in-tree nfs.
+// fsGroupVolumes returns the names of the volumes to which the user can perhaps not write without the fsGroup: the volumes
+// with claims of the Pod's own, also ephemeral claims. Other volumes need no warning: every UID can write to an emptyDir
+// and read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) &&
@@ -139,7 +139,8 @@ func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	return names
 }
 
-// Limited is the identity that a user's Pod gets, with warnings about left out groups, or with denials.
+// Limited is the result of LimitGroups: the identity that a user's Pod gets, with warnings about groups that are left out,
+// or denials.
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
@@ -149,7 +150,7 @@ type Limited struct {
 // LimitGroups returns the identity that a user's Pod gets. Supplementary groups that no Pod can have, such as those below
 // identity.minGID, are left out with a warning. If more than identity.maxGroups groups remain, either only those with the
 // lowest numbers stay, with a warning, or the Pod is denied (identity.tooManyGroups). Plan and Verify both call
-// LimitGroups, so that they use the same identity.
+// LimitGroups, so that both use the same identity.
 //
 // The groups are not cut if the floor denies one of them (identity.deniedGIDs): cutting must not hide that group.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {

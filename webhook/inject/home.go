@@ -10,13 +10,13 @@ import (
 
 // Home mounts: the user's home, and the parts of the share that the configuration adds.
 //
-// Adds the home twice, by subPath: at its path on the share (/data/hpc/home/<name>, so that paths in users' files stay valid)
-// and as /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share or of
-// further claims, read-only or read-write. With share.exposeEveryHome the first of the two mounts is the whole share.
+// Mounts the home twice, by subPath: at its path on the share (/data/hpc/home/<name>), so that paths in users' files stay
+// valid, and at /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share
+// or of further claims, read-only or read-write. With share.exposeEveryHome the first of the two mounts is the whole share.
 //
 // With discovery at start only the home is mounted, because a root shell in that container can become any UID. A warning
-// names the configured directories that are left out. share.exposeEveryHome: EvenToRoot mounts the whole share nevertheless,
-// and each admission returns a warning.
+// names the configured directories that are left out. With share.exposeEveryHome: EvenToRoot the whole share is mounted
+// nevertheless, and each Pod gets a warning.
 //
 // The mounts are ours (mounts.go).
 
@@ -97,7 +97,7 @@ func (in *planning) findHome() *denial.Denial {
 	return nil
 }
 
-// fixedHomes returns the directory above the homes; empty if it is not the same for every user.
+// fixedHomes returns the directory above the homes; empty if users have different directories above their homes.
 func fixedHomes(c *config.Config) string {
 	if c.Share.HomesByField() || !c.Share.Home.ParentIsFixed() {
 		return ""

@@ -29,13 +29,14 @@ import (
 
 type homeInPiece struct{ containers []homeInContainer }
 
-// homeInContainer is the plan for one other container that gets the home.
+// homeInContainer is the plan for one container other than the notebook container that gets the home.
 type homeInContainer struct {
 	mounts     mountsPiece
 	privileges privilegesPiece
 }
 
-// findHomeIn finds the containers that the annotation names, or denies the annotation.
+// findHomeIn finds the containers that the annotation jupyter-user.io/home-in names. It returns a denial for each name
+// whose container cannot have the home. With discovery at start it denies the annotation as a whole.
 func (in *planning) findHomeIn() (denials []denial.Denial) {
 	value, requested := in.pod.Metadata.Annotations[homeInAnnotation]
 	if !requested {
@@ -59,13 +60,13 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 	return denials
 }
 
-// homeContainer is another container that gets the home, and its pointer in the Pod.
+// homeContainer is a container other than the notebook container that gets the home. at is its pointer in the Pod.
 type homeContainer struct {
 	at        pod.Pointer
 	container *pod.Container
 }
 
-// containerNamed returns the first container or init container with a name, and its pointer in the Pod.
+// containerNamed returns the first init container or container with a name, and the pointer of that container in the Pod.
 func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	for at, c := range in.pod.AllContainers {
 		if c.Name == name && at.List != pod.EphemeralContainersPath {

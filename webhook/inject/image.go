@@ -15,8 +15,8 @@ var (
 	// otherImages are words in the names of images that start another program.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
 		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
-	// proxyImages are words in the images of containers that serve another container: proxies of service meshes, login proxies,
-	// database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
+	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
+	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
 		"hashicorp/vault"}
@@ -24,7 +24,7 @@ var (
 		"kube-rbac-proxy", "consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"}
 )
 
-// foundation is the base image of docker-stacks: it starts a shell.
+// foundation is the base image of docker-stacks. It starts a shell, not Jupyter.
 const foundation = "docker-stacks-foundation"
 
 // kindOfImage returns the kind of the program that an image starts by default.

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Init container: finds the owner of the home, or checks that the owner is still the one with which the Pod was admitted, and
-// writes the files that the notebook container needs.
+// Init container: finds the owner of the home, and writes the files that the notebook container needs. With discovery at
+// admission it also checks that the owner still has the UID with which the Pod was admitted.
 //
 // Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The
 // container runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with
@@ -23,16 +23,18 @@ import (
 // directories (share.directories with {user}). The mounts of the share are read-only. They suffice to check a home, because
 // lstat of an entry needs no right on the entry. The container writes to the scratch volume.
 //
-// Ours: its position, image (one of the accepted ones), command, args, mounts, termination message and security context
-// without the options of confinement.go. Variables, devices, probes, hooks, restart policy, working directory, stdin and
-// tty are ours too, and are removed. An init container of this name that the Pod has already is corrected if it is the
-// first, and otherwise removed and added again. In a Pod of the class Guaranteed its requests equal its limits. A volume
-// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount. Anywhere else it could
-// hide a home, or a symbolic link could direct it over our program. The Pod's: resources and pull policy, which LimitRanger
-// and AlwaysPullImages fill in. Any other container named jupyter-user-init is denied.
+// Ours: its position, image (init.image or one of init.acceptedImages), command, args, mounts, termination message and
+// security context without the options of confinement.go. Variables, devices, probes, hooks, restart policy, working
+// directory, stdin and tty are ours too, and are removed. An init container named jupyter-user-init that the Pod has
+// already is corrected if it is the first, and otherwise removed and added again. In a Pod of the class Guaranteed the
+// requests of our init container equal its limits. A volume mount of another webhook is tolerated only below
+// /var/run/secrets, and not inside another mount. Anywhere else the mount could hide a home, or a symbolic link could
+// direct the mount over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
+// Any other container named jupyter-user-init is denied.
 
 const (
-	// nonroot is the UID and GID that many images use as an unprivileged user.
+	// nonroot is the UID and GID of the init container with discovery at start. Many images use this number for an
+	// unprivileged user.
 	nonroot = 65532
 	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has no mount there. Our container
 	// needs no token, so it has a mount of the scratch volume there.
@@ -220,9 +222,9 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	c.removeField(field("tty"), have.TTY)
 }
 
-// putArgs enforces the arguments. The argument with Jupyter's settings depends on the notebook container's command line and
-// variables, which are the Pod's. A later webhook can change these without changing our argument, so the verifier does not
-// compare this argument.
+// putArgs sets the init container's arguments to the planned ones. The argument with Jupyter's settings depends on the
+// notebook container's command line and variables, which are the Pod's. A later webhook can change these without changing
+// our argument, so the verifier does not compare this argument.
 func (p initPiece) putArgs(m member, have []string, c *changes) {
 	othersEqual := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
 	if othersEqual && !slices.Equal(have, p.want.Args) {
@@ -233,7 +235,7 @@ func (p initPiece) putArgs(m member, have []string, c *changes) {
 	putList(c, ours, m, have, p.want.Args)
 }
 
-// withoutSettings returns the arguments without the first that has Jupyter's settings.
+// withoutSettings returns the arguments without the first argument that has Jupyter's settings.
 func withoutSettings(args []string) []string {
 	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+handoff.JupyterConfigFlag+"=") })
 	if i < 0 {
@@ -253,9 +255,10 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	dropUnconfined(c, at, now)
 }
 
-// tolerated reports whether a mount of another volume can stay: it must be below secretsDir, outside every other mount, and
-// neither at tokenPath nor inside or around it. Otherwise a symbolic link in a volume could direct the inner of two mounts
-// over our program. nested has the paths that are inside another mount.
+// tolerated reports whether a mount of a volume that is not ours can stay in the init container. The mount must be below
+// secretsDir and outside every other mount. It must not be at tokenPath, inside tokenPath or around tokenPath. Otherwise a
+// symbolic link in a volume could direct the inner of two mounts over our program. nested has the paths that are inside
+// another mount.
 func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
 	_, isNested := nested[at]
@@ -263,7 +266,8 @@ func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !isNested
 }
 
-// mounts returns our mounts and the tolerated ones, and reports whether have consists of exactly these.
+// mounts returns the mounts that the init container must have: ours, and the tolerated mounts in have. ok reports whether
+// have consists of exactly these mounts.
 func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)

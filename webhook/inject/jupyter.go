@@ -33,7 +33,7 @@ type jupyterServer struct {
 	warnings []string
 }
 
-// canStart reports whether Jupyter starts, or whether that is unknown because the image is not known.
+// canStart reports whether Jupyter starts, or possibly starts because the image decides and is not known.
 func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
 // findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
@@ -84,9 +84,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// whyNoProbe returns the reason why no probe can be added, apart from an unknown port or base URL: the kubelet cannot connect
-// to the address on which Jupyter listens, or settings that the webhook cannot read decide about the address. It is empty if
-// there is no such reason.
+// whyNoProbe returns a reason why no probe can be added; empty if there is none. One kind of reason is that the kubelet
+// cannot connect to the address on which Jupyter listens. The other is that settings which the webhook cannot read decide
+// about the address. findPort and findBase return the reasons for an unknown port or base URL.
 func whyNoProbe(flags map[string]string, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
@@ -114,10 +114,10 @@ func (in *planning) readStart(c *pod.Container) commandLine {
 	})
 }
 
-// kindOfNotebook returns the kind of the program that the notebook container runs. The first of these that determines the
-// kind is used: the annotation jupyter-user.io/probes: on, the variable of a kernel (kernelVariable), the command line
-// together with DOCKER_STACKS_JUPYTER_CMD, an image that is known to start another program, the configured start of the
-// image (notebook.starts), a hub's labels, an image that is known to start Jupyter.
+// kindOfNotebook returns the kind of the program that the notebook container runs. The first item of this list that
+// determines the kind is used: the annotation jupyter-user.io/probes: on, the variable of a kernel (kernelVariable), the
+// command line together with DOCKER_STACKS_JUPYTER_CMD, an image that is known to start another program, the configured
+// start of the image (notebook.starts), a hub's labels, an image that is known to start Jupyter.
 func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name string) envValue) programKind {
 	imageDecides := start.kind == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
@@ -154,8 +154,8 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 // but start no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
-// traits maps the flags that the webhook reads to their settings, by the last part of the flag: --port is short for
-// --ServerApp.port, and other applications (NotebookApp, LabApp, JupyterHubSingleUser) have the same settings.
+// traits maps the last part of each flag that the webhook reads to the setting. Only the last part counts, because --port
+// is short for --ServerApp.port, and other applications (NotebookApp, LabApp, JupyterHubSingleUser) have the same settings.
 var traits = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
@@ -163,8 +163,8 @@ var traits = map[string]string{
 	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
 }
 
-// jupyterFlags returns the values of the settings in traits. It reads --port 9999, --port=9999 and --ServerApp.port=9999. Of
-// several values of one setting the last is used, as in Jupyter.
+// jupyterFlags returns the values that a command line gives to the settings in traits. It reads --port 9999, --port=9999
+// and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
@@ -180,8 +180,8 @@ func jupyterFlags(argv []string) map[string]string {
 	return flags
 }
 
-// jupyterFlag returns the setting of an argument and its value; trait is empty if the argument sets none of traits. If inline
-// is false, the value is the next argument.
+// jupyterFlag returns the setting of an argument, and the value in that argument. trait is empty if the argument sets none
+// of the settings in traits. If inline is false, the value is the next argument.
 func jupyterFlag(arg string) (trait, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {
@@ -194,7 +194,7 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	return traits[name], value, inline
 }
 
-// envValue is a variable of the notebook container.
+// envValue is the value of a variable of the notebook container, as far as the webhook knows it.
 type envValue struct {
 	set bool
 	// value is empty and known is false if the variable comes from a Secret, a ConfigMap or a field, for example.
@@ -301,15 +301,15 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 
 // expandLiterals replaces $(NAME) as Kubernetes does in a command line, by the Pod's variables and those that the webhook
-// adds. A reference stays if Kubernetes would not replace it, or if its value is not known at admission. It also stays if
-// the text would exceed the limit of a base URL, because a short text can refer to a long value many times. A text that is
-// already longer is returned unchanged.
+// adds. A reference stays if Kubernetes would not replace it, or if its value is not known at admission. The length is
+// limited, because a short text can refer to a long value many times: a reference also stays if its value would make the
+// text longer than maxBaseURLLength, and a text that is already longer is returned unchanged.
 func (in *planning) expandLiterals(text string) string {
 	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
-	// A base URL can refer to some 250 variables, and a linear search as in envValue would look for each of them among ten
-	// thousand.
+	// The map is faster than envValue for each reference: a base URL can refer to some 250 variables, and envValue would
+	// search ten thousand variables for each.
 	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
 	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
 		// Kubernetes also expands references in the value of a variable, so a value with a $ is not known here.

@@ -5,16 +5,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file limits the length of a Pod's paths, because the planner compares each path with others, and messages and patch
-// repeat it. A requester can send up to 3 MiB of any content; without these limits a directory name of 3 MB becomes a patch of
-// 36 MB. A Pod with a longer path is denied before its pieces are planned. The limits of lists are in package pod, list.go.
+// This file limits the length of a Pod's paths, because the planner compares each path with others, and messages and the
+// patch contain some paths several times. A requester can send up to 3 MiB of any content; without these limits a directory
+// name of 3 MB becomes a patch of 36 MB. A Pod with a path that exceeds the limit is denied before its pieces are planned.
+// The limits of lists are in package pod, list.go.
 
 const (
 	// maxPathLength is PATH_MAX of Linux, which includes the terminating byte.
 	maxPathLength = 4096
 	// maxBaseURLLength is the longest base URL of a server in a probe, in bytes.
 	maxBaseURLLength = 1024
-	// maxDenials is the number of denials of one Pod that a step collects. A message shows fifty.
+	// maxDenials is the limit of the denials of one Pod that one step, such as this check, collects. A message shows only
+	// fifty.
 	maxDenials = 1000
 )
 

@@ -14,22 +14,23 @@ import (
 // Mounts: what the containers see of the share and of the scratch volume. home.go, accounts.go and this file define the
 // mounts of the notebook container. init.go has the mounts of the init container.
 //
-// Adds the mounts of the notebook container. They are ours. In every container but the init container, the webhook denies any
-// other mount of our volumes, also one by subPath, subPathExpr or as a device. In the notebook container it denies another
-// volume at one of our paths or inside the scratch directory, and a termination message there, which is a mount too. It does
-// not correct these, because their purpose is unknown. Other mounts of other volumes are the Pod's.
+// Adds the mounts of the notebook container. They are ours. In every container but the init container, the webhook denies
+// any other mount of our volumes, also one by subPath, subPathExpr or as a device. In the notebook container it denies
+// another volume at one of our paths or inside the scratch directory, and a termination message at such a path, because the
+// kubelet mounts the file of the message. The webhook denies such mounts and does not correct them, because it does not
+// know their purpose. Other mounts of other volumes are the Pod's.
 //
-// A container runtime mounts as root and follows symbolic links inside the container. A link to the scratch directory, in a
-// home or in any volume, could direct any mount over the program that the container starts as root. So with discovery at
-// start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside, and must not be at
-// /dev, in /proc or at a path of /dev that leads to /proc.
+// A container runtime mounts as root and follows symbolic links inside the container. A symbolic link to the scratch
+// directory, in a home or in any volume, could direct any mount over the program that the container starts as root. So with
+// discovery at start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside, and
+// must not be at /dev, in /proc or at a path of /dev that leads to /proc.
 //
 // The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, these
 // directories are in the user's own home. If it sees more of the share, the path, or a link in the home, can lead to a
 // directory that the user must not write to. Then the same rules hold as with discovery at start, and the working directory
 // must be the home or outside every mount. Links in the image are not known at admission.
 
-// wantedMount is a mount of ours and its name in a denial.
+// wantedMount is a mount that the webhook adds. what describes the mount in a denial.
 type wantedMount struct {
 	pod.Mount
 	what description
@@ -54,7 +55,8 @@ type mountsPiece struct {
 	startsAsRoot, seesMore bool
 	// deniedVolumes are the volumes of the share that share.go denies. Their mounts get no denial of their own.
 	deniedVolumes []string
-	// homeAlone is true for another container that gets the home. Directories are not mounted there.
+	// homeAlone is true for a container other than the notebook container: it gets the home, but no directories of
+	// share.directories.
 	homeAlone bool
 	// home and homeOnShare are the two paths at which the home is mounted.
 	home, homeOnShare string
@@ -132,8 +134,8 @@ func (p mountsPiece) findsOwner(at pod.Element, container *pod.Container) bool {
 }
 
 // reconcileContainer adds our mounts to the container and denies mounts that conflict with them. ownInit reports whether an
-// init container of the Pod's own finds the owner: the denial of that init container already names the mounts of the share
-// and the scratch volume to be removed, so these mounts get no denial of their own.
+// init container of the Pod's own finds the owner (findsOwner). Then the mounts of the share and the scratch volume get no
+// denials of their own, because the denial of that init container already says that these mounts must be removed.
 func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 	mounts := p.at.Child("volumeMounts")
 	present := make([]bool, len(p.want))
@@ -194,8 +196,8 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 	}
 }
 
-// denyWorkingDir denies a working directory inside a mount, other than the home. A directory in the image's own home is not
-// denied, because start.go replaces it.
+// denyWorkingDir denies a working directory that is inside a mount and is not the home itself. A directory in the image's
+// own home is not denied, because start.go replaces it.
 func (p mountsPiece) denyWorkingDir(c *changes) {
 	dir := p.container.WorkingDir
 	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
@@ -225,7 +227,9 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested returns the mount or the kernel path around a path, or our mount inside the path.
+// nested reports whether a mount at the clean path at is nested, and returns the other path: a kernel path at or around the
+// mount, another mount around it, or a mount of ours inside it. A mount at /dev is nested too, because kernel paths are
+// inside /dev.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
@@ -277,7 +281,8 @@ func nestedPaths(c *pod.Container) (inside map[string]string) {
 	return inside
 }
 
-// conflicting returns our mount at a clean path, or the closed mount around the path.
+// conflicting returns the mount of ours that is at a clean path, or that is closed and around the path. It returns false if
+// there is none.
 func (p mountsPiece) conflicting(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {

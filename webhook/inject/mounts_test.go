@@ -51,7 +51,8 @@ func TestNestedPaths(t *testing.T) {
 	}
 }
 
-// madeUpPath returns a path of names that are prefixes of others, with characters that sort before and after a slash.
+// madeUpPath returns a random path. Some names in it are prefixes of other names, and some characters sort before a slash
+// and others after it, because nestedPaths depends on the order of the paths.
 func madeUpPath(seeded *rand.Rand) string {
 	var b strings.Builder
 	for range seeded.IntN(5) {

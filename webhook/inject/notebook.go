@@ -7,9 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// findNotebook finds the notebook container. The first of these that finds a container is used: our annotation, a configured
-// name (notebook.containerNames), kubectl's annotation, the first container that is known to start Jupyter, the first
-// container that is not a proxy.
+// findNotebook finds the notebook container. The first item of this list that gives a container is used: the annotation
+// jupyter-user.io/container, a configured name (notebook.containerNames), kubectl's annotation for its default container,
+// the first container that is known to start Jupyter, the first container that is not a proxy.
 func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -36,8 +36,8 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 			return at, denial.ContainerByName, nil
 		}
 	}
-	// A service mesh can insert its proxy as the first container, and name the main container in this annotation. The container
-	// that it names can be missing.
+	// A service mesh can insert its proxy as the first container, and name the main container in this annotation of
+	// kubectl. The Pod can lack the container that the annotation names.
 	if at := byName(in.pod.Metadata.Annotations[defaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
@@ -48,9 +48,9 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	return at, why, nil
 }
 
-// guessNotebook returns the index of the first container that is known to start Jupyter and is not a proxy. If there is none,
-// it returns the first container that is not a proxy, or -1. In a Pod with one container it returns 0. others are the names
-// of further candidates.
+// guessNotebook returns the index of the first container that is known to start Jupyter and is not a proxy. If there is
+// none, it returns the index of the first container that is not a proxy. If all containers are proxies, it returns -1, or 0
+// in a Pod with only one container. others are the names of further candidates.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {

@@ -42,8 +42,9 @@ type Facts struct {
 	User user.Name
 	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
-	// SourcesQueried reports whether sources of identities were asked. If they were, a user unknown to them is denied and not
-	// left to discovery at start: a disabled account still has its home, so discovery at start would accept it.
+	// SourcesQueried reports whether the webhook has asked sources of identities for the user. A user whom these sources do
+	// not know is denied and not left to discovery at start, because a disabled account still has its home, so discovery at
+	// start would accept the account.
 	SourcesQueried bool
 }
 
@@ -53,9 +54,9 @@ type Plan struct {
 	Discovery config.Discovery
 	// Identity is the identity with which the Pod runs; nil with discovery at start.
 	Identity *identity.Identity
-	// DiscoveryReason is why Discovery was chosen.
+	// DiscoveryReason is the reason why Discovery was chosen.
 	DiscoveryReason string
-	// Notebook is the name of the notebook container, and NotebookReason why it was chosen.
+	// Notebook is the name of the notebook container, and NotebookReason the reason why this container was chosen.
 	Notebook, NotebookReason string
 	// Home is the user's home, relative to the root of the share; empty if it is unknown.
 	Home string
@@ -89,7 +90,8 @@ type pieces struct {
 	resources   resourcesPiece
 }
 
-// inOrder yields the pieces with their names, in order.
+// inOrder yields the pieces with their names, in the order in which they are reconciled. It yields none if the planning
+// ended early.
 func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	if !p.planned {
 		return
@@ -149,7 +151,7 @@ type planning struct {
 	jupyter     jupyterServer
 }
 
-// Planner plans Pods by one configuration. It does not change after NewPlanner, and is safe for concurrent use.
+// Planner plans Pods by one configuration. A Planner does not change after NewPlanner, and is safe for concurrent use.
 type Planner struct {
 	config     *config.Config
 	generation string
@@ -167,7 +169,8 @@ type Planner struct {
 	settings string
 	// binary is the path of our program in the notebook container.
 	binary string
-	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
+	// fixedHomes is the directory above the homes, as a path in the init container; empty if users have different
+	// directories above their homes.
 	fixedHomes string
 }
 
@@ -181,7 +184,8 @@ func NewPlanner(c *config.Config) *Planner {
 	}
 }
 
-// Generation returns the configuration's generation, as written on the Pods.
+// Generation returns the generation of the configuration, which the webhook writes into the annotation
+// jupyter-user.io/config.
 func (p *Planner) Generation() string { return p.generation }
 
 // Plan returns the plan for a Pod. It takes these steps:
@@ -194,8 +198,8 @@ func (p *Planner) Generation() string { return p.generation }
 //  5. Find out from the Pod where Jupyter listens. (jupyter.go)
 //  6. Plan each piece.
 //
-// Plan collects its denials, and Reconcile returns them together with its own. Three denials end the planning early: no
-// container, no home, and a path that is too long.
+// Plan collects its denials, and Reconcile returns them together with its own. Three problems end the planning early: no
+// container, an unknown home, and a path that is too long.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
@@ -271,7 +275,7 @@ func (in *planning) denyWholePod() (denials []denial.Denial) {
 	return denials
 }
 
-// denyHostProcesses denies host processes, which only Windows has, in a Pod whose spec.os is not windows.
+// denyHostProcesses denies Windows host processes in a Pod whose spec.os is not windows.
 func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	deny := func(at pod.Pointer) {
 		denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
@@ -288,7 +292,8 @@ func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	return denials
 }
 
-// switches say which pieces are turned on or off, by an annotation of the Pod or by the configuration.
+// switches say whether the probes and the account files are on or off. An annotation of the Pod decides. Without an
+// annotation, the configuration decides about the account files.
 type switches struct {
 	// probes is the annotation's value, on or off; empty if the Pod has no such annotation.
 	probes string

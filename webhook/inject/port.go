@@ -16,7 +16,7 @@ type portPiece struct {
 	at   pod.Pointer
 	has  bool
 	want *pod.Port
-	// leftOut is why no port is added.
+	// leftOut is the reason why no port is added; empty if there is none.
 	leftOut string
 }
 

@@ -52,7 +52,7 @@ func (in *planning) planPrivileges() privilegesPiece {
 	return privilegesPiece{in.notebookAt.Child("securityContext"), in.notebook, want}
 }
 
-// userContext returns the security context of a container that starts as the user. The identity must be known.
+// userContext returns the security context of a container that starts as the user. in.identity must not be nil.
 func (in *planning) userContext() *pod.SecurityContext {
 	want := asUser
 	want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
@@ -66,7 +66,8 @@ func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// enforce enforces the security context. The function warning returns the warning about privileges that the Pod asked for.
+// enforce sets the fields of the security context to the planned values. If the Pod asked for privileges that it does not
+// get, enforce adds the warning that the function warning returns for these fields.
 func (p privilegesPiece) enforce(c *changes, warning func(fields []string) string) {
 	have, exists := p.container.SecurityContext, p.container.SecurityContext != nil
 	if !exists {
@@ -80,7 +81,7 @@ func (p privilegesPiece) enforce(c *changes, warning func(fields []string) strin
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// excessPrivileges returns the privileges that the Pod asked for and does not get.
+// excessPrivileges returns the names of the fields with which the Pod asks for privileges that it does not get.
 func (p privilegesPiece) excessPrivileges(have *pod.SecurityContext) (fields []string) {
 	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")
@@ -101,7 +102,7 @@ func (p privilegesPiece) excessPrivileges(have *pod.SecurityContext) (fields []s
 	return fields
 }
 
-// putPrivileges enforces the fields that limit privileges. A localhost seccomp profile is kept.
+// putPrivileges sets the fields that limit privileges to the planned values. It keeps a seccomp profile of type Localhost.
 func putPrivileges(c *changes, m member, have, want *pod.SecurityContext) {
 	field := func(key string) member { return member{m.object, m.exists, key} }
 	putField(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)

@@ -9,7 +9,7 @@ import (
 // Probes: startup, readiness and liveness, which request <base URL>api. Jupyter serves this path without a login. (/lab returns
 // a redirect if there is a token, and 404 behind a hub.)
 //
-// Adds each of the three that the configuration enables and the notebook container does not have:
+// Adds each of the three probes that the configuration enables and the notebook container does not have:
 //
 //	program of the container (commandline.go, image.go)    startup and liveness    readiness    warning
 //	Jupyter: by command, image, hub or configuration       added                   added
@@ -19,9 +19,9 @@ import (
 //
 // A probe that can restart a container is added only if Jupyter is known to run: any other program would be restarted for
 // ever. With the annotation jupyter-user.io/probes: on, Jupyter is taken as known to run; with off, no probe is added. The
-// probe uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP probe can
-// pass then. If the port is unknown, no probe is added and the Pod gets a warning. The probes are the Pod's: its own probes
-// are not changed.
+// probe uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP probe
+// can pass then. If the port is unknown, no probe is added and the Pod gets a warning. The probes are the Pod's: probes
+// that the Pod has already are not changed.
 
 type probesPiece struct {
 	at                           pod.Pointer
@@ -63,7 +63,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 	return p
 }
 
-// warn adds a warning about probes that are left out, unless the container has all three of its own.
+// warn adds a warning about probes that are left out. It adds none if the container has all three probes already.
 func (p *probesPiece) warn(c *pod.Container, warning string) {
 	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
 		p.warnings = append(p.warnings, warning)

@@ -8,7 +8,8 @@ import (
 
 // Pull secrets: the credentials with which the kubelet pulls our image.
 //
-// Adds the configured names to imagePullSecrets if they are missing. The Pod's own are kept, in their order.
+// Adds the names of init.imagePullSecrets to the Pod's imagePullSecrets if they are missing. The names that the Pod has
+// already stay, in their order.
 
 type pullSecretsPiece struct{ names []string }
 

@@ -13,17 +13,18 @@ import (
 type owner int
 
 const (
-	// ours means enforced: a different value is replaced or denied, and the verifier denies it.
+	// ours means enforced: Reconcile replaces or denies a different value, and the verifier denies a Pod with such a value.
 	ours owner = iota
-	// thePods means defaulted: a different value is kept, and the verifier does not check it.
+	// thePods means defaulted: a different value is kept, and the verifier does not check the field.
 	thePods
 )
 
 // Outcome is the result of a reconciliation: the operations that turn the Pod into the planned one, or denials.
 type Outcome struct {
-	// Operations are those of RFC 6902; empty if the Pod is as planned, nil if it is denied.
+	// Operations are JSON Patch operations (RFC 6902). They are empty if the Pod is as planned, and nil if the Pod is
+	// denied.
 	Operations []jsonpatch.Operation
-	// Denials are the planner's, then those of the pieces; empty if the Pod can be injected.
+	// Denials are the denials of the plan, followed by those of the pieces; empty if the Pod can be injected.
 	Denials []denial.Denial
 	// Warnings are for the requester.
 	Warnings []string
@@ -49,7 +50,7 @@ func (o Outcome) Drift() []string {
 	return fields
 }
 
-// Reconcile compares a Pod with the plan for it.
+// Reconcile compares a Pod with its plan, and returns the operations that make the Pod as planned, or denials.
 func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	c := changes{operations: make([]jsonpatch.Operation, 0, typicalOperations)}
 	c.collect(pod, plan)
@@ -87,7 +88,7 @@ func (c *changes) collect(pod *pod.Pod, plan *Plan) {
 type changes struct {
 	operations []jsonpatch.Operation
 	created    []created
-	// list is the list that was last appended to, and end the pointer to its next element.
+	// list is the list to which an element was last appended, and end the pointer of the next element of that list.
 	list, end pod.Pointer
 	// piece is the name of the piece that is being reconciled.
 	piece string
@@ -198,7 +199,8 @@ func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	*elements = append(*elements, value)
 }
 
-// removeAt removes elements from a list, the last one first, so that the other indices stay valid.
+// removeAt removes the elements with these indices from a list. It begins with the last one, so that the indices before it
+// stay valid.
 func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.record(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
@@ -206,7 +208,8 @@ func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	}
 }
 
-// endOf returns the pointer to the next element of a list. It keeps the last result, because the pieces append list by list.
+// endOf returns the pointer for appending to a list. It reuses the last result for the same list, because a piece usually
+// appends several elements to one list.
 func (c *changes) endOf(list pod.Pointer) pod.Pointer {
 	if c.list != list {
 		c.list, c.end = list, list+"/-"

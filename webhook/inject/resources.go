@@ -15,11 +15,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Resources: requests and limits for a notebook that has none.
+// Resources: requests and limits for a notebook container that has none.
 //
-// Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a container
-// that only requests a GPU gets both. Nothing is added if the Pod has Pod-level resources, or if a hub created it: a hub
-// without limits has none on purpose. Resources are the Pod's: existing values are not changed.
+// Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a
+// container that only requests a GPU gets CPU and memory. Nothing is added if the Pod has Pod-level resources, or if a hub
+// created it: a hub without limits has none on purpose. Resources are the Pod's: existing values are not changed.
 
 type resourcesPiece struct {
 	container pod.Pointer
@@ -69,7 +69,7 @@ func missingQuantities(r *pod.Resources, configured pod.Quantities) pod.Quantiti
 	return missing
 }
 
-// withAdded returns resources together with the added ones.
+// withAdded returns the resources r (nil for none) together with the added resources.
 func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 	all := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	for _, part := range []*pod.Resources{r, &added} {
@@ -101,7 +101,7 @@ func (in *planning) guaranteed() bool {
 }
 
 // fitInto returns a container's resources, reduced so that they do not exceed the Pod-level resources: the API server
-// denies a container with larger ones. A limit without a request becomes a request too, as in the API server.
+// denies a container with larger ones. A limit without a request is also used as the request, as the API server does.
 func fitInto(container, ofPod *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)
@@ -125,7 +125,8 @@ func smaller(first, second jsontext.Value) jsontext.Value {
 	return second
 }
 
-// isGuaranteed reports whether the resource has a limit above zero, and no request or the same one.
+// isGuaranteed reports whether the resource with a name, such as cpu, has a limit above zero, and either no request or a
+// request that equals the limit.
 func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false

@@ -6,7 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Scratch volume: it passes files from the init container to the notebook container.
+// Scratch volume: the volume in which the init container passes files to the notebook container.
 //
 // Adds the emptyDir uid-gid-config with a size limit. An emptyDir of that name is kept; its size limit and medium are ours
 // and are corrected. Any other source under that name is denied. The mounts of the volume are ours (mounts.go): only the init

@@ -13,8 +13,8 @@ import (
 // the user's home, so that the user's files cannot break the probes.
 //
 // Adds the settings to the init container's arguments (init.go), and the init container writes the files. Port and base URL
-// are the Pod's: the files repeat the values that the Pod sets on the command line or by variable, which take precedence
-// over settings files anyway.
+// are the Pod's: the files repeat the values that the Pod sets on the command line or by variables. Jupyter prefers these
+// to the values in settings files anyway.
 //
 //	setting                               value
 //	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it
@@ -29,8 +29,8 @@ import (
 // The rows from ip to sock are left out where a hub sets the address of its servers, and where the port is not known.
 //
 // Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
-// Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins the directory
-// with the value that the container has.
+// Pod's own value; the image's value is not known and is replaced. With discovery at start our binary puts our directory
+// before the value that the container has.
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
@@ -45,7 +45,8 @@ func (in *planning) jupyterSettings() string {
 	return marshalled(settings)
 }
 
-// settingsOfSite returns the settings that are the same in every Pod.
+// settingsOfSite returns the settings that are the same in every Pod: the webhook's own, and those of
+// notebook.jupyterConfig.
 func settingsOfSite(c *config.Config) map[string]map[string]any {
 	settings := map[string]map[string]any{
 		"NotebookNotary":      {"db_file": ":memory:"},
@@ -71,7 +72,7 @@ func merged(traits, over map[string]any) map[string]any {
 	return all
 }
 
-// addressSettings returns the settings on which the probes depend.
+// addressSettings returns the settings that make Jupyter listen where the probes expect it.
 func (s jupyterServer) addressSettings() map[string]any {
 	settings := map[string]any{"ip": "", "port": s.port, "base_url": s.base, "sock": ""}
 	if !s.tls {

@@ -23,14 +23,15 @@ import (
 
 type sharePiece struct {
 	want []pod.Volume
-	// closedClaims are the claims that this Pod must not use: the further claims with discovery at start, none with
-	// discovery at admission.
+	// closedClaims are the claims that this Pod must not use. With discovery at start these are the further claims; with
+	// discovery at admission there are none.
 	closedClaims []string
-	// ofHub reports whether a hub created the Pod. Then the user cannot change the volumes.
+	// ofHub reports whether a hub created the Pod. The volumes are then the hub's, and the denial is addressed to the hub's
+	// admin.
 	ofHub bool
 }
 
-// shareVolumes returns the volumes of our claims. The share's is the first.
+// shareVolumes returns the volumes of our claims: first the share's, then one for each further claim.
 func shareVolumes(c *config.Config) []pod.Volume {
 	volumes := []pod.Volume{{Name: c.Share.VolumeName, PersistentVolumeClaim: &pod.Claim{ClaimName: c.Share.ClaimName}}}
 	for _, claim := range c.Share.FurtherClaims() {

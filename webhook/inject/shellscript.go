@@ -12,7 +12,8 @@ import (
 // maxScriptLength is the length in bytes of the longest script that is read.
 const maxScriptLength = 8 << 10
 
-// shellScript returns the script that follows a shell's -c, also in -lc or after --login.
+// shellScript returns the script among a shell's arguments: the argument after -c, which can be joined with other letters
+// as in -lc, and can follow other options such as --login.
 func shellScript(args []string) (script string, ok bool) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -20,7 +21,7 @@ func shellScript(args []string) (script string, ok bool) {
 		case !strings.HasPrefix(arg, "-"):
 			return "", false
 		case !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
-			// With -o among the letters, as in -euo pipefail -c, the option's name precedes the script.
+			// For each o among the letters, as in -euoc pipefail, the name of an option precedes the script.
 			at := i + 1 + strings.Count(arg, "o")
 			if at >= len(args) {
 				return "", false
@@ -33,7 +34,8 @@ func shellScript(args []string) (script string, ok bool) {
 	return "", false
 }
 
-// lastCommand returns the command with which a script ends: the first exec, or else the last command.
+// lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
+// command. ok is false if the script cannot be read.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -57,7 +59,7 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 // keywords are the words that begin a compound command, or a command that changes how other commands run.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
-// splitWords splits a text as Python's shlex does: quotes and backslashes, no variables.
+// splitWords splits a text into words as Python's shlex does: quotes and backslashes have a meaning, variables have none.
 func splitWords(text string) ([]string, bool) {
 	commands, ok := splitShell(text, nil, false)
 	if !ok || len(commands) == 0 {
@@ -66,7 +68,7 @@ func splitWords(text string) ([]string, bool) {
 	return commands[0], true
 }
 
-// splitter is the state of splitting a text into commands and words.
+// splitter is the state of splitShell: the text, and the words and commands that have been read so far.
 type splitter struct {
 	text  string
 	at    int
@@ -80,7 +82,7 @@ type splitter struct {
 	words    []string
 	commands [][]string
 	failed   bool
-	// expanded is how many bytes the values of variables have added.
+	// expanded is the number of bytes that the values of variables have added to the words.
 	expanded int
 }
 
@@ -197,7 +199,7 @@ func (s *splitter) skipRedirection() {
 	s.skips = true
 }
 
-// expandVariable expands $NAME, ${NAME} or Kubernetes' $(NAME).
+// expandVariable appends the value of the variable in $NAME, ${NAME} or Kubernetes' $(NAME) to the current word.
 func (s *splitter) expandVariable() {
 	rest := s.text[s.at:]
 	opening, closing := "", ""
@@ -240,7 +242,7 @@ func nameLength(text string) (n int) {
 	return n
 }
 
-// inName reports whether a variable's name can have the character at this index.
+// inName reports whether a variable's name can have the character c at this index.
 func inName(c byte, at int) bool {
 	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 	return c == '_' || letter || at > 0 && '0' <= c && c <= '9'

@@ -22,10 +22,11 @@ import (
 //	capabilities.add                            empty
 //
 // A container that the annotation jupyter-user.io/home-in names gets the user's security context (homein.go). Any other
-// container that differs is denied, not corrected, because it can need its own UID to work. A second Pod that shares a volume
-// with the notebook can receive a directory too; the webhook cannot detect this.
+// container that differs is denied, not corrected, because it can need its own UID to work. A process of another Pod can
+// receive an open directory too, through a socket in a volume that both Pods mount. The webhook cannot detect this.
 
-// denySidecars returns a denial for each other container that could run as another user.
+// denySidecars returns a denial for each sidecar that could run as a user other than the Pod's. It returns none if the
+// notebook container sees only the home.
 func (in *planning) denySidecars() (denials []denial.Denial) {
 	if !in.seesMoreThanHome() {
 		return nil

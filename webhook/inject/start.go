@@ -16,15 +16,16 @@ import (
 // With discovery at admission the image's entrypoint and the Pod's command and args stay. The working directory is the home
 // if the Pod has none, or has one in the image's own home (jovyan.go).
 //
-// With discovery at start the container starts as root, so our binary precedes the commands that run in it: its command, exec
-// hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not wrapped, because
-// Kubernetes appends them to the command. A command replaces the image's entrypoint, so for a Pod without a command our
-// binary gets --image-start with the configured start of that image (notebook.starts), and the binary decides in the
-// container what to run. The working directory is /, because on some shares root cannot enter a home. Once our binary runs as
-// the user, it changes to the home, or to the Pod's own working directory.
+// With discovery at start the container starts as root, so our binary precedes the commands that run in the container: its
+// command, exec hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not wrapped,
+// because Kubernetes appends them to the command. A command replaces the image's entrypoint, so for a Pod without a command
+// our binary gets --image-start with the configured start of that image (notebook.starts), and the binary decides in the
+// container what to run. The working directory is /, because on some shares root cannot enter a home. Once our binary runs
+// as the user, the binary changes to the home, or to the Pod's own working directory.
 //
-// We own the wrapper; the wrapped command stays the Pod's. When the Pod is reviewed again, the command is recovered by
-// parsing our own flags. A wrapped Pod whose identity is now known at admission is unwrapped.
+// The wrapper (our binary with its flags) is ours, and the wrapped command stays the Pod's. When the Pod is reviewed again,
+// the webhook parses the wrapper to find the wrapped command. A wrapped Pod whose identity is now known at admission is
+// unwrapped.
 //
 // With either discovery, a directory in the image's own home is replaced in command and args (withUserHome).
 
@@ -37,12 +38,12 @@ type startPiece struct {
 	exec     handoff.Exec
 	// image is the configured start of the container's image; empty if none is configured.
 	image handoff.ImageStart
-	// wrapper is the wrapper that the command has already, if wasWrapped is true.
+	// wasWrapped reports whether the command already has our wrapper, from an earlier review. wrapper is that wrapper.
 	wrapper    handoff.Exec
 	wasWrapped bool
 }
 
-// imageStart is a configured start and the pattern of its images.
+// imageStart is an element of notebook.starts: how images start, and the pattern of the names of these images.
 type imageStart struct {
 	images *regexp.Regexp
 	start  handoff.ImageStart
@@ -66,7 +67,7 @@ func (in *planning) planStart() startPiece {
 	return p
 }
 
-// imageStarts reads the configured patterns, in which * matches any characters.
+// imageStarts converts notebook.starts. In the patterns of image names, * matches any characters.
 func imageStarts(configured []config.Start) (starts []imageStart) {
 	for _, s := range configured {
 		pattern := strings.ReplaceAll(regexp.QuoteMeta(s.Image), `\*`, ".*")
@@ -163,7 +164,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 func (p startPiece) ownCommand() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
 // wrapped returns a command as planned: with discovery at start it has our wrapper, and with discovery at admission it has
-// none. image is nil, unless the Pod has no command of its own: then it is the start of the image.
+// none. image is the start of the image if the container has no command of its own, and nil otherwise.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
@@ -173,7 +174,7 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	e.WorkingDir, e.Image = dir, image
 	flags := e.Args()
 	for i := range flags {
-		// A $ in our flags is literal.
+		// Kubernetes must not expand a $ in our flags.
 		flags[i] = strings.ReplaceAll(flags[i], "$", text.dollar)
 	}
 	return slices.Concat([]string{p.binary}, flags, own)
@@ -188,7 +189,7 @@ var (
 	verbatim = dollarSpelling{"$"}
 )
 
-// unwrap parses our wrapper. It returns false if the command has none.
+// unwrap parses the wrapper of a command. It returns false if the command has no wrapper.
 func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false
@@ -207,7 +208,7 @@ func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec,
 // maxWrapped is the number of nested wrappers that are parsed. The webhook writes one; more come from the Pod's author.
 const maxWrapped = 8
 
-// unwrapped returns a command without our wrapper, if the command has one.
+// unwrapped returns a command without our wrapper. A command that has none is returned unchanged.
 func unwrapped(binary string, command []string, text dollarSpelling) []string {
 	for range maxWrapped {
 		e, ok := unwrap(binary, command, text)
@@ -225,8 +226,8 @@ type hook struct {
 	text dollarSpelling
 }
 
-// hooks returns the probes and lifecycle hooks of the container. exec is nil in the element of a probe or hook that is
-// missing or runs no command.
+// hooks returns an element for each probe and lifecycle hook of the container. The field exec is nil if the probe or hook
+// is missing or runs no command.
 func (p startPiece) hooks() []hook {
 	hookAt := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
 		if probe == nil {

@@ -7,7 +7,7 @@ import (
 	operations "gomodules.xyz/jsonpatch/v2"
 )
 
-// Apply applies operations to a document as an API server does. Other fields keep their values.
+// Apply applies operations to a document as an API server does. Fields that no operation names keep their values.
 func Apply(document []byte, ops []operations.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return document, nil

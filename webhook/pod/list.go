@@ -34,11 +34,12 @@ const (
 type TooLongError struct {
 	// Field is the field in Kubernetes' notation; empty for a map.
 	Field string
-	// Have is the number of elements; 0 if the lists of all containers are too long in total, because counting stops there.
+	// Have is the number of elements; 0 if the lists of all containers of one kind exceed maxElementsInAll, because the
+	// elements after the limit are not counted. Max is the limit.
 	Have, Max int
 }
 
-// Error returns the text of the error.
+// Error returns the field, the number of elements and the limit as text.
 func (e *TooLongError) Error() string {
 	return fmt.Sprintf("%s has %d elements of at most %d", e.Field, e.Have, e.Max)
 }
@@ -54,7 +55,8 @@ func asTooLong(err error) error {
 // List is a list of a Pod whose length is limited.
 type List[T any] []T
 
-// UnmarshalJSONFrom decodes a list up to the limit for its type of element.
+// UnmarshalJSONFrom decodes a list. It returns a TooLongError for a list that exceeds the limit for its type of element,
+// and for containers whose lists exceed maxElementsInAll.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	limit := maxOf[T]()
 	if d.PeekKind() != jsontext.KindBeginArray || limit != maxContainers && isShort(d) {
@@ -104,15 +106,15 @@ func maxOf[T any]() int {
 	return maxElements
 }
 
-// isShort reports whether the rest of the document is so short that a list can be decoded first and counted afterwards,
-// which is faster: such a list takes less than 1 MB. A usual Pod has 6 KB. Containers, which take the most memory, are always
-// decoded one by one.
+// isShort reports whether the rest of the document is short: at most shortRest bytes, while a usual Pod has 6 KB. A list in
+// a short rest takes less than 1 MB of memory, so it can be decoded first and counted afterwards, which is faster.
+// Containers, which take the most memory, are always decoded one by one.
 func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
 
 const shortRest = 16 << 10
 
-// countRest counts the remaining elements without keeping them, and returns the TooLongError, or the error of an unreadable
-// element.
+// countRest counts the elements of a list beyond the limit without keeping them. It returns the TooLongError with the total
+// number, or the error of an unreadable element.
 func countRest(d *jsontext.Decoder, limit int) error {
 	at, have := d.StackPointer().Parent(), limit
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {
@@ -159,8 +161,9 @@ func (p *Probe) elements() int {
 	return len(p.Exec.Command)
 }
 
-// checkNameCount returns an error if an object of the document has too many names. To find duplicates, the decoder keeps
-// the names of an object, also those of unknown fields: 400,000 names, 3.9 MB of JSON, take 100 MB. checkNameCount keeps none.
+// checkNameCount returns an error if a JSON object of the document has more than maxNames names (keys). The decoder that
+// reads the Pod keeps the names of an object to find duplicates, also the names of unknown fields: 400,000 names, 3.9 MB of
+// JSON, take 100 MB. So checkNameCount, which keeps no names, must run first.
 func checkNameCount(raw []byte) error {
 	if len(raw) <= 6*maxNames {
 		return nil // each entry has at least a quoted letter, a colon, a value and a comma

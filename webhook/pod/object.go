@@ -2,7 +2,7 @@ package pod
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// Object is an object that a patch adds to the Pod. Its fields are written in the order of the list.
+// Object is an object that a patch adds to the Pod. The JSON has the fields in the order of the slice.
 type Object []Field
 
 // Field is a key of an Object and its value.
@@ -14,7 +14,7 @@ type Field struct {
 // MarshalJSON implements json.Marshaler.
 func (o Object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 
-// Quantities are quantities of resources by name, such as cpu, kept as JSON.
+// Quantities maps the name of a resource, such as cpu, to its quantity, which is kept as JSON.
 type Quantities map[string]jsontext.Value
 
 // skipped is the type of a field that is not read. The JSON library skips an unknown field token by token, and a field of

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// WithSlash returns a clean path with a slash at its end. The result is a prefix of the clean paths inside the path.
+// WithSlash returns the clean path at with a slash at its end. Every clean path inside at begins with the result.
 func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
 // Inside reports whether the clean path inner is inside the clean path outer. A path is not inside itself.
@@ -26,7 +26,8 @@ func (m Mount) Normalized() Mount {
 	return m
 }
 
-// CleanPath returns a mount path as the container runtime interprets it.
+// CleanPath returns a mount path in its absolute and shortest form, as the container runtime interprets it: a/../b means
+// /b.
 func CleanPath(mountPath string) string {
 	if !strings.HasPrefix(mountPath, "/") {
 		mountPath = "/" + mountPath

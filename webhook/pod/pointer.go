@@ -53,7 +53,8 @@ func (p Pointer) Field() string {
 	return b.String()
 }
 
-// Element is the position of an element in a list. Its pointer is built only when needed.
+// Element is the position of an element in a list. The method Pointer builds the pointer of the element, because most
+// elements never need one.
 type Element struct {
 	List Pointer
 	At   int

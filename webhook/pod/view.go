@@ -13,11 +13,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pod is the planner's view of a Pod: the fields that the planner reads, and fields that are skipped. The other fields of a Pod
-// stay unchanged, because the webhook returns a patch of single fields, not a new Pod.
+// Pod is the planner's view of a Pod: the fields that the planner reads, and large fields that are skipped (type skipped).
+// All other fields of a Pod stay unchanged, because the webhook returns a patch of single fields, not a new Pod.
 //
-// Field names and types are those of k8s.io/api/core/v1; a test compares them. For the planner, as for the API server, an
-// absent list or map equals an empty one.
+// Field names and types are those of k8s.io/api/core/v1 (TestViewMatchesKubernetesAPI compares them). For the planner, as
+// for the API server, an absent list or map equals an empty one.
 type Pod struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -26,7 +26,7 @@ type Pod struct {
 	Status     skipped  `json:"status"`
 }
 
-// Metadata is the metadata of a Pod, without the namespace, which the webhook takes from the request.
+// Metadata has the labels and annotations of a Pod. The webhook takes the namespace from the request.
 type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -34,7 +34,7 @@ type Metadata struct {
 	ManagedFields skipped `json:"managedFields"`
 }
 
-// Spec is the spec of a Pod.
+// Spec has the fields of a Pod's spec that the planner reads, and large fields that are skipped.
 type Spec struct {
 	Volumes             List[Volume]         `json:"volumes"`
 	InitContainers      List[Container]      `json:"initContainers"`
@@ -60,7 +60,8 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// SpecSecurityContext is the security context of a Pod as a whole. Its UID and GID apply to containers without their own.
+// SpecSecurityContext is the security context of a Pod as a whole. RunAsUser and RunAsGroup apply to each container that
+// does not set these fields itself.
 type SpecSecurityContext struct {
 	RunAsUser                *int64      `json:"runAsUser"`
 	RunAsGroup               *int64      `json:"runAsGroup"`
@@ -81,19 +82,19 @@ type Volume struct {
 	Ephemeral             *struct{} `json:"ephemeral,omitzero"`
 }
 
-// Claim is the volume source of a PersistentVolumeClaim.
+// Claim is a volume source that names a PersistentVolumeClaim.
 type Claim struct {
 	ClaimName string `json:"claimName"`
 	ReadOnly  bool   `json:"readOnly,omitzero"`
 }
 
-// EmptyDir is the volume source of an emptyDir.
+// EmptyDir is a volume source: a directory that is empty at first and is deleted with the Pod.
 type EmptyDir struct {
 	Medium    *string         `json:"medium,omitzero"`
 	SizeLimit *jsontext.Value `json:"sizeLimit,omitzero"`
 }
 
-// Container is a container of any of the three kinds.
+// Container is an init container, a container or an ephemeral container of a Pod.
 type Container struct {
 	Name                     string           `json:"name"`
 	Image                    *string          `json:"image"`
@@ -139,7 +140,7 @@ type EnvVar struct {
 	ValueFrom *ValueFrom `json:"valueFrom,omitzero"`
 }
 
-// ValueFrom is the source of a variable's value. Sources other than a file of a volume are not read.
+// ValueFrom is the source of a variable's value. The planner reads only one kind of source, a file of a volume.
 type ValueFrom struct {
 	FileKeyRef FileKeyRef `json:"fileKeyRef,omitzero"`
 }
@@ -149,7 +150,7 @@ type FileKeyRef struct {
 	VolumeName string `json:"volumeName"`
 }
 
-// Resources are the resources of a container or of a Pod.
+// Resources are the requests, limits and claims of a container, or of a Pod as a whole.
 type Resources struct {
 	Requests Quantities     `json:"requests,omitempty"`
 	Limits   Quantities     `json:"limits,omitempty"`
@@ -172,13 +173,13 @@ type Mount struct {
 	MountPropagation  string `json:"mountPropagation,omitzero"`
 }
 
-// Device is a volume as a block device of a container.
+// Device is a volume that a container gets as a block device.
 type Device struct {
 	Name       string `json:"name"`
 	DevicePath string `json:"devicePath"`
 }
 
-// Probe is a probe of a container.
+// Probe is a probe or a lifecycle hook of a container. The planner reads only its command.
 type Probe struct {
 	Exec *Exec `json:"exec"`
 }
@@ -189,12 +190,12 @@ type Lifecycle struct {
 	PreStop   *Probe `json:"preStop"`
 }
 
-// Exec is a command that a hook or a probe runs in the container.
+// Exec has the command that a hook or a probe runs in the container.
 type Exec struct {
 	Command List[string] `json:"command"`
 }
 
-// SecurityContext is the security context of a container.
+// SecurityContext has the fields of a container's security context that the planner reads or writes.
 type SecurityContext struct {
 	AppArmorProfile          *Profile        `json:"appArmorProfile,omitzero"`
 	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitzero"`
@@ -217,25 +218,25 @@ type SELinuxOptions struct {
 	Type string `json:"type,omitempty"`
 }
 
-// WindowsOptions are the Windows options of a container or of a Pod.
+// WindowsOptions has the one Windows option of a container or of a Pod that the planner reads.
 type WindowsOptions struct {
 	HostProcess *bool `json:"hostProcess,omitempty"`
 }
 
-// Capabilities are the Linux capabilities of a container.
+// Capabilities are the Linux capabilities that a container adds to the runtime's default ones, or drops.
 type Capabilities struct {
 	Add  List[string] `json:"add,omitempty"`
 	Drop List[string] `json:"drop,omitempty"`
 }
 
-// Profile is a profile of seccomp or of AppArmor.
+// Profile selects a seccomp profile or an AppArmor profile. LocalhostProfile is the name of a profile on the node.
 type Profile struct {
 	Type             string  `json:"type"`
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes the view. Keys are case-sensitive, and a duplicate key is an error: encoding/json would read SPEC as spec and
-// use the last of two duplicates, but other readers of the Pod might not.
+// Read decodes a Pod and checks it (Check). Keys are case-sensitive, and a duplicate key is an error: encoding/json would
+// read SPEC as spec and use the last of two duplicates, but other readers of the Pod might not.
 func Read(raw []byte) (*Pod, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, errors.New("it is missing")
@@ -287,8 +288,8 @@ func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	}
 }
 
-// Unreadable shortens the decoder's error. The result names the field and, for a wrong type, the kind of the value in place of
-// the value.
+// Unreadable shortens the decoder's error. For a duplicate field or a value of a wrong type the result names the field. It
+// never contains a value of the wrong type, only the kind of that value.
 func Unreadable(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError

@@ -12,8 +12,9 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 )
 
-// TestWrittenValuesEqualJSONLibrary compares the written values, with all fields and with none, with the JSON library's
-// result, so that a forgotten field is found.
+// TestWrittenValuesEqualJSONLibrary writes values of each type with the functions of write.go and with the JSON library,
+// and compares the two results. Each type has a value with all fields and a value with none, so that a forgotten field is
+// found.
 func TestWrittenValuesEqualJSONLibrary(t *testing.T) {
 	for _, empty := range []any{
 		new(string), new(bool), new(int64), new([]string), new([]int64), new([]Mount), new([]any), new(jsontext.Value),

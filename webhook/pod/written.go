@@ -3,7 +3,7 @@ package pod
 // The types of this file are written with the API server's defaults, so that the API server stores the values as the patch has
 // them.
 
-// InitContainer is our init container.
+// InitContainer is the init container that the webhook adds to a Pod.
 type InitContainer struct {
 	Name                     string           `json:"name"`
 	Image                    string           `json:"image"`

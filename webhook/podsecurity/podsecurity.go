@@ -13,19 +13,19 @@ import (
 
 // Level is the level of a Pod, and the reasons why the Pod does not meet the next stricter level.
 type Level struct {
-	// Meets is restricted, baseline or privileged.
+	// Meets is the strictest level that the Pod meets: restricted, baseline or privileged.
 	Meets api.Level
 	// Next is the next stricter level; empty if Meets is restricted.
 	Next api.Level
-	// Misses are the reasons why the Pod does not meet Next, in the evaluator's words. The texts contain names from the Pod, not
-	// escaped.
+	// Misses are the reasons why the Pod does not meet Next, in the words of the library. The texts contain names from the
+	// Pod, which are not escaped.
 	Misses []string
 }
 
 // Levels finds the Pod Security levels of Pods. It is safe for concurrent use.
 type Levels struct{ checks policy.Evaluator }
 
-// NewLevels returns an evaluator with the newest version of each check in the library.
+// NewLevels returns Levels that apply the newest version of each check in the library k8s.io/pod-security-admission.
 func NewLevels() (*Levels, error) {
 	checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -34,7 +34,7 @@ func NewLevels() (*Levels, error) {
 	return &Levels{checks}, nil
 }
 
-// Of returns the level of a Pod as JSON.
+// Of returns the level of a Pod. raw is the Pod as JSON.
 func (l *Levels) Of(raw []byte) (Level, error) {
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, pod); err != nil {
