@@ -26,8 +26,9 @@ const (
 )
 
 // Issued are the objects for cert-manager: an authority that is valid for ten years, and a serving certificate that the
-// authority signs and that is renewed every two months. A self-signed certificate would not be trusted between its renewal
-// and the update of the API server's configuration; the authority is trusted before and after.
+// authority signs and that is renewed every two months. The caBundle fields have the authority, so they stay right when
+// the certificate is renewed. With a self-signed serving certificate, API servers would reject the webhook from each
+// renewal until the caBundle fields are updated.
 type Issued struct {
 	Issuers      []certmanagerv1.Issuer
 	Certificates []certmanagerv1.Certificate
@@ -87,8 +88,8 @@ func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.
 	}
 }
 
-// Problems returns the reasons why a namespace with these objects has no certificate; empty if all objects are ready. The
-// problem of the authority precedes that of the certificate, which waits for the authority.
+// Problems returns the reasons why cert-manager has not issued the serving certificate; empty if all objects are ready.
+// Problems of the authority come before those of the serving certificate, which waits for the authority.
 func (i Issued) Problems() (problems []string) {
 	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {

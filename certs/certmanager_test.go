@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// ready returns the objects, each with the condition Ready.
+// ready returns the objects for cert-manager as they are after a successful issuance.
 func ready() certs.Issued {
 	i := certs.ByCertManager("jupyter-user-system")
 	for n := range i.Issuers {

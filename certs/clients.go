@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// Clients are the clients that the webhook accepts: API servers, recognized by their certificates.
+// Clients decides which clients the webhook accepts. It recognizes API servers by their client certificates.
 type Clients struct {
 	file  string
 	names []string
@@ -23,8 +23,8 @@ type Clients struct {
 	roots *x509.CertPool
 }
 
-// ClientsOf returns Clients that accept the certificates signed by an authority of a PEM file. If names are given, one of
-// them must be the certificate's common name or one of its DNS names.
+// ClientsOf returns Clients that accept certificates signed by one of the certificate authorities in a PEM file. If names
+// are given, one of them must be the certificate's common name or one of its DNS names.
 func ClientsOf(file string, names []string) (*Clients, error) {
 	if slices.Contains(names, "") {
 		return nil, errors.New("the name of a client is empty")
@@ -36,8 +36,8 @@ func ClientsOf(file string, names []string) (*Clients, error) {
 	return c, nil
 }
 
-// authorities returns the authorities, and reads the file again if it has changed. If the file is unreadable, no client is
-// accepted.
+// authorities returns the certificate authorities in the file, and reads the file again if it has changed. It returns an
+// error if the file is unreadable; then no client is accepted.
 func (c *Clients) authorities() (*x509.CertPool, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -60,8 +60,8 @@ func (c *Clients) authorities() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// Verify returns an error unless the peer presents an accepted client certificate. It is called at every handshake, including
-// one for a resumed session, so that a client that is no longer trusted is rejected.
+// Verify returns an error unless the peer presents an accepted client certificate. The TLS server must call it at every
+// handshake, also when a session is resumed, so that it rejects a client that is no longer trusted.
 func (c *Clients) Verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the client presents no certificate")

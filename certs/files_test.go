@@ -77,7 +77,7 @@ func TestChangedPair(t *testing.T) {
 	second.Write(t, dir)
 	assertPresents(t, address, second)
 
-	// One file is written after the other. In between they do not match, and the previous pair stays in use.
+	// After the first of these two writes, certificate and key do not match, and the previous pair stays in use.
 	third := pki.Make(t, time.Hour)
 	write(t, dir, "tls.crt", third.Cert)
 	assertKeepsPair(t, address, second)

@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// selfSignedName is the name of the Deployment that runs rotate-certificates, of its ServiceAccount, and of the Secret with its
-// authority.
+// selfSignedName is the name of three objects: the Deployment that runs rotate-certificates, its ServiceAccount, and the
+// Secret with the authority.
 const selfSignedName = webhookName + "-self-signed"
 
 // backdated is the time by which the start of a certificate's validity is set back, because clocks differ.
@@ -41,19 +41,20 @@ const (
 // SelfSigned makes the serving certificate without cert-manager, with its own authority, and makes the API server trust the
 // authority.
 //
-// Authority and certificate are created and checked by the library open-policy-agent/cert-controller. Its controller is not
-// used, because it loses admissions: it replaces the authority in the Secret that the webhook mounts, and from then on the
-// API server trusts only the new one, while kubelets take up to a minute to mount the new certificate in each replica. It
-// also does not create a deleted Secret again, and must list all Secrets of the namespace. Here each step waits for the
-// previous one:
+// Authority and certificate are created and checked by the library open-policy-agent/cert-controller. The controller of
+// that library is not used, because reviews fail while it renews the authority: API servers trust only the new authority
+// as soon as it is in the Secret, but kubelets take up to a minute to mount the new certificate in each replica. That
+// controller also does not create a deleted Secret again, and must list all Secrets of the namespace. In SelfSigned, each
+// step waits for the previous step:
 //
 //  1. A new authority and a certificate signed by it are stored in a Secret that no Pod mounts.
 //  2. The WebhookConfiguration objects get the new authority in addition to the old one.
-//  3. After Every, in which API servers read step 2, the certificate is written to the Secret that the webhook mounts.
-//  4. After Overlap, in which kubelets mount step 3, the old authority is removed from the WebhookConfiguration objects.
+//  3. After Every, in which API servers read this change, the certificate is written to the Secret that the webhook mounts.
+//  4. After Overlap, in which kubelets mount the new certificate, the old authority is removed from the
+//     WebhookConfiguration objects.
 //
-// Only one replica runs. Two replicas at the same time do no harm, because the API server rejects an update of an object that
-// has changed since it was read.
+// The Deployment has one replica. Two replicas at the same time would do no harm, because the API server rejects an
+// update of an object that has changed since it was read.
 type SelfSigned struct {
 	// Namespace is the namespace of the webhook.
 	Namespace string
@@ -131,7 +132,8 @@ func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	return s.publish(ctx, own, mounted)
 }
 
-// authority returns the Secret with the authority and the certificate. It first makes a part that is missing or about to expire.
+// authority returns the Secret with the authority and the certificate. If one of the two is missing, invalid or about to
+// expire, authority first makes a new one.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -193,7 +195,7 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 }
 
 // publish writes the certificate and the time, rounded up to a second, to the Secret that the webhook mounts. It does not
-// use the time at which the check began: with a slow API server that is too early, and the old authority must stay trusted
+// use the time at which nextStep began, which is too early if the API server is slow: the old authority must stay trusted
 // for the whole overlap after the write.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
@@ -212,8 +214,9 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 	return nil
 }
 
-// apply are the options of server-side apply, which also creates a missing Secret. Its requests name the Secret, so the
-// resourceNames of the Role limit which Secrets it can create. A POST has no name that a Role could limit.
+// apply are the options of server-side apply, which also creates a missing Secret. A request of server-side apply names
+// the Secret, so the resourceNames of the Role limit which Secrets can be created. A create request (POST) has no name
+// that a Role could limit.
 var apply = metav1.ApplyOptions{FieldManager: selfSignedName, Force: true}
 
 func (s *SelfSigned) secret(name string, kind corev1.SecretType) *corev1ac.SecretApplyConfiguration {

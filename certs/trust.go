@@ -27,8 +27,8 @@ var webhookConfigurations = []struct{ resource, name string }{
 	{"validatingwebhookconfigurations", webhookName},
 }
 
-// trust makes the API server trust an authority: in addition to the unexpired authorities that it trusts already, or, if alone
-// is true, as the only one.
+// trust writes an authority into the caBundle fields, so that API servers trust it. If alone is true, all other
+// authorities are removed from these fields; otherwise only those that are expired or unreadable.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
 	for _, object := range webhookConfigurations {
@@ -112,7 +112,8 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
 }
 
-// bundleWith returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of others.
+// bundleWith returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of
+// the bundle others.
 func bundleWith(authority, others []byte, alone bool, now time.Time) []byte {
 	bundle := bytes.Clone(authority)
 	for block, rest := pem.Decode(others); block != nil && !alone; block, rest = pem.Decode(rest) {

@@ -78,14 +78,14 @@ func (l layout) add(mediaType string, content []byte) descriptor {
 	return descriptor{MediaType: mediaType, Digest: "sha256:" + sum, Size: len(content)}
 }
 
-// addJSON stores a document as JSON. Fields are in the order of the type, and maps in the order of their keys.
+// addJSON stores a document as JSON. Equal documents give equal bytes, because the keys of maps are sorted.
 func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	content, err := json.Marshal(document)
 	return l.add(mediaType, content), err
 }
 
-// image returns one archive with the image for each platform. The content and the settings are those that a build
-// from the Dockerfile has. No container engine is needed.
+// image returns one archive with the image for each platform. A build from the Dockerfile gives the same files and
+// settings, but needs a container engine.
 func (r release) image() ([]byte, error) {
 	l := layout{files: map[string][]byte{}}
 	platforms := index{SchemaVersion: 2, MediaType: typeIndex}
@@ -151,7 +151,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 	return d, err
 }
 
-// labels returns the labels that the Dockerfile has.
+// labels returns the image's labels, which are the same as in the Dockerfile.
 func (r release) labels() map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       imageName,

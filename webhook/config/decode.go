@@ -27,7 +27,7 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.lines.lineOf(text), text, fmt.Sprintf(format, args...)})
 }
 
-// decode decodes a node into out, which has the default.
+// decode decodes a node into out, which holds the default value of the field.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
@@ -77,7 +77,8 @@ func (d *decoder) object(n *yaml.Node, path *field.Path, out reflect.Value) {
 	}
 }
 
-// mapping replaces the whole map. Otherwise a file could not remove a default.
+// mapping decodes a map, which replaces the whole default map. If the two were merged, a file could not remove a default
+// entry.
 func (d *decoder) mapping(n *yaml.Node, path *field.Path, out reflect.Value) {
 	made := reflect.MakeMap(out.Type())
 	for _, e := range d.entries(n, path, path.Key) {
@@ -92,7 +93,8 @@ func (d *decoder) mapping(n *yaml.Node, path *field.Path, out reflect.Value) {
 	}
 }
 
-// list replaces the whole list. An invalid element keeps its position, so that the indices in error messages stay right.
+// list decodes a list, which replaces the whole default list. An invalid element keeps its position, so that the indices
+// in error messages stay right.
 func (d *decoder) list(n *yaml.Node, path *field.Path, out reflect.Value) {
 	if fault := kindFault(n, yaml.SequenceNode); fault != "" {
 		d.fail(path, "%s", fault)
@@ -154,7 +156,8 @@ func keyFault(key *yaml.Node) string {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,80}$`)
 
-// shownKey returns a key for messages. A key can be any YAML text.
+// shownKey returns a key as messages show it: a key that is not plain is shortened and quoted, because it can be any
+// text.
 func shownKey(key string) string {
 	if plainKey.MatchString(key) {
 		return key
@@ -166,7 +169,7 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
-// kindFault returns an error text if a node is not of the wanted kind.
+// kindFault returns an error text if a node is not of the wanted kind; empty if it is.
 func kindFault(n *yaml.Node, want yaml.Kind) string {
 	if n.Kind == want {
 		return ""

@@ -10,14 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// parentsPath is a directory of the init container. Below it the parents of users' own directories (share.directories with
-// {user}) are mounted, each at <claim>/<directory>.
+// parentsPath is a directory in the init container. For share.directories with {user}, the directory above the user's own
+// directory is mounted below parentsPath, at <claim>/<directory>.
 const parentsPath = "/directories"
 
 // IsPerUser reports whether each user has their own directory: SubPath ends with {user}.
 func (d *Directory) IsPerUser() bool { return strings.HasSuffix(d.SubPath, "/"+userPlaceholder) }
 
-// Pattern returns SubPath as a pattern. It must be called only if IsPerUser.
+// Pattern returns SubPath as a pattern. It must be called only if IsPerUser returns true.
 func (d *Directory) Pattern() HomePattern { return HomePattern(d.SubPath) }
 
 // SubPathOf returns the path of the directory on its claim, for a user.
@@ -47,7 +47,7 @@ func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 }
 
 // ParentOf returns the path at which the init container sees the parent of a user's own directory. It must be called only
-// if IsPerUser.
+// if IsPerUser returns true.
 func (d *Directory) ParentOf(s *Share, name string) string {
 	return path.Join(parentsPath, cmp.Or(d.ClaimName, s.ClaimName), d.Pattern().Parent(name))
 }

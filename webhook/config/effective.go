@@ -64,7 +64,8 @@ func canonicalQuantity(q resource.Quantity) string {
 	return number.RatString()
 }
 
-// YAML returns the effective configuration as a file that Parse reads, with its keys in the order of the types.
+// YAML returns the effective configuration as a file that Parse reads, with its keys in the order of the fields in the Go
+// types.
 func (c *Config) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -109,8 +110,8 @@ func yamlNode(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// unquoted and switches decide which texts are written without quotes: those that match unquoted and not switches. Older versions
-// of YAML read switches, such as yes and on, as booleans.
+// unquoted and switches decide which texts are written without quotes: those that match unquoted and not switches.
+// switches matches words, such as yes and on, that older versions of YAML read as booleans.
 var (
 	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)

@@ -51,7 +51,7 @@ func (e Errors) Error() string {
 	return strings.Join(shown, "\n")
 }
 
-// sorted returns the errors by line, those without a line last.
+// sorted returns the errors in the order of their lines. Errors without a line come last.
 func (e Errors) sorted() Errors {
 	line := func(one Error) int {
 		if one.Line == 0 {

@@ -15,9 +15,9 @@ import (
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
-// There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor the
-// init container could compute the home; such homes must come from the directory service. {user} must be the last directory,
-// and only the last, because the directory above a home must not be a user's.
+// There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor
+// the init container could compute the home; such homes must come from the directory service. {user} must be the last
+// directory, and must not occur elsewhere, because no user may own a directory above a home.
 type HomePattern string
 
 const (
@@ -92,7 +92,7 @@ func partsOf(dir string) []string {
 	return strings.Split(dir, "/")
 }
 
-// canBeSame reports whether two directories of patterns can have the same name.
+// canBeSame reports whether two parts of patterns can stand for the same directory name.
 func canBeSame(a, b string) bool {
 	switch {
 	case a == userPlaceholder || b == userPlaceholder:

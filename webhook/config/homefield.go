@@ -15,7 +15,8 @@ const maxHome = 1024
 func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 
 // HomeOf returns the home of a user, relative to the root of the share, for the user's home field. If the home field is
-// unusable, why is the end of a sentence that begins with the field:
+// unusable, home is empty, and the result why is the reason, as the end of a sentence that begins with the name of the
+// field:
 //
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice

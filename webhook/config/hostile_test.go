@@ -13,7 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// hostileFiles are the parts of large files that cost the parser or a later step much time or memory.
+// hostileFiles are large files that cost the parser or a later step much time or memory. In the middle of a file, the
+// text repeated is repeated up to the maximum size of a file.
 var hostileFiles = map[string]struct{ before, repeated, after string }{
 	"comments in a list":     {"user:\n  reserved:\n", "  - #\n", ""},
 	"a list in brackets":     {"user:\n  reserved: [", "a,", "]"},

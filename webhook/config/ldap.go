@@ -3,10 +3,11 @@ package config
 // LDAP is a directory service as a source of identities: OpenLDAP, 389 Directory Server, Active Directory and others. The
 // webhook uses it if URLs is not empty.
 type LDAP struct {
-	// URLs are the servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first server that
-	// responds is used.
+	// URLs are the servers, ldaps://host or ldap://host, each with :port unless the server uses the default port. The
+	// first server that responds is used.
 	URLs []string `json:"urls"`
-	// StartTLS encrypts connections to ldap:// before any other request. If that fails, the connection is closed.
+	// StartTLS encrypts connections to ldap:// before any other request. If the server does not start TLS, the connection
+	// is closed.
 	StartTLS bool `json:"startTLS"`
 	// Insecure allows ldap:// without StartTLS: an attacker who can change network traffic can be any user.
 	Insecure bool `json:"insecure"`
@@ -20,7 +21,8 @@ type LDAP struct {
 	Groups LDAPGroups `json:"groups"`
 	// WaitMilliseconds is how long a review waits for the directory service.
 	WaitMilliseconds int `json:"waitMilliseconds"`
-	// FreshSeconds is how long a found account is cached, and FreshMissingSeconds how long a missing one.
+	// FreshSeconds is how long a found account is cached. FreshMissingSeconds is how long it is cached that there is no
+	// account.
 	FreshSeconds        int `json:"freshSeconds"`
 	FreshMissingSeconds int `json:"freshMissingSeconds"`
 	// StaleSeconds is how long a found account is used while no server responds.
@@ -33,7 +35,7 @@ func (l *LDAP) Configured() bool { return len(l.URLs) > 0 }
 // LDAPBind has the settings with which the webhook authenticates to the servers.
 type LDAPBind struct {
 	Method BindMethod `json:"method"`
-	// DN and PasswordFile are for Simple. The file is read for each connection, so a new password needs no restart.
+	// DN and PasswordFile are for Simple. PasswordFile is read for each connection, so a new password needs no restart.
 	DN           string `json:"dn"`
 	PasswordFile string `json:"passwordFile"`
 	// CertificateFile and KeyFile are for External: a client certificate, PEM, read for each connection.
@@ -44,7 +46,7 @@ type LDAPBind struct {
 // BindMethod is a method of the LDAP bind.
 type BindMethod string
 
-// The methods.
+// The values of BindMethod.
 const (
 	// BindAnonymous binds without credentials.
 	BindAnonymous BindMethod = "Anonymous"
@@ -54,20 +56,22 @@ const (
 	BindExternal BindMethod = "External"
 )
 
-// LDAPPreset is a kind of directory.
+// LDAPPreset names a kind of directory service, which decides the default filters and attributes.
 type LDAPPreset string
 
-// The presets.
+// The values of LDAPPreset.
 const (
-	// PresetRFC2307 has accounts of posixAccount, and groups of posixGroup that list their members by name (memberUid).
+	// PresetRFC2307 is for accounts of the class posixAccount, and groups of the class posixGroup that list their members
+	// by name (memberUid).
 	PresetRFC2307 LDAPPreset = "rfc2307"
-	// PresetRFC2307bis has accounts of posixAccount, and groups of posixGroup that list their members by DN (member).
+	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup that list their
+	// members by DN (member).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
-	// PresetAD is Active Directory, in which accounts and groups have uidNumber and gidNumber.
+	// PresetAD is for an Active Directory in which accounts and groups have uidNumber and gidNumber.
 	PresetAD LDAPPreset = "ad"
 )
 
-// LDAPUsers has the base DN of the accounts, and the attributes that are read.
+// LDAPUsers has the base DN and the filter of the accounts, and the attributes that are read.
 type LDAPUsers struct {
 	BaseDN string `json:"baseDN"`
 	// Filter is the filter that an account must match in addition to its name.
@@ -83,8 +87,8 @@ type LDAPUsers struct {
 	Home string `json:"home"`
 }
 
-// LDAPGroups has the base DN of the groups, and the attributes that are read. Without a BaseDN users have no supplementary
-// groups.
+// LDAPGroups has the base DN and the filter of the groups, and the attributes that are read. Without a BaseDN users have
+// no supplementary groups.
 type LDAPGroups struct {
 	BaseDN string `json:"baseDN"`
 	Filter string `json:"filter"`
@@ -93,7 +97,7 @@ type LDAPGroups struct {
 	MemberIs GroupMember `json:"memberIs"`
 	// GID is the attribute with the GID. A group without a GID adds none to its members, but can be a member of other groups.
 	GID string `json:"gid"`
-	// Nested also follows the groups of which a user's groups are members.
+	// Nested decides whether a user also gets the groups of which the user's groups are members, at any depth.
 	Nested bool `json:"nested"`
 }
 

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateMountPath validates a path of a container at which or below which a volume is mounted.
+// validateMountPath validates a path in containers. A volume is mounted at this path or below it.
 func validateMountPath(at *field.Path, dir string) field.ErrorList {
 	if dir == "" {
 		return field.ErrorList{field.Required(at, "write an absolute path, such as /data")}
@@ -72,8 +72,8 @@ var systemDirs = []string{
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault returns an error text for a system directory, and for a directory in or above one: a home below /var could be
-// /var/run.
+// systemFault returns an error text if a directory is a system directory, is in a system directory, or contains one. The
+// last is denied because homes are mounted below the directory: below /var, a home could be mounted at /var/run.
 func systemFault(dir string) string {
 	for _, s := range systemDirs {
 		if related(dir, s) {
@@ -91,8 +91,8 @@ type containerDir struct {
 
 func (d containerDir) valid() bool { return len(validateMountPath(d.field, d.dir)) == 0 }
 
-// denyOverlap denies d if it overlaps with the other directory: the two are the same, or one contains the other. If one of them
-// is invalid, another check has denied it.
+// denyOverlap denies d if it overlaps with the other directory: the two are the same, or one contains the other. It does
+// not compare invalid directories, because another check denies them.
 func denyOverlap(d, other containerDir, why string) *field.Error {
 	if !d.valid() || !other.valid() || !related(d.dir, other.dir) {
 		return nil
@@ -120,7 +120,7 @@ const (
 	hidesParents = "below it the init container sees the directories above those of users"
 )
 
-// validateMounts denies mount paths and volume names of a Pod that conflict with each other.
+// validateMounts denies settings that would give a Pod conflicting mount paths or volume names.
 func validateMounts(c *Config) field.ErrorList {
 	share := containerDir{field.NewPath("share", "mountPath"), c.Share.MountPath}
 	homes := containerDir{field.NewPath("notebook", "homes"), c.Notebook.Homes}

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// MaxBytes is the maximum size of a configuration file; a real one has a few KiB.
+// MaxBytes is the maximum size of a configuration file. A usual file has a few KiB.
 //
 // It is less than the 1 MiB of a ConfigMap because the YAML parser needs far more memory than it reads (measured: 165 MiB
 // for 1 MiB of "- #" lines), and a wrong file must not exceed the memory limit of the process.
@@ -25,13 +25,13 @@ func Read(r io.Reader) (*Config, error) {
 	return Parse(data)
 }
 
-// Parse decodes one YAML document over the defaults. A missing key, or a key without a value, keeps its default, except that a
-// probe without a value is turned off. A list or a map in the file replaces the default one.
+// Parse decodes one YAML document over the defaults. A missing key, or a key without a value, keeps its default, except
+// that a probe without a value is turned off. A list or a map in the file replaces the default list or map.
 //
 // The returned configuration is valid. An error has the type Errors.
 //
-// The YAML is decoded directly into the types, not through JSON: each step of such a chain would interpret yes, 010 or a
-// duplicate key differently, and only the first step knows the lines.
+// The YAML is decoded directly into the Go types, and not first converted to JSON: the two steps could interpret yes, 010
+// or a duplicate key differently, and the second step would not know the line numbers.
 func Parse(data []byte) (*Config, error) {
 	root, errs := parseDocument(data)
 	if len(errs) == 0 {
@@ -75,8 +75,8 @@ func scalarAt(mapping *yaml.Node, key string) (int, string) {
 	return 0, ""
 }
 
-// add adds the errors of validation. It leaves out the errors of a field that could not be decoded: such a field still has
-// its default, so they would be about the default.
+// add adds the errors of validation. It leaves out the errors of a field that could not be decoded, because such a field
+// still has its default, and the file does not contain that value.
 func (d *decoder) add(found field.ErrorList) {
 	failed := lines{}
 	for _, e := range d.errs {

@@ -62,8 +62,8 @@ func TestParseNull(t *testing.T) {
 	}
 }
 
-// fileWith returns a file in which the key has the value, inside the same keys as in the golden file. It returns "" for keys that
-// need a value.
+// fileWith returns a file in which the key has the value, below the same parent keys as in testdata/defaults.yaml. It
+// returns "" for keys that need a value.
 func fileWith(t *testing.T, key, value string) string {
 	if key == "apiVersion" || key == "kind" || key == "cpu" || key == "memory" || key == "name" || key == "value" {
 		return ""

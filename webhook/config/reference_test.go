@@ -23,7 +23,8 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 	assert.Equal(t, config.Default(), parsed)
 }
 
-// An example in the reference is a line that begins with "#-", and the next lines that begin with "#  key:".
+// An example in testdata/reference.yaml is commented out: its first line begins with "#-", and its other lines begin with
+// "#  key:".
 var (
 	emptyList = regexp.MustCompile(`(?m)^( *[A-Za-z]+:) \[\]\n( *)#-`)
 	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)
@@ -54,7 +55,7 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 	}}, parsed.Notebook.Starts)
 }
 
-// TestReferenceKeys tests that the reference has each key of the types, in the same order.
+// TestReferenceKeys tests that testdata/reference.yaml has a key for each field of the Go types, in the same order.
 func TestReferenceKeys(t *testing.T) {
 	var document yaml.Node
 	require.NoError(t, yaml.Unmarshal([]byte(withExamples(t)), &document))

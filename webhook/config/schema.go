@@ -30,8 +30,8 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// hint returns a hint for an unknown key: the new name of a renamed key, a key with a similar name, the same key elsewhere in the
-// configuration because the indentation can be wrong, or a list of the keys.
+// hint returns a hint for an unknown key, the first that applies: the new name of a renamed key; a known key with a
+// similar name; the paths of the same key elsewhere, because the indentation can be wrong; a list of the known keys.
 func hint(key string, t reflect.Type) string {
 	if now, ok := renamed[key]; ok && slices.Contains(keys(t), now.key) {
 		return now.hint

@@ -95,8 +95,8 @@ func validateHubNames(c *Config) field.ErrorList {
 		"to users: remove one of the two")}
 }
 
-// componentFaults returns the reasons why a value of the component label is invalid. For the policies an empty value would match
-// Pods without the label.
+// componentFaults returns the reasons why a value of the component label is invalid. In the policies, an empty value
+// would also match Pods without the label.
 func componentFaults(component string) []string {
 	if component == "" {
 		return []string{"must not be empty; write the value of the label component that users' servers have"}
@@ -141,7 +141,8 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 // nogroup is the GID that NFS shows for a group that it cannot map.
 const nogroup = 65534
 
-// validateImageGroups denies GIDs that could be the group of a user: any Pod could ask for that group and access its files.
+// validateImageGroups denies GIDs that could be the group of a user, because any Pod could ask for such a GID and access
+// the files of that group.
 func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[int64]()

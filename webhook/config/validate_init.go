@@ -19,8 +19,8 @@ func validateInit(i *Init, path *field.Path) field.ErrorList {
 	return append(errs, validateResources(&i.Resources, path.Child("resources"))...)
 }
 
-// reference is the grammar of image references of the project distribution, with the two digest algorithms that container
-// runtimes support. Its groups are the name, the tag and the digest.
+// reference is the grammar of image references in the project github.com/distribution/reference, with the two digest
+// algorithms that container runtimes support. Its groups are the name, the tag and the digest.
 var reference = regexp.MustCompile(`^(` +
 	`(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*` +
 	`|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?` +

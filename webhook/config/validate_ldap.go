@@ -101,8 +101,8 @@ func validateAttributes(path *field.Path, named map[string]string) field.ErrorLi
 	return errs
 }
 
-// validateFilter is a rough check: the filter must be in parentheses, and have as many opening as closing ones. The LDAP library
-// checks the rest at start.
+// validateFilter is a rough check: the filter must be in parentheses, and have as many opening as closing parentheses.
+// The LDAP library checks the rest at start.
 func validateFilter(at *field.Path, filter string) field.ErrorList {
 	inParentheses := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
 	if filter == "" || inParentheses && strings.Count(filter, "(") == strings.Count(filter, ")") {

@@ -20,7 +20,7 @@ func validateResources(r *Resources, path *field.Path) field.ErrorList {
 		limit, limited := r.Limits[name]
 		switch {
 		case resourceNameFault(name) != "":
-			// An error has been added already.
+			// validateResourceList has added an error for this name.
 		case limited && request.Cmp(limit) > 0:
 			errs = append(errs, field.Invalid(at, request.String(), "must not be more than the limit, "+limit.String()))
 		case !overcommitted(name) && (!limited || request.Cmp(limit) != 0):

@@ -13,8 +13,8 @@ import (
 // maxID is the highest UID or GID that Kubernetes accepts: 2^31-1.
 const maxID = 1<<31 - 1
 
-// nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits for an old
-// server.
+// nobody and wideNobody are the UIDs that NFS shows if it cannot map the real owner, or hides the real owner
+// (root_squash, all_squash). They are -2 in 16 bits, and, from an old server, -2 in 32 bits.
 const (
 	nobody     = 65534
 	wideNobody = 1<<32 - 2
@@ -73,7 +73,6 @@ func (id Identity) WithGroups(limit int) Identity {
 	return id.with(id.Groups[:min(len(id.Groups), limit)])
 }
 
-// with returns the identity with other groups.
 func (id Identity) with(groups []int64) Identity {
 	other := New(id.UID, id.GID, groups)
 	other.Home = id.Home

@@ -25,7 +25,8 @@ type BadParent struct {
 // Error returns Why.
 func (u *Unusable) Error() string { return u.Why }
 
-// IsUnusable reports whether an error is an *Unusable, so that another attempt, or another server, does not help.
+// IsUnusable reports whether an error is an *Unusable. After such an error, another attempt or another server does not
+// help.
 func IsUnusable(err error) bool {
 	_, ok := errors.AsType[*Unusable](err)
 	return ok

@@ -13,7 +13,7 @@ import (
 const maxBody = 4 << 20
 
 // readBody reads the whole body, and returns a denial if it cannot be a review. It returns an error if the body did not
-// arrive. The server has a time limit for reading.
+// arrive completely, for example because the server's time limit for reading has passed.
 //
 // The content type must be JSON, because API servers send reviews only as JSON.
 func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (denied *denial.Denial, err error) {

@@ -32,8 +32,7 @@ import (
 //   - sigs.k8s.io/json, which the API server uses, reads only spec, but accepts duplicate names in fields that it does not
 //     decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
 //   - This library reads only spec, and returns an error for a duplicate name and for invalid UTF-8, also in fields that are not
-//     decoded. No review of an API server fails because of that, because the API server has itself decoded and encoded the
-//     review.
+//     decoded. Reviews of an API server have neither, because the API server has decoded the object and encoded it again.
 
 // review holds the fields of an AdmissionReview that the webhook needs.
 type review struct {

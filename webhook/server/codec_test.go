@@ -148,7 +148,7 @@ func newHandler(t testing.TB) *handler {
 	return &handler{kind: kindMutate, decide: webhook.New(config.Default(), nil).Decide, log: slog.New(slog.DiscardHandler), metrics: metrics}
 }
 
-// oracle returns controller-runtime's webhook with the same decisions.
+// oracle returns controller-runtime's webhook, which makes the same decisions as h.
 func oracle(t testing.TB, h *handler) http.Handler {
 	t.Helper()
 	decide := admission.HandlerFunc(func(ctx context.Context, req admission.Request) admission.Response {

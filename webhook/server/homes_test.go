@@ -26,8 +26,8 @@ func withHome(home string, groups ...int64) identityFunc {
 	return known(id)
 }
 
-// TestHomeByField tests that the home of the home field is mounted, and that the init container sees only the directory above
-// the home.
+// TestHomeByField tests that the home that the home field names is mounted, and that the init container sees only the
+// directory above the home.
 func TestHomeByField(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), withHome("/hpc/home/q/qiang.guo03", 680, 7001), nil)
 	injected := e.injected(t, notebook)
@@ -46,7 +46,8 @@ func TestHomeByField(t *testing.T) {
 	assert.Empty(t, r.Response.Patch, "a second pass changes nothing")
 }
 
-// TestInvalidHomeFields tests that invalid home fields are denied, and that the message does not show them.
+// TestInvalidHomeFields tests that Pods of users with an invalid home field are denied, and that the message does not
+// show the field.
 func TestInvalidHomeFields(t *testing.T) {
 	for name, c := range map[string]struct{ field, why string }{
 		"no home":               {"", "is empty"},
@@ -127,8 +128,8 @@ func TestForgedHome(t *testing.T) {
 	}
 }
 
-// TestHomeByFieldNeedsIdentity tests that a Pod is denied if the directory service must say where the home is and the webhook does
-// not know the user, because the program in the Pod cannot find such a home.
+// TestHomeByFieldNeedsIdentity tests that a Pod is denied if homes come from the home field and no source knows the user.
+// Discovery at start is not possible then, because the init container cannot read the home field.
 func TestHomeByFieldNeedsIdentity(t *testing.T) {
 	for _, identities := range []webhook.Identities{nil, identityFunc(unknownUser)} {
 		_, r := newEdgeOf(t, homesByField(), identities, nil).post(t, "/mutate", review(notebook))

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// names is a map of hub names, with cached and current results.
+// names implements webhook.HubNames with two functions, which return the cached and the current user of a hub name.
 type names struct{ cached, current func(string) (string, error) }
 
 func (n names) FromHub(_ context.Context, hubName string) (string, error) {

@@ -147,7 +147,8 @@ func TestIdentityBelowFloor(t *testing.T) {
 	}
 }
 
-// TestPanicIsDenial tests that the code is 500, that the log has the stack, and that the next review is handled.
+// TestPanicIsDenial tests that a panic becomes a denial with code 500, that the log has the stack, and that the next
+// review is handled.
 func TestPanicIsDenial(t *testing.T) {
 	broken := true
 	e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {

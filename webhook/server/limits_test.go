@@ -109,8 +109,8 @@ func TestTooLongLists(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, "spec.containers: there are 1300000, and a notebook has at most 200")
 }
 
-// TestMemoryOfLargeReviews measures the allocated memory of one review, including memory that is freed. Without the limits,
-// 210,000 containers, 3.9 MB of JSON, took 300 MB.
+// TestMemoryOfLargeReviews measures the allocated memory of one review, including memory that is freed. Without the
+// limits, a Pod with 210,000 containers (3.9 MB of JSON) took 300 MB of memory.
 func TestMemoryOfLargeReviews(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, c := range tooLongPods() {
@@ -157,7 +157,7 @@ func TestMemoryOfSmallReviews(t *testing.T) {
 	}
 }
 
-// TestTooLongListOfUnclaimedPod tests that a Pod that is not claimed is not denied.
+// TestTooLongListOfUnclaimedPod tests that a Pod that is not claimed is not denied for a list that is too long.
 func TestTooLongListOfUnclaimedPod(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })

@@ -10,7 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Metrics are the metrics of reviews. No label has a value that a client can choose: users and namespaces are only in the log.
+// Metrics count reviews and requests to other replicas, and measure the duration of reviews. No label has a value that a
+// client can choose: users and namespaces are only in the log.
 type Metrics struct {
 	admissions *prometheus.CounterVec
 	seconds    map[string]prometheus.Observer
@@ -58,7 +59,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// outcome is the outcome of an admission, for log and metrics.
+// outcome says what a review did with a Pod, in the log line and as a label of the metrics.
 type outcome string
 
 const (
@@ -73,7 +74,7 @@ const (
 	outcomeWouldDeny   outcome = "would_deny"
 )
 
-// inWarnMode returns the outcome of a decision in Warn mode.
+// inWarnMode returns the outcome that Warn mode logs and counts in place of an enforced outcome.
 func (o outcome) inWarnMode() outcome {
 	switch o {
 	case outcomeInjected:
@@ -113,7 +114,6 @@ func (m *Metrics) observeDuration(kind string, since time.Time) {
 	m.seconds[kind].Observe(time.Since(since).Seconds())
 }
 
-// countPeerRequest counts a request to the other replicas.
 func (m *Metrics) countPeerRequest(err error) {
 	if err != nil {
 		m.unanswered.Inc()

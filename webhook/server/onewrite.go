@@ -81,8 +81,8 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// writeWhole writes a body and its header in one write. The header must have the length. In tests without a connection it writes
-// directly.
+// writeWhole writes a body and its header in one write. The header must have the length. If the context has no
+// connection, as in tests, it writes directly.
 func writeWhole(ctx context.Context, w http.ResponseWriter, body []byte) error {
 	c, ok := ctx.Value(connectionKey{}).(*bufferingConnection)
 	if !ok {

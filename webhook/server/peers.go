@@ -136,7 +136,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	return nil, "", errors.Join(failures...)
 }
 
-// decisionOfReplica returns the decision of another replica, as far as its response contains it.
+// decisionOfReplica returns the decision of another replica. From the response it takes only the denial.
 func decisionOfReplica(resp *admissionv1.AdmissionResponse, peer string) webhook.Decision {
 	d := webhook.Decision{Claimed: true, Peer: peer}
 	if !resp.Allowed && resp.Result != nil {
@@ -203,7 +203,8 @@ func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloIn
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
-// askReplica sends a review to one replica. It also returns an error if the replica does not have the configuration.
+// askReplica sends a review to one replica. It also returns an error if the replica does not have the configuration with
+// which the Pod was injected.
 func askReplica(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
 	*admissionv1.AdmissionResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

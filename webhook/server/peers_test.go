@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// replicas are the replicas of one webhook, with one serving certificate.
+// replicas makes replicas of one webhook, which all use the same serving certificate.
 type replicas struct{ certificate *tls.Certificate }
 
 func newReplicas(t *testing.T) replicas {

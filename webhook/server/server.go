@@ -19,8 +19,9 @@ import (
 
 // Server serves reviews over TLS.
 //
-// Server uses http.Server and not controller-runtime's server, which has no ReadTimeout, waits 32 s for headers, closes idle
-// connections after the same time as the API server's client (90 s, so that a review can be lost), and stops without draining.
+// Server uses http.Server and not controller-runtime's server, which has no ReadTimeout, waits 32 s for headers, and
+// stops without draining. That server also closes idle connections after the same time as the API server's client (90 s),
+// so that a review can be lost.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -41,15 +42,15 @@ type handshake struct {
 	certificate *x509.Certificate
 }
 
-// Options are the options of a Server.
+// Options say which certificate a Server presents, which clients it serves, and how long it drains.
 type Options struct {
 	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// VerifyClient returns an error for a client that must not be served. If it is nil, every client is served. A client with
 	// the serving certificate, which is another replica, is served without this check.
 	VerifyClient func(tls.ConnectionState) error
-	// Drain is the time that the server continues to serve after it was asked to stop. In this time API servers learn that it is
-	// no longer an endpoint; until then they continue to send reviews, also on open connections.
+	// Drain is the time that the server continues to serve after it was asked to stop. In this time API servers learn
+	// that the server is no longer an endpoint; until then they continue to send reviews, also on open connections.
 	Drain time.Duration
 	Log   *slog.Logger
 }
@@ -168,8 +169,8 @@ func (s *Server) Ready(_ *http.Request) error {
 	return nil
 }
 
-// servedCertificate returns the certificate that the server presents in a handshake. The handshake is used for all probes within
-// handshakeLifetime, so that clients of the health port cannot cause many handshakes.
+// servedCertificate returns the certificate that the server presents in a handshake. One handshake is enough for all
+// probes within handshakeLifetime, so that clients of the health port cannot cause many handshakes.
 func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, error) {
 	s.lastHandshake.Lock()
 	defer s.lastHandshake.Unlock()

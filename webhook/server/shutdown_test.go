@@ -94,7 +94,7 @@ func TestShutdownLosesNoReview(t *testing.T) {
 			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 			assert.EqualError(t, r.Ready(nil), "draining")
 			close(draining)
-			calling.Wait() // each got a response while draining, with a request to close the connection
+			calling.Wait() // during the drain, each response asked the client to close the connection
 
 			for range callers {
 				closes, err := ask("")
@@ -133,7 +133,8 @@ func TestDrainDuration(t *testing.T) {
 	assert.Len(t, r.log.Lines(t, "draining"), 1)
 }
 
-// TestDrainServesIdleConnection tests that an idle connection gets one more response, which closes it.
+// TestDrainServesIdleConnection tests that an idle connection still gets one response during the drain, and that this
+// response closes the connection.
 func TestDrainServesIdleConnection(t *testing.T) {
 	over := make(chan time.Time)
 	r := startDraining(t, newEdge(t, nil), over)

@@ -15,8 +15,8 @@ const (
 	// many times the memory of its body, so without a limit a requester could get every replica killed for its memory use:
 	// 64 Pods of 3 MiB together took 1.4 GiB.
 	largeBodyBudget = maxBody
-	// smallBodySize is the size up to which a body does not need the budget, so that no usual Pod, of a few KiB, waits for large
-	// ones.
+	// smallBodySize is the size, in bytes, up to which a body does not need the budget. The review of a usual Pod has a
+	// few KiB, and so does not wait for large bodies.
 	smallBodySize = 64 << 10
 	// turnTimeout is the time that a large body waits for the budget. The whole review must take less than a second.
 	turnTimeout = 500 * time.Millisecond

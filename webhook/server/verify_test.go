@@ -235,7 +235,8 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestVerifyIdentityWithoutCache tests that a cached result does not deny an identity that another replica has just found.
+// TestVerifyIdentityWithoutCache tests that the source is asked again if a cached result differs from the identity in the
+// Pod, because another replica can have found that identity just now.
 func TestVerifyIdentityWithoutCache(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	injected := newEdge(t, alice).injected(t, notebook)

@@ -84,7 +84,8 @@ func TestWarnDenial(t *testing.T) {
 	}
 }
 
-// TestWarnVerification tests that a claimed Pod that was not injected in Warn mode is not reported, and that a forged Pod is.
+// TestWarnVerification tests that the second review returns no warning for a Pod that Warn mode has left unchanged, and
+// that it returns a warning for a forged Pod.
 func TestWarnVerification(t *testing.T) {
 	e := newWarnEdge(t, nil, nil)
 	r := e.assertUnchanged(t, "/verify", review(notebook))

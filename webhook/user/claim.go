@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// Label names the user of a Pod. A Pod that has it needs no other label or annotation.
+	// Label is the label with the name of a Pod's user. A Pod with this label needs no other label or annotation.
 	Label = "jupyter-user"
 	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the hub name cannot always be recovered.
 	hubLabel = "hub.jupyter.org/username"
@@ -20,7 +20,8 @@ const (
 	OptOut = "false"
 )
 
-// componentLabels are the labels with KubeSpawner's component: releases before 7 write only the first.
+// componentLabels are the labels with KubeSpawner's component: releases of KubeSpawner before 7 write only the first
+// label.
 var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 
 // Claimed reports whether a Pod is claimed as a user's notebook. The policies have the same predicate in CEL, and both are

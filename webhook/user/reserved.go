@@ -6,7 +6,8 @@ import (
 )
 
 // reserved are the accounts and groups of Linux and Jupyter images (Debian's base-passwd, those of Debian's and Red Hat's
-// packages, docker-stacks' jovyan and users). They are never a user: images have system accounts and groups with these names.
+// packages, docker-stacks' jovyan and users). No user can have one of these names, because images have system accounts
+// and groups with these names.
 var reserved = strings.Fields(`
 	root nobody nogroup jovyan users
 	daemon bin sys adm sync shutdown halt operator games man lp mail news uucp proxy www-data backup list irc gnats ftp

@@ -34,9 +34,9 @@ const (
 // diagnosisTime is the time limit for the diagnosis of one server.
 const diagnosisTime = 10 * time.Second
 
-// Diagnose asks each server of the configuration as the webhook does, and returns remarks about the connection, the certificate,
-// the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if a user is given. Steps
-// after a failed step are skipped.
+// Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the
+// certificate, the bind, the base DNs of accounts and groups, and the attributes. If a user is given, they are also about
+// the account of this user. Steps after a failed step are skipped.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -147,8 +147,8 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 // writableAttributes is Active Directory's list of the attributes of an entry that the bound account may write.
 const writableAttributes = "allowedAttributesEffective"
 
-// writable warns if the account that the webhook binds as can write the attributes that the webhook reads. A directory does not
-// show over LDAP which attributes other accounts can write.
+// writable adds a warning if the webhook's own account can write the attributes that the webhook reads. A directory does
+// not show over LDAP which attributes other accounts can write.
 func (d *diagnosis) writable(account *ldap.Entry) {
 	users := d.config.Users
 	var writable []string

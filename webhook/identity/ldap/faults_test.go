@@ -165,8 +165,8 @@ func TestServerRestart(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, s, "alice"))
 }
 
-// TestServerHangs uses a server that accepts connections and does not respond. Callers must wait for a short time, cached
-// results must be used, and the number of goroutines must be limited.
+// TestServerHangs uses a server that accepts connections and does not respond. Callers must wait only for a short time,
+// cached results must be used, and the number of goroutines must be limited.
 func TestServerHangs(t *testing.T) {
 	server := directory(t, slapd.Options{})
 	c := settings(t, server, config.PresetRFC2307)
@@ -251,7 +251,8 @@ func TestTooLargeResponse(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: length 2147483647 greater than maximum 1048576")
 }
 
-// TestSecondServer tests that the second server is asked while the first hangs, and the first after the second has failed.
+// TestSecondServer tests that lookups use the second server while the first hangs, and use the first again after the
+// second has failed.
 func TestSecondServer(t *testing.T) {
 	t.Parallel()
 	first, second := directory(t, slapd.Options{}), directory(t, slapd.Options{})

@@ -8,7 +8,7 @@
 //     compare without case. UID and GID must have one value each.
 //  2. (&<groups.filter>(<groups.member>=<DN or name of the account>)) returns the groups of the account, a page at a time.
 //     The attribute with the members is not read.
-//  3. With groups.nested, the same for the groups of these groups, until there are no new ones.
+//  3. With groups.nested, search 2 is repeated for the groups that it has found, until it finds no new group.
 //
 // Continuation references are ignored, and referrals are not followed: they name other servers.
 package ldap
@@ -67,7 +67,7 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	if s.names, err = lookups.NewFinder[string](options); err != nil {
 		return nil, err
 	}
-	// The result is cached, so its key must not be the name of a user, and "." cannot be one.
+	// The result is cached by its key. The key is ".", because no user can have this name.
 	if _, err := s.accounts.Lookup(ctx, ".", s.lookAtBase); err != nil && log != nil {
 		log.Error("the directory service cannot be asked now", "fault", err.Error())
 	}

@@ -93,7 +93,8 @@ func TestActiveDirectory(t *testing.T) {
 	assert.EqualError(t, err, "is the userPrincipalName of several accounts in the directory service")
 }
 
-// TestAmbiguousAccounts tests accounts with the name of another one, or with several values or an invalid value of an attribute.
+// TestAmbiguousAccounts tests two accounts with one name, and accounts with several or unusual values of the UID
+// attribute.
 func TestAmbiguousAccounts(t *testing.T) {
 	t.Parallel()
 	several := func(name string, values ...string) string {

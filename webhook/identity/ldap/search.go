@@ -20,7 +20,8 @@ func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	return result.Entries, nil
 }
 
-// searchPaged returns the entries of a search, read page by page. It stops at tooMany entries.
+// searchPaged returns the entries of a search, read page by page. It reads no more pages when it has tooMany entries or
+// more.
 func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found []*ldap.Entry, err error) {
 	page := ldap.NewControlPaging(pageSize)
 	request.DerefAliases, request.Controls = ldap.NeverDerefAliases, []ldap.Control{page}

@@ -25,7 +25,8 @@ const (
 	maxPacket = 1 << 20
 )
 
-// servers are the servers in the order of the configuration. A server that failed a moment ago is asked last.
+// servers has the LDAP servers of the configuration, in the same order. A server that failed a moment ago (avoidedFor) is
+// asked last.
 type servers struct {
 	config *config.LDAP
 	list   []*server
@@ -145,7 +146,7 @@ func broken(err error) bool {
 		ldap.LDAPResultBusy, ldap.LDAPResultServerDown, ldap.LDAPResultTimeout) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// connection returns a bound connection, and reports whether it is a kept one.
+// connection returns a bound connection, and reports whether it was kept from an earlier lookup.
 func (s *servers) connection(server *server, until time.Time) (c *connection, kept bool, err error) {
 	for c := server.take(); c != nil; c = server.take() {
 		if !c.IsClosing() && c.network.SetDeadline(until) == nil {

@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// MaxLookups is the limit of concurrent lookups at one source. Each hanging lookup holds a goroutine, and for the share
-	// a thread.
+	// MaxLookups is the limit of concurrent lookups at one source. Each hanging lookup holds a goroutine, and also a
+	// thread if the source is the share.
 	MaxLookups = 32
 	// maxRemembered is the number of values that a Finder caches.
 	maxRemembered = 20_000
-	// MaxMissing is the number of keys without a value that a Finder caches. These keys have a cache of their own, because
-	// clients can make up names, which must not displace users.
+	// MaxMissing is the number of keys without a value that a Finder caches. These keys have a cache of their own,
+	// because clients can make up names: these must not remove real users from the cache.
 	MaxMissing = 1000
 )
 
-// ErrSilent is wrapped by the error of a lookup to which the source does not respond in time, or which is not started because
-// too many lookups are running.
+// ErrSilent is wrapped by the error of a lookup that does not end in time. It is also wrapped by the error of a lookup
+// that is not started, because too many are running.
 var ErrSilent = errors.New("does not respond")
 
-// Options are the options of a Finder.
+// Options name the source of a Finder, and say how long a Finder waits for the source and caches results.
 type Options struct {
 	// Source is the source's name in metrics, such as share, and What its name in messages, such as "the share".
 	Source, What string
@@ -55,7 +55,7 @@ type Finder[V any] struct {
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
 
-	// remembered caches the keys with a value, and missing those without.
+	// remembered caches the keys with a value. missing caches the keys without a value.
 	remembered, missing *lru.Cache
 }
 
@@ -139,7 +139,7 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 	return f.Lookup(ctx, key, look)
 }
 
-// Lookup waits for a new or running lookup of the key, at most for Wait. The lookup is not counted.
+// Lookup waits for a new or running lookup of the key, at most for Wait. The metrics do not count this lookup.
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {
@@ -155,8 +155,8 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// join returns the running lookup of the key, or starts a lookup. It returns an error for a lookup that has already exceeded
-// Wait, so that callers do not wait for it.
+// join returns the running lookup of the key, or starts a lookup. It returns an error if the running lookup has already
+// exceeded Wait, so that callers do not wait for it, or if too many lookups are running.
 func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -192,7 +192,8 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	close(l.done)
 }
 
-// remember caches a result in place of an earlier one, also if the value is missing now.
+// remember caches a result in place of an earlier result of the key. The earlier value is forgotten if the source now
+// lacks the key.
 func (f *Finder[V]) remember(key string, c *cached[V]) {
 	if c.value == nil {
 		f.remembered.Remove(key)

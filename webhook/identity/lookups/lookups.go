@@ -23,7 +23,7 @@ const (
 	Stale Cache = "stale"
 )
 
-// result is the result of a lookup, as the value of a metric's label.
+// result says how a lookup ended. It is the value of a label of the metrics.
 type result string
 
 const (
@@ -32,7 +32,7 @@ const (
 	failed  result = "error"
 )
 
-// Metrics are the metrics of one source. No label contains a user.
+// Metrics count the lookups at one source, and measure how long they take. No label contains a user.
 type Metrics struct {
 	// counters are created in advance, so that a review need not look them up by labels.
 	counters map[Cache]map[result]prometheus.Counter
@@ -74,7 +74,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	return m, registry.Register(m.seconds)
 }
 
-// Count counts one lookup and its result.
+// Count counts one lookup of an identity in the metrics: found, missing (id is nil) or failed.
 func (m *Metrics) Count(cache Cache, id *identity.Identity, err error) { count(m, cache, id, err) }
 
 func count[V any](m *Metrics, cache Cache, value *V, err error) {

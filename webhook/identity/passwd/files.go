@@ -18,8 +18,9 @@ type files struct {
 	homes         bool
 }
 
-// stamps show whether files have changed since they were read: by inode, size, mtime, and ctime, which no tool can set back. A
-// change in place to the same size is not detected within the clock tick of the file system (4 ms) in which the file was read.
+// stamps show whether files have changed since they were read: by inode, size, mtime, and ctime, which no tool can set
+// back. One change is not detected: the file is changed in place, keeps its size, and this happens in the clock tick of
+// the file system (4 ms) in which the file was read.
 type stamps struct{ passwd, group fs.FileInfo }
 
 func (s *stamps) same(other *stamps) bool {
@@ -117,9 +118,10 @@ func (p *pair) close() {
 	}
 }
 
-// read parses both files and returns the table and the stamps of the files. With nil stamps the next check reads the files
-// again, even if they have not changed. After parsing, read checks that the paths still lead to the opened files: otherwise
-// one file could be old and the other new. inUse is the previous table, which decides the capacity of the new one.
+// read parses both files and returns the table and the stamps of the files. If the stamps are nil, the next check reads
+// the files again, even if they have not changed. After parsing, read checks that the paths still lead to the opened
+// files: otherwise one file could be old and the other new. inUse is the previous table, which decides the capacity of
+// the new one.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

@@ -8,7 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
-// metrics are the metrics of the files. No label contains a user, because the names are private.
+// metrics count the reads of the files and their users, and show whether a file is broken. No label contains a user,
+// because the names are private.
 type metrics struct {
 	*lookups.Metrics
 	reloads  *prometheus.CounterVec

@@ -28,13 +28,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options are the options of a Source.
+// Options name the files of a Source, and say what a Source reads from them and how often it checks them.
 type Options struct {
 	// Passwd and Group are the paths of the files. Without Group no user has supplementary groups.
 	Passwd, Group string
 	// Rules are the rules for names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
-	// Homes reports whether home fields are kept, because homes come from them (share.homePrefix).
+	// Homes decides whether home fields are kept. It must be true if homes come from home fields (share.homePrefix).
 	Homes bool
 	// Every is the time between two checks of Watch; 2 s if it is 0.
 	Every time.Duration
@@ -112,8 +112,9 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 	return id, nil
 }
 
-// withLock calls a function while it holds the lock. It waits only until the context ends, because a read of the files can hang:
-// they can be on a share. The function then continues, and releases the lock at its end.
+// withLock calls a function while it holds the lock. It waits only until the context ends, because the files can be on a
+// share, where a read can hang. After the end of the context the function continues, and the lock is released when the
+// function returns.
 func (s *Source) withLock(ctx context.Context, do func()) error {
 	select {
 	case s.lock <- struct{}{}:

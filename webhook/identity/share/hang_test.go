@@ -36,8 +36,8 @@ const (
 // the number of stuck threads is limited, and users are admitted again when the file system responds again.
 //
 // The file system is FUSE, which hangs like NFS: the system call blocks in the kernel and cannot be interrupted. It is
-// mounted in the test's own mount namespace, so that no other process can access it and it disappears with the last
-// process.
+// mounted in the test's own mount namespace, so that no other process can access it, and so that the kernel removes it
+// when the last process in the namespace has ended.
 func TestShareHangs(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a file system that hangs")

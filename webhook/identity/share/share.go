@@ -35,7 +35,8 @@ type Options struct {
 	MinUID int64
 	// Wait is the longest time that a caller waits for the share.
 	Wait time.Duration
-	// Fresh is how long a found owner is used without another lookup, and FreshMissing how long a missing home.
+	// Fresh is how long a found owner is used without another lookup. FreshMissing is how long the result "no home" is
+	// used.
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last owner is used while the share does not respond.
 	Stale    time.Duration
@@ -62,7 +63,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
-	// The result is cached, so its key must not be the name of a user, and "." cannot be one.
+	// The result is cached by its key. The key is ".", because no user can have this name.
 	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
@@ -92,7 +93,8 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 		info, err = s.lstat(filepath.Join(s.share, home))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// If the directory of the homes is missing too, the share is not mounted. That is an error, not a missing home.
+		// If the directory of the homes is missing too, the share is not mounted: lookAtBeginning then returns an error.
+		// Otherwise only the home is missing.
 		return s.lookAtBeginning()
 	}
 	if err != nil {
@@ -113,9 +115,9 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 // oPath is O_PATH of open(2), which package syscall does not name.
 const oPath = 0x200000
 
-// stat returns the info of the file at a path, without following a link. It opens a directory first: a home that is a file
-// system of its own, as with NFS v4 and autofs, is mounted when it is opened, and before that lstat returns the info of the
-// mount point. stat needs no permission on the home.
+// stat returns the info of the file at a path, without following a link. It opens a directory first, because a home can
+// be a file system of its own (NFS v4, autofs). The kernel mounts such a home when it is opened; before that, lstat
+// returns the info of the mount point. stat needs no permission on the home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

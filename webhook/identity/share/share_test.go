@@ -57,7 +57,8 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastResponse returns the metric with the time of the share's last response, and lastFailure that of the last failure.
+// lastResponse returns the metric with the time of the share's last response, and lastFailure the metric with the time of
+// the last failure.
 func lastResponse(t *testing.T, s *Source) float64 {
 	t.Helper()
 	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")

@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// blockLstat blocks each lstat of the source until unblock is called, and counts them.
+// blockLstat blocks each lstat of the source until unblock is called, and counts the calls.
 func blockLstat(s *Source) (calls *atomic.Int32, unblock func()) {
 	calls, gate := &atomic.Int32{}, make(chan struct{})
 	s.lstat = func(path string) (fs.FileInfo, error) {
@@ -54,8 +54,8 @@ func TestConcurrentCallersShareLookup(t *testing.T) {
 	})
 }
 
-// TestUnresponsiveShare tests that callers wait for a short time, that the number of running lookups is limited, that cached
-// owners are used, and that homes are found when the share responds again.
+// TestUnresponsiveShare tests that callers wait only for a short time, that the number of running lookups is limited,
+// that cached owners are used, and that homes are found when the share responds again.
 func TestUnresponsiveShare(t *testing.T) {
 	homes := makeHomes(t)
 	s, clock := open(t, homes)
