@@ -15,8 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// become changes this process to the user, and then executes the container's command. As root it only reads uid-gid.env and
-// changes the identity. The steps that the image or the home can influence come afterwards.
+// become changes this process to the user, and then executes the container's command. As root, it only reads uid-gid.env,
+// which has the user's identity, and takes that identity. It runs as the user before the first step that the image or the
+// home can influence.
 func become(e handoff.Exec) error {
 	owner, err := readOwner(e)
 	if err != nil {
@@ -28,7 +29,7 @@ func become(e handoff.Exec) error {
 	if err := enterHome(e, owner); err != nil {
 		return err
 	}
-	// Hooks and probes skip this test, because they would write to the home each time.
+	// Only the container's own command tries to write. Each hook and each probe would write to the home again.
 	if os.Getpid() == 1 || e.Image != nil {
 		if why := tryWriting(e.Home, owner); why != "" {
 			reportError(notice(why), "")
@@ -84,7 +85,8 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause returns the error number in err, or err if it has none, for a sentence that has the path already.
+// cause returns the error number (errno) in err without the path, for a message that names the path itself. It returns err
+// if err has no error number.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -93,7 +95,8 @@ func cause(err error) error {
 	return err
 }
 
-// readOwner reads the owner that the init container has written. Only the init container can write to the scratch volume.
+// readOwner returns the owner of the home, from the file that the init container has written. Only the init container can
+// write to the scratch volume, so the file can be trusted.
 func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	file := filepath.Join(e.Scratch, handoff.EnvFile)
 	data, err := os.ReadFile(file)
@@ -110,10 +113,10 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner. This gives up root
-// permanently: the kernel clears the capabilities when no UID is 0 any more, and no_new_privs, which the container has,
-// prevents new ones. A process that already has the UID must do this too, because it may have further groups. The process
-// needs the capabilities SETGID and SETUID.
+// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner, and needs the capabilities
+// SETGID and SETUID. The process then cannot become root again: the kernel clears the capabilities when no UID is 0 any
+// more, and no_new_privs, which the container has, prevents new ones. Also a process that already has the owner's UID must
+// drop its other groups.
 func setIdentity(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
@@ -132,8 +135,8 @@ func setIdentity(owner handoff.Owner) error {
 	return nil
 }
 
-// enterHome checks, as the user, that the mounted home is the directory that the init container found and still has the same
-// owner. Then it changes to the working directory, which is the home by default.
+// enterHome checks, as the user, that the mounted home has the owner and the inode number that the init container found.
+// Then enterHome changes to the working directory, which is the home by default.
 func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	stat, err := directory(e.Home)
 	switch {
@@ -166,9 +169,9 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	return nil
 }
 
-// environment returns env with the identity variables of the user. If the Pod has Jupyter settings of the webhook, their
-// directory is the first in JUPYTER_CONFIG_PATH. XDG directories below the image's home become the same directories below
-// the user's home.
+// environment returns env with the variables of the user's identity, such as HOME and NB_UID. With --jupyter-config, the
+// scratch volume, which has the webhook's settings for Jupyter, is the first directory in JUPYTER_CONFIG_PATH. XDG
+// directories below the image's home become the same directories below the user's home.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -180,7 +183,7 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	}
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
-		// The directories that the image or the Pod has set follow the scratch volume.
+		// The scratch volume comes first, and then the directories that the image or the Pod has set.
 		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
@@ -199,7 +202,8 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	return append(kept, ours...)
 }
 
-// lastValue returns the value of a variable's last entry, which is the entry that a shell uses.
+// lastValue returns the value of a variable; empty if the variable is missing. Of several entries it returns the last, as a
+// shell does.
 func lastValue(env []string, name string) (value string) {
 	for _, v := range env {
 		if text, ok := strings.CutPrefix(v, name+"="); ok {
@@ -209,8 +213,8 @@ func lastValue(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns dir with the user's home in place of the home of jovyan, the user of Jupyter images. Images of
-// docker-stacks have XDG_CACHE_HOME=/home/jovyan/.cache/, which belongs to jovyan.
+// atHome returns dir with the user's home in place of the home of jovyan, the user of Jupyter images, if dir begins with
+// jovyan's home. Images of docker-stacks set XDG_CACHE_HOME=/home/jovyan/.cache/, a directory that belongs to jovyan.
 func atHome(dir, home string) string {
 	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
 	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {

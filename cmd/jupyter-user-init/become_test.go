@@ -161,8 +161,8 @@ func TestExecOfMissingProgram(t *testing.T) {
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
-// TestImageStart starts images of each family. Their programs are scripts that print their own name and arguments. "a
-// wraps b" is a script a with the comment b.
+// TestImageStart starts an image of each family. The programs of an image are scripts that print their own name and
+// arguments. "a wraps b" stands for a script a that has b in a comment.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
@@ -240,8 +240,8 @@ func TestExecStartedAsOtherUser(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 }
 
-// TestExecStartedAsUser tests that a process that already has the user's UID is denied: it may have further groups, and has
-// no right to drop them.
+// TestExecStartedAsUser tests that a process gets an error if it already has the user's UID: it may have other groups, and
+// has no right to drop them.
 func TestExecStartedAsUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
@@ -252,8 +252,8 @@ func TestExecStartedAsUser(t *testing.T) {
 	assert.Contains(t, string(out), "cannot become 5001:6001")
 }
 
-// TestExecReplacesIdentityVariables tests that each identity variable has one entry. Of two entries a program uses the
-// first and a shell the last, so the test reads the raw environment.
+// TestExecReplacesIdentityVariables tests that each identity variable has only one entry. If a variable has two entries, a
+// program uses the first and a shell the last, so the test reads the raw environment.
 func TestExecReplacesIdentityVariables(t *testing.T) {
 	p := newPod(t)
 	env := []string{searchPath, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
@@ -268,8 +268,8 @@ func TestExecReplacesIdentityVariables(t *testing.T) {
 	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
 }
 
-// TestExecPrependsJupyterConfigPath tests JUPYTER_CONFIG_PATH: the scratch volume is first, and the directories of the
-// image or the Pod follow.
+// TestExecPrependsJupyterConfigPath tests that the scratch volume is the first directory in JUPYTER_CONFIG_PATH, and that
+// the directories of the image or the Pod follow.
 func TestExecPrependsJupyterConfigPath(t *testing.T) {
 	p := newPod(t)
 	for had, want := range map[string]string{

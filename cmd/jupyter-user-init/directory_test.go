@@ -40,8 +40,8 @@ func automount(t *testing.T) (folder string) {
 	return folder
 }
 
-// TestFindAutomountedHome tests that inode and device are those of the mounted home, and not those of the directory below the
-// mount.
+// TestFindAutomountedHome tests that find returns the inode and the device of the mounted home, and not those of the
+// directory below the mount.
 func TestFindAutomountedHome(t *testing.T) {
 	homes := automount(t)
 	home := filepath.Join(homes, "tracing")

@@ -44,8 +44,8 @@ func discover(d handoff.Discover) error {
 	return nil
 }
 
-// find returns the owner of the home, and checks the owner of the directory above. It does not list the homes, does not
-// follow a symbolic link at the home, and needs no permission on the home.
+// find returns the owner of the home, and checks the owner of the directory that contains the home. It does not list the
+// homes, does not follow a symbolic link at the home's path, and needs no permission on the home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -75,9 +75,9 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent checks the owner of parent, which contains the home or another directory of the user. A user who owns parent
-// could replace the directories in it. If the UID is that of nobody, the real owner is unknown. what is the phrase for the
-// contained directory in the error, such as "the home".
+// checkParent returns an error if parent, the directory that contains the home or another directory of the user, belongs to
+// a user, who could replace the directories in it. It also returns an error if parent has the UID of nobody, because then
+// the real owner is unknown. In the error, what names the contained directory, such as "the home".
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -95,10 +95,10 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		"Ask the admin to chown that directory to root", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
-// check returns the identity of the notebook: the identity that the Pod was admitted with, or else that of the owner. The
-// UID of the owner must be the admitted one, and the identity must be usable: not below minUID or minGID, for example, and
-// without a GID of deniedGIDs. Root and nobody are denied first: as owners they show a fault of the share, not a changed
-// owner.
+// check returns the identity of the notebook: the identity that the Pod was admitted with, or else the owner's. check
+// returns an error if the owner's UID is not the admitted UID, or if the identity is not usable, for example if its UID is
+// below minUID. The UIDs of root and nobody are denied first, because such an owner shows a fault of the share, and not a
+// change of the owner.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
 	if err := identity.CheckOwner(owner.UID); err != nil {
@@ -122,9 +122,9 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter checks that the user may read and enter the home, if this process already runs as the user (discovery at
-// admission). So a home that is closed to its owner, or whose owner the server maps to another UID, gives an error before
-// Jupyter starts.
+// enter checks that the user may read and enter the home. It checks only if this process already runs as the user, as with
+// discovery at admission. So the init container fails, and Jupyter does not start, if the mode denies the home to its
+// owner, or if the server maps the UID to another UID.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil

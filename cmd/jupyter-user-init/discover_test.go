@@ -21,7 +21,6 @@ func skipUnlessRoot(t *testing.T) {
 	}
 }
 
-// makeHome makes a home of mode 0700.
 func makeHome(t *testing.T, homes, name string, uid, gid int) string {
 	t.Helper()
 	dir := filepath.Join(homes, name)
@@ -30,7 +29,6 @@ func makeHome(t *testing.T, homes, name string, uid, gid int) string {
 	return dir
 }
 
-// discoverArgs returns a command line of discover, with further flags.
 func discoverArgs(homes, scratch, user string, more ...string) []string {
 	return append([]string{"discover", "--user=" + user, "--homes=" + homes, "--scratch=" + scratch, "--home=/home/" + user,
 		"--min-uid=1000", "--min-gid=1000"}, more...)
@@ -110,8 +108,8 @@ func TestDiscoverWithIdentity(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "no process needs to change its user")
 }
 
-// TestUnknownOwnerAboveHome tests that a directory of homes must not belong to nobody, the owner that NFS shows if it does not know
-// the real one, also if minUID is above the UID of nobody.
+// TestUnknownOwnerAboveHome tests that the directory that contains the homes must not have the UID of nobody, which NFS
+// shows in place of an unknown owner. The minUID of the test is above 65534, a UID of nobody.
 func TestUnknownOwnerAboveHome(t *testing.T) {
 	skipUnlessRoot(t)
 	homes := t.TempDir()
@@ -129,8 +127,8 @@ func TestUnknownOwnerAboveHome(t *testing.T) {
 	}
 }
 
-// TestDiscoverDenies tests homes that are denied. Nothing is written then, neither to the scratch volume nor to the
-// directory of the homes.
+// TestDiscoverDenies tests homes that are denied. For a denied home, discover writes nothing to the scratch volume or to
+// the directory that contains the homes.
 func TestDiscoverDenies(t *testing.T) {
 	skipUnlessRoot(t)
 	for name, c := range map[string]struct {

@@ -13,27 +13,28 @@ import (
 
 // family is a kind of image, recognized by its programs.
 type family struct {
-	// has are the programs by which the family is recognized; all must be in the PATH.
+	// has are the programs that an image of the family has. All of them must be in the PATH.
 	has []string
-	// lacks are known entrypoints. An image that has one of them is not of the family, because the entrypoint of the image
-	// would be skipped.
+	// lacks are programs that an image of the family does not have. They are entrypoints, and the family's start would skip
+	// them.
 	lacks []string
-	// guessed is set if images outside the family can have these programs too, with an entrypoint that is not known.
+	// guessed is set if an image outside the family can have these programs too. The start skips the entrypoint of such an
+	// image.
 	guessed bool
-	// wraps is a program whose text must call start.sh; empty if there is no such condition.
+	// wraps is a program whose text must call start.sh; empty for a family without this condition.
 	wraps string
 	// entrypoint and command are the family's ENTRYPOINT and CMD.
 	entrypoint, command []string
 }
 
-// entrypoints are known entrypoints that prepare something, among them those of NVIDIA and s6-overlay.
+// entrypoints are known entrypoints that prepare the container for the command, among them those of NVIDIA and s6-overlay.
 var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
 	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
-// families are tried in this order, and the first match is used. The sources are jupyter/docker-stacks, the Zero to
-// JupyterHub chart, repo2docker and jupyter-server/enterprise_gateway.
+// families are tried in this order, and the first match is used. The programs and commands are those of the images of
+// jupyter/docker-stacks, the Zero to JupyterHub chart, repo2docker and jupyter-server/enterprise_gateway.
 var families = []family{
-	// Enterprise Gateway's kernels: docker-stacks with another command.
+	// The kernel images of Jupyter Enterprise Gateway, which are images of docker-stacks with another command.
 	{
 		has:        []string{"tini", "start.sh", "bootstrap-kernel.sh"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
@@ -81,8 +82,8 @@ var families = []family{
 	},
 }
 
-// hubsStart is the program that a hub runs in its servers. The program needs no preparation by an entrypoint. So if a
-// Pod's arguments begin with hubsStart, the arguments also run in an image of no known family.
+// hubsStart is the program that JupyterHub starts in the Pods of its users. The program needs no preparation by an
+// entrypoint. So a Pod whose arguments begin with hubsStart can start also if its image is of no known family.
 const hubsStart = "jupyterhub-singleuser"
 
 // hasProgram reports whether the image has a program. A program without a slash must be in $PATH.
@@ -106,7 +107,8 @@ var errNothingToRun = errors.New("this image belongs to no known family (docker-
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to " +
 	"notebook.starts")
 
-// entrypointSkipped is logged if the image could have an entrypoint, which is not visible inside a container.
+// entrypointSkipped is logged if the image could have an entrypoint that was skipped: a process in a container cannot see
+// which entrypoint its image has.
 const entrypointSkipped notice = "if this image has its own entrypoint, that entrypoint has not run: the image is " +
 	"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the admin to " +
 	"add the image to notebook.starts"
@@ -126,7 +128,7 @@ func command(e handoff.Exec) ([]string, error) {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
-			// There is no entrypoint: argv is the Pod's arguments.
+			// The Pod's arguments are the whole command line, without an entrypoint.
 		default:
 			return nil, errNothingToRun
 		}
@@ -134,7 +136,7 @@ func command(e handoff.Exec) ([]string, error) {
 			reportError(entrypointSkipped, "")
 		}
 	}
-	// As with ENTRYPOINT and CMD, arguments replace the command.
+	// The Pod's arguments replace the command, as a Pod's args replace the CMD of an image.
 	if len(e.Argv) > 0 {
 		cmd = e.Argv
 	}

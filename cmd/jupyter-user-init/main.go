@@ -25,7 +25,7 @@ func main() {
 	os.Exit(program(os.Args[1:], terminationLog))
 }
 
-// program is main with a given termination log. It returns the exit status.
+// program does the work of main, with the file log as termination log, and returns the exit status.
 func program(args []string, log string) int {
 	err := hide()
 	if err == nil {
@@ -56,10 +56,10 @@ func hide() error {
 	return nil
 }
 
-// isContainersCommand reports whether this process is the container's command, which may write the termination log; a hook
-// or a probe must not. The init container has no hooks and no probes, and only a container's command has --image-start.
-// Any other command is recognized because it is process 1. With shareProcessNamespace such a command has another PID, so
-// its error is only in kubectl logs.
+// isContainersCommand reports whether this process is the container's command, and not a hook or a probe. Only the
+// container's command may write the termination log. The init container has no hooks and no probes, and only a container's
+// command has --image-start. Any other container's command is recognized by its PID 1. With shareProcessNamespace it has
+// another PID, so its error is only in kubectl logs.
 func isContainersCommand(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true
@@ -92,9 +92,9 @@ func run(args []string) error {
 	return unknownCommandLine(fmt.Errorf("%q is neither discover nor exec", args[0]))
 }
 
-// unknownCommandLine returns the error for a command line that this program does not know. The command line may come from a
-// webhook of a later release, and the unknown part may be what makes the Pod safe. So the program does nothing then, and
-// does not run the known part alone.
+// unknownCommandLine returns the error for a command line that this program does not know. A webhook of a later release may
+// have written the command line, and the unknown part may be what makes the Pod safe. So the program does not run the known
+// part alone, but does nothing.
 func unknownCommandLine(err error) error {
 	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release "+
 		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)

@@ -17,7 +17,8 @@ type notice string
 
 func (n notice) Error() string { return string(n) }
 
-// The messages about a home that its owner cannot write to. Jupyter itself exits without naming the cause.
+// The functions from homeFull to homeClosed return messages about a home that its owner cannot write to. These messages are
+// needed because Jupyter itself exits without naming the cause.
 
 func homeFull(home string) string {
 	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
@@ -49,8 +50,8 @@ func homeClosed(home, user string, uid int64) string {
 		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
 }
 
-// checkWritable returns the message that the owner cannot write to the home, or "" if no reason is visible. It does not
-// write, because the init container's mount of the homes is read-only. So it cannot notice a quota.
+// checkWritable returns the message about the reason why the owner cannot write to the home, or "" if there is no visible
+// reason. It does not write, because the init container's mount of the homes is read-only, so it cannot notice a quota.
 func checkWritable(home string, owner handoff.Owner) string {
 	stat, err := directory(home)
 	if err != nil {
@@ -89,8 +90,8 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the last field
-// after the - has the options of the file system:
+// isReadOnly reports whether the file system with the given device number is read-only. A read-only mount of a writable
+// file system does not count. In mountinfo, the last field after the - has the options of the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func isReadOnly(device uint64) bool {
@@ -111,14 +112,14 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// tryWriting writes a file to the home as the user, and returns the message if that fails, or "". A quota is not
-// visible in another way.
+// tryWriting writes a file to the home as the user. It returns the message about the error, or "" if there is none. Only an
+// attempt to write shows that the user is over quota.
 func tryWriting(home string, owner handoff.Owner) string {
 	return unwritableMessage(home, owner, writeAndRemove(home))
 }
 
-// writeAndRemove writes a small file, waits until it is on the server, and removes it. The error for a quota can come as
-// late as the Sync.
+// writeAndRemove writes a small file, waits until the file is on the server, and removes the file. An error because of a
+// quota can come as late as the Sync.
 func writeAndRemove(dir string) error {
 	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
 	if err != nil {

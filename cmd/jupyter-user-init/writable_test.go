@@ -18,7 +18,7 @@ import (
 
 const ownFileSystem = "uid=5001,gid=6001,mode=0700"
 
-// unwritable are homes that alice, their owner, cannot write to, with their messages.
+// unwritable has the homes that alice, who owns them, cannot write to, and the message about each home.
 var unwritable = map[string]struct {
 	make func(t *testing.T, home string)
 	want string
@@ -64,8 +64,8 @@ func runDiscover(t *testing.T, uid uint32, homes, scratch string, more ...string
 	return string(out), string(words)
 }
 
-// TestDiscoverReportsUnwritableHome tests the message about a home that its owner cannot write to. The files are written
-// all the same.
+// TestDiscoverReportsUnwritableHome tests the message about a home that its owner cannot write to. The init container still
+// writes the files for the notebook container.
 func TestDiscoverReportsUnwritableHome(t *testing.T) {
 	skipUnlessRoot(t)
 	for name, c := range unwritable {
@@ -95,7 +95,8 @@ func TestDiscoverReportsUnwritableHome(t *testing.T) {
 	})
 }
 
-// TestExecReportsUnwritableHome tests that the message comes once, when the container starts, and not in a hook or a probe.
+// TestExecReportsUnwritableHome tests that the message about an unwritable home comes once, when the container starts, and
+// not in a hook or a probe.
 func TestExecReportsUnwritableHome(t *testing.T) {
 	skipUnlessRoot(t)
 	starts := []string{"--image-start", `--entrypoint=["echo"]`, `--command=["it ran"]`}
@@ -122,8 +123,8 @@ func TestExecReportsUnwritableHome(t *testing.T) {
 	})
 }
 
-// TestUnwritableMessage tests the messages for errors of writing, also those that the file systems of these tests cannot
-// return.
+// TestUnwritableMessage tests the messages for errors of writing, including errors that the file systems in these tests
+// cannot return.
 func TestUnwritableMessage(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))

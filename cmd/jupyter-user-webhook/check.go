@@ -33,7 +33,7 @@ func (l *clusterOptions) flags(cmd *cobra.Command) {
 	f.StringVarP(&l.output, "output", "o", "table", "table or json")
 }
 
-// connect returns the cluster, and a context that ends after the time limit of the command.
+// connect returns the cluster, and a context that ends after the time of the flag --timeout.
 func (l *clusterOptions) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
 	// Without a logger, controller-runtime could print a warning that none is set.
 	ctrllog.SetLogger(logr.Discard())
@@ -93,8 +93,8 @@ cannot reach a cluster.`,
 	return cmd
 }
 
-// checkNotEmpty returns an error if one of the flags is given with an empty value, for example by an unset variable in a
-// script. Without the error, the command would do something else than the script means.
+// checkNotEmpty returns an error if one of the flags is given with an empty value, as by an unset variable in a script.
+// Without the error, the command would do something else than the author of the script wants.
 func checkNotEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		flag := cmd.Flags().Lookup(name)

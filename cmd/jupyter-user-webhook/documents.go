@@ -17,9 +17,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// document is one document of the input: a Pod, a List, or another object, which is not changed.
+// document is one document of the input. Only its Pods are changed: the document itself if it is a Pod, or the items of a
+// List.
 type document struct {
-	// separator is the --- before the document, if there is one, and source the rest of a YAML document as it was written.
+	// separator is the --- before the document, if there is one. source is the rest of a YAML document, byte for byte.
 	separator, source []byte
 	// isYAML is set if the document was written in YAML, not in JSON.
 	isYAML bool
@@ -53,7 +54,7 @@ func (p *podDocument) title() string {
 	return "pod/" + name
 }
 
-// split returns the documents of YAML or JSON.
+// split returns the documents of an input, which is YAML or JSON.
 func split(data []byte) ([]document, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return splitJSON(data)
@@ -61,8 +62,8 @@ func split(data []byte) ([]document, error) {
 	return splitYAML(data)
 }
 
-// splitYAML splits the input at the lines that begin with ---, each of which ends a YAML document. The concatenated
-// separators and sources are the input.
+// splitYAML splits the input before each separator, a line that begins with ---. Joined in order, the separators and
+// sources are the input again.
 func splitYAML(data []byte) (documents []document, err error) {
 	var parts []document
 	for line := range bytes.Lines(data) {
@@ -110,7 +111,7 @@ func splitJSON(data []byte) (documents []document, err error) {
 	}
 }
 
-// with returns the document with its JSON, and with the Pod or the items that the JSON has. Keys are case-sensitive, as in
+// with returns the document with raw as its JSON, and with the Pod or the List items in raw. Keys are case-sensitive, as in
 // an API server.
 func (d document) with(raw json.RawMessage) document {
 	d.json = raw
@@ -119,7 +120,7 @@ func (d document) with(raw json.RawMessage) document {
 		Kind       string          `json:"kind"`
 		Items      json.RawMessage `json:"items"`
 	}
-	// A value that is not an object, or has other types in these fields, is neither a Pod nor a List.
+	// If raw is not an object, or its apiVersion or kind is not a string, it is neither a Pod nor a List.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &head); err != nil || head.APIVersion != "v1" {
 		return d
 	}
@@ -137,8 +138,8 @@ func (d document) with(raw json.RawMessage) document {
 	return d
 }
 
-// withKind adds apiVersion and kind to an item that has neither, as in a PodList. The kind is empty for a List, whose items
-// must have their kinds.
+// withKind adds an apiVersion and the given kind to an item that has neither, such as an item of a PodList. If kind is
+// empty, nothing is added: each item of a List must have its own kind.
 func withKind(item json.RawMessage, kind string) json.RawMessage {
 	var head struct {
 		APIVersion string `json:"apiVersion"`
@@ -168,7 +169,6 @@ func (d document) pods() (pods []*podDocument) {
 	return pods
 }
 
-// changed reports whether any Pod of the document was changed.
 func (d document) changed() bool {
 	for _, p := range d.pods() {
 		if len(p.decision.Operations) > 0 {

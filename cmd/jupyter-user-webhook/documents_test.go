@@ -175,7 +175,7 @@ func sorted(t *testing.T, text string) string {
 	return reference
 }
 
-// TestNumbersKeepDigits tests numbers in unknown fields that Go or YAML would round.
+// TestNumbersKeepDigits tests that numbers in unknown fields keep their digits, although Go or YAML would round them.
 func TestNumbersKeepDigits(t *testing.T) {
 	numbers := []string{
 		"12345678901234567890", "-12345678901234567890", "123456789012345678901234567890", "2.50", "1e3", "1E400", "-0", "0.1000",

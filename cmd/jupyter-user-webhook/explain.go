@@ -74,7 +74,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	out.WriteString("\nOnly the cluster knows whether the Pod's creator may be that user, and whether a policy denies the Pod.\n")
 }
 
-// discovery returns the text for the discovery, with the identity if it is known at admission.
+// discovery returns the text for the discovery (AtAdmission or AtStart). At admission, the text includes the identity.
 func discovery(d webhook.Decision) string {
 	if d.Discovery == config.DiscoveryAtAdmission {
 		return string(d.Discovery) + ", as " + d.Identity.String()
@@ -109,8 +109,8 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 	columns(out, rows)
 }
 
-// grouped returns the changes in groups, each for one entry of the explanation. The changes of a group differ only in the
-// key.
+// grouped returns the changes in groups. The changes of a group differ only in the key, and are one entry of the
+// explanation.
 func grouped(changes []inject.Change) (groups [][]inject.Change) {
 	for _, change := range changes {
 		at := slices.IndexFunc(groups, func(g []inject.Change) bool {
@@ -165,7 +165,7 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	return rows
 }
 
-// wrapAt is the maximum width of the last column.
+// wrapAt is the maximum width of the last column of the explanation, in characters.
 const wrapAt = 84
 
 // columns writes rows as an indented table.

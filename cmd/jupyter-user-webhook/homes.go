@@ -126,7 +126,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 		}
 		err = errors.Join(err, failed)
 		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
-		// Most accounts that are skipped on the share are skipped on the claims too, and are counted once.
+		// Most accounts that are skipped on the share are also skipped on each claim. The maximum counts them once.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}
 	return all, err
@@ -187,8 +187,8 @@ func accountsNamed(users []string) (accounts []homes.Account) {
 type userLists struct {
 	// directory is nil if no directory service is configured.
 	directory *ldap.Source
-	// known are the identities in the passwd file; nil without a file. accounts are the accounts of the file, and bad its
-	// lines that are no account. broken is the reason why the rest of the file could not be read.
+	// known, accounts, bad and broken are what was read from the passwd file: its identities (nil without the file), its
+	// accounts, messages about the lines that are no account, and the reason why the rest could not be read.
 	known    homes.Known
 	accounts []homes.Account
 	bad      []string

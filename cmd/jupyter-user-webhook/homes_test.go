@@ -35,7 +35,6 @@ func writeTemp(t *testing.T, name, content string) string {
 
 const kindLines = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 
-// runHomes runs the command homes, and returns its exit status and output.
 func runHomes(t *testing.T, share, configuration string, flags ...string) (code int, out, stderr string) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -95,8 +94,8 @@ func TestHomesWithUserFlag(t *testing.T) {
 		"0 failed\n", out)
 }
 
-// TestHomesFromIncompletePasswd tests a file that ends within a line: the users before that line get homes, and the exit
-// status is 1.
+// TestHomesFromIncompletePasswd tests a passwd file whose last line is incomplete: the users before that line get homes,
+// and the exit status is 1.
 func TestHomesFromIncompletePasswd(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)

@@ -178,7 +178,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	names, err := hubnames.Open(c.User.MapFile, c.User, nil, nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The map of hub names is missing outside of the webhook's Pod. Without the map, the Pod of a hub is denied.
+		// The file is missing outside of the webhook's Pod. Without the file, the webhook denies a Pod of a hub.
 		return w, nil
 	case err != nil:
 		return nil, fmt.Errorf("user.mapFile: %w", err)
@@ -193,7 +193,6 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(o.file)
 }
 
-// podMeta has the metadata of a Pod that inject needs.
 type podMeta struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -204,7 +203,7 @@ func metaOf(raw json.RawMessage) podMeta {
 	var object struct {
 		Metadata podMeta `json:"metadata"`
 	}
-	// The webhook reports an unreadable Pod.
+	// An unreadable Pod is no error here, because the webhook denies it later.
 	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &object)
 	return object.Metadata
 }

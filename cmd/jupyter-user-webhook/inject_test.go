@@ -41,7 +41,6 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// read parses YAML or JSON.
 func read(t *testing.T, text string) (object map[string]any) {
 	t.Helper()
 	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &object))

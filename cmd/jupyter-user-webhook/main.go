@@ -1,4 +1,4 @@
-// Command jupyter-user-webhook makes a Pod that is labelled jupyter-user=<name> run as that user, on that user's home.
+// Command jupyter-user-webhook makes a Pod that is labelled jupyter-user=<name> run as that user, with that user's home.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 	os.Exit(code)
 }
 
-// errDenied ends a command that has already written the reason, with exit status 1.
+// errDenied makes run return the exit status 1 without a further message: the command has already written the reason.
 var errDenied = errors.New("denied")
 
 // run runs a command line and returns the exit status.

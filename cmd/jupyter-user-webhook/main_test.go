@@ -20,7 +20,6 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// outcome is the exit status and the output of a command.
 type outcome struct {
 	status      int
 	out, stderr string

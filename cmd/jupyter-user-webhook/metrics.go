@@ -33,8 +33,8 @@ func registerInfo(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the others: they
-// are about controllers, which only rotate-certificates runs, or are registered by serve itself.
+// certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the metrics about
+// controllers, because only rotate-certificates runs controllers, and the metrics that serve itself registers.
 func certificateMetrics() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

@@ -64,8 +64,8 @@ func (p *process) send(t *testing.T, path, body string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// afterReviews returns the metrics of processes in modes Enforce and Warn, with several sources of identities, after
-// reviews of injected and denied Pods, and of a Pod while the share is away.
+// afterReviews returns the metrics of several processes, in mode Enforce or Warn, whose source of identities is the share,
+// files or a directory service. The processes have reviewed injected and denied Pods, and a Pod while the share is away.
 func afterReviews(t *testing.T) exposed {
 	t.Helper()
 	found := exposed{}

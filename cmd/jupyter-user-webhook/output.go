@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// writers write documents, by the value of the flag -o.
+// writers has the function that writes documents, for each value of the flag -o.
 var writers = map[string]func(*bytes.Buffer, []document) error{
 	"yaml":  writeYAML,
 	"json":  writeJSON,

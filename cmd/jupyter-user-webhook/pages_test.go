@@ -13,8 +13,8 @@ import (
 // ours matches a command line of this program, also after a pipe or after kubectl exec.
 var ours = regexp.MustCompile(`(?:^|\| |-- /)(?:go run \./cmd/)?jupyter-user-webhook ([^|]+)`)
 
-// TestPagesCommandLines tests that the program accepts the command, the flags and the arguments of its command lines in the
-// pages.
+// TestPagesCommandLines tests the command lines of the program in the documentation: the program accepts the command, the
+// flags and the arguments.
 func TestPagesCommandLines(t *testing.T) {
 	found := map[string]int{}
 	for _, line := range pages.Commands(t) {

@@ -116,8 +116,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 	return runTogether(ctx, server.Run, others...)
 }
 
-// verifyClient returns the function that denies clients without an accepted certificate. It returns nil without
-// --client-ca-file: every client may send reviews then.
+// verifyClient returns the function that denies clients without an accepted certificate. Without --client-ca-file it
+// returns nil, so every client may send reviews.
 func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	if o.clientCA == "" {
 		if len(o.clients) > 0 {
@@ -132,7 +132,7 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	return clients.Verify, nil
 }
 
-// handler returns the handler of reviews, with its metrics registered.
+// handler returns the handler of reviews, and registers the metrics of the handler.
 func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
 	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {

@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// process is a running serve, with its log, its addresses and its certificate.
+// process is the command serve while a test runs it, with its log, its addresses and its certificate.
 type process struct {
 	*journal.Journal
 	reviews, http string
@@ -190,7 +190,6 @@ func TestServeNewCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// certificateExpiry returns the expiry of the certificate from the metrics.
 func (p *process) certificateExpiry(t *testing.T) (seconds float64) {
 	t.Helper()
 	_, body := p.get(t, p.http+"/metrics")

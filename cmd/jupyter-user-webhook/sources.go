@@ -27,7 +27,7 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// maxWait is the maximum of --homes-wait. A review may take a second, and needs time for other work too.
+// maxWait is the maximum of --homes-wait. The whole review may take a second, so time for other work must be left.
 const maxWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {

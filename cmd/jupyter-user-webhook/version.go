@@ -25,7 +25,8 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// revision returns the commit that the binary was built from, or "" if neither the linker nor the go command has set it.
+// revision returns the commit that the binary was built from; empty if neither the linker nor the go command has recorded
+// it.
 func revision() string {
 	if commit != "" {
 		return commit

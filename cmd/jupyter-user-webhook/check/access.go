@@ -22,25 +22,26 @@ type AccessQuery struct {
 	User, Namespace string
 }
 
-// AccessReport is the result of an AccessQuery.
+// AccessReport tells whether the requester, or any subject, may create Pods that run as the user, and by which rights.
 type AccessReport struct {
 	Requester string `json:"as,omitempty"`
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Rights are the rights to be the user. If May is false, they are not enough, and Message names what is missing.
+	// Rights are the rights by which the requester, or any subject, can be the user. If May is false, they are not enough,
+	// and Message names what is missing.
 	Rights []Right `json:"rights"`
-	// Message is the result in a sentence; without access it names the remedy.
+	// Message is the result in a sentence. If May is false, the sentence names the remedy.
 	Message string `json:"message"`
 }
 
-// Right is one right to be a user.
+// Right is one right to create Pods that run as a user.
 type Right struct {
-	// Verb is use or run-as, or own for a home that ownHomes gives to its user.
+	// Verb is use, run-as or own. With own, the chart's value ownHomes gives the home to the requester.
 	Verb string `json:"verb"`
 	// Who is the name of the requester, the ServiceAccount or the other subject that has the right.
 	Who string `json:"who"`
-	// Through is the binding, the reason in the API server's response, or ownHomes.
+	// Through is the source of the right: the binding, the reason in the API server's response, or ownHomes.
 	Through string `json:"through"`
 }
 
@@ -72,7 +73,7 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		a.Message = fmt.Sprintf("namespace %s cannot have notebooks, because the webhook does not serve it "+
 			"(NamespaceUnserved): use another one", q.Namespace)
 	default:
-		// The home has the parsed name, without a domain.
+		// The home is named by the parsed user name, which has no domain.
 		q.User, a.User = name.String(), name.String()
 		err = s.judgeAccess(ctx, q, &a)
 	}
@@ -90,7 +91,7 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	if err := s.requesterAccess(ctx, q, a); err != nil || !s.isUnguarded(q.Namespace) {
 		return err
 	}
-	// The policies accept an unguarded namespace if the requester may use every home.
+	// If the requester may use every home, the policies accept notebooks also in an unguarded namespace.
 	every := attributes(q, use)
 	every.Name = ""
 	allowed, _, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), every)
@@ -107,21 +108,21 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// isUnguarded reports whether the policies deny notebooks in a namespace because it enforces neither baseline nor
-// restricted, so that a Pod could be root on the notebook's node. They do not require a level if the value podSecurity is
-// off.
+// isUnguarded reports whether a namespace enforces neither of the Pod Security levels baseline and restricted, so that a
+// Pod could be root on the notebook's node. It returns false if the policies require no level (podSecurity: off).
 func (s *state) isUnguarded(namespace string) bool {
 	return !protectsNode(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
 
-// podSecuritySentence returns the sentence about an unguarded namespace: it must first enforce a Pod Security Standard.
+// podSecuritySentence returns the message that an unguarded namespace must first enforce a level of Pod Security.
 func (s *state) podSecuritySentence(namespace string) string {
 	return fmt.Sprintf("notebooks are denied in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
 		namespace, levelLabel, baseline)
 }
 
-// requesterAccess evaluates a query about one requester. As the policy does, it lets the API server decide about each right.
+// requesterAccess fills in the report about one requester. The API server decides about each right, as it does for the
+// policies.
 func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	if !s.rightsApply(q.Requester) {
 		a.Message = q.Requester + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +
@@ -139,7 +140,8 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	}
 	direct := len(a.Rights) > 0
 	accounts, err := s.runAsRights(ctx, q)
-	// With direct access the result does not depend on the ServiceAccounts, so an error about them does not matter.
+	// If the requester has a right and may create Pods, the result does not depend on ServiceAccounts, so an error about
+	// them does not matter.
 	if err != nil && (!direct || !mayCreate) {
 		return err
 	}
@@ -155,7 +157,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	return nil
 }
 
-// sentence returns the result as text. Without access it names the remedy.
+// sentence returns the Message of a report.
 func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
@@ -181,7 +183,8 @@ func (s *state) addUseRight(ctx context.Context, q AccessQuery, a *AccessReport)
 	return err
 }
 
-// runAsRights returns the rights by the verb run-as of the ServiceAccounts that a Pod of the namespace could have.
+// runAsRights returns the rights by the verb run-as of the ServiceAccounts in the query's namespace: a Pod there can have
+// any of these ServiceAccounts.
 func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
@@ -202,8 +205,8 @@ func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right,
 	return rights, nil
 }
 
-// rightsApply reports whether the policies consider the rights of a requester. They ignore the rights of a controller, which
-// creates Pods for the author of a Deployment.
+// rightsApply reports whether the policies consider the rights of a requester. They ignore the rights of controllers and
+// nodes, because a controller creates Pods on behalf of others, such as the author of a Deployment.
 func (s *state) rightsApply(requester string) bool {
 	return !strings.HasPrefix(requester, accountPrefix+"kube-system:") && !strings.HasPrefix(requester, "system:node:") &&
 		requester != "system:kube-controller-manager" && requester != "system:kube-scheduler" &&
@@ -216,8 +219,8 @@ func (s *state) isOwnHome(q AccessQuery) bool {
 		q.Requester == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
 
-// usersWithAccess adds the subjects with access by RBAC or by ownHomes to the report. Rights by other authorizers are not
-// visible.
+// usersWithAccess adds to the report the subjects that have access by RBAC or by ownHomes. It cannot see the rights that
+// other authorizers give.
 func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	for _, what := range rbacObjects {
 		if err := s.missing[what]; err != nil {
@@ -228,7 +231,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 		if !s.givesAccess(g, q) {
 			continue
 		}
-		// Two rules of a role may give the same right.
+		// Two rules of a role may give the same right, which is listed once.
 		if right := (Right{Verb: g.verb, Who: subjectText(g.subject), Through: g.binding}); !slices.Contains(a.Rights, right) {
 			a.Rights = append(a.Rights, right)
 		}
@@ -254,7 +257,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// givesAccess reports whether a grant lets its subject be the user of a query.
+// givesAccess reports whether a grant lets its subject create Pods that run as the user of the query.
 func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
@@ -269,7 +272,7 @@ func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	return g.subject.Kind == rbacv1.GroupKind || s.rightsApply(userName(g.subject))
 }
 
-// userName returns the name of a subject that is not a group.
+// userName returns the name that the API server has for a subject that is a user or a ServiceAccount.
 func userName(subject rbacv1.Subject) string {
 	if namespace, name, is := serviceAccountOf(subject); is {
 		return accountPrefix + namespace + ":" + name

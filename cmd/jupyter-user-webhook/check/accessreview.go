@@ -14,8 +14,8 @@ func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes 
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. A controller creates
-// their Pods, which may have any ServiceAccount of the namespace.
+// mayCreateWorkloads reports whether a requester may create or change workloads, such as Deployments. Controllers create
+// the Pods of workloads, and such a Pod may have any ServiceAccount of the namespace.
 func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
@@ -35,7 +35,8 @@ func (s *state) may(ctx context.Context, q AccessQuery, verb, resource string) (
 	return allowed, err
 }
 
-// reviewAccess returns the API server's decision, with its reason.
+// reviewAccess asks the API server, by a SubjectAccessReview, whether a requester with the given groups may do what the
+// attributes describe. It returns the decision and the reason.
 func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
 ) (allowed bool, reason string, err error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -23,9 +23,9 @@ var rightsAroundPolicies = []struct {
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
-// aroundPolicies returns a warning for each of rightsAroundPolicies that subjects have in namespaces with notebooks. It
-// omits the ServiceAccounts of kube-system, which are controllers. It also omits rules that give every right, because
-// judgeGrant reports the subjects of these.
+// aroundPolicies returns a warning for each of rightsAroundPolicies that a subject has in a namespace with notebooks. It
+// omits the ServiceAccounts of kube-system, which are controllers, and the rules that give every right, because judgeGrant
+// reports the subjects with every right.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil

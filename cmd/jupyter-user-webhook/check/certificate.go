@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is how long before the expiry the check warns. cert-manager and the self-signed Deployment renew a
-// certificate a month before.
+// expiresSoon is the time before the expiry from which the check warns. cert-manager and the self-signed Deployment renew a
+// certificate a month before its expiry.
 const expiresSoon = 7 * 24 * time.Hour
 
 // certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is
@@ -82,8 +82,8 @@ func (s *state) entries(what string) (found []map[string]any) {
 	return found
 }
 
-// distrust maps each reason why the API server does not trust the webhook to the entries with that reason. In most clusters
-// all entries have the same reason.
+// distrust returns names of entries, by the reason why the API server does not trust the webhook when it uses the entry. In
+// most clusters all entries have the same reason.
 func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) map[string][]string {
 	names := map[string][]string{}
 	for i, entry := range entries {
@@ -95,8 +95,8 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 	return names
 }
 
-// untrusted returns the reason why the API server does not trust the certificate by the caBundle in text, which is base64;
-// empty if the API server trusts the certificate.
+// untrusted returns the reason why an API server with the caBundle in text, which is base64, does not trust the
+// certificate; empty if the API server trusts it.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts no server: see the log of the " +

@@ -1,9 +1,9 @@
-// Package check checks in a live cluster whether the webhook's promise holds: what is installed, what was changed since,
-// and what the cluster must provide and does not.
+// Package check checks in a live cluster whether the webhook's promise holds, that no Pod reaches files on the share that
+// its user could not. It checks what is installed, what was changed since, and what the cluster must provide.
 //
-// The objects are read once, at the beginning, and the checks judge them. So one function reports the objects that could
-// not be read, and a check without input does not look like a check without findings. Nothing is written: a Pod and the
-// rendered objects are sent in a dry run, and the API server does not store access reviews.
+// The objects are read once, at the beginning, and the checks judge them. If an object could not be read, the checks that
+// need the object are not done, and their findings are Unknown. Nothing is written: a Pod and the rendered objects are sent
+// in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -18,12 +18,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Status is the status of a finding.
+// Status tells how bad a finding is.
 type Status string
 
 // The statuses, the worst first.
 const (
-	// Failed: the promise does not hold, or notebooks do not start.
+	// Failed: the webhook's promise does not hold, or notebooks do not start.
 	Failed Status = "failed"
 	// Unknown: the check could not be done.
 	Unknown Status = "unknown"
@@ -42,10 +42,10 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// ErrFailed is the error of Judge if a finding is Failed.
+// ErrFailed is the error that Judge returns if a finding is Failed.
 var ErrFailed = errors.New("something failed")
 
-// Options are the options of Run.
+// Options select what Run checks, and what it compares the cluster with.
 type Options struct {
 	// Namespaces are checked in addition to those with the share.
 	Namespaces []string
@@ -53,7 +53,7 @@ type Options struct {
 	Only []string
 	// User is the user of the Pod in the dry run.
 	User string
-	// Version is the version of this program.
+	// Version is the version of this program. The webhook should have the same version.
 	Version string
 	// Manifest has the objects that should be installed; if it is nil, Helm's record of the release is used.
 	Manifest *Manifest
@@ -172,20 +172,20 @@ func unknown(where, format string, args ...any) Finding {
 	return Finding{Status: Unknown, Where: where, Message: fmt.Sprintf(format, args...)}
 }
 
-// plain returns the finding with escaped texts: an attacker can choose names in a cluster.
+// plain returns the finding with its texts escaped, because an attacker can choose names of objects in a cluster.
 func (f Finding) plain() Finding {
 	f.Where, f.Message = plain(f.Where), plain(f.Message)
 	return f
 }
 
-// maxPrinted is the maximum length of a printed text. A longer text is cut.
+// maxPrinted is the maximum length of a printed text, in bytes. A longer text is cut.
 const maxPrinted = 1200
 
-// Plain returns a text for display, as plain does.
+// Plain returns a text that is safe to print: cut at maxPrinted, with all characters but printable ASCII escaped.
 func Plain(s string) string { return plain(s) }
 
-// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII: others could control a terminal, break a
-// line or look like another character.
+// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII. Such characters could control a
+// terminal, break a line or look like another character.
 func plain(s string) string {
 	s = denial.Cut(s, maxPrinted)
 	if strings.HasSuffix(s, "…") {
@@ -194,7 +194,7 @@ func plain(s string) string {
 	return denial.PrintableText(s)
 }
 
-// firstFew returns the first names of a list as text, with the number of further names.
+// firstFew returns the first five names of a list as text, with the number of further names.
 func firstFew(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestCheckNamesAreStable tests the names of checks and statuses, which scripts of admins contain.
+// TestCheckNamesAreStable tests the names of checks and statuses, because admins have them in scripts.
 func TestCheckNamesAreStable(t *testing.T) {
 	var names []string
 	for _, c := range checkTypes {
@@ -45,7 +45,7 @@ func TestJudge(t *testing.T) {
 	assert.EqualError(t, err, "nothing failed, but the result of 1 is unknown")
 }
 
-// TestUnreadableInput tests that each error of an input gives one finding, which is unknown.
+// TestUnreadableInput tests that inputs with the same error give one finding, which is Unknown.
 func TestUnreadableInput(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New(`User "x" cannot list nodes`))
 	s := &state{missing: map[string]error{nodes: forbidden, volumes: errors.New("it\nhangs"), parameters: forbidden}}

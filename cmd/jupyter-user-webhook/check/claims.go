@@ -10,7 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// The levels of Pod Security that the policies accept for a namespace with notebooks, and the label with the level.
+// The levels of Pod Security that the policies accept for a namespace with notebooks, and the label in which a namespace
+// has its level.
 const (
 	levelLabel = "pod-security.kubernetes.io/enforce"
 	baseline   = "baseline"
@@ -78,8 +79,8 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 	return found
 }
 
-// podSecurity checks the level of each namespace with notebooks. Root on a notebook's node can be any user, so the policies
-// deny notebooks in a namespace whose level does not keep Pods from being root there.
+// podSecurity checks the Pod Security level of each namespace with notebooks. Root on a notebook's node can be any user. So
+// the policies deny notebooks in a namespace whose level lets a Pod be root on its node.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
 	served := slices.DeleteFunc(s.existingServed(), s.programsAlone())
 	for _, namespace := range served {
@@ -103,7 +104,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 }
 
 // servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to
-// homes, and those of the options. It omits the namespaces that onlyNamespaces leaves out: modeAndScope reports them.
+// homes, and those that the options name. It omits the namespaces that the chart's value onlyNamespaces leaves out, because
+// modeAndScope reports them.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -201,7 +203,7 @@ func (s *state) namespace(name string) (corev1.Namespace, bool) {
 	return corev1.Namespace{}, false
 }
 
-// level returns the level of Pod Security that a namespace enforces.
+// level returns the level of Pod Security that a namespace enforces: privileged if it has no label.
 func (s *state) level(name string) string {
 	namespace, _ := s.namespace(name)
 	if level := namespace.Labels[levelLabel]; level != "" {

@@ -34,7 +34,7 @@ type Cluster struct {
 	discovery discovery.ServerVersionInterface
 }
 
-// Connect returns the cluster of a kubeconfig, which it finds as kubectl does. It makes no call yet.
+// Connect returns the cluster of a kubeconfig, which it finds as kubectl does. Connect does not call the API server.
 func Connect(kubeconfig, context string) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig

@@ -27,7 +27,7 @@ func policiesAsWanted(ctx context.Context, s *state) []Finding {
 }
 
 // webhooksAsWanted compares the installed MutatingWebhookConfiguration and ValidatingWebhookConfiguration with the wanted
-// objects: they decide which Pods reach the webhook.
+// objects, because these configurations decide which Pods reach the webhook.
 func webhooksAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
 }
@@ -66,8 +66,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 }
 
 // compareOne compares an object with the wanted object. If they differ, it sends the wanted object to the API server in a
-// dry run, because only the API server knows which fields it fills in. A caller may lack the right to do so. The dry run is
-// an update with the whole object, because an apply would keep the elements that other field managers have added to a list.
+// dry run, because only the API server knows which fields it adds itself. Without the right to the dry run, the finding
+// says that this is unknown. The dry run is an update with the whole object, because an apply would keep list elements that
+// other field managers have added.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -96,8 +97,8 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 }
 
 // drift returns the differences between an object and the wanted object, in the specification and in the labels and
-// annotations that the chart renders. It ignores renderedAnnotation, and the CA of a webhook: each cluster has its own CA,
-// which the check certificate judges.
+// annotations that the chart renders. It ignores renderedAnnotation. It also ignores the CA of a webhook, because each
+// cluster has its own CA, which the check certificate judges.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
@@ -119,8 +120,8 @@ func drift(want, have unstructured.Unstructured) (found []string) {
 	return found
 }
 
-// differences returns the differences between two documents, as texts that begin with the path. at is the path of the
-// documents.
+// differences returns the differences between two documents, as texts that begin with the path of the field. The path at,
+// where the documents are, is the beginning of these paths.
 func differences(at string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil

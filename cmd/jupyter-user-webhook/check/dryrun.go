@@ -23,8 +23,8 @@ import (
 
 // dryRun is the check dry-run: it creates a labelled Pod in a dry run, which changes nothing. The result shows whether the
 // API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
-// mutating webhook shows that the webhook responds. So does a denial by a policy because of a missing right or by
-// Pod Security, because both run after the webhook.
+// mutating webhook shows that the webhook responds. A denial by a policy or by Pod Security shows the same, because both
+// run after the webhook.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {
@@ -132,7 +132,7 @@ func judgeOwnDenial(where, message string, code int32) Finding {
 	return failed(where, "a labelled Pod is changed after the webhook: %s", message)
 }
 
-// judgeAdmitted verifies an admitted Pod with the identity in the annotation that the webhook has added.
+// judgeAdmitted verifies an admitted Pod, with the identity that the webhook has written in an annotation.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its "+

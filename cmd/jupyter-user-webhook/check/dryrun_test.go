@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestJudgeDenial uses error texts of a real API server.
+// TestJudgeDenial tests the findings about denials. The error texts are those of a real API server.
 func TestJudgeDenial(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
@@ -122,7 +122,7 @@ func TestInvalidName(t *testing.T) {
 	}
 }
 
-// TestJudgeWarnMode tests the judgement from the Pod, the warnings and the error of a dry run in Warn mode.
+// TestJudgeWarnMode tests which finding follows from the Pod, the warnings and the error of a dry run in Warn mode.
 func TestJudgeWarnMode(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 	denies := func(message string) error {

@@ -50,7 +50,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// exceptIn returns the part of a finding about namespaces in which all who can create Pods may read every home.
+// exceptIn returns the end of a finding: the namespaces in which everyone who can create Pods may read every home anyway.
 func exceptIn(exempt []string) string {
 	if len(exempt) == 0 {
 		return ""
@@ -59,8 +59,8 @@ func exceptIn(exempt []string) string {
 }
 
 // readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
-// anyway, so that access to the NFS server gives them nothing more. That is so if the namespace has the share only for a
-// program, and a ServiceAccount there has run-as on the share's claim.
+// anyway. Access to the NFS server gives them nothing more then. These are the namespaces that have the share only for a
+// program, and in which a ServiceAccount has run-as on the share's claim.
 func (s *state) readsEveryHome() func(namespace string) bool {
 	isForAProgram, mounts := s.programsAlone(), map[string]bool{}
 	for _, g := range s.grants() {
@@ -78,8 +78,8 @@ func isSystemNamespace(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// openEgress returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing
-// ones.
+// openEgress returns a finding for each NetworkPolicy that lets the Pods of a namespace reach a server, or one finding if
+// no NetworkPolicy restricts the egress of all Pods there.
 func (s *state) openEgress(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
@@ -113,8 +113,8 @@ func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
 }
 
-// servers returns the addresses of the share's servers, and findings about servers that are in the cluster or have no
-// address that can be found.
+// servers returns the addresses of the share's NFS servers. It returns a finding for each server that is in the cluster,
+// and for each server whose address cannot be found.
 func (s *state) servers(ctx context.Context) (addresses []string, unclear []Finding) {
 	for _, volume := range s.sharePVs() {
 		server := exportOf(volume).server

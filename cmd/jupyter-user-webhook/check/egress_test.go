@@ -55,7 +55,8 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
-// closedCluster returns a cluster with one namespace with notebooks, which has the NetworkPolicy of deploy/examples.
+// closedCluster returns a cluster in which Pods cannot reach the NFS server: its one namespace with notebooks has the
+// NetworkPolicy of deploy/examples.
 func closedCluster(t *testing.T) *state {
 	t.Helper()
 	example := networkingv1.NetworkPolicy{}

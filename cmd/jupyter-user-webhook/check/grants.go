@@ -18,7 +18,7 @@ const (
 
 // grant is one right that one binding gives to one subject.
 type grant struct {
-	// binding and role are the kind and name for messages, such as RoleBinding lab/carol.
+	// binding and role are texts for messages: the kind and the name, such as RoleBinding lab/carol.
 	binding, role string
 	subject       rbacv1.Subject
 	// namespace is where the right applies; empty for all namespaces.
@@ -38,14 +38,14 @@ func (g grant) where() string {
 	return "namespace " + g.namespace
 }
 
-// covers reports whether the grant includes a home, or a claim of the share.
+// covers reports whether the grant includes the home, or the claim of the share, that has the given name.
 func (g grant) covers(name string) bool { return len(g.names) == 0 || slices.Contains(g.names, name) }
 
-// grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
+// grants returns all rights to homes and shares by RBAC. It cannot see the rights that other authorizers give.
 func (s *state) grants() []grant { return s.collectGrants(rights) }
 
-// collectGrants returns the grants of all RBAC bindings. The function rights returns the grants in the rules of a role,
-// without binding and subject.
+// collectGrants returns the grants of all RBAC bindings. The parameter rights is a function that returns the rights in the
+// rules of a role, as grants without binding and subject.
 func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
@@ -87,7 +87,7 @@ func (g grant) forEachSubject(subjects []rbacv1.Subject, rights []grant) (found 
 	return found
 }
 
-// rights returns the rights to homes and shares in rules, as grants without a subject.
+// rights returns the rights to homes and shares in the rules of a role, as grants without binding and subject.
 func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	for _, rule := range rules {
 		for _, resource := range []string{homes, shares} {
@@ -117,7 +117,8 @@ func allows(rule rbacv1.PolicyRule, group, resource, verb string) bool {
 
 const accountPrefix = "system:serviceaccount:"
 
-// serviceAccountOf returns the ServiceAccount that a subject names, also by its user name (system:serviceaccount:…).
+// serviceAccountOf returns the namespace and name of a subject that is a ServiceAccount, or that is the User of a
+// ServiceAccount (system:serviceaccount:<namespace>:<name>).
 func serviceAccountOf(subject rbacv1.Subject) (namespace, name string, is bool) {
 	if subject.Kind == rbacv1.ServiceAccountKind {
 		return subject.Namespace, subject.Name, true
@@ -150,7 +151,6 @@ func isEveryone(subject rbacv1.Subject) bool {
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// subjectText returns the text for a subject in messages.
 func subjectText(subject rbacv1.Subject) string {
 	if namespace, name, is := serviceAccountOf(subject); is {
 		return "ServiceAccount " + namespace + "/" + name
@@ -158,9 +158,9 @@ func subjectText(subject rbacv1.Subject) string {
 	return subject.Kind + " " + subject.Name
 }
 
-// runsIn returns the namespace whose Pods could have the subject of a run-as right as ServiceAccount; empty for every
-// namespace. If applies is false, the right has no effect: the subject is no ServiceAccount, or is in another namespace
-// than the binding.
+// runsIn returns the namespace in which ServiceAccounts have a run-as right; empty for every namespace. Only a
+// ServiceAccount can use run-as. If applies is false, the right has no effect: the subject includes no ServiceAccount, or
+// its ServiceAccounts are in another namespace than the binding.
 func (g grant) runsIn() (namespace string, applies bool) {
 	if of, _, is := serviceAccountOf(g.subject); is {
 		return of, g.namespace == "" || g.namespace == of
@@ -175,9 +175,9 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	return of, g.namespace == "" || g.namespace == of
 }
 
-// runsBesideNotebooks reports whether a right without resourceNames belongs to the ServiceAccounts of a namespace with
-// notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right run-as. The function returns
-// false for kube-system and the webhook's namespace, where only admins should create Pods.
+// runsBesideNotebooks reports whether a right without resourceNames belongs to ServiceAccounts of a namespace with
+// notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right to run-as. It returns false
+// for kube-system and the webhook's namespace, where only admins should create Pods.
 func (g grant) runsBesideNotebooks(notebooks []string) bool {
 	namespace, applies := g.runsIn()
 	return applies && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&

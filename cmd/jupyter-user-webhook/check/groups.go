@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// groupsOfImages warns of identity.imageGroups, the groups that any Pod may have: a notebook can access a file with such a
-// GID, if the notebook sees the file.
+// groupsOfImages warns of identity.imageGroups, the groups that any Pod may have. A notebook with such a group has the
+// group's rights on the files that its mounts show.
 func groupsOfImages(_ context.Context, s *state) []Finding {
 	groups := s.config.Identity.ImageGroups
 	if len(groups) == 0 {

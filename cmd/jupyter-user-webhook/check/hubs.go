@@ -7,9 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// hubPods warns of Pods with a hub's annotation that are no notebooks and do not opt out. Dask's schedulers and workers
-// need not be notebooks. A hub's server must be one: if user.hubComponents does not name the value of its component label,
-// the server runs without the user's home.
+// hubPods warns of Pods that have a hub's annotation, are no notebooks and do not opt out. Schedulers and workers of Dask
+// need not be notebooks. A user's server of a hub must be a notebook. If its component label has a value that
+// user.hubComponents lacks, it runs without the user's home.
 func hubPods(_ context.Context, s *state) []Finding {
 	var unclaimed []string
 	for _, pod := range s.pods.Items {

@@ -26,13 +26,13 @@ import (
 
 var now = time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
 
-// issuer has the certificate and the key of a CA.
 type issuer struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// issueCertificate returns a certificate. Without a host it is a CA; without an issuer it is self-signed.
+// issueCertificate returns a certificate that the issuer has signed; a nil issuer makes it self-signed. If host is empty,
+// the certificate is that of a CA.
 func (by *issuer) issueCertificate(t *testing.T, host string, until time.Time) (issuer, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -8,8 +8,8 @@ import (
 )
 
 // modeAndScope checks that the webhook entries and the bindings have the mode and the namespaces of the installation: a
-// binding that only warns, or an entry for fewer namespaces, is a gap. It warns of mode Warn and of onlyNamespaces, which
-// may be intended.
+// binding that only warns, or an entry for fewer namespaces, is a gap. It only warns of mode Warn and of onlyNamespaces,
+// because an admin may want them.
 func modeAndScope(_ context.Context, s *state) (found []Finding) {
 	for _, what := range scopedKinds {
 		found = append(found, s.entriesThatDiffer(what)...)
@@ -45,7 +45,7 @@ func (s *state) leftOut(name string) bool {
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// allLeftOut returns the namespaces with the share, and those of the options, that onlyNamespaces leaves out.
+// allLeftOut returns the namespaces that onlyNamespaces leaves out, of those that have the share or that the options name.
 func (s *state) allLeftOut() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {

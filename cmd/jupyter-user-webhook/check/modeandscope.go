@@ -57,7 +57,8 @@ func (s *state) wrongModeFinding(what string, entries []scopedEntry) Finding {
 		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
-// describeEntries returns a text that names several entries, for a message, and the names of the objects that contain them.
+// describeEntries returns a text that names the kind and the first few entries, for a message. It also returns the names of
+// the objects that contain the entries.
 func describeEntries(what string, entries []scopedEntry) (where string, objects []string) {
 	var names []string
 	for _, p := range entries {

@@ -10,8 +10,8 @@ import (
 
 const nfsPort = 2049
 
-// admits reports whether a policy lets its Pods reach NFS at an address. NetworkPolicies are additive: a policy cannot deny
-// what another policy allows.
+// admits reports whether a NetworkPolicy lets the Pods that it selects reach NFS at an address. NetworkPolicies are
+// additive: a policy cannot deny what another policy allows.
 func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	for _, rule := range policy.Spec.Egress {
 		if admitsPort(rule.Ports) && admitsPeer(rule.To, server) {
@@ -21,8 +21,8 @@ func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	return false
 }
 
-// admitsPort reports whether the ports of a rule include NFS. A rule without ports is for all ports. A named port is a port
-// of the destination Pod, and a server outside the cluster has no named port.
+// admitsPort reports whether the ports of a rule include the NFS port. A rule without ports is for all ports. A named port
+// does not count, because it is a port of a Pod, and the server is outside of the cluster.
 func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	for _, port := range ports {
 		if port.Protocol != nil && *port.Protocol == corev1.ProtocolSCTP {
@@ -56,7 +56,8 @@ func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool 
 	return len(peers) == 0
 }
 
-// blockHas reports whether a block has an address. The check assumes that an unreadable block has every address.
+// blockHas reports whether an IP block has an address. It returns true for a block that cannot be parsed, so that the check
+// does not miss a gap.
 func blockHas(block networkingv1.IPBlock, server netip.Addr) bool {
 	whole, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {

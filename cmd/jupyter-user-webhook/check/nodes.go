@@ -40,7 +40,7 @@ func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	return []Finding{ok("", "every node supports supplementalGroupsPolicy (%s)", firstFew(slices.Sorted(maps.Keys(runtimes))))}
 }
 
-// oldest is the first Kubernetes version with everything that the manifests use.
+// oldest is the first Kubernetes version that has every feature that the manifests use.
 var oldest = version.MustParseGeneric("1.33.0")
 
 // versions checks the versions of the API server, the kubelets, the webhook and its init container.

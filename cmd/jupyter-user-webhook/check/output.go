@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Writers write findings, by the value of the flag -o.
+// Writers has the function that writes findings, for each value of the flag -o.
 var Writers = map[string]func(io.Writer, []Finding) error{"table": writeTable, "json": writeJSON}
 
 // writeJSON writes a JSON list, in the order of the checks.
@@ -17,7 +17,7 @@ func writeJSON(out io.Writer, findings []Finding) error {
 	return indented(out).Encode(findings)
 }
 
-// width is the maximum width of a message in the table.
+// width is the maximum width of a message in the table, in characters.
 const width = 96
 
 // writeTable writes a table, the worst finding first, and the overall result in the last line.
@@ -45,7 +45,7 @@ func writeTable(out io.Writer, findings []Finding) error {
 	return err
 }
 
-// AccessWriters write an AccessReport, by the value of the flag -o.
+// AccessWriters has the function that writes an AccessReport, for each value of the flag -o.
 var AccessWriters = map[string]func(io.Writer, AccessReport) error{"table": writeAccess, "json": writeAccessJSON}
 
 func writeAccessJSON(out io.Writer, a AccessReport) error {

@@ -11,8 +11,8 @@ import (
 // valuesKey is the key of the webhook's ConfigMap that has the values from which the chart rendered the policies.
 const valuesKey = "policies.json"
 
-// parametersAgree checks that the policies were rendered from the same values as the webhook's configuration. They can
-// differ after a change by hand. It also warns of ownHomes without a prefix and a suffix.
+// parametersAgree checks that the policies were rendered from the same values as the webhook's configuration, because a
+// change by hand can make them differ. It also warns of ownHomes without a prefix and a suffix.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
@@ -52,7 +52,6 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// lackedBy returns the words that others lacks.
 func lackedBy(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }

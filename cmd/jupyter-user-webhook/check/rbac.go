@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning; a right that everyone who
-// can create Pods in a namespace gets is a failure. It also reports rights that other ClusterRoles get by aggregation, and
-// rights that bypass the policies.
+// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning. A right for everyone who can
+// create Pods in a namespace is a failure. It also reports rights that other ClusterRoles get by aggregation, and rights
+// that bypass the policies.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.servedNamespaces()
 	seen := map[string]bool{}
@@ -35,8 +35,8 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }
 
-// judgeGrant returns the finding about one grant, or nil if there is nothing to report. notebooks are the namespaces with
-// notebooks.
+// judgeGrant returns the finding about one grant, or nil if there is nothing to report. The parameter notebooks has the
+// names of the namespaces with notebooks.
 func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
@@ -83,7 +83,6 @@ func judgeRunAs(g grant) *Finding {
 	return &f
 }
 
-// describeHomes returns the text for the homes that the grant includes.
 func (g grant) describeHomes() string {
 	switch {
 	case g.resource == shares:
@@ -94,8 +93,8 @@ func (g grant) describeHomes() string {
 	return "the homes of " + firstFew(g.names)
 }
 
-// hubsWithRunAs returns a finding for each ServiceAccount that has use on every home and also run-as on homes: then any Pod
-// with that ServiceAccount can be a user, not only the Pods that the hub creates.
+// hubsWithRunAs returns a finding for each ServiceAccount that has both use on every home and run-as on homes. With run-as,
+// any Pod with that ServiceAccount can be a user, and not only the Pods that the hub creates.
 func hubsWithRunAs(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {

@@ -20,7 +20,8 @@ func subject(kind, namespace, name string) rbacv1.Subject {
 	return rbacv1.Subject{Kind: kind, Namespace: namespace, Name: name}
 }
 
-// clusterWithBinding returns a cluster with one binding, in one namespace or in all.
+// clusterWithBinding returns a cluster with one binding: a RoleBinding in the namespace, or a ClusterRoleBinding if the
+// namespace is empty.
 func clusterWithBinding(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
 	s := &state{}
 	s.clusterRoles.Items = []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: rules}}

@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAgain returns the advice that restores the shipped objects, with the given values changed. An installation by Helm
-// has its own values, so the advice is a command of Helm. deploy/install.yaml would restore the defaults: Enforce mode, in
-// every namespace.
+// installAgain returns the advice that restores the shipped objects, with the given values of the chart changed. For an
+// installation by Helm, which has its own values, the advice is a command of Helm. deploy/install.yaml would restore the
+// defaults: Enforce mode, in every namespace.
 func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)
@@ -31,21 +31,21 @@ func (s *state) installAgain(values ...string) string {
 	return "helm upgrade, or kubectl apply -f deploy/install.yaml"
 }
 
-// repair returns the advice for objects that differ from those of the release. The advice is to install again, and to delete the
-// objects first if that does not help: the commands of installAgain keep fields that other field managers have written, or fail
-// because of them.
+// repair returns the advice for objects that differ from those of the release: install again, and delete the objects first
+// if that does not help. The commands of installAgain alone may not help, because they keep fields that other field
+// managers have written, or fail because of such fields.
 func (s *state) repair(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s. If the difference remains, another field manager has written it: first kubectl delete %s %s, "+
 		"during which it is not in effect",
 		s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
-// release returns the Helm release, from the annotations of the installed objects.
+// release returns the name and the namespace of the Helm release, from the annotations of the installed objects.
 func (s *state) release() (name, namespace string, is bool) {
 	for _, object := range s.installedObjects() {
 		annotations := object.GetAnnotations()
 		name, namespace = annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
-		// Name and namespace become part of a command that an admin copies.
+		// The name and the namespace become part of a command that an admin copies, so they must be plain names.
 		valid := len(validation.IsDNS1123Subdomain(name))+len(validation.IsDNS1123Label(namespace)) == 0
 		if object.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" && valid {
 			return name, namespace, true

@@ -17,7 +17,7 @@ var scopedKinds = []string{mutatingWebhooks, validatingWebhooks, bindings}
 // MutatingWebhookConfiguration or a ValidatingWebhookConfiguration, or the binding of a policy. A scopedEntry must have
 // the mode of the webhook's configuration and the namespaces of the chart's value onlyNamespaces.
 type scopedEntry struct {
-	// object is the name of the object, and name that of the entry.
+	// object is the name of the object that contains the entry, and name the name of the entry.
 	object, name string
 	// fields are the fields of the webhook entry, or the spec of the binding.
 	fields map[string]any
@@ -36,8 +36,8 @@ func entriesOf(object unstructured.Unstructured) (found []scopedEntry) {
 	return found
 }
 
-// mode returns Enforce if the entry denies Pods, else Warn. The validationActions of a binding decide that, and the
-// failurePolicy of a webhook entry.
+// mode returns Enforce if the entry denies Pods, else Warn. In a webhook entry the failurePolicy decides that, and in a
+// binding the validationActions.
 func (e scopedEntry) mode() config.Mode {
 	denies := e.fields["failurePolicy"] != "Ignore"
 	if actions, are := e.fields["validationActions"].([]any); are {
@@ -90,7 +90,8 @@ func (s scope) as(names string) string {
 	return "the namespaces " + names + " alone"
 }
 
-// mode returns the mode of the webhook's configuration; Enforce if it is unreadable.
+// mode returns the mode of the webhook's configuration. It returns Enforce, the default, if the configuration could not be
+// read.
 func (s *state) mode() config.Mode {
 	if s.config == nil {
 		return config.ModeEnforce
@@ -98,7 +99,7 @@ func (s *state) mode() config.Mode {
 	return s.config.Mode
 }
 
-// scopedEntries returns the entries of the chart's installed objects of a kind.
+// scopedEntries returns the entries of the objects of one kind that the chart has installed.
 func (s *state) scopedEntries(what string) (found []scopedEntry) {
 	list := s.installed[what]
 	if list == nil {

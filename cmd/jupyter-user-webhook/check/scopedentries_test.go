@@ -15,14 +15,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// values are the values mode (Warn or Enforce) and onlyNamespaces of an installation.
+// values has the chart's values mode (warn is set for Warn) and onlyNamespaces (only).
 type values struct {
 	warn bool
 	only []any
 }
 
-// installedBy returns a cluster whose webhook entries and bindings have the given values, except for the entries that
-// others names.
+// installedBy returns a cluster whose webhook entries and bindings have the given values. The map others has other values
+// for some entries and bindings, by their name.
 func installedBy(t *testing.T, of values, others map[string]values) *state {
 	t.Helper()
 	s := &state{Options: Options{Manifest: rendered(t)}, config: config.Default(), installed: map[string]*unstructured.UnstructuredList{},
@@ -116,7 +116,7 @@ func TestOnlyNamespaces(t *testing.T) {
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
 }
 
-// TestLeftOutNamespaceWithShare tests a namespace with the share that is not in onlyNamespaces.
+// TestLeftOutNamespaceWithShare tests the warning about a namespace that has the share and is not in onlyNamespaces.
 func TestLeftOutNamespaceWithShare(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab"}}, nil)
 	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
@@ -135,7 +135,7 @@ func TestLeftOutNamespaceWithShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestEntriesThatDiffer tests that an entry with another mode or other namespaces than the installation gives one finding.
+// TestEntriesThatDiffer tests that an entry whose mode or namespaces are not those of the installation gives one finding.
 func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
@@ -181,7 +181,8 @@ func TestEntriesThatDiffer(t *testing.T) {
 	}
 }
 
-// TestScopeNarrowedEverywhere tests entries that all have the same namespaces, which are not those of onlyNamespaces.
+// TestScopeNarrowedEverywhere tests that a finding is Failed if all entries have the same namespaces, but onlyNamespaces is
+// not set.
 func TestScopeNarrowedEverywhere(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
@@ -200,7 +201,8 @@ func TestModeWithoutInstallation(t *testing.T) {
 	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfiguredModeDiffers tests that the entries of a kind give one finding together.
+// TestConfiguredModeDiffers tests that there is one finding for each kind, and not for each entry, if all entries have
+// another mode than the configuration.
 func TestConfiguredModeDiffers(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce

@@ -38,7 +38,7 @@ const (
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
 )
 
-// The inputs of the checks, by the names that messages have for them.
+// The inputs of the checks. A value is the name that messages have for the input.
 const (
 	certificates       = "the Secret " + certificateName
 	deployments        = "the Deployment " + webhookName
@@ -67,7 +67,7 @@ const (
 var rbacObjects = []string{"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 	"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"}
 
-// state has the objects that were read from a cluster.
+// state has the objects that were read from a cluster, and what the checks need beside them.
 type state struct {
 	Options
 	cluster *Cluster
@@ -110,7 +110,7 @@ type state struct {
 	config     *config.Config
 }
 
-// lists returns the lists to fill, by the name of the input.
+// lists returns the empty lists of objects that reads fills, by the name of the input.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
@@ -138,7 +138,7 @@ var installedKinds = map[string]string{
 
 // read reads the inputs of the checks. Run reports the inputs that cannot be read.
 func read(ctx context.Context, c *Cluster, o Options, checks []checkType) (*state, error) {
-	// installAgain finds the Helm release in the annotations of these objects.
+	// Each check can return the advice of installAgain, which finds the Helm release in the annotations of these objects.
 	inputs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
 		inputs = append(inputs, check.inputs...)
@@ -212,7 +212,8 @@ func listOptions(what string) []client.ListOption {
 	return nil
 }
 
-// parseConfigMap parses the policies' values and the configuration. parametersAgree reports their errors.
+// parseConfigMap parses the values of the policies and the configuration of the webhook. parametersAgree reports the
+// errors.
 func (s *state) parseConfigMap() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
@@ -231,7 +232,8 @@ func (s *state) parseConfigMap() {
 	}
 }
 
-// unreadable returns a finding for each input that a check needs and that could not be read.
+// unreadable returns the findings about the inputs of a check that could not be read. Inputs with the same error have one
+// finding.
 func (s *state) unreadable(inputs []string) (found []Finding) {
 	var reported []error
 	for _, what := range inputs {

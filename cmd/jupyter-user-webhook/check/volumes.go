@@ -88,7 +88,7 @@ func (s *state) isShare(volume corev1.PersistentVolume) bool {
 	})
 }
 
-// inVolumeNames reports whether share.volumeNames has a name. A * at the end of a word matches any ending.
+// inVolumeNames reports whether share.volumeNames includes a name. A * at the end of a word matches any ending.
 func (s *state) inVolumeNames(name string) bool {
 	return slices.ContainsFunc(s.words("volumes"), func(word string) bool {
 		start, ending := strings.CutSuffix(word, "*")
@@ -110,7 +110,7 @@ func exportOf(volume corev1.PersistentVolume) export {
 	return export{}
 }
 
-// exportIn returns the export in attributes of the NFS CSI driver. The driver ignores the case of their names.
+// exportIn returns the export in the attributes of the NFS CSI driver, which ignores the case of an attribute's name.
 func exportIn(attributes map[string]string) (e export) {
 	for key, value := range attributes {
 		switch strings.ToLower(key) {
@@ -124,7 +124,7 @@ func exportIn(attributes map[string]string) (e export) {
 }
 
 // otherExport returns a finding if an NFS export has files of the share: the export is the share's directory, or is inside
-// or above that directory.
+// or above that directory. The finding is Unknown if the address of a server cannot be found.
 func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		of := exportOf(volume)
@@ -144,8 +144,8 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 	return nil
 }
 
-// sameFiles returns a finding if a volume has the CSI handle of a volume of the share, or if the one volume's path on the
-// nodes is inside the other's.
+// sameFiles returns a finding if a volume has the same CSI handle as a volume of the share, or if the path of one of the
+// two on the nodes is inside the path of the other.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, of := range share {
 		a, b := volume.Spec.CSI, of.Spec.CSI
@@ -170,8 +170,8 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks two values of the policies: hostPaths must contain the share's paths on the nodes, and
-// otherNFSServers, whose inline volumes are allowed, must not contain the share's server.
+// allowedVolumes checks two values of the policies. hostPaths must contain the share's paths on the nodes. otherNFSServers
+// has the servers that Pods may mount without a claim, so it must not contain the share's server.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {

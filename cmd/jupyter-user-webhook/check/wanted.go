@@ -20,9 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// wanted is the input with the objects that should be installed. They come from the caller's manifest or from Helm's record
-// of the deployed release. A copy in an installed object would be of no use: an attacker who changes the object could
-// change the copy too.
+// wanted is the input with the objects that should be installed. They come from the caller's manifest, or from Helm's
+// record of the deployed release. They do not come from a copy in the installed object, because an attacker who changes the
+// object could change the copy too.
 const wanted = "the objects as they were rendered"
 
 // Manifest has the objects that should be installed.
@@ -76,7 +76,7 @@ type release struct {
 	Chart          struct{ Metadata struct{ Name string } }
 }
 
-// readWanted reads Helm's record, unless the caller gave a manifest.
+// readWanted reads the wanted objects from Helm's record of the release, unless the caller gave a manifest.
 func (s *state) readWanted(ctx context.Context) error {
 	if s.Manifest != nil {
 		return nil
@@ -111,7 +111,7 @@ func (s *state) readWanted(ctx context.Context) error {
 	return err
 }
 
-// readRelease decodes a record of Helm 3 or 4: JSON, compressed, in base64.
+// readRelease decodes a record of Helm 3 or 4, which is JSON, compressed by gzip and encoded in base64.
 func readRelease(data []byte) (r release, err error) {
 	compressed, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(data)))
 	if err != nil {

@@ -11,21 +11,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// In Warn mode, the warning with the decision about a Pod begins with one of these texts (package denial).
+// In Warn mode, the webhook returns its decision about a Pod as a warning that begins with one of these texts (package
+// denial).
 const (
 	wouldBecome   = "would become a notebook of "
 	wouldBeDenied = "would be denied: "
 )
 
-// warnModeWarnings returns the warnings with decisions of the webhook in Warn mode. It omits other warnings, such as those
-// of the policies, which are expected because nothing was injected.
+// warnModeWarnings returns the warnings that have a decision of the webhook in Warn mode. It omits other warnings, such as
+// those of the policies: they are expected, because the webhook has not injected the Pod.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
 	})
 }
 
-// judgeWarnMode judges the dry run in Warn mode: the Pod must be unchanged, and a warning must have the decision.
+// judgeWarnMode judges the result of the dry run in Warn mode: the Pod must be unchanged, and a warning must tell the
+// decision.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {

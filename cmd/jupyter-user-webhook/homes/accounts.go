@@ -15,7 +15,8 @@ type Account struct {
 	Name string
 	// UID must own an existing directory of the user; AnyUID if the UID is not known.
 	UID int64
-	// Fault is the reason why the account is no user; empty if it is a user. The message has the reason after the name.
+	// Fault is the reason why the account is no user, such as "has no uid"; empty if the account is a user. In messages, it
+	// follows the name.
 	Fault string
 }
 

@@ -15,10 +15,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// stagingPrefix begins the name of a directory that is being made. The name of a user cannot begin with a dot.
+// stagingPrefix begins the name of a directory that is not finished. No user can have such a name, because a user name
+// cannot begin with a dot.
 const stagingPrefix = ".jupyter-user-homes-"
 
-// owner has the UID, the GID and the mode of a directory that is made.
 type owner struct {
 	uid, gid int
 	mode     fs.FileMode
@@ -36,8 +36,9 @@ func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, 
 	return p.hasDirectory(name, uid)
 }
 
-// hasDirectory reports whether the directory exists and belongs to the UID. It opens the directory, so that the kernel mounts a
-// directory that is a file system of its own. It needs no permission on the directory.
+// hasDirectory reports whether the directory exists and belongs to the UID. It opens the directory, because the kernel may
+// mount a directory that is a file system of its own only when a process opens it. Opening with O_PATH needs no permission
+// on the directory.
 func (p *parent) hasDirectory(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
@@ -72,7 +73,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		err = p.create(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
 	}
 	if errors.Is(err, fs.ErrExist) {
-		// Another run, on another node, was faster.
+		// Another run, on another node, has made the directory meanwhile.
 		var there bool
 		if there, err = p.hasDirectory(name, id.UID); there {
 			r.There++
@@ -107,7 +108,8 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 	return nil
 }
 
-// attempts is how often a run tries to make a directory: another run, on another node, may remove the unfinished directory.
+// attempts is how often a run tries to make a directory. An attempt fails if a run on another node removes the unfinished
+// directory.
 const attempts = 3
 
 // create makes a directory with its content and its owner, or makes nothing. The error is fs.ErrExist if something is at the
@@ -142,7 +144,8 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 		return err
 	}
 	defer inside.Close() //nolint:errcheck // the files written in the directory are closed
-	// The setgid bit or a default ACL of the directory above can give other users rights in the new directory.
+	// The new directory can get rights for other users from the setgid bit or a default ACL of the directory above. Chmod
+	// takes these rights away.
 	if err := inside.Chmod(".", 0o700); err != nil {
 		return err
 	}
@@ -166,9 +169,9 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 	return nil
 }
 
-// rename gives a staged directory its name, without replacing a directory of that name. Some file systems, such as NFS,
-// have no such rename: theirs replaces an empty directory. On these, rename first checks that the name is absent. A
-// directory that another node makes between the check and the rename is replaced if it is empty.
+// rename gives a staged directory its name. It must not replace a directory that already has this name. Some file systems,
+// such as NFS, have no rename with this condition, and replace an empty directory. For such a file system, rename first
+// checks that the name is absent. An empty directory that another node makes between the check and the rename is replaced.
 func (p *parent) rename(staging, name string) error {
 	err := unix.Renameat2(p.fd(), staging, p.fd(), name, unix.RENAME_NOREPLACE)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -188,8 +191,9 @@ func (p *parent) rename(staging, name string) error {
 	return err
 }
 
-// remove removes an unfinished directory. It renames the directory first, because a run on another node may still work on
-// it: that run then cannot finish the home. If that run has finished the home already, there is no directory to remove.
+// remove removes an unfinished directory. A run on another node may still work on the directory, so remove first gives it
+// another name. Then the other run cannot finish the home. If the other run has already finished the home, there is nothing
+// to remove.
 func (p *parent) remove(staging string) error {
 	gone := stagingPrefix + rand.Text()
 	switch err := p.inside.Rename(staging, gone); {

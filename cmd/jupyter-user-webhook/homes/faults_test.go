@@ -72,7 +72,7 @@ func runTask(text string) error {
 	return err
 }
 
-// process returns the command of a child process that runs the task, and its output.
+// process returns a command that runs the task in a child process, and the output of that process.
 func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	text, err := json.Marshal(o)
@@ -88,8 +88,8 @@ func (o childTask) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 
 const byInitial = "home/{initial}/{user}"
 
-// TestKillAtEveryStep kills a run before each of its changes to the share. A home must be complete or missing then, and the
-// next run must give the same result as a run that was not killed.
+// TestKillAtEveryStep kills a run before each of its changes to the share. After that, a home must be complete or missing,
+// and the next run must give the same result as a run that was not killed.
 func TestKillAtEveryStep(t *testing.T) {
 	inMountNamespace(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
@@ -249,7 +249,7 @@ func TestQuotaErrorSkipsOneUser(t *testing.T) {
 	})
 }
 
-// TestProcessWithoutChown tests a process that is not root, or that is root without the capability CHOWN.
+// TestProcessWithoutChown tests the error of a process that is not root, or that is root without the capability CHOWN.
 func TestProcessWithoutChown(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*exec.Cmd){
@@ -332,7 +332,7 @@ func TestDirectoryCreatedMeanwhile(t *testing.T) {
 			noReplace syscall.Errno
 			uid       int
 			want      string
-			// late is set if the directory is made just before the rename, and not before the chown.
+			// late is set if the directory is made just before the rename. Else it is made just before the chown.
 			late bool
 		}{
 			"another user's, late":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},

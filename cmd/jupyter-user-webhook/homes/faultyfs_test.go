@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faulty is a FUSE file system with the content of a folder. Changes to it can fail.
+// faulty is a FUSE file system with the content of a folder. A change to the file system returns an error if the test wants
+// that.
 type faulty struct {
 	folder string
 	// fault returns the error of a change; 0 if the change succeeds. what is the operation, such as mkdir.

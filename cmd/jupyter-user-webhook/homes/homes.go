@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options are the options of a run.
+// Options tell Run where to make directories, and how.
 type Options struct {
 	// Share is the mount point of the root of the share, or of the root of a further claim (share.directories).
 	Share string
@@ -47,7 +47,7 @@ type Options struct {
 // Outcome is the kind of a line of output.
 type Outcome string
 
-// The outcomes. The Summary counts Made, WouldBe, Skipped and Failed.
+// The outcomes. The Summary counts the lines with Made, WouldBe, Skipped and Failed. The other lines only inform.
 const (
 	Made     Outcome = "made"
 	WouldBe  Outcome = "would make"
@@ -98,9 +98,9 @@ type run struct {
 	share *share
 	// silent counts the lookups in a row to which the sources of identities did not respond.
 	silent int
-	// parents are the directories above homes that are open, by their path.
+	// parents are the open directories that contain directories of users or of initials, by their path.
 	parents map[string]*parent
-	// wouldMake has the directories for initials that a dry run has reported.
+	// wouldMake has the directories for {initial} that the dry run has already reported.
 	wouldMake map[string]bool
 }
 
@@ -165,12 +165,12 @@ func (r *run) name(a Account) (name user.Name, why string) {
 	return name, ""
 }
 
-// maxSilent is the number of lookups in a row without a response after which the run ends: each costs the full wait for a
-// source.
+// maxSilent is the number of lookups in a row without a response after which the run ends. Without a limit, the run would
+// wait for the timeout of the source at each user.
 const maxSilent = 10
 
-// identity returns the UID and GID of a user, or nil if the user gets no home. Then it has reported the reason as an
-// outcome. It returns an error if the sources no longer respond.
+// identity returns the UID and GID of a user. It returns nil, after reporting the reason as an outcome, if the user gets no
+// home. It returns an error if the sources no longer respond.
 func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := r.Identities.FindUncached(ctx, name)
 	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)

@@ -25,7 +25,7 @@ var users = homes.Known{
 	"anna":  identity.New(5003, 6003, nil),
 }
 
-// site is a share, the options of its runs, and the lines of output.
+// site is a share, the options of the runs on it, and the lines of output.
 type site struct {
 	root  string
 	o     homes.Options

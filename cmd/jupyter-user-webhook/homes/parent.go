@@ -44,12 +44,12 @@ func (r *run) closeParents() {
 	}
 }
 
-// errInitialMissing means that the directory for {initial} is missing. That directory is made just before the first home
-// in it.
+// errInitialMissing means that the directory for {initial} is missing. The run makes that directory just before the first
+// home in it.
 var errInitialMissing = errors.New("is made first")
 
-// parent opens the directory that contains a user's directory. It calls makeInitial if the directory for the initial is
-// missing. Any other missing directory is an error.
+// parent opens the directory that contains a user's directory. If a directory for {initial} on the path is missing, parent
+// calls makeInitial. Any other missing directory is an error.
 func (r *run) parent(pattern config.HomePattern, name string, makeInitial initialMaker) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
@@ -92,14 +92,14 @@ func (r *run) openParent(dir string) (*parent, error) {
 	return p, nil
 }
 
-// initialMaker makes the directory for the first letter of names, in the directory above it, and opens it.
+// initialMaker makes and opens dir, the directory for {initial} (the first letter of user names), in the directory above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// skipInitial makes no directory: it is not yet known whether the user gets a home.
+// skipInitial makes no directory. It is used while it is not known whether the user gets a home.
 func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
-// makeInitial makes the directory for the first letter of names, unless another run has made it. A dry run makes no
-// directory.
+// makeInitial makes and opens a directory for {initial}. If another run has made the directory, makeInitial only opens it.
+// A dry run makes no directory.
 func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	if r.DryRun {
 		if !r.wouldMake[dir] {

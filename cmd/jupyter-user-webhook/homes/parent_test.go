@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// TestOnlyInitialIsMade tests that of the directories above a home only the one for the initial is made.
+// TestOnlyInitialIsMade tests that a run makes the missing directory for {initial}, and no other directory above a home.
 func TestOnlyInitialIsMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -2,8 +2,8 @@ package homes
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 
-// Patterns returns the directories that each user must have on a further claim, or on the share if claim is empty: the
-// home, which is on the share, and the directories of users that the configuration lists.
+// Patterns returns the directories that each user must have on a further claim, or on the share if claim is empty. These
+// are the home, which is on the share, and the directories with {user} in share.directories.
 func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	if claim == "" && !c.Share.HomesByField() {
 		patterns = append(patterns, c.Share.Home)
@@ -14,7 +14,8 @@ func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 // initials are all possible first letters of names.
 const initials = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// dirsAbove returns the possible directories above directories of users, including the root of the share.
+// dirsAbove returns all possible directories that contain directories of users or of initials, including the root of the
+// share.
 func dirsAbove(patterns []config.HomePattern) []string {
 	dirs, seen := []string{"."}, map[string]bool{}
 	for _, pattern := range patterns {

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share is the opened root of the share.
+// share is the share, or a further claim, with its root directory open.
 type share struct{ root *os.File }
 
 // openShare opens the root of the share, and locks it. The lock only prevents two runs of one node from doing the same
-// work: a run is correct without it, and other nodes need not see a lock on a network file system.
+// work. A run must be correct without the lock too, because on a network file system other nodes may not see the lock.
 func openShare(ctx context.Context, o Options) (*share, error) {
 	root, err := os.OpenFile(o.Share, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -31,7 +31,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		o.Say(Progress, "another run holds the lock of this share: this run waits until it ends")
 		err = s.wait(ctx, o)
 	}
-	// Some file systems have no locks. A run needs none.
+	// Some file systems have no locks, and a run works without one.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
@@ -100,8 +100,8 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// checkOnlyRootWrites returns an error if a directory does not belong to root, or if its mode lets others write to it: they
-// could replace the directories in it. called is the name of the directory in the error.
+// checkOnlyRootWrites returns an error if a directory does not belong to root, or if its mode lets others write to it, who
+// could then replace the directories in it. called is the name of the directory in the error.
 func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {

@@ -22,9 +22,9 @@ type Skeleton struct{ entries []entry }
 
 type entry struct {
 	path string
-	// mode has the type, and the permissions without setuid, setgid and sticky bit.
+	// mode has the type of the file, and its permissions without setuid, setgid and sticky bit.
 	mode fs.FileMode
-	// content is for a file, and target for a link.
+	// content is the content of a regular file, and target the target of a symbolic link.
 	content []byte
 	target  string
 }
@@ -33,8 +33,8 @@ type entry struct {
 // links to these files.
 const kubernetesData = "..data"
 
-// ReadSkeleton reads a directory, or the files of a mounted ConfigMap. A link in the directory is read as a link. ReadSkeleton
-// returns an error for devices, sockets and pipes.
+// ReadSkeleton reads a directory, or the files of a mounted ConfigMap. It does not follow the links in the directory: a
+// link stays a link in the home. It returns an error for devices, sockets and pipes.
 func ReadSkeleton(dir string) (*Skeleton, error) {
 	if info, err := os.Stat(dir + "/" + kubernetesData); err == nil && info.IsDir() {
 		dir += "/" + kubernetesData
@@ -100,8 +100,9 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBytes+1))
 }
 
-// fill returns the function that writes the skeleton into a home and gives the content to the user. It writes contents and
-// modes before owners, because root may lack the capability to change modes of other users' files.
+// fill returns the function that writes the skeleton into a home and gives the content to the user. The function writes
+// contents and modes before owners, because root may lack the capability (FOWNER) to change the mode of a file that belongs
+// to another user.
 func (s *Skeleton) fill(uid, gid int) func(*os.Root) error {
 	return func(home *os.Root) error {
 		if s == nil {
