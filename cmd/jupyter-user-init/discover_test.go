@@ -108,6 +108,16 @@ func TestDiscoverWithIdentity(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "no process needs to change its user")
 }
 
+// TestDiscoverLeadingDigit tests a user whose name is a student number (user.allowLeadingDigit).
+func TestDiscoverLeadingDigit(t *testing.T) {
+	skipUnlessRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	makeHome(t, homes, "20201234", 5003, 6003)
+	require.NoError(t, run(discoverArgs(homes, scratch, "20201234")))
+	assert.Contains(t, readFile(t, scratch, "uid-gid.env"), "\nUSER_NAME=20201234\n")
+	assert.Contains(t, readFile(t, scratch, "passwd"), "\n20201234:x:5003:6003:20201234:/home/20201234:/bin/bash\n")
+}
+
 // TestUnknownOwnerAboveHome tests that the directory that contains the homes must not have the UID of nobody, which NFS
 // shows in place of an unknown owner. The minUID of the test is above 65534, a UID of nobody.
 func TestUnknownOwnerAboveHome(t *testing.T) {

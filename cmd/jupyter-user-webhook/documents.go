@@ -62,8 +62,9 @@ func split(data []byte) ([]document, error) {
 	return splitYAML(data)
 }
 
-// splitYAML splits the input before each separator, a line that begins with ---. Joined in order, the separators and
-// sources are the input again.
+// splitYAML splits the input before each line that is --- or begins with --- and a blank. In the document that follows,
+// separator is the --- alone, and source begins with the rest of that line. So all separators and sources, joined in order, are
+// the input again.
 func splitYAML(data []byte) (documents []document, err error) {
 	var parts []document
 	for line := range bytes.Lines(data) {

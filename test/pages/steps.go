@@ -50,7 +50,7 @@ func Steps(t testing.TB, page string) map[int]Step {
 		if i+1 < len(begins) {
 			end = begins[i+1][0]
 		}
-		// A step also ends at the next heading, because no further step ends the last step.
+		// A step ends at the next step. No step follows the last one, so a heading ends it.
 		if heading := bytes.Index(text[at[0]:end], []byte("\n## ")); heading >= 0 {
 			end = at[0] + heading
 		}

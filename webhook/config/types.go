@@ -58,8 +58,8 @@ type User struct {
 	// Reserved names are denied in addition to the built-in ones (root, nobody, jovyan, users and others). The comparison
 	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
-	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, on users' servers
-	// (KubeSpawner.component_label). A hub's Pod with a different value is not a notebook.
+	// HubComponents are the values that KubeSpawner gives to the label "component" or "app.kubernetes.io/component" of users'
+	// servers (KubeSpawner.component_label). A hub's Pod with a different value is not a notebook.
 	HubComponents []string `json:"hubComponents"`
 	// MapFile is the path of a file that maps hub names to users (package hubnames). It is used only for the annotation of a
 	// hub's Pod.

@@ -39,12 +39,12 @@ func TooManyChanges(operations, limit int) Denial {
 		"or mount that is repeated many times", operations, limit)
 }
 
-// TooMany denies a list of the Pod with have elements, which is more than limit.
+// TooMany denies a list of the Pod that has more than limit elements: have is their number.
 func TooMany(field string, have, limit int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyNames denies a Pod with a map of have keys, which is more than limit.
+// TooManyNames denies a Pod with a map that has more than limit keys: have is their number.
 func TooManyNames(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
 		"notebook has at most %d: leave some out", have, limit)

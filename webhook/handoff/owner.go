@@ -82,14 +82,15 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName returns an error if a text cannot be a user's name in the passwd and group files and in uid-gid.env. It is a
-// second check, because the webhook has parsed the name by stricter rules. The first character must be a letter or _. For
-// some C libraries a line of passwd that begins with + or - refers to NIS, and a line that begins with # is a comment.
+// checkName returns an error if a text cannot be a user's name in the passwd and group files and in uid-gid.env. It accepts each
+// name that the webhook can admit. The name is checked again here because the program in the Pod does not trust its arguments
+// and files. The first character must be a letter, a digit or _: for some C libraries a line of passwd that begins with + or -
+// refers to NIS, and a line that begins with # is a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
-		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_':
+		case i > 0 && (c == '.' || c == '-'):
 		default:
 			return fmt.Errorf("%q is not a user's name", s)
 		}

@@ -109,7 +109,7 @@ func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
 	m.admissions.WithLabelValues(kind, string(o), string(d.Discovery), reason).Inc()
 }
 
-// observeDuration records the duration of a review that has arrived completely.
+// observeDuration records the duration of a review that could be decoded. Other requests are only counted.
 func (m *Metrics) observeDuration(kind string, since time.Time) {
 	m.seconds[kind].Observe(time.Since(since).Seconds())
 }

@@ -93,8 +93,8 @@ func (g grant) describeHomes() string {
 	return "the homes of " + firstFew(g.names)
 }
 
-// hubsWithRunAs returns a finding for each ServiceAccount that has both use on every home and run-as on homes. With run-as,
-// any Pod with that ServiceAccount can be a user, and not only the Pods that the hub creates.
+// hubsWithRunAs returns a finding for each ServiceAccount that has two verbs: "use" for every home, and "run-as" for homes. With
+// "run-as", each Pod with that ServiceAccount can run as a user, and not only the Pods that the hub creates.
 func hubsWithRunAs(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {

@@ -97,8 +97,8 @@ func (r *recorder) end() {
 }
 
 // assertAlert asserts that the shipped alert fires at the end of the outage, and that it does not fire before the outage or
-// after the webhook knows all users again. If the outage was shorter than the alert needs, the recorded times are stretched
-// (see the package monitoring). Before a release the outage is long enough, and the times are not stretched.
+// after the webhook knows all users again. If the outage was shorter than the alert needs, CheckAlert multiplies the recorded
+// times (see Recording.CheckAlert). Before a release the outage is long enough, and the times are not changed.
 func (r *recorder) assertAlert(t *testing.T, gone, back, known time.Time) {
 	t.Helper()
 	r.end()
