@@ -42,6 +42,7 @@ func TestHomeFields(t *testing.T) {
 		{"/hpc/home/./alice", "", "must be written in its shortest form, /hpc/home/alice"},
 		{"/hpc/home/alice/", "", "must be written in its shortest form, /hpc/home/alice"},
 		{"/hpc/home/a\nb/alice", "", "must not contain control characters"},
+		{"/hpc/home/\xff/alice", "", "must be UTF-8: a patch cannot have other bytes"},
 		{"/hpc/home:x/alice", "", `must not contain ":", which neither a mount path nor a line of passwd can have`},
 		{"/hpc/$(X)/alice", "", `must not contain "$(", which Kubernetes takes for a variable`},
 		{"/hpc/projects/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},

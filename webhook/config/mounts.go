@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -50,6 +51,8 @@ func validateRelativePath(at *field.Path, dir string) field.ErrorList {
 // program or a line of passwd cannot hold, because paths become parts of all three.
 func pathFault(dir string) string {
 	switch {
+	case !utf8.ValidString(dir):
+		return "must be UTF-8: a patch cannot have other bytes"
 	case strings.ContainsFunc(dir, unicode.IsControl):
 		return "must not contain control characters"
 	case slices.Contains(strings.Split(dir, "/"), ".."):
