@@ -151,7 +151,7 @@ func FuzzParseEnv(f *testing.F) {
 			again, err := handoff.ParseEnv(got.Env())
 			require.NoError(t, err)
 			assert.Equal(t, got, again)
-			assert.Regexp(t, `\A[A-Za-z_][A-Za-z0-9._-]*\z`, got.Name)
+			assert.Regexp(t, `\A[A-Za-z0-9_][A-Za-z0-9._-]*\z`, got.Name)
 		}
 		owner := handoff.Owner{UID: id, GID: id, Name: name, HomeInode: inode}
 		if got, err := handoff.ParseEnv(owner.Env()); err == nil {
