@@ -162,7 +162,7 @@ const nothingToRun = "jupyter-user-init: this image belongs to no known family (
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
 // TestImageStart starts an image of each family. The programs of an image are scripts that print their own name and
-// arguments. "a wraps b" stands for a script a that has b in a comment.
+// arguments. "a wraps b" is a script a with b in a comment.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}

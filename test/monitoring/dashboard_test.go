@@ -2,7 +2,6 @@ package monitoring_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -11,7 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
-	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 // TestDashboardFitsOnScreen tests that the dashboard fits on one screen: Grafana's grid has 24 columns, and a screen of
@@ -103,8 +101,6 @@ func TestThePanelOfASilentShare(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, text, 0o600))
-	built, err := tools.Build(t.Context(), t.Output(), tools.Promtool)
-	require.NoError(t, err)
-	said, err := exec.CommandContext(t.Context(), built[tools.Promtool], "test", "rules", file).CombinedOutput()
-	assert.NoError(t, err, "%s", said)
+	output, err := monitoring.Promtool(t.Context(), "test", "rules", file)
+	assert.NoError(t, err, output)
 }

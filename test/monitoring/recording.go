@@ -103,10 +103,6 @@ func selector(name, instance string, metric *dto.Metric) string {
 // and numbers of events, because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool
 // gets the recording unchanged.
 func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
-	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
-	if err != nil {
-		return err
-	}
 	folder, err := os.MkdirTemp("", "recording-")
 	if err != nil {
 		return err
@@ -121,10 +117,20 @@ func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.T
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if output, err := exec.CommandContext(ctx, built[tools.Promtool], "test", "rules", file).CombinedOutput(); err != nil {
+	if output, err := Promtool(ctx, "test", "rules", file); err != nil {
 		return errors.Join(err, fmt.Errorf("%s\n%s", output, text))
 	}
 	return nil
+}
+
+// Promtool runs promtool, and returns its standard output and standard error.
+func Promtool(ctx context.Context, arguments ...string) (string, error) {
+	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
+	if err != nil {
+		return "", err
+	}
+	output, err := exec.CommandContext(ctx, built[tools.Promtool], arguments...).CombinedOutput()
+	return string(output), err
 }
 
 // test returns the text of the test file that promtool runs.

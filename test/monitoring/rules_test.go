@@ -2,7 +2,6 @@ package monitoring_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
-	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 func alerts(t *testing.T) []monitoring.Alert {
@@ -27,11 +25,8 @@ func alerts(t *testing.T) []monitoring.Alert {
 // it does not fire.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
-	require.NoError(t, err)
-	output, err := exec.Command(built[tools.Promtool], "check", "rules", "--lint=all", "--lint-fatal", "../../deploy/monitoring/rules.yaml").
-		CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	output, err := monitoring.Promtool(t.Context(), "check", "rules", "--lint=all", "--lint-fatal", "../../deploy/monitoring/rules.yaml")
+	require.NoError(t, err, output)
 	files, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(t, err)
 	var expected []string
@@ -44,9 +39,9 @@ func TestAlerts(t *testing.T) {
 		assert.Positive(t, fires, "%s never fires", file)
 		assert.Positive(t, silent, "%s always fires", file)
 	}
-	output, err = exec.Command(built[tools.Promtool], append([]string{"test", "rules"}, files...)...).CombinedOutput()
-	assert.NoError(t, err, "%s", output)
-	assert.Equal(t, len(files), strings.Count(string(output), "SUCCESS"))
+	output, err = monitoring.Promtool(t.Context(), append([]string{"test", "rules"}, files...)...)
+	assert.NoError(t, err, output)
+	assert.Equal(t, len(files), strings.Count(output, "SUCCESS"))
 }
 
 // cases returns the number of tests in a file that expect the alert to fire, and the number of those that expect it not to

@@ -22,7 +22,8 @@ type AccessQuery struct {
 	User, Namespace string
 }
 
-// AccessReport tells whether the requester, or any subject, may create Pods that run as the user, and by which rights.
+// AccessReport has the result of an AccessQuery: whether the requester, or any subject, may create Pods that run as the user,
+// and by which rights.
 type AccessReport struct {
 	Requester string `json:"as,omitempty"`
 	User      string `json:"user"`

@@ -126,6 +126,12 @@ func (s *state) servedNamespaces() []string {
 //   - a ClusterRoleBinding grants run-as on homes to a ServiceAccount of the namespace
 //   - the options name the namespace
 func (s *state) programsAlone() func(namespace string) bool {
+	return s.programsWith(func(grant) bool { return true })
+}
+
+// programsWith returns the function of programsAlone for a part of the rights: a grant of run-as on the share is ignored unless
+// accepted returns true for it.
+func (s *state) programsWith(accepted func(grant) bool) func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
 		of, applies := g.runsIn()
@@ -136,7 +142,7 @@ func (s *state) programsAlone() func(namespace string) bool {
 			if runs {
 				notebooks[of] = true
 			}
-		case runs && of == g.namespace:
+		case runs && of == g.namespace && accepted(g):
 			programs[of] = true
 		}
 	}

@@ -62,14 +62,7 @@ func exceptIn(exempt []string) string {
 // anyway. Access to the NFS server gives them nothing more then. These are the namespaces that have the share only for a
 // program, and in which a ServiceAccount has run-as on the share's claim.
 func (s *state) readsEveryHome() func(namespace string) bool {
-	isForAProgram, mounts := s.programsAlone(), map[string]bool{}
-	for _, g := range s.grants() {
-		runsOnShare := g.resource == shares && g.verb == runAs && g.covers(s.claimName())
-		if of, applies := g.runsIn(); applies && of == g.namespace && runsOnShare {
-			mounts[of] = true
-		}
-	}
-	return func(namespace string) bool { return isForAProgram(namespace) && mounts[namespace] }
+	return s.programsWith(func(g grant) bool { return g.covers(s.claimName()) })
 }
 
 // isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods

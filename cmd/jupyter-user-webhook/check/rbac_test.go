@@ -191,7 +191,7 @@ func TestAroundPolicies(t *testing.T) {
 	assert.Empty(t, clusterWithBinding("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "no namespace has notebooks")
 }
 
-// TestRolesByName tests that a Role belongs to its namespace, and that a ClusterRole with the same name is another role.
+// TestRolesByName tests that a Role belongs to its namespace, and differs from a ClusterRole with the same name.
 func TestRolesByName(t *testing.T) {
 	s := clusterWithBinding("lab", subject("User", "", "carol"), rule(homes, use))
 	s.roles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "r"}, Rules: []rbacv1.PolicyRule{rule(homes, runAs)}}}
