@@ -105,6 +105,7 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 			"MountBesideHome":   denial.MountForeign("f", "v", evil, true).Message,
 			"MountTaken":        denial.MountTaken("f", evil, "o").Message,
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
+			"MountOverKernel":   denial.MountOverKernel("f", evil).Message,
 			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,
 			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),

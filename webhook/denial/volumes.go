@@ -84,6 +84,13 @@ func MountNested(field, at, other string) Denial {
 		Printable(other))
 }
 
+// MountOverKernel denies a mount of the Pod's own over a path of the kernel, such as /proc, in a container that starts as root
+// or sees more of the share than the home.
+func MountOverKernel(field, at string) Denial {
+	return forbidden("MountNested", field, "%s belongs to the kernel, and a mount over it would hide what the kernel shows "+
+		"there: use another path", Printable(at))
+}
+
 // MountInShare denies a path inside or around a mount, in a container that sees more of the share than the home. The reason
 // is that the container runtime creates missing directories as root, and a symbolic link could direct the path into another
 // user's home.

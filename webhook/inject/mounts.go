@@ -189,6 +189,8 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 	other, nested := p.nested(at)
 	switch {
 	case !nested:
+	case other == at:
+		c.deny(denial.MountOverKernel(field(), mountPath))
 	case p.startsAsRoot:
 		c.deny(denial.MountNested(field(), mountPath, other))
 	default:
@@ -227,9 +229,9 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested reports whether a mount at the clean path at is nested, and returns the other path: a kernel path at or around the
+// nested reports whether a mount is nested whose clean path is at, and returns the other path: a kernel path at or around the
 // mount, another mount around it, or a mount of ours inside it. A mount at /dev is nested too, because kernel paths are
-// inside /dev.
+// inside /dev; the other path is then /dev itself.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
