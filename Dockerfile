@@ -1,9 +1,9 @@
 # The image has two static programs and nothing else. The Deployment runs jupyter-user-webhook serve. The init container of every
 # notebook runs jupyter-user-init. make image builds the image for linux/amd64 or linux/arm64.
 #
-# The image is reproducible: the same sources, Go version, VERSION and REVISION give the same digest on any machine. The builder must
-# write no times: use SOURCE_DATE_EPOCH=0 with docker buildx (and rewrite-timestamp=true), and --timestamp=0 with buildah and podman.
-# So anyone can check an image by building it again.
+# The image is reproducible: the same sources, Go version, VERSION and REVISION give the same digest on any machine, so anyone can check an
+# image by building it again. The builder must write no times: make image uses --timestamp=0 with buildah and podman. With docker buildx use
+# SOURCE_DATE_EPOCH=0 and an output with rewrite-timestamp=true.
 #
 # The builder is the only base image. Only the programs that it builds get into the result. For a release, pin the builder by digest:
 # --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:… (docker buildx imagetools inspect prints the digest of a tag).
@@ -19,8 +19,9 @@ COPY cmd cmd
 COPY webhook webhook
 COPY certs certs
 COPY deploy deploy
-ARG TARGETOS=linux
-ARG TARGETARCH=amd64
+# The builder sets these two for the platform that it builds for. They have no default value, because a default would win in BuildKit.
+ARG TARGETOS
+ARG TARGETARCH
 ARG VERSION=v0.2.0
 ARG REVISION=
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${REVISION}" -o /out/ ./cmd/...

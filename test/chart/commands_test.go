@@ -78,6 +78,8 @@ func expected(line string) ending {
 		{begins: "helm get manifest", message: "as in the manifest given with -f", status: 1},
 		{begins: "kubectl get pods -A -o json", message: "lab\tbefore\n"},
 		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", message: "persistentvolume/hpc-pv-lab"},
+		{begins: "helm list", message: "jupyter-user-webhook-0.2.0"},
+		{begins: "kubectl get clusterrolebindings,rolebindings", message: "RoleBinding\tjhub\tjupyter-user-hub-uses-every-home"},
 		{begins: "kubectl get clusterroles,roles", message: "ClusterRole\t\tjupyter-user-use-every-home"},
 		{begins: "kubectl -n jupyter-user-system get deployment", message: current},
 		{begins: "kubectl -n jupyter-user-system get pods,endpointslices", message: "10.1.0.1,10.1.0.2"},
