@@ -8,9 +8,9 @@ import (
 // Account files: a passwd and a group file with the user, so that whoami, ssh and Python's getpass work without a useradd
 // as root.
 //
-// Mounts passwd and group from the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
-// (mounts.go). The configuration turns the mounts on or off (notebook.accountFiles), and for one Pod its annotation
-// jupyter-user.io/account-files.
+// Mounts the files passwd and group of the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
+// (mounts.go). The configuration turns the mounts on or off (notebook.accountFiles). The annotation
+// jupyter-user.io/account-files overrides this for one Pod.
 
 func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {

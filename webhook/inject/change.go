@@ -40,7 +40,7 @@ type Change struct {
 	Why string
 }
 
-// Field returns the full field: notebook.env[HOME], spec.securityContext.fsGroup.
+// Field returns the full path of the field, such as notebook.env[HOME] or spec.securityContext.fsGroup.
 func (c Change) Field() string {
 	switch {
 	case c.Element:

@@ -21,7 +21,7 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claim is a map of which only the entries that user.Claimed reads are decoded.
+// claim has the labels or annotations of a Pod that user.Claimed reads, by name. The others are not decoded.
 type claim map[string]string
 
 // UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.

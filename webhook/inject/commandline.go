@@ -36,13 +36,13 @@ type commandLine struct {
 	env map[string]string
 }
 
-// launcher is a program that runs the command after its own options.
+// launcher describes a program, such as tini, that runs the command which follows its own options.
 type launcher struct {
-	// verb is the word that must follow the launcher's name, such as run in conda run; empty if no word must follow.
+	// verb is the word that must follow the launcher's name, such as "run" in "conda run"; empty if no word must follow.
 	verb string
 	// valued are the options whose value is a separate argument.
 	valued []string
-	// operands is the number of arguments between the options and the command: 1 for timeout, as in timeout 60 sleep.
+	// operands is the number of arguments between the options and the command: 1 for "timeout 60 sleep".
 	operands int
 }
 
@@ -74,15 +74,14 @@ var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "p
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
 
-// These subcommands of jupyter and modules of python -m start a server.
+// subcommands are those of the command jupyter that start a server. modules start a server with "python -m".
 var (
 	subcommands = []string{"lab", "notebook", "server", "nbclassic", "labhub", "retro"}
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and similar commands, with these arguments, do something else than start a server.
-// It looks for flags at any position, but for words only in the first argument, because a later word can be the value of a
-// flag.
+// noServer reports whether "jupyter lab" or a similar command, with these arguments, does not start a server. It looks
+// for flags at any position, but for words only in the first argument, because a later word can be the value of a flag.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
 		"extension"}
@@ -96,7 +95,8 @@ var (
 	shell  = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
 )
 
-// maxLaunchers is the number of nested launchers and shells that are read. A command line with more is runsUnclear.
+// maxLaunchers limits the launchers and shells before the program. A command line with this many, or more, is
+// runsUnclear.
 const maxLaunchers = 16
 
 // readCommand reads a command line. The function value returns the value of a variable to which a shell script refers, and

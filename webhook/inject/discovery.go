@@ -5,8 +5,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// chooseDiscovery returns the discovery, the reason for this choice, and denials. It sets in.identity to the identity with
-// which the Pod runs, and to nil for a Pod with discovery at start.
+// chooseDiscovery returns the discovery, the reason for this choice, and denials. If it returns no denials, in.identity
+// is the identity with which the Pod runs, or nil with discovery at start.
 func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, denials []denial.Denial) {
 	name := in.facts.User.String()
 	configured := in.planner.config.Identity.Discovery

@@ -13,16 +13,18 @@ import (
 // Environment: the variables by which Jupyter images identify the user.
 //
 // Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start our
-// binary sets NB_UID and NB_GID when the container starts, and values in the Pod are removed. All six variables are ours: a
-// different value is replaced and a second entry of the same name is removed, with a warning. The configured defaults
-// (notebook.env, such as JUPYTER_ENABLE_LAB) are added if the Pod does not have them. With discovery at admission,
-// JUPYTER_CONFIG_PATH begins with the directory of our settings file (settings.go), followed by the Pod's directories. The
-// webhook never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
+// binary sets NB_UID and NB_GID when the container starts, and the Pod's entries for these two are removed. All six
+// variables are ours: a different value is replaced and a second entry of the same name is removed, with a warning. The
+// configured defaults (notebook.env, such as JUPYTER_ENABLE_LAB) are added if the Pod does not have them. The webhook
+// never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
+//
+// With discovery at admission the directory of our settings files (settings.go) is put before the Pod's directories in
+// JUPYTER_CONFIG_PATH, if Jupyter can start and the Pod's value is known.
 //
 // XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a directory in the image's own home (jovyan.go) is
-// replaced. With discovery at admission XDG_CACHE_HOME is set to its usual default, .cache in the home, because the webhook
-// cannot know the image's variables. With discovery at start our binary replaces the image's value in the container, if
-// that value is in the image's own home.
+// replaced. With discovery at admission a Pod without XDG_CACHE_HOME gets its usual default, .cache in the home, because
+// the webhook cannot know the image's variables. With discovery at start our binary replaces the image's value in the
+// container, if that value is in the image's own home.
 //
 // JUPYTER_RUNTIME_DIR is set to a directory below /tmp if Jupyter can start, the Pod does not set the variable, and the
 // container can write to /tmp.
@@ -33,7 +35,7 @@ type envPiece struct {
 	home     string
 	identity [6]identityVar
 	defaults []pod.EnvVar
-	// configPath is the planned JUPYTER_CONFIG_PATH; empty if the variable is not changed.
+	// configPath is the planned JUPYTER_CONFIG_PATH; empty if the webhook does not set the variable.
 	configPath string
 }
 
@@ -176,8 +178,8 @@ func (p envPiece) putConfigPath(c *changes) {
 // cacheVariable is the variable that many images set to a directory in the image's own home.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome replaces a directory in the image's own home. JUPYTERHUB_ROOT_DIR gets the user's home instead, and a
-// variable XDG_* gets the same directory in the user's home.
+// replaceImagesHome changes the variables whose value is the image's own home (jovyan.go) or inside it.
+// JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's home.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")

@@ -20,10 +20,14 @@ import (
 //
 // Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group
 // adds no groups. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the volumes
-// with claims of the Pod's own, to which the fsGroup then no longer applies. With share.fsGroup: Keep (the share's driver
-// ignores fsGroup) and discovery at admission, an fsGroup stays if it is the user's GID or one of the user's groups. Any
-// other fsGroup is then denied, because the kubelet gives the fsGroup to every process. These three fields,
-// supplementalGroups, supplementalGroupsPolicy and fsGroup, are ours; the rest of the Pod's security context is the Pod's.
+// with claims of the Pod's own, to which the fsGroup then no longer applies.
+//
+// share.fsGroup: Keep is for a share whose driver ignores fsGroup. With Keep and discovery at admission, an fsGroup stays
+// if it is the user's GID or one of the user's groups. Any other fsGroup is then denied, because the kubelet gives the
+// fsGroup to every process.
+//
+// These three fields, supplementalGroups, supplementalGroupsPolicy and fsGroup, are ours; the rest of the Pod's security
+// context is the Pod's.
 
 type groupsPiece struct {
 	user string
@@ -102,8 +106,8 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	}
 }
 
-// wanted returns the groups that the Pod gets: the user's, and then those of identity.imageGroups that the Pod asks for. It
-// returns a denial for each group that the Pod cannot have.
+// wanted returns the groups that the Pod gets: the user's, and then those of identity.imageGroups that the Pod asks for.
+// It also returns the denials of the groups that the Pod cannot have.
 func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign []denial.Denial) {
 	want = slices.Clip(p.groups)
 	for i, gid := range have {
@@ -149,10 +153,10 @@ type Limited struct {
 
 // LimitGroups returns the identity that a user's Pod gets. Supplementary groups that no Pod can have, such as those below
 // identity.minGID, are left out with a warning. If more than identity.maxGroups groups remain, either only those with the
-// lowest numbers stay, with a warning, or the Pod is denied (identity.tooManyGroups). Plan and Verify both call
-// LimitGroups, so that both use the same identity.
+// lowest numbers stay, with a warning, or the Pod is denied (identity.tooManyGroups). Planner.Plan and Webhook.Verify
+// both call LimitGroups, so that both use the same identity.
 //
-// The groups are not cut if the floor denies one of them (identity.deniedGIDs): cutting must not hide that group.
+// The groups are not cut if one of them is denied (identity.deniedGIDs): cutting must not hide that group.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
 	within := c.Floor().LeaveOut(id)
 	limited := Limited{Identity: within}

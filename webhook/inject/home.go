@@ -10,17 +10,18 @@ import (
 
 // Home mounts: the user's home, and the parts of the share that the configuration adds.
 //
-// Mounts the home twice, by subPath: at its path on the share (/data/hpc/home/<name>), so that paths in users' files stay
-// valid, and at /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share
-// or of further claims, read-only or read-write. With share.exposeEveryHome the first of the two mounts is the whole share.
+// Mounts the home twice, by subPath: inside share.mountPath (/data/hpc/home/<name>), so that paths in users' files stay
+// valid, and at /home/<name>, which is HOME. With discovery at admission the directories of share.directories follow.
+// They are on the share or on further claims, and read-only or read-write. With share.exposeEveryHome the first of the
+// two mounts is the whole share.
 //
-// With discovery at start only the home is mounted, because a root shell in that container can become any UID. A warning
-// names the configured directories that are left out. With share.exposeEveryHome: EvenToRoot the whole share is mounted
+// With discovery at start only the home is mounted, because a root shell in the notebook container can become any UID. A
+// warning names the directories that are left out. With share.exposeEveryHome: EvenToRoot the whole share is mounted
 // nevertheless, and each Pod gets a warning.
 //
 // The mounts are ours (mounts.go).
 
-// typicalMounts is the number of our mounts in a usual notebook container.
+// typicalMounts is the initial capacity for our mounts in the notebook container.
 const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
@@ -97,7 +98,8 @@ func (in *planning) findHome() *denial.Denial {
 	return nil
 }
 
-// fixedHomes returns the directory above the homes; empty if users have different directories above their homes.
+// fixedHomes returns the directory above the homes, as a path in the init container; empty if users have different
+// directories above their homes.
 func fixedHomes(c *config.Config) string {
 	if c.Share.HomesByField() || !c.Share.Home.ParentIsFixed() {
 		return ""

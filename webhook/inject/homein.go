@@ -35,8 +35,9 @@ type homeInContainer struct {
 	privileges privilegesPiece
 }
 
-// findHomeIn finds the containers that the annotation jupyter-user.io/home-in names. It returns a denial for each name
-// whose container cannot have the home. With discovery at start it denies the annotation as a whole.
+// findHomeIn finds the containers that the annotation jupyter-user.io/home-in names. It returns denials for the names
+// that no container has, or whose container cannot have the home. With discovery at start it denies the annotation as a
+// whole.
 func (in *planning) findHomeIn() (denials []denial.Denial) {
 	value, requested := in.pod.Metadata.Annotations[homeInAnnotation]
 	if !requested {
@@ -66,7 +67,8 @@ type homeContainer struct {
 	container *pod.Container
 }
 
-// containerNamed returns the first init container or container with a name, and the pointer of that container in the Pod.
+// containerNamed returns the first init container or container of this name, and its pointer in the Pod; nil if there is
+// none.
 func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	for at, c := range in.pod.AllContainers {
 		if c.Name == name && at.List != pod.EphemeralContainersPath {

@@ -20,24 +20,24 @@ import (
 // Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The
 // container runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with
 // discovery at start. Of the share it sees only the directory above the home, and the directories above the user's other
-// directories (share.directories with {user}). The mounts of the share are read-only. They suffice to check a home, because
-// lstat of an entry needs no right on the entry. The container writes to the scratch volume.
+// directories (share.directories with {user}). The mounts of the share are read-only. These mounts suffice to check a
+// home, because lstat of an entry needs no right on the entry. The container writes to the scratch volume.
 //
 // Ours: its position, image (init.image or one of init.acceptedImages), command, args, mounts, termination message and
 // security context without the options of confinement.go. Variables, devices, probes, hooks, restart policy, working
 // directory, stdin and tty are ours too, and are removed. An init container named jupyter-user-init that the Pod has
-// already is corrected if it is the first, and otherwise removed and added again. In a Pod of the class Guaranteed the
-// requests of our init container equal its limits. A volume mount of another webhook is tolerated only below
+// already is corrected if it is the first, and otherwise removed and added again. In a Pod of the QoS class Guaranteed
+// the requests of our init container equal its limits. A volume mount of another webhook is tolerated only below
 // /var/run/secrets, and not inside another mount. Anywhere else the mount could hide a home, or a symbolic link could
-// direct the mount over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
-// Any other container named jupyter-user-init is denied.
+// direct the mount over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill
+// in. Any other container named jupyter-user-init is denied.
 
 const (
 	// nonroot is the UID and GID of the init container with discovery at start. Many images use this number for an
 	// unprivileged user.
 	nonroot = 65532
-	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has no mount there. Our container
-	// needs no token, so it has a mount of the scratch volume there.
+	// tokenPath is where the admission plugin ServiceAccount mounts a token into every container that has no mount there.
+	// Our init container needs no token, so it has a mount of the scratch volume there.
 	tokenPath = secretsDir + "kubernetes.io/serviceaccount"
 	// secretsDir is the directory in which webhooks for workload identities mount their tokens.
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
@@ -129,8 +129,9 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
-// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits, because
-// otherwise the Pod would lose that class. If the Pod has Pod-level resources, the init container gets no more than those.
+// initResources returns the configured resources. In a Pod of the QoS class Guaranteed the requests equal the limits,
+// because otherwise the Pod would lose that class. If the Pod has Pod-level resources, the init container gets no more
+// than those.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
 	if ofPod := in.pod.Spec.Resources; !ofPod.Empty() {

@@ -8,13 +8,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to JupyterHub
-// and Kubeflow. A Pod can ask to open there by its workingDir, by an argument such as --ServerApp.root_dir, or by
-// KubeSpawner's notebook_dir. The author of such a Pod means the user's home. /home/jovyan belongs to UID 1000, so the user
-// cannot use it, and Jupyter would not start. So the directory is replaced by the user's home, as docker-stacks' start.sh
-// does when it renames its user, and the Pod gets a warning. A subdirectory of /home/jovyan is also replaced by the user's
-// home itself, because the user's home can lack such a subdirectory. Only in the variables XDG_* the subdirectory stays
-// (env.go). Any other directory is the Pod's.
+// The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to
+// JupyterHub and Kubeflow. A Pod can make Jupyter open there by its workingDir, by an argument such as
+// --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of such a Pod means the user's home. /home/jovyan
+// belongs to UID 1000, so the user cannot use it, and Jupyter would not start. So the directory is replaced by the user's
+// home, as docker-stacks' start.sh does when it renames its user, and the Pod gets a warning. A subdirectory of
+// /home/jovyan is also replaced by the user's home itself, because the user's home can lack such a subdirectory. Only in
+// the variables XDG_* the subdirectory stays (env.go). Any other directory is the Pod's.
 
 // rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
@@ -64,9 +64,9 @@ func withUserHome(argv []string, home string) (replaced []string, indices []int)
 	return replaced, indices
 }
 
-// replaceText replaces a text in the field m by text. at is the pointer of that text: m itself, the value of a variable, or
-// an element of a list. value is the new value of m as a whole, for the record. The field stays the Pod's, so the verifier
-// does not compare the field.
+// replaceText replaces the string at a pointer by text. The string is the field m itself or a part of it: the value of a
+// variable, or an element of a list. value is the new value of m as a whole, for Changes. The field stays the Pod's, so
+// the verifier does not compare the field.
 func (c *changes) replaceText(m member, at pod.Pointer, text string, value any) {
 	c.record(Replaced, thePods, m, value)
 	c.operation("replace", at, text)

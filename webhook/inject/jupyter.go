@@ -18,13 +18,13 @@ import (
 type jupyterServer struct {
 	// kind is the kind of the program that the notebook container runs.
 	kind programKind
-	// port and base are the port and the base URL on which Jupyter listens. If the port is not known, port is 0 and why is the
-	// reason.
+	// port and base are the port and the base URL on which Jupyter listens. If no probe can be added, port is 0 and why
+	// is the reason, for example that the port is not known.
 	port int32
 	base string
 	why  string
-	// setsAddress reports whether our settings file (settings.go) sets where Jupyter listens: the port is known, and no hub
-	// sets the address.
+	// setsAddress reports whether our settings files (settings.go) set where Jupyter listens: Jupyter can start, port is
+	// not 0, and no hub sets the address.
 	setsAddress bool
 	// tls reports whether Jupyter serves HTTPS, and mutual whether Jupyter requires a client certificate, which the kubelet
 	// does not have for HTTP probes.
@@ -84,9 +84,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// whyNoProbe returns a reason why no probe can be added; empty if there is none. One kind of reason is that the kubelet
-// cannot connect to the address on which Jupyter listens. The other is that settings which the webhook cannot read decide
-// about the address. findPort and findBase return the reasons for an unknown port or base URL.
+// whyNoProbe returns a reason why no probe can be added; empty if there is none. Either the kubelet cannot connect to the
+// address on which Jupyter listens, or Jupyter's settings come from a file or directory that the webhook cannot know, or
+// Jupyter reads no settings. findPort and findBase return the reasons for an unknown port or base URL.
 func whyNoProbe(flags map[string]string, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
@@ -154,8 +154,8 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 // but start no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
-// traits maps the last part of each flag that the webhook reads to the setting. Only the last part counts, because --port
-// is short for --ServerApp.port, and other applications (NotebookApp, LabApp, JupyterHubSingleUser) have the same settings.
+// traits maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
+// the flags: "port" is for --port, --ServerApp.port, and the same flag of NotebookApp, LabApp and JupyterHubSingleUser.
 var traits = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
@@ -197,14 +197,14 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 // envValue is the value of a variable of the notebook container, as far as the webhook knows it.
 type envValue struct {
 	set bool
-	// value is empty and known is false if the variable comes from a Secret, a ConfigMap or a field, for example.
+	// known is false, and value is not usable, if the value comes from valueFrom, such as a Secret.
 	value string
 	known bool
 }
 
-// envValue returns a variable as planned, from the first of these lists that has it: the webhook's own variables, the Pod's,
-// the configured defaults. Of several entries in a list the last is used, as in a process. Variables from envFrom are not
-// known at admission, and are assumed not to change where Jupyter listens.
+// envValue returns the value of a variable from the first of these lists that has it: the webhook's own variables, the
+// Pod's, the configured defaults. Of several entries in a list the last is used, as in a process. Variables from envFrom
+// are not known at admission, and are assumed not to change where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identityEnv {
 		if v.name == name {
@@ -224,8 +224,8 @@ func (in *planning) envValue(name string) envValue {
 	return envValue{}
 }
 
-// portNames are the usual names of a notebook's port. The first is KubeSpawner's. http is not among them, because the port of
-// any server can have that name.
+// portNames are the usual names of a notebook's port. The first is KubeSpawner's. The name "http" is not among them,
+// because the port of any server can have that name.
 var portNames = []string{"notebook-port", "notebook", "jupyter"}
 
 // findPort returns the port from the first of these that sets it: the command line, the hub's URL, JUPYTER_PORT, a declared

@@ -15,8 +15,8 @@ const (
 	maxPathLength = 4096
 	// maxBaseURLLength is the longest base URL of a server in a probe, in bytes.
 	maxBaseURLLength = 1024
-	// maxDenials is the limit of the denials of one Pod that one step, such as this check, collects. A message shows only
-	// fifty.
+	// maxDenials is the number of denials of one Pod after which a step, such as this check, collects no more. A message
+	// shows at most fifty.
 	maxDenials = 1000
 )
 

@@ -21,18 +21,20 @@ import (
 // know their purpose. Other mounts of other volumes are the Pod's.
 //
 // A container runtime mounts as root and follows symbolic links inside the container. A symbolic link to the scratch
-// directory, in a home or in any volume, could direct any mount over the program that the container starts as root. So with
-// discovery at start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside, and
-// must not be at /dev, in /proc or at a path of /dev that leads to /proc.
+// directory, in a home or in any volume, could direct any mount over the program that the container starts as root. So
+// with discovery at start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside,
+// and must not be at /dev, nor at or inside /proc or a path of /dev that leads to /proc.
 //
-// The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, these
-// directories are in the user's own home. If it sees more of the share, the path, or a link in the home, can lead to a
-// directory that the user must not write to. Then the same rules hold as with discovery at start, and the working directory
-// must be the home or outside every mount. Links in the image are not known at admission.
+// The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, the
+// runtime can create such directories on the share only in the user's own home. If it sees more of the share, the path,
+// or a link in the home, can lead to a directory that the user must not write to. Then the same rules hold as with
+// discovery at start, and the working directory must not be inside a mount, unless it is the home. Links in the image are
+// not known at admission.
 
-// wantedMount is a mount that the webhook adds. what describes the mount in a denial.
+// wantedMount is a mount that the webhook adds.
 type wantedMount struct {
 	pod.Mount
+	// what is the description of the mount in a denial.
 	what description
 	// closed reports whether other mounts inside this mount are denied.
 	closed bool
@@ -127,7 +129,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 }
 
 // findsOwner reports whether a container is an init container of the Pod's own that mounts both the share and the scratch
-// volume. Such a container does the work of our init container.
+// volume. Such a container is assumed to do the work of our init container.
 func (p mountsPiece) findsOwner(at pod.Element, container *pod.Container) bool {
 	isOwn := at.List == pod.InitContainersPath && container.Name != handoff.Container
 	return isOwn && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
@@ -229,9 +231,9 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested reports whether a mount is nested whose clean path is at, and returns the other path: a kernel path at or around the
-// mount, another mount around it, or a mount of ours inside it. A mount at /dev is nested too, because kernel paths are
-// inside /dev; the other path is then /dev itself.
+// nested reports whether a mount of the Pod's own is nested, from its clean path. It returns the path with which the
+// mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours inside it. A mount
+// at /dev is nested too, because kernel paths are inside /dev; the returned path is then /dev.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true

@@ -2,7 +2,7 @@
 //
 //  1. pod.Read decodes the view of the Pod: the fields that the plan depends on.
 //  2. Planner.Plan plans the pieces from the view, the Facts about the user, and the configuration.
-//  3. Reconcile compares each piece with the view. It returns the JSON Patch operations, or every denial.
+//  3. Reconcile compares each piece with the view. It returns the JSON Patch operations, or the denials.
 //
 // The package is pure: the same Pod, facts and configuration give the same bytes. It does no I/O, reads no clock and writes
 // no log, so the webhook, the command line and the tests all run the same code.
@@ -10,14 +10,14 @@
 // A field is ours if the webhook enforces its value, and the Pod's if the webhook only sets a default. Likewise, our volumes,
 // mounts, claims, init container and program are those of the webhook.
 //
-// Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens if
-// the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, homein.go,
-// init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. home.go and accounts.go define mounts
-// of the notebook container, settings.go Jupyter's settings, confinement.go and devices.go parts of a piece.
+// Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens
+// if the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go,
+// homein.go, init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Some pieces have more
+// files: home.go, accounts.go and devices.go belong to mounts.go, settings.go and confinement.go to init.go.
 //
-// To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the list
-// above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to differentValues in
-// webhook/ownership_test.go; write the golden files again (UPDATE_GOLDEN=1).
+// To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the
+// list above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to
+// differentValues in webhook/ownership_test.go; write the golden files again (make golden).
 package inject
 
 import (
@@ -126,7 +126,8 @@ type planning struct {
 	planner *Planner
 	facts   Facts
 	pod     *pod.Pod
-	// discovery, identity and limited are set by chooseDiscovery. identity is nil with discovery at start.
+	// discovery, identity and limited come from chooseDiscovery. identity is nil with discovery at start. limited is the
+	// result of LimitGroups.
 	discovery config.Discovery
 	identity  *identity.Identity
 	limited   Limited
@@ -139,9 +140,9 @@ type planning struct {
 	otherCandidates []string
 	// home is the value of HOME in the notebook container.
 	home string
-	// subPath is the home, relative to the share's root; empty if the home is unknown. parent is the directory above the home on
-	// the share, and homes the path of that directory in the init container. homeOnShare is the home's path below the share's
-	// path in the notebook container.
+	// subPath is the home, relative to the share's root; empty if the home is unknown. parent is the directory above the
+	// home, also relative to the share's root, and homes the path of that directory in the init container. homeOnShare is
+	// the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
 	subPath, parent, homes, homeOnShare string
 	// deniedVolumes are the names of the volumes that use the share's claim, but do not have the configured name of the
 	// share's volume.
@@ -192,8 +193,8 @@ func (p *Planner) Generation() string { return p.generation }
 //
 //  1. Choose the discovery: is the identity known now, or found at start? (discovery.go) Find the home. (home.go)
 //  2. Find the notebook container. (notebook.go)
-//  3. Deny Pods that cannot become a notebook, for example with a path that is too long, for Windows, or with a sidecar that
-//     could run as another user.
+//  3. Deny Pods that cannot become a notebook: for example Windows Pods, and Pods with a path that is too long or with a
+//     sidecar that could run as another user.
 //  4. Read the annotations by which the Pod turns pieces on and off.
 //  5. Find out from the Pod where Jupyter listens. (jupyter.go)
 //  6. Plan each piece.
@@ -261,8 +262,8 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// denyWholePod denies Windows Pods, host processes, and user namespaces unless they are allowed. The host's network, PID and
-// IPC namespaces are not checked here: policy node denies them (63-policy-node.yaml of the chart).
+// denyWholePod denies Windows Pods, Windows host processes, and user namespaces unless share.allowUserNamespaces is true.
+// The host's network, PID and IPC namespaces are not checked here: the policy node.jupyter-user.io denies them.
 func (in *planning) denyWholePod() (denials []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		denials = append(denials, denial.NotLinux(os.Name))
@@ -275,7 +276,8 @@ func (in *planning) denyWholePod() (denials []denial.Denial) {
 	return denials
 }
 
-// denyHostProcesses denies Windows host processes in a Pod whose spec.os is not windows.
+// denyHostProcesses denies Windows host processes in a Pod whose spec.os is not windows. In our init container it does
+// not deny them, because confinement.go removes that option.
 func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	deny := func(at pod.Pointer) {
 		denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))

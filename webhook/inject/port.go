@@ -5,12 +5,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Port: 8888, named http, for users and Services that refer to it.
+// Port: a declared port with the name "http", usually 8888, for users and Services that refer to it.
 //
-// Adds the port on which Jupyter listens, if Jupyter can start, the port is known and the notebook container declares no port.
-// The ports are the Pod's: a container that declares any is not changed. No port is added if another container has a port of
-// that name or number: a Service that names a login proxy's port would then bypass the proxy, and with hostNetwork the two
-// numbers would conflict. Probes do not need a declared port.
+// Adds the port on which Jupyter listens, if Jupyter can start, the port is known and the notebook container declares no
+// port. The ports are the Pod's: a container that declares any is not changed. No port is added if another container has
+// a port of that name or number. Otherwise a Service that refers to a login proxy's port by name could bypass the proxy,
+// and with hostNetwork the two numbers would conflict. Probes do not need a declared port.
 
 type portPiece struct {
 	at   pod.Pointer

@@ -81,7 +81,8 @@ func (p privilegesPiece) enforce(c *changes, warning func(fields []string) strin
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// excessPrivileges returns the names of the fields with which the Pod asks for privileges that it does not get.
+// excessPrivileges returns the names of the fields with which the Pod asks for privileges that it does not get. The list
+// SETUID, SETGID is not such a request: an earlier review with discovery at start can have added it.
 func (p privilegesPiece) excessPrivileges(have *pod.SecurityContext) (fields []string) {
 	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")

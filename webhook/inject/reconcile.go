@@ -36,7 +36,7 @@ type Outcome struct {
 }
 
 // Drift returns our fields that are not as planned, in Kubernetes' notation. The verifier denies a Pod with such a field.
-// Defaulted fields are not compared.
+// Drift does not return fields that are the Pod's.
 func (o Outcome) Drift() []string {
 	fields := []string{}
 	if !o.changed {
@@ -119,7 +119,8 @@ func (c *changes) create(at pod.Pointer, value any) {
 	c.operation("add", at, value)
 }
 
-// member is a field of an object. The Pod can lack the object.
+// member is a field of an object, or an element of a list. For a list element, object is the list. The Pod can lack the
+// object.
 type member struct {
 	object pod.Pointer
 	// exists reports whether the Pod has the object.

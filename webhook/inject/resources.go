@@ -81,8 +81,9 @@ func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 	return &all
 }
 
-// guaranteed reports whether the Pod without our init container is of the class Guaranteed: each container has limits of CPU
-// and memory, and equal requests. It returns false for a Pod with Pod-level resources.
+// guaranteed reports whether the Pod without our init container is of the QoS class Guaranteed: each container has limits
+// of CPU and memory, and no requests that differ from them. The resources of the notebook container include those that
+// the webhook adds. For a Pod with Pod-level resources the result is false.
 func (in *planning) guaranteed() bool {
 	for at, c := range in.pod.AllContainers {
 		r := c.Resources
@@ -147,7 +148,7 @@ func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	c.putDefault(m, has, p.leftOut, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
-// putResources adds the wanted requests and limits one by one, so that the other fields of the resources stay.
+// putResources adds the wanted requests and limits. Other fields of the resources, such as claims, stay.
 func putResources(c *changes, at pod.Pointer, have, want *pod.Resources) {
 	exists := have != nil
 	if !exists {

@@ -8,9 +8,10 @@ import (
 
 // Scratch volume: the volume in which the init container passes files to the notebook container.
 //
-// Adds the emptyDir uid-gid-config with a size limit. An emptyDir of that name is kept; its size limit and medium are ours
-// and are corrected. Any other source under that name is denied. The mounts of the volume are ours (mounts.go): only the init
-// container can write to the volume, because a user who can write a file that root reads at the next start can become root.
+// Adds the emptyDir volume uid-gid-config with a size limit. An emptyDir of that name is kept; its size limit and medium
+// are ours and are corrected. Any other volume of that name is denied. The mounts of the volume are ours (mounts.go):
+// only the init container can write to the volume, because a user who can write a file that root reads at the next start
+// can become root.
 
 type scratchPiece struct{ want *pod.Volume }
 

@@ -12,9 +12,9 @@ import (
 // Jupyter settings: files in the scratch volume (handoff.JupyterFiles), which take precedence over the settings files in
 // the user's home, so that the user's files cannot break the probes.
 //
-// Adds the settings to the init container's arguments (init.go), and the init container writes the files. Port and base URL
-// are the Pod's: the files repeat the values that the Pod sets on the command line or by variables. Jupyter prefers these
-// to the values in settings files anyway.
+// Adds the settings to the init container's arguments (init.go), and the init container writes the files. Port and base
+// URL are the Pod's: the files repeat the values that the Pod sets on the command line or by variables. Jupyter prefers
+// the command line and the variables to settings files anyway.
 //
 //	setting                               value
 //	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it

@@ -48,8 +48,8 @@ func (in *planning) planShare() sharePiece {
 	return sharePiece{want: all[:1], closedClaims: in.planner.further, ofHub: ofHub}
 }
 
-// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours. The piece denies
-// these volumes.
+// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours.
+// sharePiece.reconcile denies these volumes.
 func (in *planning) otherShareVolumes() (names []string) {
 	share := in.planner.config.Share
 	for _, v := range in.pod.Spec.Volumes {

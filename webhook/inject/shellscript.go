@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// This file reads shell scripts that are a plain sequence of commands: words, quotes, variables, redirections, and ; && or
-// the end of a line between the commands. A script with anything else, such as a pipe, a loop or a substitution, is not read,
-// and the Pod gets a warning.
+// This file reads shell scripts that are a plain sequence of commands. A command has words, quotes, variables and
+// redirections, and ends at ";", "&&" or the end of the line. A script with anything else, such as a pipe, a loop or a
+// command substitution, is not read, and the Pod gets a warning.
 
 // maxScriptLength is the length in bytes of the longest script that is read.
 const maxScriptLength = 8 << 10
@@ -21,7 +21,7 @@ func shellScript(args []string) (script string, ok bool) {
 		case !strings.HasPrefix(arg, "-"):
 			return "", false
 		case !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
-			// For each o among the letters, as in -euoc pipefail, the name of an option precedes the script.
+			// For each letter "o", as in "-euoc pipefail", the name of an option precedes the script.
 			at := i + 1 + strings.Count(arg, "o")
 			if at >= len(args) {
 				return "", false
@@ -183,7 +183,7 @@ func (s *splitter) readEscaped() {
 	s.at++
 }
 
-// skipRedirection skips an operator such as 2>&1 or >>, and marks the word after the operator to be skipped.
+// skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped.
 func (s *splitter) skipRedirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()

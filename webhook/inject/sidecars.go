@@ -8,11 +8,11 @@ import (
 
 // Sidecars: the other containers of a Pod, if the notebook container sees more of the share than the home.
 //
-// The notebook can pass an open directory over a socket to any process in its network namespace. The other process then
-// accesses the directory with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass
-// only directories of the home. If the notebook container has the whole share (share.exposeEveryHome) or further directories
-// (share.directories), every container of the Pod but the notebook container and the init container must run as the user and
-// stay the user:
+// A process of the notebook container can pass an open directory over a socket to any process in its network namespace.
+// The other process then accesses the directory with its own UID and GID, without a mount of the share. If the notebook
+// container sees only the home, only directories of the home can be passed. If the notebook container has the whole share
+// (share.exposeEveryHome) or further directories (share.directories), every container of the Pod but the notebook
+// container and the init container must run as the user and stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, or the Pod's)   the user's UID
@@ -25,7 +25,7 @@ import (
 // container that differs is denied, not corrected, because it can need its own UID to work. A process of another Pod can
 // receive an open directory too, through a socket in a volume that both Pods mount. The webhook cannot detect this.
 
-// denySidecars returns a denial for each sidecar that could run as a user other than the Pod's. It returns none if the
+// denySidecars returns denials for the sidecars that could run as a user other than the Pod's. It returns none if the
 // notebook container sees only the home.
 func (in *planning) denySidecars() (denials []denial.Denial) {
 	if !in.seesMoreThanHome() {
