@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// anyValue decodes a value that Jupyter interprets, and not the webhook: text, a number, a boolean, a list or a mapping.
+// anyValue decodes a value of notebook.jupyterConfig: text, a number, a boolean, a list or a mapping.
 func (d *decoder) anyValue(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.MappingNode:

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// parentsPath is a directory in the init container. For share.directories with {user}, the directory above the user's own
-// directory is mounted below parentsPath, at <claim>/<directory>.
+// parentsPath is a directory in the init container. The parents of users' own directories (share.directories with {user})
+// are mounted there, each at <parentsPath>/<claim>/<path of the parent on the claim>.
 const parentsPath = "/directories"
 
 // IsPerUser reports whether each user has their own directory: SubPath ends with {user}.

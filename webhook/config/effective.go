@@ -110,8 +110,8 @@ func yamlNode(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// unquoted and switches decide which texts are written without quotes: those that match unquoted and not switches.
-// switches matches words, such as yes and on, that older versions of YAML read as booleans.
+// A text is written without quotes if the expression unquoted matches it and the expression switches does not. The latter
+// matches words that YAML, or an older version of YAML, reads as a boolean or null.
 var (
 	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)

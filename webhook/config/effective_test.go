@@ -87,7 +87,6 @@ func change(v reflect.Value) {
 	}
 }
 
-// TestJupyterConfigRoundTrip reads and writes texts, numbers, booleans, lists and maps.
 func TestJupyterConfigRoundTrip(t *testing.T) {
 	c := parse(t, `notebook: {jupyterConfig: {A: {text: "yes", unquoted: no, n: -3, f: 1.5, on: true, list: [1, a, [x]], map: {k: {l: 2}}}}}`)
 	assert.Equal(t, map[string]map[string]any{"A": {"text": "yes", "unquoted": "no", "n": int64(-3), "f": 1.5, "on": true,

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// golden compares a text with a file of testdata, or writes the file if UPDATE_GOLDEN is 1.
+// golden compares a text with a file of testdata. If UPDATE_GOLDEN is 1, it first writes the text to the file.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if os.Getenv("UPDATE_GOLDEN") == "1" {

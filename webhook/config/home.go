@@ -9,15 +9,15 @@ import (
 )
 
 // HomePattern is the pattern for the path of a user's home, relative to the root of the share. {user} is the user's name, and
-// {initial} the first letter of the name:
+// {initial} the first character of the name:
 //
 //	pattern                 home of alice
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
 // There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor
-// the init container could compute the home; such homes must come from the directory service. {user} must be the last
-// directory, and must not occur elsewhere, because no user may own a directory above a home.
+// the init container could compute the home; such homes must come from the home fields of accounts (share.homePrefix).
+// {user} must be the last directory, and must not occur elsewhere, because no user may own a directory above a home.
 type HomePattern string
 
 const (
@@ -92,7 +92,7 @@ func partsOf(dir string) []string {
 	return strings.Split(dir, "/")
 }
 
-// canBeSame reports whether two parts of patterns can stand for the same directory name.
+// canBeSame reports whether two parts of patterns can match the same directory name.
 func canBeSame(a, b string) bool {
 	switch {
 	case a == userPlaceholder || b == userPlaceholder:

@@ -11,12 +11,11 @@ import (
 // maxHome is the longest home field that is read, in bytes.
 const maxHome = 1024
 
-// HomesByField reports whether the home field of the directory service determines the home.
+// HomesByField reports whether the home field of the user's account (LDAP or passwd) determines the home.
 func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 
 // HomeOf returns the home of a user, relative to the root of the share, for the user's home field. If the home field is
-// unusable, home is empty, and the result why is the reason, as the end of a sentence that begins with the name of the
-// field:
+// unusable, home is empty, and why is the reason: the end of a sentence that begins with "the home field". Examples:
 //
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice
@@ -48,8 +47,8 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// directoryConflict returns the reason why a home conflicts with a snapshot directory or a configured directory; empty if there
-// is no conflict. It ignores case, because some shares ignore case.
+// directoryConflict returns the reason why a home conflicts with a snapshot directory or with share.directories; empty if
+// there is no conflict. It ignores case in paths on the share, because some shares ignore case.
 func (s *Share) directoryConflict(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {

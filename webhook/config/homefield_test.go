@@ -9,7 +9,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestHomeFields tests home fields of alice with the prefix /hpc and the configured directory projects.
 func TestHomeFields(t *testing.T) {
 	const upwards, root = `must not contain ".."`, "must not be directly in the root of the share, where the init container would see the whole share"
 	share := config.Default().Share

@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// hostileFiles are large files that cost the parser or a later step much time or memory. In the middle of a file, the
-// text repeated is repeated up to the maximum size of a file.
+// hostileFiles are large files that could cost the parser or a later step much time or memory. The field "repeated" has the
+// text that fills a file, between "before" and "after", up to the maximum size.
 var hostileFiles = map[string]struct{ before, repeated, after string }{
 	"comments in a list":     {"user:\n  reserved:\n", "  - #\n", ""},
 	"a list in brackets":     {"user:\n  reserved: [", "a,", "]"},

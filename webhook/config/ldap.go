@@ -15,14 +15,14 @@ type LDAP struct {
 	// empty, the system's certificate authorities are used.
 	CAFile string   `json:"caFile"`
 	Bind   LDAPBind `json:"bind"`
-	// Preset names the kind of directory whose filters and attributes replace empty fields of Users and Groups.
+	// Preset names the kind of directory service whose filters and attributes replace empty fields of Users and Groups.
 	Preset LDAPPreset `json:"preset"`
 	Users  LDAPUsers  `json:"users"`
 	Groups LDAPGroups `json:"groups"`
 	// WaitMilliseconds is how long a review waits for the directory service.
 	WaitMilliseconds int `json:"waitMilliseconds"`
-	// FreshSeconds is how long a found account is cached. FreshMissingSeconds is how long it is cached that there is no
-	// account.
+	// FreshSeconds is how long a found account is used without another lookup. FreshMissingSeconds is how long the result
+	// "no account" is used.
 	FreshSeconds        int `json:"freshSeconds"`
 	FreshMissingSeconds int `json:"freshMissingSeconds"`
 	// StaleSeconds is how long a found account is used while no server responds.
@@ -35,10 +35,12 @@ func (l *LDAP) Configured() bool { return len(l.URLs) > 0 }
 // LDAPBind has the settings with which the webhook authenticates to the servers.
 type LDAPBind struct {
 	Method BindMethod `json:"method"`
-	// DN and PasswordFile are for Simple. PasswordFile is read for each connection, so a new password needs no restart.
+	// DN and PasswordFile are for the method Simple. PasswordFile is read for each connection, so a new password needs no
+	// restart.
 	DN           string `json:"dn"`
 	PasswordFile string `json:"passwordFile"`
-	// CertificateFile and KeyFile are for External: a client certificate, PEM, read for each connection.
+	// CertificateFile and KeyFile are for the method External: a client certificate and its key, as PEM. Both are read for
+	// each connection.
 	CertificateFile string `json:"certificateFile"`
 	KeyFile         string `json:"keyFile"`
 }
@@ -67,7 +69,7 @@ const (
 	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup that list their
 	// members by DN (member).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
-	// PresetAD is for an Active Directory in which accounts and groups have uidNumber and gidNumber.
+	// PresetAD is for an Active Directory in which accounts have uidNumber and gidNumber, and groups have gidNumber.
 	PresetAD LDAPPreset = "ad"
 )
 
@@ -95,7 +97,8 @@ type LDAPGroups struct {
 	// Member is the attribute that lists the members, and MemberIs the kind of its values.
 	Member   string      `json:"member"`
 	MemberIs GroupMember `json:"memberIs"`
-	// GID is the attribute with the GID. A group without a GID adds none to its members, but can be a member of other groups.
+	// GID is the attribute with the GID. A group without a GID gives its members no GID, but can be a member of other
+	// groups.
 	GID string `json:"gid"`
 	// Nested decides whether a user also gets the groups of which the user's groups are members, at any depth.
 	Nested bool `json:"nested"`
@@ -112,7 +115,7 @@ const (
 	MemberName GroupMember = "Name"
 )
 
-// presets are the filters and attributes of each kind of directory.
+// presets are the filters and attributes of each kind of directory service.
 var presets = map[LDAPPreset]LDAP{
 	PresetRFC2307: {
 		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
@@ -128,7 +131,7 @@ var presets = map[LDAPPreset]LDAP{
 	},
 	PresetAD: {
 		Users: LDAPUsers{
-			// In Active Directory, computers have the class user too.
+			// In Active Directory, computers have the class "user" too.
 			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
 			Home: "unixHomeDirectory",
 		},

@@ -47,8 +47,8 @@ func validateRelativePath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// pathFault returns the reason why a path is invalid; empty if it is valid. It denies what a mount, an argument of a
-// program or a line of passwd cannot hold, because paths become parts of all three.
+// pathFault returns the reason why a path is invalid; empty if it is valid. A path becomes part of a mount, of an argument
+// of a program, and of a line of passwd, so it must be valid in all three.
 func pathFault(dir string) string {
 	switch {
 	case !utf8.ValidString(dir):
@@ -75,8 +75,8 @@ var systemDirs = []string{
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault returns an error text if a directory is a system directory, is in a system directory, or contains one. The
-// last is denied because homes are mounted below the directory: below /var, a home could be mounted at /var/run.
+// systemFault returns an error text if a directory is a system directory, is in one, or contains one. It must not contain
+// one because homes are mounted below it: below /var, a home could be mounted at /var/run.
 func systemFault(dir string) string {
 	for _, s := range systemDirs {
 		if related(dir, s) {

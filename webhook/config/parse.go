@@ -13,10 +13,10 @@ import (
 // MaxBytes is the maximum size of a configuration file. A usual file has a few KiB.
 //
 // It is less than the 1 MiB of a ConfigMap because the YAML parser needs far more memory than it reads (measured: 165 MiB
-// for 1 MiB of "- #" lines), and a wrong file must not exceed the memory limit of the process.
+// for 1 MiB of "- #" lines), and with an invalid file the process must not exceed its memory limit.
 const MaxBytes = 256 << 10
 
-// Read parses a configuration from r. It reads at most MaxBytes and one more byte, which shows that the file is too large.
+// Read parses a configuration from r. It reads at most MaxBytes+1 bytes: the last one shows whether the file is too large.
 func Read(r io.Reader) (*Config, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -30,8 +30,8 @@ func Read(r io.Reader) (*Config, error) {
 //
 // The returned configuration is valid. An error has the type Errors.
 //
-// The YAML is decoded directly into the Go types, and not first converted to JSON: the two steps could interpret yes, 010
-// or a duplicate key differently, and the second step would not know the line numbers.
+// The YAML is decoded directly into the Go types, and not first converted to JSON: the two steps could interpret "yes",
+// "010" or a duplicate key differently, and the second step would not know the line numbers.
 func Parse(data []byte) (*Config, error) {
 	root, errs := parseDocument(data)
 	if len(errs) == 0 {
@@ -50,8 +50,8 @@ func Parse(data []byte) (*Config, error) {
 	return c, nil
 }
 
-// checkHeader checks apiVersion and kind. Parse calls it first, because in a file of another kind or version other errors would
-// be misleading.
+// checkHeader checks apiVersion and kind. Parse does not decode a file of another kind or version, because its other errors
+// would be misleading.
 func checkHeader(root *yaml.Node) Errors {
 	var errs Errors
 	for _, want := range []struct{ key, value string }{{"apiVersion", apiVersion}, {"kind", kind}} {

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// scalar decodes text, booleans and numbers strictly: a number is not text, and yes, on and "1" are neither booleans nor
-// numbers. A lenient decoder would misread a user named 1e3 or no.
+// scalar decodes text, booleans and numbers strictly. A number is not text, the words "yes" and "on" are not booleans, and
+// a number in quotes is not a number. A lenient decoder would misread a user's name such as "1e3" or "no".
 func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
 	fault := ""
 	switch out.Kind() {

@@ -57,7 +57,7 @@ var renamed = map[string]struct{ key, hint string }{
 	"refusedGIDs": {"deniedGIDs", "it is deniedGIDs now, with the same values"},
 }
 
-// pathsOf returns the paths of the fields with a key, except those in lists.
+// pathsOf returns the paths of the fields with this key, except those in lists.
 func pathsOf(key string, t reflect.Type, path string) []string {
 	var paths []string
 	for f := range t.Fields() {

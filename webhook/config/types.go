@@ -33,7 +33,7 @@ type Config struct {
 // Mode decides whether decisions about Pods are enforced.
 type Mode string
 
-// The modes.
+// The values of Mode.
 const (
 	// ModeEnforce changes and denies Pods.
 	ModeEnforce Mode = "Enforce"
@@ -45,8 +45,8 @@ const (
 // User has the rules for users' names.
 type User struct {
 	// Domains are mail or Kerberos domains that are removed from a name: with corp.example, alice@corp.example is alice. A
-	// name with any other domain is denied, so that two users never share one home. Several domains must be synonyms of one
-	// name space: then alice@a.example and alice@b.example are one user, which DomainsAreSynonyms confirms.
+	// name with any other domain is denied, so that two users never share one home. With several domains, alice@a.example
+	// and alice@b.example are the same user; DomainsAreSynonyms must be true to confirm this.
 	Domains            []string `json:"domains"`
 	DomainsAreSynonyms bool     `json:"domainsAreSynonyms"`
 	// AllowUpperCase allows A to Z in names. It is only safe if the file names of the share are case-sensitive.
@@ -59,12 +59,14 @@ type User struct {
 	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
 	// HubComponents are the values that KubeSpawner gives to the label "component" or "app.kubernetes.io/component" of users'
-	// servers (KubeSpawner.component_label). A hub's Pod with a different value is not a notebook.
+	// servers (KubeSpawner.component_label). A hub's Pod with a different value is only claimed if it has the label
+	// jupyter-user.
 	HubComponents []string `json:"hubComponents"`
-	// MapFile is the path of a file that maps hub names to users (package hubnames). It is used only for the annotation of a
-	// hub's Pod.
+	// MapFile is the path of a file that maps hub names, the names of users in JupyterHub, to users (package hubnames). It
+	// is used for the annotation hub.jupyter.org/username, and not for the label jupyter-user.
 	MapFile string `json:"mapFile"`
-	// Unmapped is the treatment of a hub name that is not in the map, or that no account has as identity.ldap.users.hubName.
+	// Unmapped is the treatment of a hub name that is not in MapFile, or that no account has in the attribute
+	// identity.ldap.users.hubName.
 	Unmapped Unmapped `json:"unmapped"`
 }
 
@@ -90,12 +92,12 @@ type Share struct {
 	MountPath string `json:"mountPath"`
 	// Home is the path of a user's home, relative to the root of the share.
 	Home HomePattern `json:"home"`
-	// HomePrefix takes homes from the home field of the directory service instead of Home: the part of the field below this
-	// prefix is the path on the share. Then discovery is at admission only.
+	// HomePrefix takes homes from the home field of the user's account (LDAP or passwd) instead of Home: the part of the
+	// field below this prefix is the path on the share. Discovery is then at admission only.
 	HomePrefix string `json:"homePrefix"`
-	// Directories lists further directories that every notebook sees, of the share or of claims of their own. They are
-	// mounted only with discovery at admission, because only file permissions protect their content, and file permissions do not
-	// stop a container that starts as root.
+	// Directories lists further directories for notebooks, of the share or of claims of their own. They are mounted only
+	// with discovery at admission, because only file permissions protect their content, and file permissions do not stop a
+	// container that starts as root.
 	Directories []Directory `json:"directories"`
 	// ExposeEveryHome decides whether the whole share is mounted, and not only the home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
@@ -113,8 +115,8 @@ type FSGroup string
 const (
 	// FSGroupRemove removes the fsGroup: a driver that supports it would change the group of every file of the share.
 	FSGroupRemove FSGroup = "Remove"
-	// FSGroupKeep allows the user's GID or one of the user's groups as fsGroup, with discovery at admission, and denies any
-	// other. It is only safe if the drivers of the share and of its directories ignore fsGroup.
+	// FSGroupKeep keeps an fsGroup that is the user's GID or one of the user's groups, and denies any other. With discovery
+	// at start it removes the fsGroup. It is only safe if the drivers of the share and of further claims ignore fsGroup.
 	FSGroupKeep FSGroup = "Keep"
 )
 
@@ -146,7 +148,7 @@ const (
 // Exposure decides which notebooks see the whole share.
 type Exposure string
 
-// The exposures, the safest first.
+// The values of Exposure, the safest first.
 const (
 	// ExposeNever mounts the whole share in no notebook.
 	ExposeNever Exposure = "Never"
@@ -164,14 +166,15 @@ type Scratch struct {
 	VolumeName string `json:"volumeName"`
 	// MountPath is the absolute path in the init container and the notebook container. Only the init container can write there.
 	MountPath string `json:"mountPath"`
-	// SizeLimit is the size limit of the emptyDir, which has the in-pod binary (under 4 MiB) and a few small files.
+	// SizeLimit is the size limit of the emptyDir, which holds the program jupyter-user-init (under 4 MiB) and a few small
+	// files.
 	SizeLimit resource.Quantity `json:"sizeLimit"`
 }
 
 // Discovery decides when the identity of a Pod's user is found.
 type Discovery string
 
-// The discoveries.
+// The values of Discovery.
 const (
 	// DiscoveryAuto is AtAdmission if a source of identities is configured, otherwise AtStart.
 	DiscoveryAuto Discovery = "Auto"
@@ -183,7 +186,7 @@ const (
 	DiscoveryAtStart Discovery = "AtStart"
 )
 
-// TooManyGroups is the treatment of a user with more than maxGroups supplementary groups.
+// TooManyGroups is the treatment of a user with more supplementary groups than Identity.MaxGroups.
 type TooManyGroups string
 
 // The values of TooManyGroups.
@@ -202,15 +205,15 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are denied as primary and supplementary groups: groups whose members can access more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
-	// ImageGroups are GIDs of groups of images, such as docker-stacks' users (100): a Pod can ask for them if the identity is
-	// known at admission and the notebook container sees only the home of the share. They must be below MinGID, so that none is
-	// the group of a user.
+	// ImageGroups are GIDs of groups of images, such as 100, the group "users" of docker-stacks. A Pod can ask for them if
+	// the identity is known at admission and the notebook container sees nothing of the share but the home. They must be
+	// below MinGID, so that none is the group of a user.
 	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is the maximum number of supplementary groups of a Pod. NFS with AUTH_SYS sends 16 groups, and container runtimes
 	// count the primary group among them; the client silently omits the rest. A server with manage-gids ignores the groups that
 	// the client sends and looks up those of the UID itself: then NFS has no limit for users that the server knows.
 	MaxGroups int `json:"maxGroups"`
-	// TooManyGroups is the treatment of a user with more groups.
+	// TooManyGroups is the treatment of a user with more than MaxGroups groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). containerd 2.0
 	// and CRI-O 1.32 support this; a node with an older container runtime rejects the Pod.
@@ -221,7 +224,7 @@ type Identity struct {
 
 // Init has the settings of the init container, which finds or checks the owner of the home.
 type Init struct {
-	// Image is the image of this webhook, which also has the in-pod binary; best with a digest.
+	// Image is the image of this webhook, which also has the program jupyter-user-init; best with a digest.
 	Image string `json:"image"`
 	// AcceptedImages are also allowed as the init container's image, such as the image of the previous release during a rolling
 	// update.
@@ -239,8 +242,8 @@ type Resources struct {
 
 // Notebook has the settings of the notebook container.
 type Notebook struct {
-	// ContainerNames are names of the notebook container. The first name in this list that the Pod has is used. Package inject,
-	// notebook.go, has the rules for a Pod that has none of them.
+	// ContainerNames are names of the notebook container. The first name in this list that a container of the Pod has is
+	// used. Package inject, notebook.go, has the other rules.
 	ContainerNames []string `json:"containerNames"`
 	// Homes is the absolute path below which the home is mounted a second time, as <Homes>/<name>.
 	Homes string `json:"homes"`
@@ -249,7 +252,7 @@ type Notebook struct {
 	// Env are default variables, for Pods that do not set them.
 	Env []EnvVar `json:"env"`
 	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. They take precedence over settings in
-	// users' homes. Settings for where Jupyter listens are not allowed.
+	// users' homes. Secrets, and settings for where Jupyter listens, are not allowed.
 	JupyterConfig map[string]map[string]any `json:"jupyterConfig"`
 	// Umask is the umask of Jupyter and of the programs that Jupyter starts, as four octal digits; empty for the image's own.
 	Umask string `json:"umask"`
@@ -258,18 +261,19 @@ type Notebook struct {
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts are the starts of images of no known family. Discovery at start needs them, because it replaces the image's
-	// entrypoint. The first element with a matching Image is used.
+	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element. For
+	// other images discovery at start needs one, because it replaces the entrypoint. The first element with a matching
+	// Image is used.
 	Starts []Start `json:"starts"`
 }
 
-// EnvVar is a literal environment variable.
+// EnvVar is an environment variable, as in a container.
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Probes are the probes of a notebook container in which Jupyter starts.
+// Probes has the settings of the probes that the notebook container gets.
 type Probes struct {
 	Enabled   bool  `json:"enabled"`
 	Startup   Probe `json:"startup"`
@@ -277,8 +281,8 @@ type Probes struct {
 	Liveness  Probe `json:"liveness"`
 }
 
-// Probe has the timing of one probe, with the fields of a container's probe. In the file, null in place of a Probe turns the
-// probe off.
+// Probe has the settings of one probe. All fields but Enabled are those of a container's probe. In the configuration file,
+// null in place of a Probe turns the probe off.
 type Probe struct {
 	Enabled          bool  `json:"enabled"`
 	PeriodSeconds    int32 `json:"periodSeconds"`
@@ -290,7 +294,7 @@ type Probe struct {
 type Start struct {
 	// Image is the image as written in Pods; a * matches any number of any characters.
 	Image string `json:"image"`
-	// Entrypoint runs with the Pod's args, or with Command if the Pod has none.
+	// Entrypoint runs if the notebook container has no command. It gets the container's args, or Command if there are none.
 	Entrypoint []string `json:"entrypoint"`
 	Command    []string `json:"command"`
 }

@@ -175,7 +175,7 @@ func between(lowest, highest int) string {
 
 func validID(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
-// validateDiscovery denies settings that would have no effect, because discovery is AtStart.
+// validateDiscovery denies settings that have no effect if discovery is AtStart.
 func validateDiscovery(c *Config) field.ErrorList {
 	if c.Identity.Discovery != DiscoveryAtStart {
 		return nil

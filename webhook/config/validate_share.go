@@ -106,8 +106,8 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 // snapshots are the directories in which file servers keep old versions of all other directories, homes included.
 var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".zfs")
 
-// snapshotFault returns an error text for a directory in a snapshot directory, where users would see old versions of other
-// directories. It ignores case, because some shares ignore case.
+// snapshotFault returns an error text for a directory that is a snapshot directory or inside one: users would see old
+// versions of other directories there. It ignores case, because some shares ignore case.
 func snapshotFault(dir string) string {
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {
@@ -117,7 +117,7 @@ func snapshotFault(dir string) string {
 	return ""
 }
 
-// minScratch is enough for the in-pod binary (under 4 MiB) and a few small files, with a reserve.
+// minScratch, in bytes, is enough for the program jupyter-user-init (under 4 MiB) and a few small files, with a reserve.
 const minScratch = 8 << 20
 
 func validateScratch(s *Scratch, path *field.Path) field.ErrorList {

@@ -17,8 +17,8 @@ type Level struct {
 	Meets api.Level
 	// Next is the next stricter level; empty if Meets is restricted.
 	Next api.Level
-	// Misses are the reasons why the Pod does not meet Next, in the words of the library. The texts contain names from the
-	// Pod, which are not escaped.
+	// Misses are the reasons why the Pod does not meet Next, in the words of k8s.io/pod-security-admission. The texts
+	// contain names from the Pod, which are not escaped.
 	Misses []string
 }
 

@@ -10,13 +10,14 @@ import (
 const (
 	// Label is the label with the name of a Pod's user. A Pod with this label needs no other label or annotation.
 	Label = "jupyter-user"
-	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the hub name cannot always be recovered.
+	// hubLabel is on every Pod of KubeSpawner. Its value is a slug of the hub name (the user's name in JupyterHub), from
+	// which the hub name cannot always be recovered.
 	hubLabel = "hub.jupyter.org/username"
 	// HubAnnotation is the annotation with the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
 	// InjectAnnotation opts a Pod out, only with the value OptOut.
 	InjectAnnotation = "jupyter-user.io/inject"
-	// OptOut is the only value that InjectAnnotation can have.
+	// OptOut is the only valid value of InjectAnnotation.
 	OptOut = "false"
 )
 
@@ -24,8 +25,7 @@ const (
 // label.
 var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 
-// Claimed reports whether a Pod is claimed as a user's notebook. The policies have the same predicate in CEL, and both are
-// tested with the Pods of testdata/claimed.yaml:
+// Claimed reports whether a Pod is claimed as a user's notebook:
 //
 //	labels       annotations                       claimed
 //	Label                                          yes
@@ -34,6 +34,8 @@ var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 //
 // The hub's label and annotation without the component are not enough: Dask Gateway copies label and annotation to schedulers
 // and workers, which are not notebooks and need no home.
+//
+// The policies have the same predicate in CEL, and both are tested with the Pods of testdata/claimed.yaml.
 func Claimed(labels, annotations map[string]string, rules config.User) bool {
 	if annotations[InjectAnnotation] == OptOut {
 		return false
@@ -89,7 +91,7 @@ func NotClaimedBecause(labels, annotations map[string]string, rules config.User)
 	return denial.NoLabel
 }
 
-// NamedBy describes the label or annotation of a claimed Pod that names the user.
+// NamedBy describes what names the user of a claimed Pod: the label, the annotation, or both.
 func NamedBy(labels, annotations map[string]string) string {
 	_, label := labels[Label]
 	_, annotation := annotations[HubAnnotation]

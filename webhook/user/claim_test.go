@@ -173,7 +173,7 @@ func TestFromPod(t *testing.T) {
 	}
 }
 
-// TestNamesDifferMessage tests that the message names the settings of the hub that conflict.
+// TestNamesDifferMessage tests that the message names the setting of KubeSpawner that usually causes the difference.
 func TestNamesDifferMessage(t *testing.T) {
 	_, denials := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
 		map[string]string{"hub.jupyter.org/username": "alice.smith"}, rules)

@@ -40,9 +40,9 @@ func deny(d denial.Denial) *denial.Denial { return &d }
 
 // invalid returns the rule that a name violates; empty if the name is valid.
 //
-// The rule is useradd's (shadow's default NAME_REGEX) and adduser's without the trailing $, plus the dot that sites use in
-// first.last. It excludes every character that is special in a path, a shell, a passwd line or Kubernetes' $(VAR)
-// expansion.
+// The rule is that of useradd (shadow's default NAME_REGEX) and adduser, but with the dot that sites use in first.last, and
+// without the $ that the two allow at the end of a name. It excludes every character that is special in a path, a shell, a
+// passwd line or Kubernetes' $(VAR) expansion.
 func invalid(name string, rules config.User) string {
 	switch {
 	case name == "":

@@ -196,10 +196,10 @@ func TestParseDomain(t *testing.T) {
 	}
 }
 
-// allowed is the rule of the documentation.
+// allowed is the rule for names, except for the length, in the default configuration.
 var allowed = regexp.MustCompile(`\A[a-z_][a-z0-9._-]*\z`)
 
-// assertSafe asserts that an accepted name is safe as a directory, an argument and a field of a line.
+// assertSafe asserts that an accepted name is safe as a directory, an argument and a field of a line of passwd.
 func assertSafe(t *testing.T, text, name string, r config.User) {
 	t.Helper()
 	assert.Regexp(t, allowed, name)

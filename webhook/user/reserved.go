@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// reserved are the accounts and groups of Linux and Jupyter images (Debian's base-passwd, those of Debian's and Red Hat's
-// packages, docker-stacks' jovyan and users). No user can have one of these names, because images have system accounts
-// and groups with these names.
+// reserved are names that no user can have: names of accounts and groups in images (those of Debian's base-passwd, those of
+// packages of Debian and Red Hat, and "jovyan" and "users" of docker-stacks), and the directory "lost+found".
 var reserved = strings.Fields(`
 	root nobody nogroup jovyan users
 	daemon bin sys adm sync shutdown halt operator games man lp mail news uucp proxy www-data backup list irc gnats ftp

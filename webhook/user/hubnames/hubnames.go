@@ -1,5 +1,5 @@
-// Package hubnames reads the file that maps hub names to users (user.mapFile). Each line has a hub name and a user's name with
-// white space between them; empty lines and lines that begin with # are skipped:
+// Package hubnames reads the file that maps hub names, the names of users in JupyterHub, to users (user.mapFile). Each line
+// has a hub name and a user's name with white space between them; empty lines and lines that begin with # are skipped:
 //
 //	# hub-name          unix-name
 //	alice@corp.example  alice
@@ -34,11 +34,11 @@ import (
 const (
 	// maxSize is the maximum size of a file: 100,000 pairs take about 4 MB.
 	maxSize = 16 << 20
-	// interval is the time between two checks of Watch.
+	// interval is the time after which Watch reads the file again.
 	interval = 2 * time.Second
 )
 
-// File is a map file that is read again after it has changed. It is safe for concurrent use.
+// File has the names of a map file. Watch reads the file again. A File is safe for concurrent use.
 type File struct {
 	path  string
 	rules config.User
@@ -84,13 +84,13 @@ func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 	return (*f.names.Load())[hubName], nil
 }
 
-// FromHubUncached does the same as FromHub, but first reads the file if the file has changed.
+// FromHubUncached does the same as FromHub, but first reads the file again.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
 	_ = f.readIfChanged() // After an error the names of the previous file stay in use.
 	return f.FromHub(ctx, hubName)
 }
 
-// Watch checks the file at each interval, until the context ends.
+// Watch reads the file again after each interval, until the context ends.
 func (f *File) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -104,8 +104,7 @@ func (f *File) Watch(ctx context.Context) error {
 	}
 }
 
-// readIfChanged reads the file, and parses the content only if the content has changed. Without an error the new names are
-// used.
+// readIfChanged reads the file, and parses the content only if it has changed. Without an error the new names are used.
 func (f *File) readIfChanged() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,7 +130,7 @@ func (f *File) readIfChanged() error {
 	return nil
 }
 
-// logFault sets the metric. It logs when the error changes, and when the error is gone.
+// logFault stores the error and sets the metric. It logs when the error changes, and when the error is gone.
 func (f *File) logFault(fault error) {
 	previous := f.fault
 	f.fault = fault
