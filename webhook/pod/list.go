@@ -16,15 +16,17 @@ import (
 // limits are far above the lists of usual Pods.
 
 const (
-	// maxContainers is the limit for the containers of one kind. The chart's policies have the same limit.
+	// maxContainers is the limit for each kind of container: init containers, containers and ephemeral containers. The
+	// chart's policies have the same limit for all kinds together.
 	maxContainers = 200
 	// maxVolumes is the limit for the volumes of a Pod.
 	maxVolumes = 500
-	// maxVariables is the limit for the variables of one container, maxArguments that for the arguments of one command.
+	// maxVariables is the limit for the environment variables of one container. maxArguments is the limit for a list of
+	// strings, such as the arguments of a command.
 	maxVariables, maxArguments = 10_000, 10_000
-	// maxElements is the limit for each list of other elements.
+	// maxElements is the limit for a list with elements of any other type.
 	maxElements = 1000
-	// maxElementsInAll is the limit for all lists of all containers of one kind, in total.
+	// maxElementsInAll is the limit for the total number of elements in the lists and maps of all containers of one kind.
 	maxElementsInAll = 30_000
 	// maxNames is the limit for the keys of one JSON object, such as the annotations, which Kubernetes limits to 256 KiB.
 	maxNames = 20_000
@@ -34,8 +36,8 @@ const (
 type TooLongError struct {
 	// Field is the field in Kubernetes' notation; empty for a map.
 	Field string
-	// Have is the number of elements; 0 if the lists of all containers of one kind exceed maxElementsInAll, because the
-	// elements after the limit are not counted. Max is the limit.
+	// Have is the number of elements. Have is 0 if all containers of one kind together exceed maxElementsInAll, because the
+	// elements after that limit are not counted. Max is the limit.
 	Have, Max int
 }
 
@@ -52,15 +54,15 @@ func asTooLong(err error) error {
 	return nil
 }
 
-// List is a list of a Pod whose length is limited.
+// List is a list in a Pod, with a limited length.
 type List[T any] []T
 
-// UnmarshalJSONFrom decodes a list. It returns a TooLongError for a list that exceeds the limit for its type of element,
-// and for containers whose lists exceed maxElementsInAll.
+// UnmarshalJSONFrom decodes a list. It returns a TooLongError if the list exceeds the limit for its type of element, or if
+// the containers in the list together exceed maxElementsInAll.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	limit := maxOf[T]()
 	if d.PeekKind() != jsontext.KindBeginArray || limit != maxContainers && isShort(d) {
-		// The value can also be null, or not a list.
+		// The value is a short list, null, or not a list.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
 		if err == nil && len(*l) > limit {
 			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: limit}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// WithSlash returns the clean path at with a slash at its end. Every clean path inside at begins with the result.
+// WithSlash returns a clean path with a slash at its end. Each clean path inside that path begins with the result.
 func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
 // Inside reports whether the clean path inner is inside the clean path outer. A path is not inside itself.
@@ -14,7 +14,7 @@ func Inside(inner, outer string) bool {
 	return ok && strings.HasPrefix(below, "/")
 }
 
-// Normalized returns the mount in a canonical form, in which a field with Kubernetes' default is empty.
+// Normalized returns the mount with a clean path. In the result, a field that has Kubernetes' default value is empty.
 func (m Mount) Normalized() Mount {
 	m.MountPath = CleanPath(m.MountPath)
 	if m.MountPropagation == "None" {

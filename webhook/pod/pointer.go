@@ -53,8 +53,8 @@ func (p Pointer) Field() string {
 	return b.String()
 }
 
-// Element is the position of an element in a list. The method Pointer builds the pointer of the element, because most
-// elements never need one.
+// Element is the position of an element in a list. The pointer of the element is built only by the method Pointer, because
+// most elements need none.
 type Element struct {
 	List Pointer
 	At   int

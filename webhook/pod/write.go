@@ -29,7 +29,7 @@ func AppendPatch(to []byte, operations []jsonpatch.Operation) []byte {
 // jsonText is the JSON that has been written so far. Its methods append to it and return the longer text.
 type jsonText []byte
 
-// writable is a type of this package that a patch can have as a value.
+// writable is implemented by the types of this package that are written without reflection.
 type writable interface{ appendTo(t jsonText) jsonText }
 
 func (t jsonText) value(v any) jsonText {

@@ -37,7 +37,7 @@ func TestWrittenValuesEqualJSONLibrary(t *testing.T) {
 	}
 }
 
-// fill sets every field of a value, with text that JSON must escape.
+// fill sets every field of a value. Its strings have characters that JSON must escape.
 func fill(v reflect.Value) {
 	switch v.Interface().(type) {
 	case jsontext.Value:

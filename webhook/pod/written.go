@@ -1,7 +1,7 @@
 package pod
 
-// The types of this file are written with the API server's defaults, so that the API server stores the values as the patch has
-// them.
+// A patch writes values of these types with the defaults that the API server would set, so that the API server stores the
+// values unchanged.
 
 // InitContainer is the init container that the webhook adds to a Pod.
 type InitContainer struct {

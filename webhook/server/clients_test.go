@@ -87,8 +87,8 @@ func TestVerifyClients(t *testing.T) {
 	assert.NoError(t, r.Ready(nil), "the server accepts its own probe")
 }
 
-// TestReplicaWithOldCertificate tests a renewal, in which replicas have different certificates until all of them have the new
-// Secret.
+// TestReplicaWithOldCertificate tests that a replica with the new certificate does not serve a replica that still has the
+// old one. During a renewal, replicas have different certificates for a while.
 func TestReplicaWithOldCertificate(t *testing.T) {
 	r := startWithVerifyClient(t, newEdge(t, nil))
 	old := r.pair

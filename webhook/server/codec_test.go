@@ -80,7 +80,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	})
 }
 
-// reviewFields has the fields of review, for controller-runtime's decoder.
+// reviewFields has the fields of review except the object, for controller-runtime's decoder.
 type reviewFields struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -102,8 +102,8 @@ type reviewFields struct {
 	} `json:"request"`
 }
 
-// stricter reports whether a body has a duplicate name, invalid UTF-8 or half a surrogate pair, which controller-runtime
-// accepts.
+// stricter reports whether a body has a duplicate name, invalid UTF-8 or an escaped surrogate. controller-runtime accepts
+// all of these. This server accepts only an escaped surrogate pair that is whole.
 func stricter(body string) bool {
 	return !utf8.ValidString(body) || regexp.MustCompile(`\\u[dD][89a-fA-F]`).MatchString(body) ||
 		stdjson.Valid([]byte(body)) && hasDuplicateName(stdjson.NewDecoder(strings.NewReader(body)))
@@ -206,8 +206,8 @@ func posted(body string) *http.Request {
 	return req
 }
 
-// TestConcurrentReviewsAreSeparate sends many reviews of different lengths at once, because reviews share buffers. Each
-// review must get the same response as alone.
+// TestConcurrentReviewsAreSeparate sends many reviews of different lengths at the same time, because reviews share buffers.
+// Each review must get the same response as alone.
 func TestConcurrentReviewsAreSeparate(t *testing.T) {
 	h := newHandler(t)
 	const users, rounds = 16, 40

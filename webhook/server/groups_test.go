@@ -66,7 +66,8 @@ func TestMaxGroups(t *testing.T) {
 	}
 }
 
-// TestVerifyCutGroups tests that the verifier compares a Pod with the identity whose groups were cut.
+// TestVerifyCutGroups tests that both reviews find a denied group before they cut the groups. It also tests that the
+// verifier denies a Pod that was injected without the cut.
 func TestVerifyCutGroups(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
@@ -102,8 +103,8 @@ func TestMaxGroupsZero(t *testing.T) {
 	assert.Equal(t, "5003:6003", d.Identity.String())
 }
 
-// TestGroupsBelowFloor tests that a supplementary group is left out with a warning, and that a primary group is denied. A group
-// that is left out is not counted for the maximum, and a Pod cannot ask for it.
+// TestGroupsBelowFloor tests that a supplementary group below the floor is left out with a warning, and that a primary
+// group below the floor is denied. A group that is left out is not counted for the maximum, and a Pod cannot ask for it.
 func TestGroupsBelowFloor(t *testing.T) {
 	const warning = "supplementary groups of qiang.guo03 are left out: those under 1000 (identity.minGID), which belong to the system, " +
 		"and those with a number that no Pod can have; the pod cannot access their files"
@@ -153,7 +154,7 @@ func withGroups(t *testing.T, groups string) []byte {
 	return []byte(pod)
 }
 
-// TestImageGroups tests that a Pod that asks for a group of identity.imageGroups gets it, if the notebook sees only the home.
+// TestImageGroups tests in which cases a Pod gets a group of identity.imageGroups that it asks for.
 func TestImageGroups(t *testing.T) {
 	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files with that " +
 		"GID belong to others: remove it"

@@ -22,13 +22,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The served paths. mutateRestrictedPath is for namespaces that enforce the Pod Security level restricted, mutatePath for
-// all others. The API server selects the path by the namespace's labels, so the webhook makes no API call during an
+// The served paths. mutateRestrictedPath is for namespaces that enforce the Pod Security level "restricted", and mutatePath
+// is for all others. The API server selects the path by the namespace's labels, so the webhook makes no API call during an
 // admission.
 const (
 	mutatePath           = "/mutate"
 	mutateRestrictedPath = "/mutate/restricted"
-	// VerifyPath verifies the Pod after all mutating webhooks.
+	// VerifyPath is the path of the verifier, which the API server calls after all mutating webhooks.
 	VerifyPath = "/verify"
 	// PeerPath is VerifyPath for the requests of other replicas. A replica does not forward these requests.
 	PeerPath = "/verify/peer"
@@ -36,7 +36,7 @@ const (
 
 // handler serves the reviews of one path.
 type handler struct {
-	// kind is the kind of review, mutate or verify, for log and metrics.
+	// kind is kindMutate or kindVerify, for log and metrics.
 	kind       string
 	decide     func(context.Context, webhook.Review) webhook.Decision
 	restricted bool
@@ -82,7 +82,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer putBuffer(body)
 	denied, err := readBody(w, r, body)
 	if err != nil {
-		// The client is gone or has stopped sending, so a response would not be read.
+		// The client is gone or has stopped sending, so it needs no AdmissionReview.
 		h.log.WarnContext(r.Context(), "the body did not arrive whole", "from", r.RemoteAddr, "err", err.Error())
 		http.Error(w, "the body did not arrive whole", http.StatusRequestTimeout)
 		return
@@ -119,7 +119,8 @@ func (h *handler) deny(ctx context.Context, req request, denied denial.Denial, b
 	return resp
 }
 
-// handle returns the response to a request, which was decoded from the body. A panic becomes a response too.
+// handle returns the response to the request that was decoded from body, and records the review. A panic becomes a response
+// too.
 func (h *handler) handle(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
 	d := webhook.Decision{}
 	defer func() {
@@ -134,8 +135,9 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
-	// The shipped WebhookConfiguration objects send only the creation of Pods. Rules that an admin has changed can also send
-	// subresources, such as pods/binding and pods/eviction. These are allowed: their objects are not Pods.
+	// With the chart's webhook configurations, API servers send only the creation of Pods. If an admin has changed the
+	// rules, API servers can also send subresources, such as pods/binding and pods/eviction. These create no Pod, so they
+	// are allowed.
 	if req.SubResource != "" {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
@@ -179,8 +181,8 @@ func (h *handler) respond(d webhook.Decision) (resp *admissionv1.AdmissionRespon
 	return resp
 }
 
-// allowResponse admits a Pod, with a patch if there are operations. The patch is in a pooled buffer, which ServeHTTP returns
-// to the pool when the response is written.
+// allowResponse admits a Pod, with a patch if there are operations. The patch is in a pooled buffer, which ServeHTTP
+// returns to the pool after it has written the response.
 func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if len(operations) == 0 {
@@ -194,7 +196,8 @@ func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionRespo
 // patchType is the type of every patch: JSON Patch (RFC 6902).
 var patchType = admissionv1.PatchTypeJSONPatch
 
-// denyResponse returns the denials in one status. Code and reason are those of the first, which should be corrected first.
+// denyResponse returns the denials in one status. Code and reason are those of the first denial, which the user should
+// correct first.
 func denyResponse(denials []denial.Denial) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// homesByField returns a configuration with homes from the directory service.
+// homesByField returns a configuration with homes from the home field of the directory service.
 func homesByField() *config.Config {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
@@ -26,8 +26,8 @@ func withHome(home string, groups ...int64) identityFunc {
 	return known(id)
 }
 
-// TestHomeByField tests that the home that the home field names is mounted, and that the init container sees only the
-// directory above the home.
+// TestHomeByField tests that the home from the home field is mounted, and that only the init container sees the directory
+// above the home.
 func TestHomeByField(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), withHome("/hpc/home/q/qiang.guo03", 680, 7001), nil)
 	injected := e.injected(t, notebook)
@@ -46,8 +46,8 @@ func TestHomeByField(t *testing.T) {
 	assert.Empty(t, r.Response.Patch, "a second pass changes nothing")
 }
 
-// TestInvalidHomeFields tests that Pods of users with an invalid home field are denied, and that the message does not
-// show the field.
+// TestInvalidHomeFields tests that Pods of users with an invalid home field are denied, and that the message does not show
+// another user's name from that field.
 func TestInvalidHomeFields(t *testing.T) {
 	for name, c := range map[string]struct{ field, why string }{
 		"no home":               {"", "is empty"},

@@ -249,7 +249,7 @@ func combinations(values []string, n int) [][]string {
 	return all
 }
 
-// TestDisputeMessage tests that the denial has the result of each source.
+// TestDisputeMessage tests that the denial has the result of each source. For an unusable account it has only that result.
 func TestDisputeMessage(t *testing.T) {
 	at := func(uid int64) identityFunc { return known(identity.New(uid, 6003, nil)) }
 	for _, c := range []struct {
@@ -274,7 +274,7 @@ func TestDisputeMessage(t *testing.T) {
 	}
 }
 
-// TestSourcesAreAskedConcurrently uses sources each of which waits until the others have been called.
+// TestSourcesAreAskedConcurrently uses three sources. Each of them returns only when all three have been called.
 func TestSourcesAreAskedConcurrently(t *testing.T) {
 	var asked sync.WaitGroup
 	asked.Add(3)
@@ -288,8 +288,8 @@ func TestSourcesAreAskedConcurrently(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestUnknownUser tests that a user without an identity is denied, except where discovery is at start: with AtStart, and
-// with Auto if there is no source.
+// TestUnknownUser tests that a Pod whose user has no identity is denied. On the path /mutate it is admitted with AtStart,
+// and with Auto if there is no source.
 func TestUnknownUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities

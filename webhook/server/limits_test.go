@@ -1,7 +1,7 @@
 //go:build !race
 
-// These tests measure the memory of reviews of 3.9 MB. They are skipped with the race detector, which itself needs memory
-// and takes twenty times as long.
+// These tests use reviews of up to 3.9 MB, and some of them measure memory. They are skipped with the race detector, which
+// needs memory itself and takes twenty times as long.
 
 package server_test
 
@@ -43,7 +43,8 @@ func longestMap() string {
 	return "{" + list[1:len(list)-1] + "}"
 }
 
-// tooLongPods returns Pods of at most 4 MB with lists or maps that are too long, and their denials.
+// tooLongPods returns Pods of less than 4 MiB with lists or maps that are too long. For each it also returns the field and
+// a part of the message of the denial.
 func tooLongPods() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(notebookWith("", rest)) }
 	const tooManyMessage = ", and a notebook has at most %d: leave some out"
@@ -86,7 +87,7 @@ func tooLongPods() map[string]struct{ pod, field, message string } {
 	return pods
 }
 
-// TestTooLongLists tests that the denial names the list that is too long.
+// TestTooLongLists tests that the denial names the list that is too long. For a map, the denial names no field.
 func TestTooLongLists(t *testing.T) {
 	e := newEdge(t, nil)
 	for name, c := range tooLongPods() {
@@ -129,7 +130,8 @@ func TestMemoryOfLargeReviews(t *testing.T) {
 	}
 }
 
-// TestMemoryOfSmallReviews measures reviews just below the size from which reviews wait for each other (turns.go).
+// TestMemoryOfSmallReviews measures reviews that are smaller than smallBodySize, and so do not wait for each other
+// (turns.go).
 func TestMemoryOfSmallReviews(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, pod := range map[string][]byte{
@@ -143,7 +145,7 @@ func TestMemoryOfSmallReviews(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, len(pod), 64<<10)
 			var before, after runtime.MemStats
-			// The second collection empties the pools: each of many concurrent reviews can need new buffers.
+			// The second collection empties the pools, because each of many concurrent reviews can need new buffers.
 			runtime.GC()
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -157,7 +159,7 @@ func TestMemoryOfSmallReviews(t *testing.T) {
 	}
 }
 
-// TestTooLongListOfUnclaimedPod tests that a Pod that is not claimed is not denied for a list that is too long.
+// TestTooLongListOfUnclaimedPod tests that the first review admits a Pod that is not claimed, although a list is too long.
 func TestTooLongListOfUnclaimedPod(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })

@@ -138,7 +138,8 @@ func TestWarningsQuoteNames(t *testing.T) {
 	}
 }
 
-// TestResponseIsShort tests that Pods with thousands of faults give short responses and log lines, and at most 1,000 operations.
+// TestResponseIsShort tests that Pods with very many faults or elements give short responses and log lines, and at most
+// 1,000 operations.
 func TestResponseIsShort(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder

@@ -19,13 +19,13 @@ type Metrics struct {
 	unanswered prometheus.Counter
 }
 
-// NewMetrics registers the metrics of reviews.
+// NewMetrics returns Metrics and registers them.
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jupyter_user_review_duration_seconds",
 		Help: "How long reviews have taken, from the last byte of the review to the response, by kind of review (mutate, verify).",
-		// A review takes less than a millisecond. A review that waits for the share takes half a second. The API server's timeout
-		// is two seconds.
+		// A usual review takes less than a millisecond. A review that waits for the share can take half a second. The API
+		// server's timeout is two seconds.
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
 	}, []string{"review"})
 	peers := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -51,7 +51,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			return nil, err
 		}
 	}
-	// The series of the dashboard exist from the start.
+	// These series exist from the start, so that increase() of Prometheus counts their first review too.
 	for _, discovery := range []config.Discovery{config.DiscoveryAtAdmission, config.DiscoveryAtStart} {
 		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(discovery), "")
 		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(discovery), "")
@@ -69,7 +69,7 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
-	// The outcomes in Warn mode.
+	// These outcomes exist only in Warn mode.
 	outcomeWouldInject outcome = "would_inject"
 	outcomeWouldDeny   outcome = "would_deny"
 )

@@ -26,7 +26,7 @@ func (l bufferingListener) Accept() (net.Conn, error) {
 	return &bufferingConnection{Conn: conn}, nil
 }
 
-// bufferingConnection is the connection below TLS. With HTTP/1.1 it has one response at a time.
+// bufferingConnection is the TCP connection that TLS writes to. With HTTP/1.1 it has one response at a time.
 type bufferingConnection struct {
 	net.Conn
 
@@ -52,7 +52,7 @@ func (c *bufferingConnection) startBuffering() {
 }
 
 // sendBuffered sends the buffered parts. If that fails, it closes the connection, because TLS does not see the error and
-// would continue in the middle of a record.
+// would continue in the middle of a TLS record.
 func (c *bufferingConnection) sendBuffered() error {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -73,7 +73,7 @@ const maxKeptBuffer = 16 << 10
 
 type connectionKey struct{}
 
-// withConnection is the ConnContext of the http.Server. It stores the connection below TLS in the context.
+// withConnection is the ConnContext of the http.Server. It stores the bufferingConnection in the context.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		return context.WithValue(ctx, connectionKey{}, encrypted.NetConn())
@@ -81,8 +81,8 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// writeWhole writes a body and its header in one write. The header must have the length. If the context has no
-// connection, as in tests, it writes directly.
+// writeWhole writes a body and its header in one write. The header must have a Content-Length. If the context has no
+// connection, as in tests, it writes without a buffer.
 func writeWhole(ctx context.Context, w http.ResponseWriter, body []byte) error {
 	c, ok := ctx.Value(connectionKey{}).(*bufferingConnection)
 	if !ok {

@@ -33,11 +33,11 @@ const (
 	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than idleTimeout,
 	// after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
-	// maxPeers is the maximum number of replicas that are asked. During a rollout there are more than spec.replicas of the
-	// Deployment.
+	// maxPeers is the maximum number of replicas that are asked. During a rollout there are more replicas than the
+	// Deployment's spec.replicas.
 	maxPeers = 16
-	// maxPeerRequests is the maximum number of concurrent requests to peers. Each holds a review of up to 4 MiB and a
-	// connection to every replica. A rollout needs few of them, and a client that sends made-up reviews must not cause
+	// maxPeerRequests is the maximum number of reviews that are forwarded at the same time. Each takes up to 4 MiB of
+	// memory and a connection to every replica. A rollout needs few, and a client that sends made-up reviews must not cause
 	// more.
 	maxPeerRequests = 8
 )
@@ -49,8 +49,8 @@ type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// lastAnswered is the address of the replica that decided last. During a rollout every second review is forwarded, and
-	// one request is cheaper than one to each replica.
+	// lastAnswered is the address of the replica that decided last. During a rollout about half of the reviews are
+	// forwarded, and a request to one replica is cheaper than requests to all.
 	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex
@@ -62,8 +62,8 @@ type Peers struct {
 // address is the address of one replica, or a name that resolves to the addresses of all replicas.
 type address struct{ host, port string }
 
-// NewPeers returns the peers at addresses of the form host:port. A host can be a name of all replicas, such as that of a
-// headless Service. All replicas serve with the same certificate, by which they recognize each other.
+// NewPeers returns the peers at addresses of the form host:port. A host can be a name that resolves to all replicas, such
+// as that of a headless Service. All replicas serve with the same certificate, by which they recognize each other.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
 	p := &Peers{getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
 	for _, text := range addresses {
@@ -82,8 +82,8 @@ type peerResponse struct {
 	err  error
 }
 
-// ask forwards a review to the replica that decided last. If that fails, ask forwards the review to all replicas at once. It
-// returns the first decision, and the replica that made it.
+// ask forwards a review to the replica that decided last. If that fails, it forwards the review to all replicas at the same
+// time. It returns the first decision, and the address of the replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
@@ -95,7 +95,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if ctx.Err() != nil {
 		return nil, "", fmt.Errorf("%d requests to other replicas are running, and none has ended in time", maxPeerRequests)
 	}
-	// A slow replica can still read the body when its buffer is reused for the next review.
+	// A request to a slow replica can still send the body when the buffer of the body is reused for another review.
 	review = bytes.Clone(review)
 	client, err := p.client()
 	if err != nil {
@@ -196,8 +196,8 @@ func (p *Peers) client() (*http.Client, error) {
 	return p.httpClient, nil
 }
 
-// isReplica reports whether the peer of a connection presents the serving certificate of this replica. The handshake has
-// proved that the peer has the key of the certificate.
+// isReplica reports whether the client of a connection presents the serving certificate of this replica. The handshake has
+// proved that the client has the key of the certificate.
 func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
 	own, err := getCertificate(&tls.ClientHelloInfo{})
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])

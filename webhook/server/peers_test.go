@@ -86,7 +86,7 @@ jupyter_user_peer_questions_total{result="unanswered"} 0
 `, e.series(t, "jupyter_user_peer_questions_total"))
 }
 
-// TestFaultOfOtherReplica tests that a denial with 503 by the replica that injected the Pod is returned.
+// TestFaultOfOtherReplica tests that a replica also returns a denial with code 503 of another replica.
 func TestFaultOfOtherReplica(t *testing.T) {
 	all := newReplicas(t)
 	injected := all.withPeriod(t, "2", nil).injected(t, notebook)
@@ -151,7 +151,7 @@ func plain(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestPeerRequestIsNotForwarded tests two replicas that both lack the configuration. Each gets one request.
+// TestPeerRequestIsNotForwarded tests two replicas that both lack the configuration. Each gets one request at PeerPath.
 func TestPeerRequestIsNotForwarded(t *testing.T) {
 	all := newReplicas(t)
 	injected := all.withPeriod(t, "2", nil).injected(t, notebook)
@@ -172,8 +172,8 @@ func TestPeerRequestIsNotForwarded(t *testing.T) {
 	assert.Equal(t, int32(2), asked.Load())
 }
 
-// TestReplicasAreAskedOnlyIfNeeded tests that a replica decides alone about Pods of its own configuration, and about Pods that
-// any configuration denies.
+// TestReplicasAreAskedOnlyIfNeeded tests that a replica decides alone about Pods of its own configuration, and about Pods
+// that were not injected.
 func TestReplicasAreAskedOnlyIfNeeded(t *testing.T) {
 	all := newReplicas(t)
 	e := all.withPeriod(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -265,7 +265,7 @@ func TestLastPeerIsAskedFirst(t *testing.T) {
 	second := all.listen(t, counted(&secondAsked, injecting))
 	e = all.withPeriod(t, "3", nil, first.Listener.Addr().String())
 	verified(e)
-	first.CloseClientConnections() // A closed kept connection must not cause a denial.
+	first.CloseClientConnections() // This must not cause a denial.
 	verified(e)
 
 	e = all.withPeriod(t, "3", nil, first.Listener.Addr().String(), second)

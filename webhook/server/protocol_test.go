@@ -41,7 +41,7 @@ func TestInject(t *testing.T) {
 	assert.Equal(t, false, lines[0]["dryRun"])
 }
 
-// TestIgnoredReviews tests reviews that get no patch on any path.
+// TestIgnoredReviews tests reviews that every path allows without a patch.
 func TestIgnoredReviews(t *testing.T) {
 	podKind := `{"group":"","version":"v1","kind":"Pod"}`
 	for name, body := range map[string]string{

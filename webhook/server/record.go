@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// auditAnnotations returns the annotations for the API server's audit log, which prefixes each with the name of the
-// webhook. So the audit log alone shows which requester ran a Pod as which user. With impersonation the requester is the
-// impersonated user, whose access the policies check. An admitted Pod that is not claimed gets no annotations.
+// auditAnnotations returns the annotations for the API server's audit log, so that this log alone shows which requester ran
+// a Pod as which user. The API server prefixes each key with the name of the webhook. With impersonation the requester is
+// the impersonated user, whose access the policies check. An admitted Pod that is not claimed gets no annotations.
 func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
@@ -35,9 +35,9 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 	return annotations
 }
 
-// record writes the log line of an admission, and counts the admission. Of the Pod's content the line has only the names and
-// paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so a Pod's name can be any text
-// of any length.
+// record writes the log line of a review, and counts the review. Of the Pod's content the line has only the user, and the
+// names and paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so the name of a
+// Pod can be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {

@@ -63,7 +63,8 @@ const (
 	// idleTimeout is longer than the API server's 90 s, so that the client closes first and no request is sent on a closed
 	// connection.
 	idleTimeout = 2 * time.Minute
-	// bodyTimeout is the time limit for the arrival of a complete request. An API server on the same network sends it at once.
+	// bodyTimeout is the time limit for the arrival of a complete request. An API server on the same network sends it
+	// within milliseconds.
 	bodyTimeout = 10 * time.Second
 	// shutdownTimeout is the time limit for running requests after the drain.
 	shutdownTimeout = 10 * time.Second
@@ -75,7 +76,7 @@ const (
 // New returns a server that owns the listener.
 func New(listener net.Listener, handler http.Handler, o Options) *Server {
 	s := &Server{listener: listener, drain: o.Drain, drained: time.After, log: o.Log}
-	// The API server uses HTTP/1.1 for a Service, so HTTP/2, with its attacks on streams, is off.
+	// The API server uses HTTP/1.1 for a Service. So HTTP/2 is off, and attacks on its streams are not possible.
 	s.tls = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
@@ -103,7 +104,7 @@ func New(listener net.Listener, handler http.Handler, o Options) *Server {
 	return s
 }
 
-// Run serves until the context ends, and then drains.
+// Run serves until the context ends. Then it drains, closes the listener and waits for the running requests.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() {
@@ -178,7 +179,7 @@ func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, err
 		time.Since(s.lastHandshake.at) < handshakeLifetime {
 		return last, nil
 	}
-	// Only the dates of the certificate are checked here; its authority is checked by the API server.
+	// Ready checks only the dates of the certificate. API servers check who signed it.
 	dialer := &net.Dialer{Timeout: time.Second}
 	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialAddress(), &tls.Config{
 		InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}, //nolint:gosec // see above

@@ -29,7 +29,7 @@ type testServer struct {
 	pair    pki.Pair
 	cert    atomic.Pointer[tls.Certificate]
 	log     *journal.Journal
-	// stop asks the server to stop; ended receives its error.
+	// stop asks the server to stop; ended receives the error of Run.
 	stop  context.CancelFunc
 	ended chan error
 }

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// blockingEdge is an edge that blocks requests with the header Held.
+// blockingEdge is an edge that blocks requests with the header "Held" until release is closed.
 type blockingEdge struct {
 	*edge
 	arrived, release chan struct{}
@@ -94,7 +94,7 @@ func TestShutdownLosesNoReview(t *testing.T) {
 			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 			assert.EqualError(t, r.Ready(nil), "draining")
 			close(draining)
-			calling.Wait() // during the drain, each response asked the client to close the connection
+			calling.Wait() // Each client ends at a response that closes the connection.
 
 			for range callers {
 				closes, err := ask("")
@@ -102,7 +102,7 @@ func TestShutdownLosesNoReview(t *testing.T) {
 				assert.True(t, closes)
 			}
 			close(over)
-			// At the end of the drain no client can connect any more. Clients that have a connection do not know that yet.
+			// After the drain no client can connect.
 			require.Eventually(t, func() bool {
 				conn, err := net.Dial("tcp", r.address)
 				if err == nil {

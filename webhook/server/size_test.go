@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// notebookWith returns a notebook Pod of alice with more in its spec and in its container.
+// notebookWith returns a notebook Pod of the user alice. The arguments are further fields of its spec and of its container.
 func notebookWith(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
 		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)

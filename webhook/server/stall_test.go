@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestServerTimeouts tests the timeouts that startWithTimeout shortens.
+// TestServerTimeouts tests the timeouts that startWithTimeout replaces, and the maximum size of a header.
 func TestServerTimeouts(t *testing.T) {
 	s := New(nil, http.NotFoundHandler(), Options{Log: slog.New(slog.DiscardHandler)})
 	assert.Equal(t, 10*time.Second, s.http.ReadHeaderTimeout)
@@ -121,7 +121,7 @@ func TestReviewsDuringStalledConnections(t *testing.T) {
 	}
 }
 
-// startWithTimeout starts a server with short timeouts: WriteTimeout is twice the timeout, the others are the timeout.
+// startWithTimeout starts a server whose timeouts are the given timeout. Only WriteTimeout is twice as long.
 func startWithTimeout(t *testing.T, timeout time.Duration) (address string, client *tls.Config) {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())

@@ -25,12 +25,13 @@ const (
 	largeBodyTimeout = 2 * time.Second
 )
 
-// limitLargeBodies lets large bodies wait for the budget. A body that does not get it in time is denied with "try again".
+// limitLargeBodies makes large bodies wait for the budget. A request whose body does not get it in time fails with status
+// 503 and "try again".
 func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 	budget := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size := r.ContentLength
-		if size < 0 || size > largeBodyBudget { // unknown size, or denied after its first part
+		if size < 0 || size > largeBodyBudget { // unknown, or larger than maxBody and so denied later
 			size = largeBodyBudget
 		}
 		if size > smallBodySize {

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// injected returns the Pod after its injection by the edge.
+// injected returns the Pod as the edge injects it, and clears the log of the edge.
 func (e *edge) injected(t *testing.T, pod string) string {
 	t.Helper()
 	_, r := e.post(t, "/mutate", review(pod))
@@ -185,7 +185,7 @@ func TestUnclaimedPods(t *testing.T) {
 	}
 }
 
-// TestInvalidOptOut tests that both reviews deny a value other than "false".
+// TestInvalidOptOut tests that both reviews deny a value of jupyter-user.io/inject other than "false".
 func TestInvalidOptOut(t *testing.T) {
 	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
 	for _, path := range []string{"/mutate", "/verify"} {
@@ -197,7 +197,7 @@ func TestInvalidOptOut(t *testing.T) {
 	}
 }
 
-// TestVerifyIdentity tests sources that changed after the injection of the Pod.
+// TestVerifyIdentity tests sources of identities that changed after the injection of the Pod.
 func TestVerifyIdentity(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
@@ -235,8 +235,8 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestVerifyIdentityWithoutCache tests that the source is asked again if a cached result differs from the identity in the
-// Pod, because another replica can have found that identity just now.
+// TestVerifyIdentityWithoutCache tests that the source is asked without the cache if the cached result differs from the
+// identity in the Pod. Another replica can have found that identity just now.
 func TestVerifyIdentityWithoutCache(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	injected := newEdge(t, alice).injected(t, notebook)
@@ -261,13 +261,13 @@ func TestVerifyIdentityWithoutCache(t *testing.T) {
 	}
 }
 
-// TestSourcesChangeBetweenReviews tests that the second review returns 503 "try again" if the sources have changed since the
-// first. When the Pod is created again, the denial has the reason for the new state.
+// TestSourcesChangeBetweenReviews tests that the second review returns 503 "try again" if the sources have changed since
+// the first. When the Pod is created again, the new state of the sources decides.
 func TestSourcesChangeBetweenReviews(t *testing.T) {
 	knows := func(uid, gid int64, groups ...int64) identityFunc { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {
 		directory, share identityFunc
-		reason           string // of the denial when the Pod is created again
+		reason           string // of the denial when the Pod is created again; empty if it is admitted
 	}{
 		"another UID in one":             {knows(5004, 6003, 7001), knows(5003, 6003), "IdentityDisputed"},
 		"another UID in both":            {knows(5004, 6003, 7001), knows(5004, 6003), ""},
