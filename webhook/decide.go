@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// identityTimeout is the time limit of the lookups for one Pod. KubeSpawner's client gives up after 3 s. In that time a
-	// Pod has two or three reviews: a mutating one, which the API server can repeat, and a validating one.
+	// identityTimeout is the time limit of the lookups in one review of a Pod. KubeSpawner's client gives up after 3 s.
+	// In that time a Pod has two or three reviews: a mutating one, which the API server can repeat, and a validating one.
 	identityTimeout = 700 * time.Millisecond
 	// maxOperations is the limit of operations in one patch. A usual Pod takes a few dozen, and one more for each duplicate
 	// variable. The API server copies the changed list for each operation: 60,000 operations took 5.8 s.
@@ -33,8 +33,8 @@ type Webhook struct {
 	hubNames HubNames
 }
 
-// New returns a webhook for a validated configuration. identities is nil if no source of identities is configured. Then no
-// UID is known at admission, and identity.discovery decides whether Pods are denied or find the UID when they start.
+// New returns a webhook for a validated configuration. identities is nil if no source of identities is configured. Then
+// no UID is known at admission.
 func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
@@ -73,17 +73,17 @@ type Decision struct {
 	Claimed bool
 	// Unclaimed is the reason why the Pod is not claimed, as the end of a sentence. Only Decide sets it.
 	Unclaimed string
-	// User, Identity and Discovery are for the log. They are empty if the Pod was denied before they were found.
+	// User, Identity and Discovery are empty if the decision was made before they were found.
 	User      user.Name
 	Identity  *identity.Identity
 	Discovery config.Discovery
-	// NamedBy is the field of the Pod that names the user, and Plan the plan for the Pod, for explanations. Plan is nil if
-	// the Pod was denied before planning.
+	// NamedBy describes the label or annotation that names the user. Plan is the plan for the Pod; nil if the Pod was
+	// denied before planning. Only Decide sets NamedBy and Plan, for inject --explain.
 	NamedBy string
 	Plan    *inject.Plan
-	// Fault is the error that caused a denial, for the log, if the text of the denial does not contain the error.
+	// Fault is the error that caused a denial, for the log; nil if no error did.
 	Fault error
-	// Peer is the other replica that made the decision, for the log; empty if this replica did.
+	// Peer is the other replica that made the decision, for the log; empty if this replica made it.
 	Peer string
 	// OtherGeneration reports whether the Pod was injected under a configuration that this replica does not have.
 	OtherGeneration bool
@@ -147,7 +147,8 @@ func (w *Webhook) denyUnread(review Review, err error) Decision {
 	return Denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
-// unreadablePod returns the denial for an error of reading a Pod: the Pod is no valid Pod, or a list or a map is too long.
+// unreadablePod returns the denial for an error of Review.read: the document is no valid Pod, or a list or a map is too
+// long.
 func unreadablePod(err error) denial.Denial {
 	tooLong, ok := errors.AsType[*pod.TooLongError](err)
 	switch {
@@ -161,8 +162,8 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitLookups returns a context with one time limit for the two lookups of a Pod: the user of a hub name, and the identity. If
-// hub names are not mapped, there is only the lookup of the identity, for which find sets that limit.
+// limitLookups returns a context with one time limit for all lookups of a Pod: of the user of a hub name, and of the
+// identity. If hub names are not mapped, only the identity is looked up, and find and confirm set the time limit.
 func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}
@@ -194,7 +195,7 @@ func (w *Webhook) queriesSources() bool {
 // finder is Identities.Find or Identities.FindUncached.
 type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// IdentityText returns the identity of the Pod as text; empty if no identity was found at admission.
+// IdentityText returns the user's identity as text; empty if no identity was found at admission.
 func (d Decision) IdentityText() string {
 	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""

@@ -2,10 +2,10 @@
 // planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the command
 // line calls Decide for a file.
 //
-// Decide and Verify take the same steps: read the view of the Pod, find the user that the Pod names, find the identity of
-// the user, plan what the Pod must have, reconcile the Pod with the plan. Verify reads the identity from the Pod's
-// annotations and confirms it at the sources of identities. Decide returns the operations that make the Pod as planned, or
-// denials. Verify denies each field of ours that is not as planned.
+// Decide and Verify take the same steps: decode the Pod, find the user that the Pod names, find the identity of the user,
+// plan what the Pod must have, reconcile the Pod with the plan. Verify reads the identity from the Pod's annotations and
+// confirms it at the sources of identities. Decide returns the operations that make the Pod as planned, or denials.
+// Verify denies each field of ours that is not as planned.
 //
 // deploy/docs/discovery.md says what happens when the share hangs; the packages webhook/identity/share and
 // webhook/identity/lookups implement it.

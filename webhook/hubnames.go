@@ -16,7 +16,8 @@ import (
 // HubNames maps hub names to users, by a map file or the directory service. A hub name is a user's name in JupyterHub, the
 // value of the annotation hub.jupyter.org/username.
 type HubNames interface {
-	// FromHub returns the user's name, "" if no user has that hub name, or an error if the lookup failed.
+	// FromHub returns the user's name, or "" if no user has that hub name. The error is an *identity.Unusable if the
+	// account is unusable; any other error means that the lookup failed.
 	FromHub(ctx context.Context, hubName string) (string, error)
 	// FromHubUncached does the same as FromHub, but never returns a cached result.
 	FromHubUncached(ctx context.Context, hubName string) (string, error)
@@ -52,7 +53,7 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) 
 		return user.Name{}, []denial.Denial{*denied}, err
 	}
 	if mapped != "" {
-		// The mapped name is the Unix name, so no domain is removed from it.
+		// The mapped name is the Unix name, so it must not have a domain.
 		rules.Domains = nil
 	} else {
 		mapped = hubName
@@ -61,9 +62,9 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) 
 	return name, denials, nil
 }
 
-// mapHubName returns the user's name for a hub name. It returns "" if no user has the hub name and user.unmapped allows the
-// hub name itself as the user's name. If there is no usable name, it returns a denial and, for the log, the cause of the
-// denial.
+// mapHubName returns the user's name for a hub name. It returns "" if no user has the hub name and user.unmapped allows
+// the hub name itself as the user's name. If there is no usable name, it returns a denial. The error is the cause of the
+// denial, for the log; nil if the denial's text already says the cause.
 func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
@@ -85,9 +86,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that Verify reviews. If the hub name now maps to a different user than the one in
-// the Pod's annotation, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The
-// Pod is not at fault, so the denial says "try again".
+// confirmName returns the user of a Pod that Verify reviews. If the hub name no longer maps to the user in the Pod's
+// annotation, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The Pod is not
+// at fault, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

@@ -13,7 +13,8 @@ import (
 // Identities finds the identities of users at admission. The context has a deadline, at which an implementation must
 // return.
 type Identities interface {
-	// Find returns the identity, nil if no source knows the user, or an error if the lookup failed.
+	// Find returns the identity, or nil if no source knows the user. It returns an error if the lookup failed, or if the
+	// user has no usable identity (isFinal).
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
 	// FindUncached does the same as Find, but never returns a cached result.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
@@ -38,9 +39,8 @@ type Source struct {
 	Identities
 }
 
-// Agreeing is a list of sources that are asked at once: each must know the user, with the same UID. GID, groups and home
-// are those of the first source. The error of a lookup is a *Disagreement, wraps an *identity.Unusable of a source, or is
-// the failure of one source.
+// Agreeing is a list of sources that are asked at the same time: each must know the user, with the same UID. GID, groups
+// and home are those of the first source.
 type Agreeing []Source
 
 // Find returns the identity on which all sources agree.

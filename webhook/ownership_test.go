@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// differentValues maps each field of the table in doc.go to an operation that sets a different value in an admitted Pod. In
+// differentValues maps each field of the table in doc.go to an operation that changes this field of an admitted Pod. In
 // that Pod /spec/containers/0 is the notebook container, /spec/initContainers/0 the init container, /spec/volumes/0 the
 // share and /spec/volumes/1 the scratch volume.
 var differentValues = map[string]string{
@@ -159,8 +159,8 @@ func TestFieldOwnership(t *testing.T) {
 	}
 }
 
-// TestFieldOwnershipInExplanations tests that the changes of a Pod, which inject --explain shows, have the same owners as
-// in the table in doc.go. It uses the golden Pods with the default configuration.
+// TestFieldOwnershipInExplanations tests that inject --explain and the table in doc.go agree on which changed fields are
+// ours. It uses the golden Pods with the default configuration.
 func TestFieldOwnershipInExplanations(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -190,7 +190,7 @@ func TestFieldOwnershipInExplanations(t *testing.T) {
 	}
 }
 
-// rowOf returns the field as the table in doc.go writes it.
+// rowOf returns the field of a change as the table in doc.go writes it.
 func rowOf(c inject.Change) string {
 	field := c.Field()
 	switch {
@@ -274,9 +274,8 @@ func testRow(t *testing.T, c golden.Case, r row, operation string) {
 	}
 }
 
-// isIn reports whether the Pod has the value that the operation sets. An operation such as appending to a list changes the
-// Pod each time, so its value cannot be found by applying it again. For such operations isIn returns false, and only Verify
-// checks the Pod.
+// isIn reports whether the Pod has the value that the operation sets: the operation, applied again, then changes nothing.
+// For an operation that cannot be checked in this way, such as appending to a list, isIn returns false.
 func isIn(pod []byte, operation string) bool {
 	if strings.HasPrefix(operation, "remove") || strings.Contains(operation, "/- ") ||
 		strings.Contains(operation, "/lifecycle ") || strings.Contains(operation, "Probe {\"exec") ||

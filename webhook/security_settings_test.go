@@ -51,8 +51,8 @@ func TestSecuritySettings(t *testing.T) {
 	}
 }
 
-// TestSecuritySettingsAreComplete tests that the table has each field of a Pod's and of a container's security context. It
-// fails if a newer version of k8s.io/api adds a field.
+// TestSecuritySettingsAreComplete tests that the table has each field of a Pod's and of a container's security context,
+// and some other fields of the Pod's spec. It fails if a newer version of k8s.io/api adds a field to a security context.
 func TestSecuritySettingsAreComplete(t *testing.T) {
 	inTable := map[string]bool{}
 	for _, s := range readSettings(t) {
@@ -101,7 +101,8 @@ func readSettings(t *testing.T) (all []setting) {
 	return all
 }
 
-// withSetting returns a Pod with a notebook container, a second container and a volume, in which the field of s is set.
+// withSetting returns a Pod in which the field of s is set. The Pod has a notebook container, a second container and a
+// volume.
 func withSetting(t *testing.T, s setting) []byte {
 	t.Helper()
 	notebook, other := map[string]any{"name": "nb", "image": "notebook"}, map[string]any{"name": "other", "image": "y"}
@@ -197,8 +198,8 @@ func ourFields(changes []inject.Change, action inject.Action) (fields []string) 
 	return fields
 }
 
-// assertInPolicy asserts that the policy node (63-policy-node.yaml) has a rule with the reason that reads the field.
-// test/integration (attacks_access_test.go) tests on a real API server that the rule denies.
+// assertInPolicy asserts that the policy in 63-policy-node.yaml has a rule with the given reason, and that this rule
+// reads the field. test/integration (attacks_access_test.go) tests on a real API server that the rule denies.
 func assertInPolicy(t *testing.T, field, reason string) {
 	t.Helper()
 	policy, err := deploy.Read("63-policy-node.yaml")

@@ -123,8 +123,8 @@ func sameIdentity(a, b *identity.Identity) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String() && a.Home == b.Home
 }
 
-// compare plans the Pod for the user and identity in d, and adds a denial to d for each field of ours that is not as
-// planned.
+// compare plans the Pod for the user and identity in d. It returns d with the denials of the reconciliation, and with one
+// more for each field of ours that is not as planned.
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,

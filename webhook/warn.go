@@ -9,8 +9,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// VerifyInWarnMode is Verify for Warn mode, in which package webhook/server changes no Pod. A claimed Pod that was not
-// injected is injected as a copy, and the copy is verified. Any other Pod is verified as it is.
+// VerifyInWarnMode is Verify for Warn mode, in which package webhook/server changes no Pod. For a claimed Pod that
+// was not injected, VerifyInWarnMode returns the denials of Decide. If there are none, it verifies a copy of the Pod,
+// injected by Decide. Any other Pod is verified as it is.
 func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
 	document, err := review.read()
 	if err != nil || !user.Claimed(document.Metadata.Labels, document.Metadata.Annotations, w.config.User) {

@@ -18,14 +18,14 @@ func InjectInvalid(annotation, value, optOut string) Denial {
 		"as it is: write that, or remove the annotation to get the user's home", shorten(value), optOut)
 }
 
-// NoSuchContainer denies a Pod whose annotation names a notebook container that the Pod does not have.
+// NoSuchContainer denies a Pod whose annotation jupyter-user.io/container names a container that the Pod does not have.
 func NoSuchContainer(annotation, value string, containers []string) Denial {
 	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: the "+
 		"pod has %s", shorten(value), list(containers))
 }
 
-// These texts are the reasons why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each
-// continues a sentence that begins with the container's name.
+// These texts say why a name in the annotation jupyter-user.io/home-in is invalid. Each text continues a sentence that
+// begins with this name.
 const (
 	HomeInEmpty    = "names no container: write the names of containers of this Pod, with a comma between two"
 	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
@@ -72,7 +72,7 @@ func NotLinux(name string) Denial {
 		Printable(name))
 }
 
-// UserNamespace denies a Pod with its own user namespace, unless the configuration allows such Pods.
+// UserNamespace denies a Pod with its own user namespace, where the configuration does not allow such Pods.
 func UserNamespace(field string) Denial {
 	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only if the "+
 		"share's file system supports ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether "+
@@ -80,8 +80,8 @@ func UserNamespace(field string) Denial {
 }
 
 // OwnInitContainer denies an init container that finds the owner of the home, as in Pods written before the webhook was
-// installed. The message names everything that must be removed together, because without the init container the notebook
-// container's command fails: it reads a file that the init container writes.
+// installed. The message names everything that must be removed together: the notebook container's command reads a file
+// that the init container writes, so the command fails without the init container.
 func OwnInitContainer(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove "+
 		"this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",

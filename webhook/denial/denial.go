@@ -1,7 +1,7 @@
-// Package denial has the sentences that a user can get from the webhook. The sentences are warnings and denials. A denial
-// also has a reason and a status code. The reason is the same word in the API server's status, the log line, the metric and
-// the audit annotation, so that a reader of one of these can find the others. Sentences can be reworded, reasons must not
-// change.
+// Package denial has the sentences that a user can get from the webhook: denials, warnings and the texts of inject
+// --explain. A denial also has a reason and a status code. The reason is the same word in the API server's status, the
+// log line, the metric and the audit annotation, so that a reader of one of these can find the others. Sentences can be
+// reworded, reasons must not change.
 package denial
 
 import (
@@ -25,7 +25,7 @@ type Denial struct {
 	Message string
 }
 
-// String returns the message, after the field if there is one.
+// String returns the message, preceded by the field if there is one.
 func (d Denial) String() string {
 	if d.Field == "" {
 		return d.Message
@@ -33,8 +33,8 @@ func (d Denial) String() string {
 	return d.Field + ": " + d.Message
 }
 
-// maxShown is the number of denials, and of warnings, that one response shows. A user's Pod has a few. An attacker's Pod can
-// have thousands, which would fill logs and make responses of megabytes.
+// maxShown is the maximum number of denials, and of warnings, in one response. A user's Pod has a few. An attacker's Pod
+// can have thousands, which would fill logs and make responses of megabytes.
 const maxShown = 50
 
 // FirstDenials returns the first maxShown denials.

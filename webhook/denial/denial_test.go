@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// TestTooLargeMessages tests that the denial of a Pod that is too large says what to leave out.
+// TestTooLargeMessages tests that each denial of a Pod that is too large says to leave something out.
 func TestTooLargeMessages(t *testing.T) {
 	for _, d := range []denial.Denial{
 		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyNames(2, 1), denial.TooManyInAll("f", 1),

@@ -2,16 +2,15 @@ package denial
 
 // The denials of this file are about the home of the user on the share.
 
-// HomeInUsers denies a home below a directory of the share that does not belong to root. owner is the UID of that
-// directory.
+// HomeInUsers denies a home below a directory of the share that belongs to a user. owner is the UID of that user.
 func HomeInUsers(name, dir string, owner int64) Denial {
 	return forbidden("HomeUnusable", "", "the home of %s is in %s, which belongs to UID %d on the share: its owner could replace "+
 		"a home with another directory; ask the admin to chown that directory to root", name, dir, owner)
 }
 
-// HomeFieldUnusable denies a Pod of a user whose home field in the directory service is unusable. why continues a sentence
-// that begins with "the home field". The message does not show the value of the field, because a requester who may not
-// create Pods of this user can get the message too.
+// HomeFieldUnusable denies a Pod of a user whose home field (share.homePrefix) is unusable. why continues a sentence that
+// begins with "the home field". The message does not show the value of the field, because a requester who may not create
+// Pods of this user can get the message too.
 func HomeFieldUnusable(name, why string) Denial {
 	return forbidden("HomeUnusable", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)

@@ -8,8 +8,8 @@ import (
 
 // The denials of this file are about the identity of the user, and about groups.
 
-// IdentityDenied denies a user whose UID or GIDs are not allowed by identity.minUID, minGID and deniedGIDs. why says which
-// one.
+// IdentityDenied denies a user with a UID or GID that no Pod can have, such as a UID below identity.minUID. why says
+// which UID or GID it is.
 func IdentityDenied(name string, why error) Denial {
 	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
 }
@@ -23,7 +23,7 @@ func TooManyGroups(name string, limit int) Denial {
 		"identity.maxGroups", name, limit, limit)
 }
 
-// IdentityUnknown denies a user whom no source of identities knows, in a Pod whose identity must be known at admission.
+// IdentityUnknown denies a user whom no source of identities knows, where discovery at start is not allowed.
 func IdentityUnknown(name string) Denial {
 	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account "+
 		"that is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
@@ -94,7 +94,7 @@ func IdentityUnusable(name, why string) Denial {
 	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
 }
 
-// RestrictedNeedsIdentity denies discovery at start in a namespace that enforces restricted.
+// RestrictedNeedsIdentity denies discovery at start in a namespace that enforces the Pod Security Standard "restricted".
 func RestrictedNeedsIdentity(namespace, name string) Denial {
 	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a notebook "+
 		"whose UID is found at start starts as root: ask the admin for a source of identities that knows the UID and GID of %s at "+

@@ -12,12 +12,12 @@ const (
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )
 
-// OnLoopback says that Jupyter listens on a loopback address. ip is that address, or localhost.
+// OnLoopback says that Jupyter listens on a loopback address. ip is that address, or the name localhost.
 func OnLoopback(ip string) string {
 	return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
 }
 
-// SettingsFromFile says that a settings file of the Pod can set where Jupyter listens.
+// SettingsFromFile says that a settings file, named by the flag --config, can set where Jupyter listens.
 func SettingsFromFile(probesAnnotation string) string {
 	return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
 		"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"

@@ -49,14 +49,14 @@ func HubNameUnusable(annotation, hubName, why string) Denial {
 		"the account", shorten(hubName), why)
 }
 
-// HubNameSilent denies a hub name whose lookup failed.
+// HubNameSilent denies a hub name whose user cannot be looked up.
 func HubNameSilent(annotation, hubName string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("the user of the hub name %q cannot be looked up at the moment: try again, and if that does not help "+
 			"ask the admin to look at the webhook's log", shorten(hubName))}
 }
 
-// HubNameDiffers denies a Pod whose hub name now belongs to a different user than the one for whom the Pod was injected.
+// HubNameDiffers denies a Pod whose hub name no longer belongs to the user for whom the Pod was injected.
 func HubNameDiffers(annotation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
 		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if that does not help " +

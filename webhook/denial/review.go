@@ -16,7 +16,7 @@ func NotAPodReview(kind string) Denial {
 		"the resource pods", Printable(kind))
 }
 
-// NotAReview denies a request body that is not an AdmissionReview.
+// NotAReview denies a request that is not an AdmissionReview.
 func NotAReview(why string) Denial {
 	return malformed("NotAReview", "", "this is not an AdmissionReview as an API server sends it: %s", why)
 }
@@ -33,24 +33,25 @@ func TooLarge(limit int64) Denial {
 			"each container, cannot become a notebook; leave out containers, variables or other long lists", limit)}
 }
 
-// TooManyChanges denies a Pod whose patch would have too many operations, such as one with thousands of HOME variables.
+// TooManyChanges denies a Pod whose patch would have too many operations, such as a Pod with thousands of HOME variables.
 func TooManyChanges(operations, limit int) Denial {
 	return unprocessable("TooManyChanges", "", "the pod needs %d changes, and the webhook makes at most %d: look for a variable "+
 		"or mount that is repeated many times", operations, limit)
 }
 
-// TooMany denies a list of the Pod that has more than limit elements: have is their number.
+// TooMany denies a list of the Pod that has more than limit elements. have is the number of elements.
 func TooMany(field string, have, limit int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyNames denies a Pod with a map that has more than limit keys: have is their number.
+// TooManyNames denies a Pod with a map that has more than limit keys. have is the number of keys.
 func TooManyNames(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
 		"notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyInAll denies containers whose lists have more than limit elements in total. field is the list of these containers.
+// TooManyInAll denies containers whose lists have more than limit elements in total. field is the list of these
+// containers, such as spec.containers.
 func TooManyInAll(field string, limit int) Denial {
 	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
 		"%d elements in total: leave some out", limit)

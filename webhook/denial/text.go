@@ -11,11 +11,11 @@ func AnnotationField(key string) string {
 	return fmt.Sprintf("metadata.annotations[%s]", key)
 }
 
-// shorten cuts a text from the Pod to 80 bytes, so that no text can fill the message. The caller must quote the result.
+// shorten cuts a text from the Pod to 80 bytes, so that no text can fill the message. It does not escape the text.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns a text of at most limit bytes unchanged. For a longer text it returns the first limit bytes, without a
-// character that is cut in two, and a "…".
+// Cut returns a text of at most limit bytes unchanged. For a longer text it returns the first limit bytes, without
+// invalid UTF-8 such as a character that is cut in two, and a "…".
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -23,9 +23,8 @@ func Cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
-// Printable returns a shortened text from the Pod for a sentence that does not quote the text itself. An empty text, and a
-// text with characters outside printable ASCII, is quoted and escaped: such characters could break the line, imitate other
-// characters or control a terminal.
+// Printable returns a text from the Pod, shortened, for a sentence that puts no quotes around it. Printable quotes and
+// escapes the text if it is empty or has characters outside printable ASCII (special).
 func Printable(s string) string {
 	if s == "" || strings.ContainsFunc(s, special) {
 		return strconv.QuoteToASCII(shorten(s))
@@ -73,7 +72,8 @@ func Wrap(text string, limit int) (lines []string) {
 // character or control a terminal.
 func special(r rune) bool { return r < ' ' || r > '~' }
 
-// oneLine returns the text of an error in one line of limited length. The error can contain text from the Pod.
+// oneLine returns the text of an error in one line. The length is limited, because the error can contain text from the
+// Pod.
 func oneLine(err error) string {
 	return Cut(strings.ReplaceAll(err.Error(), "\n", "; "), 300)
 }

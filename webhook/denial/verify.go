@@ -20,14 +20,14 @@ func NotInjected(lacks string) Denial {
 		"rest to the webhook", lacks)
 }
 
-// Unclaimed denies a Pod that is not claimed, but has something that only a notebook can have. mark describes that part of
-// the Pod, and why is the reason why the Pod is not claimed.
+// Unclaimed denies a Pod that is not claimed, but has a part that only a notebook can have. mark describes that part, and
+// why is the reason why the Pod is not claimed.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, but is not a user's notebook: %s; remove that part, or label the "+
 		"pod jupyter-user and leave the rest to the webhook", Printable(mark), why)
 }
 
-// IdentityDiffers denies a Pod if the user's identity now differs from the identity in the Pod's annotation.
+// IdentityDiffers denies a Pod whose user no longer has the identity with which the Pod was injected.
 func IdentityDiffers(annotation, name string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentityDiffers", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("the identity of %s has changed between the two reviews of this pod: try again, and if that does not "+

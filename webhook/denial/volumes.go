@@ -27,8 +27,9 @@ func ShareAgain(field, claim, volume string) Denial {
 		"volume and its mounts, the webhook adds the user's home", claim, volume)
 }
 
-// ShareByHub denies the share's claim in a hub's server. The user cannot change the volumes, so the message is for the
-// hub's admin. initContainers are the names of the init containers that mount the claim too.
+// ShareByHub denies the share's claim under another volume name, in a Pod that a hub created. The user cannot change the
+// volumes, so the message is for the hub's admin. initContainers are the names of the init containers that mount the
+// claim.
 func ShareByHub(field, claim string, initContainers []string) Denial {
 	without := ""
 	if len(initContainers) > 0 {
@@ -51,9 +52,9 @@ func ClaimClosed(field, claim string) Denial {
 		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
 }
 
-// MountForeign denies a mount of one of our volumes that the webhook did not plan, in a container with the home. homeAlone
-// is true for a container that the annotation jupyter-user.io/home-in names: such a container gets the home, but no
-// directories of share.directories.
+// MountForeign denies an unplanned mount of one of our volumes, in a container with the home. homeAlone is true for a
+// container that the annotation jupyter-user.io/home-in names: such a container gets the home, but no directories of
+// share.directories.
 func MountForeign(field, volume, at string, homeAlone bool) Denial {
 	adds := "the home and the directories that the admin lists in share.directories"
 	if homeAlone {
@@ -71,13 +72,14 @@ func MountElsewhere(field, volume, at, notebook string) Denial {
 		volume, Printable(at), notebook)
 }
 
-// MountTaken denies a mount of the Pod's own at one of our paths. ours describes our mount.
+// MountTaken denies a mount, or another path of the Pod's own, that is one of our mount paths or inside the scratch
+// directory. ours describes our mount.
 func MountTaken(field, at, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
 }
 
-// MountNested denies a mount of the Pod's own inside or around another mount. The reason is that a symbolic link could
-// direct one of the mounts over the program that the container starts as root.
+// MountNested denies a mount of the Pod's own inside or around another mount, or at a path of the kernel such as /proc.
+// The reason is that a symbolic link could direct a mount over the program that the container starts as root.
 func MountNested(field, at, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
 		"the program that this container starts as root: use a path outside every other mount", Printable(at),
@@ -107,12 +109,12 @@ func EnvForeign(field, volume string) Denial {
 		volume)
 }
 
-// DeviceForeign denies a block device of a container that is one of our volumes.
+// DeviceForeign denies one of our volumes as a block device of a container.
 func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
-// DeviceNested denies a block device inside a mount. ours describes the mount.
+// DeviceNested denies a block device inside a mount. ours describes the mount, which can also be one of the Pod's own.
 func DeviceNested(field, at, ours string) Denial {
 	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
 		"root, and leave it there; use another path, such as one below /dev", Printable(at), ours)

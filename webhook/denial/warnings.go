@@ -8,14 +8,14 @@ import (
 // Warnings are shown to the requester, by kubectl as "Warning: …". They say what the webhook changed, what it left out, and
 // which facts about the Pod it could not find out.
 
-// FSGroupTaken warns that the fsGroup was removed. Without the fsGroup, the kubelet no longer gives the files in these
-// volumes to that group.
+// FSGroupTaken warns that the fsGroup was removed. volumes are the volumes whose files the kubelet then no longer gives
+// to that group.
 func FSGroupTaken(gid int64, volumes []string) string {
 	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
 		"sure that the user can write there", gid, list(volumes))
 }
 
-// GroupsCut warns that a Pod lacks some of the user's groups.
+// GroupsCut warns that a Pod lacks some of the user's groups, because the user has more than limit groups.
 func GroupsCut(name string, limit int) string {
 	return fmt.Sprintf("the pod gets only the %d supplementary groups of %s with the lowest numbers, and cannot access "+
 		"files of the others (identity.tooManyGroups: Cut)", limit, name)
@@ -40,19 +40,19 @@ func PrivilegeTakenFrom(container string, fields []string) string {
 		are(fields), Printable(container))
 }
 
-// RootForAnInstant warns that a container with runAsNonRoot starts as root.
+// RootForAnInstant warns that the notebook container starts as root, although the Pod sets its runAsNonRoot to true.
 func RootForAnInstant() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container starts as root, with two " +
 		"capabilities, and becomes the user before its own command runs"
 }
 
-// DirectoriesLeftOut warns that configured directories of the share are not mounted.
+// DirectoriesLeftOut warns that the directories which notebooks have besides the home are not mounted.
 func DirectoriesLeftOut(paths []string) string {
 	return fmt.Sprintf("%s not mounted: only a pod whose UID and GID are known at admission sees more of the share than the "+
 		"home", are(paths))
 }
 
-// EveryHomeToRoot warns that a container of this Pod starts as root and sees every home, as the configuration says.
+// EveryHomeToRoot warns that the notebook container starts as root and sees every home, as the configuration says.
 func EveryHomeToRoot() string {
 	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): anyone who can " +
 		"kubectl exec into it can read and write every home"
@@ -108,14 +108,14 @@ func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
-// HomeOfTheImage warns that a field that named a directory in the image's own home now names the user's home, or a
-// directory in it.
+// HomeOfTheImage warns that a field or variable that named a directory in the image's own home (was) now names the user's
+// home, or a directory in the user's home (home).
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field, home,
 		Printable(was))
 }
 
-// The following warnings are for Warn mode, in which nothing is changed or denied.
+// The next three functions are for Warn mode, in which nothing is changed or denied.
 
 // WouldBeDenied warns that the Pod would be denied.
 func WouldBeDenied(d Denial) string { return fmt.Sprintf("would be denied: %s: %s", d.Reason, d) }
@@ -132,7 +132,7 @@ func WouldBecome(name, discovery, identity string) string {
 // WouldWarn returns a warning as Warn mode shows it.
 func WouldWarn(warning string) string { return "would be warned: " + warning }
 
-// FirstWarnings returns the first maxShown warnings. If there are more, it adds a warning with their number.
+// FirstWarnings returns the first maxShown warnings. If there are more, it adds a warning with the number of the others.
 func FirstWarnings(warnings []string) []string {
 	if len(warnings) <= maxShown {
 		return warnings

@@ -217,8 +217,8 @@ func TestParseExecErrors(t *testing.T) {
 	}
 }
 
-// invalidVariants returns invalid command lines made from a valid one: with an argument twice, without a required argument,
-// and with an unknown argument at each position.
+// invalidVariants returns invalid command lines. Each differs from the valid one by one fault: a repeated argument, a
+// missing required argument or an unknown argument. The keys of optional are the arguments that are not required.
 func invalidVariants(valid []string, optional map[string]string) map[string][]string {
 	variants := map[string][]string{}
 	for i, arg := range valid {

@@ -1,15 +1,15 @@
 package handoff
 
-// Discover is the init container's command line. With it our binary finds the owner of the user's home, fails if the floor
-// excludes the owner, and writes the files of the scratch volume.
+// Discover is the init container's command line. Our binary finds the owner of the user's home, fails if the notebook
+// must not run as this owner, and writes the files of the scratch volume.
 type Discover struct {
-	// User is the name of the user, who must own the home.
+	// User is the user's name, which is also the last part of the home's path on the share.
 	User string
 	// Homes is the directory above the user's home, as a path in the init container.
 	Homes string
 	// Scratch is the directory of the scratch volume, to which the init container writes.
 	Scratch string
-	// Home is the home's path in the notebook container, for passwd.
+	// Home is the home's path in the notebook container, for the passwd file.
 	Home string
 	// Directories are the user's other directories (share.directories), as paths in the init container. The user must own
 	// them too.
@@ -39,7 +39,7 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
-// deniedGIDsBefore is the name of the flag denied-gids in v0.1.0.
+// deniedGIDsBefore is the name that the flag --denied-gids had in v0.1.0.
 const deniedGIDsBefore = "refused-gids"
 
 // Args returns the command line, without the path of the binary.
@@ -63,7 +63,7 @@ func (d Discover) Args() []string {
 	return f.args
 }
 
-// ParseDiscover parses the arguments that Args returns.
+// ParseDiscover parses the arguments that Args returns, also those of earlier releases.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",

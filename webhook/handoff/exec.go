@@ -8,11 +8,12 @@ type Exec struct {
 	User string
 	// Home is the home's path in the notebook container.
 	Home string
-	// Scratch is the directory with the init container's files.
+	// Scratch is the directory with the files that the init container writes.
 	Scratch string
 	// WorkingDir is the working directory. If it is empty, the home is used.
 	WorkingDir string
-	// JupyterConfig reports whether JUPYTER_CONFIG_PATH begins with Scratch, so that Jupyter reads our settings first.
+	// JupyterConfig reports whether our binary puts Scratch first in JUPYTER_CONFIG_PATH, so that our settings of Jupyter
+	// take precedence.
 	JupyterConfig bool
 	// Image is the start of the image; nil if Argv is a command.
 	Image *ImageStart
@@ -23,7 +24,7 @@ type Exec struct {
 // ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, the binary finds out to which
 // family the image belongs, such as docker-stacks, and starts Jupyter as images of that family do.
 type ImageStart struct {
-	// Entrypoint and Command are the image's ENTRYPOINT and CMD, if they are configured.
+	// Entrypoint and Command are the configured ENTRYPOINT and CMD (notebook.starts).
 	Entrypoint, Command []string
 }
 
@@ -45,7 +46,7 @@ func (e Exec) Args() []string {
 	return append(append(f.args, "--"), e.Argv...)
 }
 
-// ParseExec parses the arguments that Args returns. With an Image, the words after -- are the arguments of the image's start.
+// ParseExec parses the arguments that Args returns.
 func ParseExec(args []string) (Exec, error) {
 	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start",
 		"--entrypoint=", "--command=")

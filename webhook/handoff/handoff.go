@@ -1,18 +1,21 @@
 // Package handoff is the interface between the webhook, the init container and the notebook container: the command lines
-// that the planner writes into the Pod and the in-pod binary parses, and the files in the scratch volume.
+// that the webhook writes into the Pod and the in-pod binary (jupyter-user-init) parses, and the files in the scratch
+// volume.
 //
-// It uses only the standard library, so that the in-pod binary stays small, and does no I/O.
+// The package does no I/O. It imports only the standard library and package identity, so that the in-pod binary stays
+// small.
 package handoff
 
-// The files in the scratch volume.
+// The files in the scratch volume, apart from those with Jupyter's settings (jupyter.go).
 const (
 	// EnvFile has the owner of the home (Owner), in lines of the form NAME=value. Our binary parses the file, and no shell
 	// sources it.
 	EnvFile = "uid-gid.env"
-	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group.
+	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group of the notebook container.
 	PasswdFile = "passwd"
 	GroupFile  = "group"
-	// Binary is the file name of the in-pod binary, in the image's root directory and, as a copy, in the scratch volume.
+	// Binary is the file name of the in-pod binary. The binary is in the root directory of the init container's image.
+	// With discovery at start the init container copies it to the scratch volume.
 	Binary = "jupyter-user-init"
 )
 

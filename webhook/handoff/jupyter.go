@@ -14,7 +14,7 @@ const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 // listens on loopback, which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
-// The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.
+// The files that Jupyter reads in the scratch volume, which is a directory of JUPYTER_CONFIG_PATH.
 const (
 	// jupyterConfigFile is read by jupyter_server, the server of JupyterLab 3, notebook 7 and later versions.
 	jupyterConfigFile = "jupyter_server_config.json"
@@ -52,7 +52,7 @@ type traits = map[string]json.RawMessage
 var listenTraits = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
 // IsListenTrait reports whether a trait sets where a server listens. The webhook sets these traits from the Pod, so the
-// configuration must not.
+// configuration must not set them.
 func IsListenTrait(trait string) bool { return slices.Contains(listenTraits, trait) }
 
 // UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that Jupyter starts. Jupyter has no

@@ -47,8 +47,8 @@ func TestParseEnvInAnyOrder(t *testing.T) {
 	assert.Equal(t, handoff.Owner{UID: 2, GID: 3, Name: "a", HomeInode: 1, HomeDevice: 4}, got)
 }
 
-// TestParseEnvOfIncompleteFile tests files that lack bytes at the beginning or the end, or end in zeros: the init container
-// can be killed while it writes, or the disk can be full.
+// TestParseEnvOfIncompleteFile tests files that lack bytes at the beginning or the end, or end in zero bytes: the init
+// container can be killed while it writes, or the disk can be full.
 func TestParseEnvOfIncompleteFile(t *testing.T) {
 	for n := range len(uidGidEnv) {
 		_, err := handoff.ParseEnv([]byte(uidGidEnv[:n]))
@@ -127,7 +127,8 @@ func TestParseEnvErrors(t *testing.T) {
 	}
 }
 
-// TestEnvOfInvalidName tests that a name with a line break gives a file that ParseEnv rejects, not a file with another UID.
+// TestEnvOfInvalidName tests that ParseEnv rejects the file of an owner with an invalid name. For example, a name with a
+// line break must not result in a file with another UID.
 func TestEnvOfInvalidName(t *testing.T) {
 	for _, name := range []string{
 		"a\nUSER_UID=0", "a\nUSER_HOME_INODE=1", "a\n", "\n", "", "a\r", "a=b\n=c", "a\nUSER_NAME=b", "a\x00",

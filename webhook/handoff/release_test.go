@@ -37,8 +37,8 @@ func TestCommandLinesOfReleases(t *testing.T) {
 	}
 }
 
-// renamed returns the command line with the present names of the flags, because denied-gids was called refused-gids in
-// v0.1.0.
+// renamed returns the command line with the present names of the flags. In v0.1.0 the flag --denied-gids was called
+// --refused-gids.
 func renamed(args []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
