@@ -34,7 +34,7 @@ type Issued struct {
 	Certificates []certmanagerv1.Certificate
 }
 
-// ByCertManager returns the objects with which cert-manager issues the serving certificate of a webhook in this namespace.
+// ByCertManager returns the objects with which cert-manager issues the serving certificate of a webhook in the namespace.
 func ByCertManager(namespace string) Issued {
 	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
@@ -89,7 +89,7 @@ func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.
 }
 
 // Problems returns the reasons why cert-manager has not issued the serving certificate; empty if all objects are ready.
-// Problems of the authority come before those of the serving certificate, which waits for the authority.
+// Problems of Issuers come first, then those of the authority, then those of the serving certificate, which waits for it.
 func (i Issued) Problems() (problems []string) {
 	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {

@@ -37,7 +37,7 @@ func ClientsOf(file string, names []string) (*Clients, error) {
 }
 
 // authorities returns the certificate authorities in the file, and reads the file again if it has changed. It returns an
-// error if the file is unreadable; then no client is accepted.
+// error if the file is unreadable or has no certificate; then no client is accepted.
 func (c *Clients) authorities() (*x509.CertPool, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()

@@ -78,8 +78,8 @@ func TestVerifyClient(t *testing.T) {
 	}
 }
 
-// TestServerCertificateIsDenied tests that a client cannot use a server's certificate, because often one authority signs
-// the certificates of servers and of clients.
+// TestServerCertificateIsDenied tests that a client cannot use a server's certificate. Often one authority signs both the
+// certificates of servers and those of clients.
 func TestServerCertificateIsDenied(t *testing.T) {
 	authority := pki.Make(t, time.Hour)
 	clients, err := certs.ClientsOf(authorities(t, authority), nil)

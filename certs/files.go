@@ -14,8 +14,8 @@ import (
 )
 
 // Files is a certificate in a directory with the files of a mounted Secret of type kubernetes.io/tls: tls.crt and tls.key.
-// The files are read again within seconds after a change. If certificate and key do not match, the previous pair stays in
-// use. Until a first pair is read, GetCertificate returns an error.
+// While Watch runs, changed files are read again within seconds. If certificate and key do not match, the previous pair
+// stays in use. Until a first pair is read, GetCertificate returns an error.
 type Files struct {
 	dir string
 	log *slog.Logger

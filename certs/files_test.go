@@ -65,7 +65,6 @@ func TestWatchWaitsForPair(t *testing.T) {
 	}
 }
 
-// TestChangedPair writes both files, one after the other, and invalid files, and checks the certificates in handshakes.
 func TestChangedPair(t *testing.T) {
 	dir := t.TempDir()
 	first := pki.Make(t, time.Hour)

@@ -58,8 +58,8 @@ const (
 type SelfSigned struct {
 	// Namespace is the namespace of the webhook.
 	Namespace string
-	// Every is the interval of Run. It is also the shortest time between two steps of a renewal, in which API servers read the
-	// last change.
+	// Every is the interval of Run. It is also the shortest time between step 2 and step 3, in which API servers read the
+	// new authority.
 	Every time.Duration
 	// Overlap is the time for which the old authority stays trusted after the new certificate was published.
 	Overlap time.Duration
@@ -74,7 +74,7 @@ type SelfSigned struct {
 	trustedSince time.Time
 }
 
-// Connect creates the client of the API server.
+// Connect creates the clients of the API server, and the maker of authorities and certificates.
 func (s *SelfSigned) Connect(config *rest.Config) error {
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
@@ -92,8 +92,8 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 	return nil
 }
 
-// Run does the next due step of the renewal once in each interval (Every), until the context ends. An error is logged; the next
-// interval tries the step again.
+// Run does the steps of the renewal that are due, once in each interval (Every), until the context ends. After an error,
+// which is logged, the next interval tries again.
 func (s *SelfSigned) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.Every)
 	defer ticker.Stop()
@@ -109,7 +109,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// nextStep does the next step of the renewal, if one is due.
+// nextStep does the steps of the renewal that are due.
 func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	own, err := s.authority(ctx, now)
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	return s.publish(ctx, own, mounted)
 }
 
-// authority returns the Secret with the authority and the certificate. If one of the two is missing, invalid or about to
-// expire, authority first makes a new one.
+// authority returns the Secret with the authority and the certificate. It first makes what is missing, invalid or about to
+// expire.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -153,8 +153,8 @@ func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secr
 	return own, nil
 }
 
-// renew replaces the authority and the certificate in the Secret, or only the certificate, if they are invalid or about to
-// expire. It returns the names of the replaced parts for the log.
+// renew replaces the certificate in the Secret own if it is invalid or about to expire. If the authority is, both are
+// replaced. It returns the names of the replaced parts for the log.
 func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), own.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {

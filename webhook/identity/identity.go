@@ -13,8 +13,8 @@ import (
 // maxID is the highest UID or GID that Kubernetes accepts: 2^31-1.
 const maxID = 1<<31 - 1
 
-// nobody and wideNobody are the UIDs that NFS shows if it cannot map the real owner, or hides the real owner
-// (root_squash, all_squash). They are -2 in 16 bits, and, from an old server, -2 in 32 bits.
+// nobody and wideNobody are the UID and GID that NFS shows if it cannot map the real owner or group, or hides them
+// (root_squash, all_squash). nobody is -2 in 16 bits. wideNobody is -2 in 32 bits, from an old server.
 const (
 	nobody     = 65534
 	wideNobody = 1<<32 - 2
@@ -24,8 +24,8 @@ const (
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
-	// Home is the home field of the directory service; empty if homes do not come from there (share.homePrefix). It is not part
-	// of the text that Parse reads and String returns.
+	// Home is the home field of the account in the directory service or the passwd file. It is empty unless
+	// share.homePrefix is set, and not part of the text that Parse reads and String returns.
 	Home string
 }
 
@@ -104,8 +104,8 @@ type Floor struct {
 	DeniedGIDs     []int64
 }
 
-// Check returns an error if no Pod can run as the identity: if the UID or a GID is root's, below the floor, denied, above maxID,
-// or the owner that NFS shows if it cannot map the real owner.
+// Check returns an error if no Pod can run as the identity. A UID or GID must not be root's, below the floor, above maxID,
+// or the ID that NFS shows if it cannot map the real one. A GID must not be denied.
 func (f Floor) Check(id Identity) error {
 	if err := CheckOwner(id.UID); err != nil {
 		return err

@@ -5,7 +5,8 @@ import "errors"
 // Unusable is the error of a source that knows a name but has no usable identity for it, such as two accounts with one
 // name, or an account without a UID. Another attempt does not help, so it is a denial.
 type Unusable struct {
-	// Why is the end of a sentence that begins with the name. It contains only what every user may read.
+	// Why continues a sentence that begins with the name that was looked up. If Parent is set, Why is a whole sentence. It
+	// contains only what every user may read.
 	Why string
 	// Parent is the directory above the home that makes the home unusable; nil if there is another cause.
 	Parent *BadParent

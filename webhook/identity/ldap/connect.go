@@ -66,8 +66,8 @@ func (s *servers) encrypt(server *server, network net.Conn) (*ldap.Conn, error) 
 	return conn, nil
 }
 
-// tlsConfig returns a TLS configuration that trusts the configured authorities for the host. It reads the files each time,
-// because they can change.
+// tlsConfig returns the TLS configuration for connections to the host, with the configured authorities and client
+// certificate. It reads their files each time, because they can change.
 func (s *servers) tlsConfig(host string) (*tls.Config, error) {
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if file := s.config.CAFile; file != "" {

@@ -115,7 +115,7 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
-// sample checks whether there is an account whose attributes the webhook can read.
+// sample checks that the webhook finds an account and can read its name, UID and GID.
 func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
@@ -144,11 +144,11 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	return true
 }
 
-// writableAttributes is Active Directory's list of the attributes of an entry that the bound account may write.
+// writableAttributes is the attribute of Active Directory that lists the attributes that the bound account may write.
 const writableAttributes = "allowedAttributesEffective"
 
-// writable adds a warning if the webhook's own account can write the attributes that the webhook reads. A directory does
-// not show over LDAP which attributes other accounts can write.
+// writable adds a warning if the bound account can write an attribute that the webhook reads. Only Active Directory shows
+// this, and only for the bound account.
 func (d *diagnosis) writable(account *ldap.Entry) {
 	users := d.config.Users
 	var writable []string

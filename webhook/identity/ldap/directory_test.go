@@ -48,7 +48,7 @@ func groupOfNames(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// adUser returns an account of Active Directory. Numbers that are zero are left out.
+// adUser returns an account of Active Directory. control is its userAccountControl. A UID or GID of 0 is left out.
 func adUser(name string, control, uid, gid int) string {
 	text := fmt.Sprintf("dn: cn=%[1]s,ou=people,dc=example,dc=org\nobjectClass: user\ncn: %[1]s\nsAMAccountName: %[1]s\n"+
 		"userPrincipalName: %[1]s@corp.example\nuserAccountControl: %[2]d\nobjectSid:: AQUAAAAAAAUVAAAA\n", name, control)
@@ -72,7 +72,7 @@ func adGroup(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// settings returns settings that use the server over LDAPS and bind as the administrator of the directory.
+// settings returns settings that use the server over LDAPS and bind as its administrator.
 func settings(t testing.TB, s *slapd.Server, preset config.LDAPPreset) config.LDAP {
 	t.Helper()
 	c := config.Default().Identity.LDAP

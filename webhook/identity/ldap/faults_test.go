@@ -268,7 +268,7 @@ func TestSecondServer(t *testing.T) {
 	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, time.Millisecond, "the first is back")
 }
 
-// listen serves each connection, until the test ends.
+// listen calls serve for each connection to the returned address, until the test ends.
 func listen(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

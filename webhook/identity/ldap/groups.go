@@ -12,12 +12,12 @@ import (
 const (
 	// maxGroups is the maximum number of groups of one user, including nested groups.
 	maxGroups = 2000
-	// maxDepth is the maximum depth of groups in groups. Usual directories have three or four levels. A circle of groups does not
-	// need this limit, because each group is looked up once.
+	// maxDepth is the maximum depth of groups in groups. Directory services usually have three or four levels. A circle of
+	// groups does not need this limit, because each group is looked up once.
 	maxDepth = 16
 	// pageSize is the number of entries in a page: Active Directory's limit is 1000.
 	pageSize = 500
-	// batch is the number of members for which one search finds the groups.
+	// batch is the maximum number of members for which one search finds the groups.
 	batch = 50
 )
 
@@ -39,8 +39,8 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 		}
 		members = nil
 		for _, group := range found {
-			// A group can be in several results, once for each batch with a member of it. All DNs come from one server, so
-			// they have the same spelling.
+			// A group is found again if a later level or another batch has a member of it. The DN then has the same
+			// spelling, because all results come from one server.
 			if seen[group.DN] {
 				continue
 			}
@@ -72,7 +72,7 @@ func (s *Source) appendGID(gids []int64, group *ldap.Entry) ([]int64, error) {
 	return nil, unusable("is in a group in the directory service whose %s is not one number", s.config.Groups.GID)
 }
 
-// groupsOf returns the groups that list at least one of the members.
+// groupsOf returns the groups that list at least one of the members. It stops when it has more than maxGroups.
 func (s *Source) groupsOf(c *ldap.Conn, members []string) (found []*ldap.Entry, err error) {
 	groups := s.config.Groups
 	for len(members) > 0 {

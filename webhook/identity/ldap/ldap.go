@@ -2,7 +2,7 @@
 // or 2307bis, and Active Directory with POSIX attributes. It returns UID, GID and supplementary groups, and the user of a hub
 // name if that is configured.
 //
-// One lookup is one search for the account and one for each level of its groups:
+// A lookup of an identity makes these searches:
 //
 //  1. (&<users.filter>(<users.name>=alice)) must return exactly one account, whose name is alice byte for byte, because servers
 //     compare without case. UID and GID must have one value each.
@@ -67,15 +67,15 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	if s.names, err = lookups.NewFinder[string](options); err != nil {
 		return nil, err
 	}
-	// The result is cached by its key. The key is ".", because no user can have this name.
+	// Lookup caches the result under the key ".", which cannot be the name of a user.
 	if _, err := s.accounts.Lookup(ctx, ".", s.lookAtBase); err != nil && log != nil {
 		log.Error("the directory service cannot be asked now", "fault", err.Error())
 	}
 	return s, nil
 }
 
-// Find returns the identity of a user; nil if there is no such account. It returns an error if the account is unusable, or if no
-// server responds and nothing is cached.
+// Find returns the identity of a user; nil if there is no enabled account of this name. It returns an error if the account
+// is unusable, or if the lookup fails and no identity is cached.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.Find(ctx, name.String(), s.lookAccount(name.String()))
 }

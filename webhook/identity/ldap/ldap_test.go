@@ -123,7 +123,7 @@ func TestAmbiguousAccounts(t *testing.T) {
 }
 
 // TestFromHubEscapesFilter looks up hub names that would change the filter if they were not escaped. A name with such
-// characters is found if the directory has it.
+// characters is found if the directory service has it.
 func TestFromHubEscapesFilter(t *testing.T) {
 	t.Parallel()
 	const special = `a*b(c)d\e&f|g!h=i~j<k>l,m+n"o;p#q/r s` + "é"
@@ -143,7 +143,8 @@ func TestFromHubEscapesFilter(t *testing.T) {
 	}
 }
 
-// TestLargeDirectories tests a group of 10,000 members, which are not read, and a user in 1,200 groups, which are read in pages.
+// TestLargeDirectories tests a group of 10,000 members, which are not read, a user in 1,200 groups, which are read in
+// pages, a user in more than 2,000 groups, and a server's size limit.
 func TestLargeDirectories(t *testing.T) {
 	t.Parallel()
 	members := make([]string, 10_000)
@@ -177,7 +178,7 @@ func TestLargeDirectories(t *testing.T) {
 	assert.False(t, isUnusable, "503, not a denial")
 }
 
-// TestReferrals tests that references to other servers in a result are ignored, because Active Directory sends them, and that a
+// TestReferrals tests that references to other servers in a result, as Active Directory sends them, are ignored, and that a
 // base DN on another server is an error.
 func TestReferrals(t *testing.T) {
 	t.Parallel()
@@ -195,7 +196,7 @@ func TestReferrals(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account")
 }
 
-// TestHomes tests that an account needs a home only if homes come from the directory service.
+// TestHomes tests that an account needs a home attribute only if homes come from the directory service.
 func TestHomes(t *testing.T) {
 	adHome := func(name, home string) string {
 		return strings.TrimSuffix(adUser(name, 512, 5003, 6003), "\n") + "unixHomeDirectory: " + home + "\n\n"

@@ -30,8 +30,7 @@ type domain struct {
 	admin *goldap.Conn
 }
 
-// TestSambaActiveDirectory uses Samba as a real domain controller of Active Directory. The settings are only the preset and
-// what every site needs. Users and groups are created as an administrator creates them.
+// TestSambaActiveDirectory uses Samba as a domain controller of Active Directory, with the preset "ad".
 func TestSambaActiveDirectory(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: make release-check runs it, because a domain takes half a minute to make")
@@ -55,7 +54,7 @@ func TestSambaActiveDirectory(t *testing.T) {
 	t.Run("restart", d.testRestart)
 }
 
-// settings returns settings that bind as the account webhook, with the whole domain as base.
+// settings returns settings that bind as the account "webhook" and search the whole domain.
 func (d *domain) settings(t testing.TB) config.LDAP {
 	t.Helper()
 	c := settings(t, &slapd.Server{LDAPS: samba.LDAPS, CAFile: d.CAFile}, config.PresetAD)
@@ -66,7 +65,7 @@ func (d *domain) settings(t testing.TB) config.LDAP {
 	return c
 }
 
-// user creates an account that is not disabled. Without a UID it has no POSIX attributes.
+// user creates an account that is not disabled. If uid is 0, the account has no POSIX attributes.
 func (d *domain) user(t *testing.T, name string, uid int, more ...string) {
 	t.Helper()
 	require.NoError(t, d.tryUser(name, name, uid, more...))
@@ -139,8 +138,8 @@ func (d *domain) testPOSIX(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// testLetterCase tests names that differ only in case. Active Directory has no two such account names, and finds a name in
-// any case. An attribute that Active Directory does not keep unique, such as uid, can have two such values.
+// testLetterCase tests names that differ only in case. In Active Directory, two accounts cannot have such names, and a name
+// is found in any case. But two accounts can have such values of an attribute that is not kept unique, such as uid.
 func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))

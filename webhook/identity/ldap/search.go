@@ -39,7 +39,7 @@ func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found 
 	}
 }
 
-// searchError adds the search to an error, for the log. The filter contains the user's name and no secret.
+// searchError adds the search to an error, and for some errors what an admin can do. Base DN and filter contain no secret.
 func searchError(request *ldap.SearchRequest, err error) error {
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):

@@ -117,8 +117,8 @@ func (s *servers) inOrder() (ordered []*server) {
 	return append(ordered, avoided...)
 }
 
-// queryServer asks one server, on a kept connection if there is one. If the kept connections have ended, as after a restart of
-// the server, queryServer makes a new one.
+// queryServer asks one server, on a kept connection if there is one. If the kept connections have ended, as after a restart
+// of the server, it makes a new connection.
 func (s *servers) queryServer(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)
@@ -169,8 +169,8 @@ func (s *server) take() *connection {
 	return c
 }
 
-// keep keeps a connection for the next lookup. It removes the deadline of the previous lookup, which would end the
-// connection's reader.
+// keep keeps a connection for a later lookup, or closes it if maxIdle connections are kept. It removes the deadline of the
+// previous lookup, which would end the connection's reader.
 func (s *server) keep(c *connection) {
 	s.mu.Lock()
 	s.failed = time.Time{}

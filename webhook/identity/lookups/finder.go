@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// MaxLookups is the limit of concurrent lookups at one source. Each hanging lookup holds a goroutine, and also a
-	// thread if the source is the share.
+	// MaxLookups is the limit of concurrent lookups of one Finder. Each hanging lookup holds a goroutine, and also a thread
+	// if the source is the share.
 	MaxLookups = 32
-	// maxRemembered is the number of values that a Finder caches.
+	// maxRemembered is the maximum number of values that a Finder caches.
 	maxRemembered = 20_000
-	// MaxMissing is the number of keys without a value that a Finder caches. These keys have a cache of their own,
-	// because clients can make up names: these must not remove real users from the cache.
+	// MaxMissing is the maximum number of keys without a usable value that a Finder caches. These keys have a cache of
+	// their own: clients can make up names, which must not remove real users from the cache.
 	MaxMissing = 1000
 )
 
@@ -30,11 +30,13 @@ var ErrSilent = errors.New("does not respond")
 
 // Options name the source of a Finder, and say how long a Finder waits for the source and caches results.
 type Options struct {
-	// Source is the source's name in metrics, such as share, and What its name in messages, such as "the share".
+	// Source is the source's name in metrics, such as "ldap", and What the name in messages, such as "the directory
+	// service".
 	Source, What string
 	// Wait is the longest time that a caller waits for the source.
 	Wait time.Duration
-	// Fresh is how long a found value is used without another lookup. FreshMissing is how long the result "no value" is used.
+	// Fresh is how long a found value is used without another lookup. FreshMissing is the same for the results "no value"
+	// and "unusable value".
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last value is used while the source does not respond.
 	Stale time.Duration
@@ -45,8 +47,8 @@ type Options struct {
 }
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
-// lookup, and at most MaxLookups run at once. A cached value is used for a short time (Fresh), and for a longer time (Stale)
-// while the source does not respond. A Finder is safe for concurrent use.
+// lookup, and at most MaxLookups run at the same time. A cached value is used for a short time (Fresh), and for a longer
+// time (Stale) while the source does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -55,7 +57,7 @@ type Finder[V any] struct {
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
 
-	// remembered caches the keys with a value. missing caches the keys without a value.
+	// remembered caches the keys with a value. missing caches the keys without a value, or with an unusable one.
 	remembered, missing *lru.Cache
 }
 
@@ -192,8 +194,7 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	close(l.done)
 }
 
-// remember caches a result in place of an earlier result of the key. The earlier value is forgotten if the source now
-// lacks the key.
+// remember caches a result of a key. It removes an earlier result of the key, also from the other cache.
 func (f *Finder[V]) remember(key string, c *cached[V]) {
 	if c.value == nil {
 		f.remembered.Remove(key)
@@ -213,7 +214,7 @@ func (f *Finder[V]) recall(key string) (*cached[V], bool) {
 	return nil, false
 }
 
-// Remembered returns the number of cached values, and of cached keys without a value.
+// Remembered returns the number of cached values, and of cached keys without a usable value.
 func (f *Finder[V]) Remembered() (values, missing int) { return f.remembered.Len(), f.missing.Len() }
 
 func (f *Finder[V]) fresh(c *cached[V]) time.Duration {

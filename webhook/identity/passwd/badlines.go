@@ -25,7 +25,8 @@ func (b *badLines) add(f *fault) {
 	}
 }
 
-// badLinesText returns the end of a sentence about the file that was read last: the number of bad lines, and the first of them.
+// badLinesText returns the end of a sentence about the file that was read last: the number of bad lines, and the first of
+// them. It returns "" if there are none.
 func (t *table) badLinesText() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {

@@ -95,7 +95,7 @@ func (f files) open() (*pair, error) {
 	return p, nil
 }
 
-// open opens a file. It does not block if the path is a pipe without a writer.
+// open opens a regular file that is not too large. It does not block if the path is a pipe without a writer.
 func open(path string) (*os.File, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -118,10 +118,10 @@ func (p *pair) close() {
 	}
 }
 
-// read parses both files and returns the table and the stamps of the files. If the stamps are nil, the next check reads
-// the files again, even if they have not changed. After parsing, read checks that the paths still lead to the opened
-// files: otherwise one file could be old and the other new. inUse is the previous table, which decides the capacity of
-// the new one.
+// read parses both files, and returns the table and the stamps of the files. It tries again if a file changes or is
+// replaced meanwhile, because one file could be old and the other new. The stamps are nil if the error is not a fault of
+// the files, as after an I/O error: then the files are read again even if they do not change. inUse is the previous table,
+// which decides the capacity of the new one.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

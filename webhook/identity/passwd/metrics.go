@@ -8,7 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
-// metrics count the reads of the files and their users, and show whether a file is broken. No label contains a user,
+// metrics count reads of the files, users and bad lines, and show whether a file is broken. No label contains a user,
 // because the names are private.
 type metrics struct {
 	*lookups.Metrics

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxSize is the maximum size of a file. 100,000 users take about 10 MB. Two files of this size, while the previous tables
-// are still in use, fit into the Deployment's memory limit.
+// maxSize is the maximum size of a file. 100,000 users take about 10 MB. Two files of this size, while the previous table
+// is still in use, fit into the Deployment's memory limit.
 const maxSize = 16 << 20
 
 // fault is an error in a file. It can contain a name, a UID or a GID, but not a whole line, because files from NIS have passwords
@@ -102,8 +102,8 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine reads lines with the given number of fields. take returns the reason why a line is bad, or "". The reason is kept for
-// the log.
+// eachLine calls take with each line that has the given number of fields. take returns the reason why the line is bad, or
+// "". Bad lines are kept for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)

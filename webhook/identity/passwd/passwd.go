@@ -34,7 +34,7 @@ type Options struct {
 	Passwd, Group string
 	// Rules are the rules for names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
-	// Homes decides whether home fields are kept. It must be true if homes come from home fields (share.homePrefix).
+	// Homes decides whether home fields are kept. It must be true if share.homePrefix takes homes from the passwd file.
 	Homes bool
 	// Every is the time between two checks of Watch; 2 s if it is 0.
 	Every time.Duration

@@ -66,8 +66,8 @@ func fileRules(rules config.User) config.User {
 	return rules
 }
 
-// add adds a user, if an earlier line does not have the name. So a local account takes precedence over one of a directory
-// service, as in NSS: getent prints local accounts first.
+// add adds a user, unless the rules deny the name, or an earlier line has it. So a local account takes precedence over one
+// of a directory service, as in NSS: getent prints local accounts first.
 func (t *table) add(text string, uid, gid uint32, home []byte) {
 	name, denied := user.Parse("", text, t.rules)
 	if denied != nil {

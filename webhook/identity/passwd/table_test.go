@@ -114,7 +114,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// TestReadHangs tests that callers do not wait for a read that hangs: the files can be on a share.
+// TestReadHangs tests that callers wait for a hanging read only until their context ends. The files can be on a share.
 func TestReadHangs(t *testing.T) {
 	passwd := filepath.Join(t.TempDir(), "passwd")
 	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))

@@ -38,9 +38,9 @@ func (s *Source) readIfChanged() {
 		return
 	}
 	s.users.Store(users)
-	// The previous table is as large as the new one, and an idle process would return its memory to the system only after
-	// minutes: the container's memory limit would have to be twice as high. A reload is rare, and only its caller waits for
-	// FreeOSMemory.
+	// The previous table is as large as the new one. An idle process would return the previous table's memory to the system
+	// only after minutes: the container's memory limit would have to be twice as high. A reload is rare, and Find does not
+	// wait for it.
 	debug.FreeOSMemory()
 	s.metrics.loaded(users, read)
 	s.logBadLines(users)

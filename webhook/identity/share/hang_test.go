@@ -165,7 +165,7 @@ func threadsOf(t *testing.T) int {
 	return threads
 }
 
-// top is the root of the mounted share, homes the directory home, and home the home of any user.
+// top is the root of the mounted share, homes is its directory "home", and home is the home of any user.
 type (
 	top struct {
 		fs.Inode
@@ -189,7 +189,7 @@ func (h *homes) resume() {
 	h.gate.Store(&open)
 }
 
-// block blocks every call until unblock is called.
+// block blocks every later system call on the homes until unblock is called.
 func (h *homes) block() (unblock func()) {
 	shut := make(chan struct{})
 	h.gate.Store(&shut)

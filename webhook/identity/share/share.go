@@ -1,9 +1,9 @@
 // Package share finds the identity of a user by the owner of the user's home, on the share mounted read-only into the
 // webhook's Pod. It returns UID and GID; a directory has no supplementary groups.
 //
-// NFS hangs: a system call on a share whose server is gone blocks until the server is back, and cannot be interrupted. So
-// callers wait for a limited time (package lookups). A home seldom changes its owner, and the init container checks the owner
-// again on the node, so the last owner is cached for a while.
+// NFS can hang: a system call on a share whose server is gone blocks until the server is back, and cannot be interrupted.
+// So callers wait for a limited time (package lookups). A home seldom changes its owner, and the init container checks the
+// owner again on the node, so the last owner is cached for a while.
 package share
 
 import (
@@ -35,8 +35,8 @@ type Options struct {
 	MinUID int64
 	// Wait is the longest time that a caller waits for the share.
 	Wait time.Duration
-	// Fresh is how long a found owner is used without another lookup. FreshMissing is how long the result "no home" is
-	// used.
+	// Fresh is how long a found owner is used without another lookup. FreshMissing is the same for the results "no home"
+	// and "unusable home".
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last owner is used while the share does not respond.
 	Stale    time.Duration
@@ -63,15 +63,15 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
-	// The result is cached by its key. The key is ".", because no user can have this name.
+	// Lookup caches the result under the key ".", which cannot be the name of a user.
 	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
 }
 
-// Find returns the owner of the user's home; nil if the user has no home. It returns an error if the home is unusable, or if the
-// share does not respond and nothing is cached.
+// Find returns the owner of the user's home; nil if the user has no home. It returns an error if the home is unusable, or
+// if the lookup fails and no owner is cached.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.finder.Find(ctx, name.String(), s.look(s.home.Of(name.String())))
 }
@@ -115,9 +115,9 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 // oPath is O_PATH of open(2), which package syscall does not name.
 const oPath = 0x200000
 
-// stat returns the info of the file at a path, without following a link. It opens a directory first, because a home can
-// be a file system of its own (NFS v4, autofs). The kernel mounts such a home when it is opened; before that, lstat
-// returns the info of the mount point. stat needs no permission on the home.
+// stat returns the info of the file at a path, without following a link. It opens a directory first, because a home can be
+// a file system of its own (NFS v4, autofs). The kernel mounts such a home when it is opened; before that, lstat returns
+// the info of the mount point. Opening with O_PATH needs no permission on the home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

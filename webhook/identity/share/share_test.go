@@ -57,8 +57,6 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastResponse returns the metric with the time of the share's last response, and lastFailure the metric with the time of
-// the last failure.
 func lastResponse(t *testing.T, s *Source) float64 {
 	t.Helper()
 	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")
@@ -147,8 +145,8 @@ func TestNewWithWrongPath(t *testing.T) {
 	}
 }
 
-// TestStatMountsHome tests that stat returns the home, and not the mount point of the home. When the directory tracing of
-// debugfs is opened, the kernel mounts a file system there, as with NFS v4 and a home that is a file system of its own.
+// TestStatMountsHome tests that stat returns the home, and not its mount point. When the directory "tracing" of debugfs is
+// opened, the kernel mounts a file system there. NFS v4 does the same for a home that is a file system of its own.
 func TestStatMountsHome(t *testing.T) {
 	homes := t.TempDir()
 	if err := syscall.Mount("debugfs", homes, "debugfs", 0, ""); err != nil {
