@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// become changes this process to the user, and then executes the container's command. As root, it only reads uid-gid.env,
-// which has the user's identity, and takes that identity. It runs as the user before the first step that the image or the
-// home can influence.
+// become changes the identity of this process to the user's, and then executes the command of the container, the hook or
+// the probe. As root, it only reads the identity from uid-gid.env and takes it. It runs as the user before the first step
+// that the image or the home can influence.
 func become(e handoff.Exec) error {
 	owner, err := readOwner(e)
 	if err != nil {
@@ -48,7 +48,7 @@ func become(e handoff.Exec) error {
 	return cannotRun(program, owner, err)
 }
 
-// lookUp returns the path of a program: name itself if it has a slash, else the first match in $PATH.
+// lookUp returns the path of a program: its name if the name has a slash, else the first match in $PATH.
 func lookUp(name string, owner handoff.Owner) (string, error) {
 	if name == "" {
 		return "", errors.New("the command is empty: its first word has to be a program, so correct the pod's command")
@@ -85,8 +85,8 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause returns the error number (errno) in err without the path, for a message that names the path itself. It returns err
-// if err has no error number.
+// cause returns the error number (errno) in err, or err itself if it has none. A message that already names the path needs
+// only the number.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -113,10 +113,10 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// setIdentity sets the UIDs, the GIDs and the groups of this process to those of the owner, and needs the capabilities
-// SETGID and SETUID. The process then cannot become root again: the kernel clears the capabilities when no UID is 0 any
-// more, and no_new_privs, which the container has, prevents new ones. Also a process that already has the owner's UID must
-// drop its other groups.
+// setIdentity gives this process the UID and GID of the owner, and no other group. It needs the capabilities SETGID and
+// SETUID. The process then cannot become root again: the kernel clears the capabilities when no UID is 0 any more, and
+// no_new_privs, which the container has, prevents new ones. Also a process that already has the owner's UID must drop its
+// other groups.
 func setIdentity(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
@@ -170,8 +170,8 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 }
 
 // environment returns env with the variables of the user's identity, such as HOME and NB_UID. With --jupyter-config, the
-// scratch volume, which has the webhook's settings for Jupyter, is the first directory in JUPYTER_CONFIG_PATH. XDG
-// directories below the image's home become the same directories below the user's home.
+// scratch volume, which has the webhook's settings for Jupyter, is the first directory in JUPYTER_CONFIG_PATH. An XDG
+// directory in the home of jovyan, the user of Jupyter images, becomes the same directory in the user's home.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -213,8 +213,8 @@ func lastValue(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns dir with the user's home in place of the home of jovyan, the user of Jupyter images, if dir begins with
-// jovyan's home. Images of docker-stacks set XDG_CACHE_HOME=/home/jovyan/.cache/, a directory that belongs to jovyan.
+// atHome returns dir, with the user's home in place of jovyan's if dir is in jovyan's home. Images of docker-stacks set
+// XDG_CACHE_HOME=/home/jovyan/.cache/, a directory that belongs to jovyan.
 func atHome(dir, home string) string {
 	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
 	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {

@@ -48,7 +48,7 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// exec runs the program's command exec as root, with the environment env, and returns its output.
+// exec runs "jupyter-user-init exec" as root, with the environment variables in env, and returns the output.
 func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"exec", "--user=alice", "--home=" + p.home, "--scratch=" + p.scratch}, flags...)
@@ -161,8 +161,8 @@ func TestExecOfMissingProgram(t *testing.T) {
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
-// TestImageStart starts an image of each family. The programs of an image are scripts that print their own name and
-// arguments. "a wraps b" is a script a with b in a comment.
+// TestImageStart starts images of each family and of no family. The programs of an image are scripts that print their own
+// name and arguments. In the lists of programs, "X wraps Y" is a script X with Y in a comment.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore2024 := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}

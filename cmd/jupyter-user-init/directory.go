@@ -18,9 +18,9 @@ var (
 // directory returns the status of a directory, as stat(2) does. The error is errSymlink for a symbolic link, and
 // errNoDirectory for any other file that is no directory.
 //
-// directory opens the path before stat: with NFS v4 and autofs, a home can be a file system of its own that the kernel
-// mounts only when the home is opened, and until then stat returns the directory below the mount. O_PATH needs no
-// permission on the home.
+// The path is opened first. With NFS v4 and autofs, a home can be a file system of its own, which the kernel mounts only
+// when the home is opened. Before that, stat returns the status of the mount point. Opening with O_PATH needs no permission
+// on the directory.
 func directory(path string) (*syscall.Stat_t, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

@@ -21,8 +21,9 @@ func mountTmpfs(t *testing.T, at, options string) {
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(at, syscall.MNT_DETACH)) })
 }
 
-// automount mounts debugfs and returns its folder. In debugfs, the kernel mounts another file system at the directory tracing
-// when that directory is opened, and not on stat. NFS v4 does the same for a home that is a file system of its own.
+// automount mounts debugfs and returns the mount point. When the directory "tracing" of debugfs is opened, the kernel
+// mounts another file system there; stat does not cause that. With NFS v4 the same happens for a home that is a file system
+// of its own.
 func automount(t *testing.T) (folder string) {
 	t.Helper()
 	skipUnlessRoot(t)
@@ -31,7 +32,7 @@ func automount(t *testing.T) (folder string) {
 		t.Skip("no automount without the right to mount debugfs:", err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // an error means that the test did not open it
+		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // an error means that it was not opened
 		assert.NoError(t, syscall.Unmount(folder, syscall.MNT_DETACH))
 	})
 	if _, err := os.Lstat(filepath.Join(folder, "tracing")); err != nil {
@@ -41,7 +42,7 @@ func automount(t *testing.T) (folder string) {
 }
 
 // TestFindAutomountedHome tests that find returns the inode and the device of the mounted home, and not those of the
-// directory below the mount.
+// directory that the mount hides.
 func TestFindAutomountedHome(t *testing.T) {
 	homes := automount(t)
 	home := filepath.Join(homes, "tracing")

@@ -77,7 +77,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 
 // checkParent returns an error if parent, the directory that contains the home or another directory of the user, belongs to
 // a user, who could replace the directories in it. It also returns an error if parent has the UID of nobody, because then
-// the real owner is unknown. In the error, what names the contained directory, such as "the home".
+// the real owner is unknown. The parameter what names the contained directory in the error, such as "the home".
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -122,9 +122,9 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter checks that the user may read and enter the home. It checks only if this process already runs as the user, as with
-// discovery at admission. So the init container fails, and Jupyter does not start, if the mode denies the home to its
-// owner, or if the server maps the UID to another UID.
+// enter checks that the user may read and enter the home, if this process already runs as the user, as with discovery at
+// admission. If the mode denies the home to its owner, or the server maps the UID to another UID, the init container fails,
+// and Jupyter does not start.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil

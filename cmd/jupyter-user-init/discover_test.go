@@ -215,8 +215,7 @@ func owned(uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, homes string) { makeHome(t, homes, "bob", uid, gid) }
 }
 
-// TestDiscoverInClosedDirectory tests homes in a directory that only root can enter. The init container is not root, and with
-// root_squash the server maps root to nobody.
+// TestDiscoverInClosedDirectory tests homes in a directory that only root can enter. The init container is not root.
 func TestDiscoverInClosedDirectory(t *testing.T) {
 	skipUnlessRoot(t)
 	shared, scratch := t.TempDir(), t.TempDir()

@@ -13,13 +13,11 @@ import (
 
 // family is a kind of image, recognized by its programs.
 type family struct {
-	// has are the programs that an image of the family has. All of them must be in the PATH.
+	// has lists the programs that must all be in the PATH of an image of the family.
 	has []string
-	// lacks are programs that an image of the family does not have. They are entrypoints, and the family's start would skip
-	// them.
+	// lacks lists the programs that an image of the family must not have: entrypoints that the family's start would skip.
 	lacks []string
-	// guessed is set if an image outside the family can have these programs too. The start skips the entrypoint of such an
-	// image.
+	// guessed is true if other images can have these programs too. The entrypoint of such an image is skipped.
 	guessed bool
 	// wraps is a program whose text must call start.sh; empty for a family without this condition.
 	wraps string
@@ -83,7 +81,7 @@ var families = []family{
 }
 
 // hubsStart is the program that JupyterHub starts in the Pods of its users. The program needs no preparation by an
-// entrypoint. So a Pod whose arguments begin with hubsStart can start also if its image is of no known family.
+// entrypoint. So a Pod whose arguments begin with hubsStart can start even if its image is of no known family.
 const hubsStart = "jupyterhub-singleuser"
 
 // hasProgram reports whether the image has a program. A program without a slash must be in $PATH.

@@ -1,4 +1,4 @@
-// Command jupyter-user-init is the program of this project that runs inside a Pod.
+// Command jupyter-user-init is the program of this project that runs in the Pods of users.
 //
 // In the init container (discover) it finds the owner of the user's home and writes the files for the notebook container.
 // In a notebook container that starts as root (exec), it changes to the owner's UID and GID and then runs the container's
@@ -25,7 +25,7 @@ func main() {
 	os.Exit(program(os.Args[1:], terminationLog))
 }
 
-// program does the work of main, with the file log as termination log, and returns the exit status.
+// program does the work of main and returns the exit status. The parameter log is the path of the termination log.
 func program(args []string, log string) int {
 	err := hide()
 	if err == nil {
@@ -45,9 +45,9 @@ func program(args []string, log string) int {
 }
 
 // hide prevents other processes of the same UID from tracing this process and so changing what it does. A process that
-// kubectl exec starts in the init container has the same UID as discover, and processes in the notebook container can have
-// the UID that the command exec changes to. The next execve ends the protection, so the user can trace Jupyter as usual.
-// This process can still read its own /proc/self.
+// "kubectl exec" starts in the init container has the same UID as "jupyter-user-init discover". Processes in the notebook
+// container can have the UID that "jupyter-user-init exec" changes to. The next execve ends the protection, so the user can
+// trace Jupyter as usual. This process can still read its own /proc/self.
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
@@ -58,8 +58,8 @@ func hide() error {
 
 // isContainersCommand reports whether this process is the container's command, and not a hook or a probe. Only the
 // container's command may write the termination log. The init container has no hooks and no probes, and only a container's
-// command has --image-start. Any other container's command is recognized by its PID 1. With shareProcessNamespace it has
-// another PID, so its error is only in kubectl logs.
+// command has --image-start. Any other container's command is recognized by its PID 1. With shareProcessNamespace that
+// command has another PID, so its error is only in kubectl logs.
 func isContainersCommand(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true
@@ -100,7 +100,8 @@ func unknownCommandLine(err error) error {
 		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
 }
 
-// reportError writes an error to the places where users look: the log and, through the termination log, kubectl describe.
+// reportError writes an error to standard error, which kubectl logs shows, and to the termination log, which kubectl
+// describe shows. The parameter log is the path of the termination log; if it is empty, only standard error has the error.
 func reportError(err error, log string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)

@@ -18,7 +18,7 @@ type notice string
 func (n notice) Error() string { return string(n) }
 
 // The functions from homeFull to homeClosed return messages about a home that its owner cannot write to. These messages are
-// needed because Jupyter itself exits without naming the cause.
+// needed because Jupyter itself can fail in such a home without naming the cause.
 
 func homeFull(home string) string {
 	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
@@ -51,7 +51,8 @@ func homeClosed(home, user string, uid int64) string {
 }
 
 // checkWritable returns the message about the reason why the owner cannot write to the home, or "" if there is no visible
-// reason. It does not write, because the init container's mount of the homes is read-only, so it cannot notice a quota.
+// reason. It cannot see that the owner is over quota: it does not write, because the init container mounts the homes
+// read-only.
 func checkWritable(home string, owner handoff.Owner) string {
 	stat, err := directory(home)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 const ownFileSystem = "uid=5001,gid=6001,mode=0700"
 
-// unwritable has the homes that alice, who owns them, cannot write to, and the message about each home.
+// unwritable has homes that alice owns but cannot write to, each with the message about it.
 var unwritable = map[string]struct {
 	make func(t *testing.T, home string)
 	want string

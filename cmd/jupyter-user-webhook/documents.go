@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// document is one document of the input. Only its Pods are changed: the document itself if it is a Pod, or the items of a
+// document is one document of the input. Only its Pods are changed: the document itself if it is a Pod, or the Pods in a
 // List.
 type document struct {
 	// separator is the --- before the document, if there is one. source is the rest of a YAML document, byte for byte.
@@ -112,8 +112,8 @@ func splitJSON(data []byte) (documents []document, err error) {
 	}
 }
 
-// with returns the document with raw as its JSON, and with the Pod or the List items in raw. Keys are case-sensitive, as in
-// an API server.
+// with returns a copy of the document whose JSON is raw, and whose fields pod and list are set from raw. Keys are
+// case-sensitive, as in an API server.
 func (d document) with(raw json.RawMessage) document {
 	d.json = raw
 	var head struct {

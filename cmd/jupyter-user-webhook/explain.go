@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// writeExplanation writes, for each Pod, the changes by the webhook and their reasons.
+// writeExplanation writes for each Pod what the webhook decides and changes, and why.
 func writeExplanation(out *bytes.Buffer, documents []document) error {
 	levels, err := podsecurity.NewLevels()
 	if err != nil {
@@ -74,7 +74,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	out.WriteString("\nOnly the cluster knows whether the Pod's creator may be that user, and whether a policy denies the Pod.\n")
 }
 
-// discovery returns the text for the discovery (AtAdmission or AtStart). At admission, the text includes the identity.
+// discovery returns the text that explains how the identity is found: AtStart, or AtAdmission with the identity.
 func discovery(d webhook.Decision) string {
 	if d.Discovery == config.DiscoveryAtAdmission {
 		return string(d.Discovery) + ", as " + d.Identity.String()
@@ -177,5 +177,6 @@ func columns(out io.Writer, rows [][]string) {
 	_ = table.Flush()
 }
 
-// plain escapes a text that may come from a Pod, so that the text can neither break the line nor control the terminal.
+// plain shortens and escapes a text that may come from a Pod, so that the text can neither break the line nor control the
+// terminal.
 func plain(text string) string { return denial.PrintableText(denial.Cut(text, 1000)) }

@@ -15,8 +15,8 @@ import (
 
 const corpus = "../../test/golden/testdata/"
 
-// TestExplain explains the Pods of test/golden that have a file in testdata/explain. To add a Pod, create an empty file
-// with its name, and run with UPDATE_GOLDEN=1.
+// TestExplain explains the Pods of test/golden that have a file in testdata/explain. To add the Pod of x.yaml, create an
+// empty file x.txt there, and run the test with UPDATE_GOLDEN=1.
 func TestExplain(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestExplainOfInvalidPod(t *testing.T) {
 }
 
 // TestExplainEscapesControlCharacters tests that control characters and characters outside ASCII in a Pod's texts are
-// escaped, because a reader may not trust the author of the Pod.
+// escaped. Otherwise the author of the Pod could control the reader's terminal.
 func TestExplainEscapesControlCharacters(t *testing.T) {
 	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
 	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +

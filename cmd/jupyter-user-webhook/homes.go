@@ -187,8 +187,8 @@ func accountsNamed(users []string) (accounts []homes.Account) {
 type userLists struct {
 	// directory is nil if no directory service is configured.
 	directory *ldap.Source
-	// known, accounts, bad and broken are what was read from the passwd file: its identities (nil without the file), its
-	// accounts, messages about the lines that are no account, and the reason why the rest could not be read.
+	// known has the identities of the passwd file, and is nil without the file. accounts has the accounts of the file. bad
+	// has messages about its unreadable lines. broken is the error that ended the reading early, if there is one.
 	known    homes.Known
 	accounts []homes.Account
 	bad      []string

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 )
 
-// newShare returns the root of a share with an empty directory home.
+// newShare returns the root of a share with an empty directory "home".
 func newShare(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {

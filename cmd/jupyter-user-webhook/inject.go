@@ -122,8 +122,8 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 	return err
 }
 
-// inject decides about one Pod, and writes the warnings and the denials. With --explain, the explanation has the warnings
-// of a Pod that is not denied.
+// inject decides about one Pod, and writes the warnings and the denials to stderr. With --explain, it omits the warnings of
+// a Pod that is not denied, because the explanation has them.
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, stderr io.Writer,
 ) ([]denial.Denial, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})

@@ -65,7 +65,7 @@ func TestInjectInputs(t *testing.T) {
 	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "a second injection changes nothing")
 }
 
-// TestInjectWithHomeField tests --home, which needs --identity, and share.homePrefix in the configuration.
+// TestInjectWithHomeField tests --home, which needs both --identity and share.homePrefix.
 func TestInjectWithHomeField(t *testing.T) {
 	const header = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	config := "--config=" + file(t, "config.yaml", header+"share: {homePrefix: /hpc}\n"+
@@ -260,7 +260,7 @@ func TestInjectUnreadableInput(t *testing.T) {
 }
 
 // TestInjectEscapesControlCharacters tests that the output and the denials contain no control characters of a Pod's name.
-// A reader may not trust the author of the Pod.
+// Otherwise the author of the Pod could control the reader's terminal.
 func TestInjectEscapesControlCharacters(t *testing.T) {
 	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
 	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {

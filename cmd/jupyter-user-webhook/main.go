@@ -22,7 +22,7 @@ func main() {
 	os.Exit(code)
 }
 
-// errDenied makes run return the exit status 1 without a further message: the command has already written the reason.
+// errDenied gives the exit status 1 without a further message: the command has already written the reason.
 var errDenied = errors.New("denied")
 
 // run runs a command line and returns the exit status.

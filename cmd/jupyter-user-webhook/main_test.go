@@ -25,7 +25,7 @@ type outcome struct {
 	out, stderr string
 }
 
-// command runs a command line with in as standard input.
+// command runs a command line of the program. The parameter in is the standard input.
 func command(t *testing.T, in string, args ...string) outcome {
 	t.Helper()
 	var out, stderr bytes.Buffer

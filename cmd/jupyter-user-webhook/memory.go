@@ -14,8 +14,8 @@ const memoryRatio = 0.9
 
 // limitMemory makes Go collect garbage more often when the heap approaches the container's memory limit. Otherwise the heap
 // could grow to twice the memory in use, and a few large reviews could end the process. limitMemory reads the limit from
-// the control group, version 1 or 2, not from the downward API, which would need a setting in every Deployment and cannot
-// give nine tenths of the limit. GOMEMLIMIT takes precedence.
+// the control group, version 1 or 2. The downward API would need a setting in every Deployment, and cannot give nine tenths
+// of the limit. GOMEMLIMIT takes precedence.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set(memlimit.WithRatio(memoryRatio))
 	switch {

@@ -33,8 +33,8 @@ func registerInfo(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the metrics about
-// controllers, because only rotate-certificates runs controllers, and the metrics that serve itself registers.
+// certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the others:
+// "jupyter-user-webhook serve" runs no controllers, and registers the metrics of Go and of the process itself.
 func certificateMetrics() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

@@ -18,7 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// exposed are the metrics of processes: for each name the values of each label, including the labels that Prometheus adds.
+// exposed has the metrics of processes: for each name the values of each label. The labels instance, job and le are there
+// without values.
 type exposed map[string]map[string][]string
 
 func (e exposed) scrape(t *testing.T, p *process) {
@@ -64,8 +65,9 @@ func (p *process) send(t *testing.T, path, body string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// afterReviews returns the metrics of several processes, in mode Enforce or Warn, whose source of identities is the share,
-// files or a directory service. The processes have reviewed injected and denied Pods, and a Pod while the share is away.
+// afterReviews returns the metrics of several processes after some reviews. The processes differ in the mode (Enforce,
+// Warn) and in the source of identities: the share, also while it is away; files; a directory service that does not
+// respond.
 func afterReviews(t *testing.T) exposed {
 	t.Helper()
 	found := exposed{}

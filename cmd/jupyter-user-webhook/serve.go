@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// serveOptions are the options of serve. The settings for Pods are in the configuration file.
+// serveOptions are the options of "jupyter-user-webhook serve". The settings for Pods are in the configuration file.
 type serveOptions struct {
 	config     string
 	listen     string
@@ -107,7 +107,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	// The configuration contains no secret: an environment variable whose name sounds like a secret is invalid.
+	// The configuration can be logged because it has no secret: in it, an environment variable or a setting of Jupyter
+	// whose name sounds like a secret is invalid.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
 	// The metrics of this program, and the metrics of the certificate from controller-runtime's global registry.
@@ -213,8 +214,8 @@ func observe(
 	}
 }
 
-// runTogether runs first and others at the same time. The context of first ends when ctx ends or one of the others fails.
-// The context of the others ends when first has returned.
+// runTogether runs all the functions at the same time. The function first is the main one: its context ends when ctx ends
+// or one of the others fails. When it has returned, the context of the others ends.
 func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// process is the command serve while a test runs it, with its log, its addresses and its certificate.
+// process is a running "jupyter-user-webhook serve", with its log, its addresses and its certificate.
 type process struct {
 	*journal.Journal
 	reviews, http string
@@ -61,7 +61,8 @@ func (p *process) args(more ...string) []string {
 	return append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + p.certs}, more...)
 }
 
-// serve runs the command in this process until stop is called. stop returns the exit status.
+// serve runs "jupyter-user-webhook serve" in the process of the test, until the function stop is called, which returns the
+// exit status.
 func serve(t *testing.T, more ...string) (p *process, stop func() int) {
 	t.Helper()
 	p = newProcess(t)
@@ -302,8 +303,8 @@ func TestServeFaults(t *testing.T) {
 	}
 }
 
-// TestServeDrains runs the program as a process. After SIGTERM or SIGINT it is not ready, serves for the time of --drain,
-// and ends with status 0.
+// TestServeDrains runs the program as a process. After SIGTERM or SIGINT the process is not ready, still serves for the
+// time of --drain, and ends with status 0.
 func TestServeDrains(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
-// sourceOptions are the options for the share and for files as sources of identities at admission.
+// sourceOptions are the flags for the share and for files as sources of identities at admission.
 type sourceOptions struct {
 	share                 string
 	wait                  time.Duration
@@ -46,7 +46,7 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 // sources are the opened sources: those that find the identities of users, and one that finds the user for a hub's user
 // name.
 type sources struct {
-	// identities is nil if no source is configured.
+	// identities is nil if no source of identities is configured.
 	identities webhook.Identities
 	// hubNames is nil if no source maps the user names of a hub.
 	hubNames webhook.HubNames

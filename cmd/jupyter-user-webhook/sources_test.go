@@ -73,8 +73,8 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeDeniesHomeInUserDirectory tests homes in a directory whose owner is a user or the UID of nobody, and behind a
-// symbolic link.
+// TestServeDeniesHomeInUserDirectory tests the denials if the directory that contains the home belongs to a user or to
+// nobody, or is a symbolic link.
 func TestServeDeniesHomeInUserDirectory(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")

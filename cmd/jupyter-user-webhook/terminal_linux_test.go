@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo-terminal. A program writes its output to the file program, and the test reads it from the file
-// screen.
+// terminal opens a pseudo-terminal and returns its two ends. The test reads from the file "screen" what a program writes to
+// the file "program".
 func terminal(t *testing.T) (screen, program *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

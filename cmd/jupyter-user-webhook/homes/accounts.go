@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Account is an account that a source of identities lists. The owner of a missing home is not taken from the Account: the
-// sources look up the identity again by the name.
+// Account is an account that a source of identities lists, or a user that --user names. The owner of a missing home is not
+// taken from the Account: the sources look up the identity again by the name.
 type Account struct {
 	Name string
 	// UID must own an existing directory of the user; AnyUID if the UID is not known.

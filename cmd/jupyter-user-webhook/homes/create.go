@@ -36,9 +36,9 @@ func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, 
 	return p.hasDirectory(name, uid)
 }
 
-// hasDirectory reports whether the directory exists and belongs to the UID. It opens the directory, because the kernel may
-// mount a directory that is a file system of its own only when a process opens it. Opening with O_PATH needs no permission
-// on the directory.
+// hasDirectory reports whether the directory exists. It returns an error if the directory belongs to another UID, or if a
+// file or a symbolic link has the name. It opens the directory because that can cause the kernel to mount the directory's
+// own file system. Opening with O_PATH needs no permission on the directory.
 func (p *parent) hasDirectory(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
@@ -108,8 +108,8 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 	return nil
 }
 
-// attempts is how often a run tries to make a directory. An attempt fails if a run on another node removes the unfinished
-// directory.
+// attempts is how often a run tries at most to make a directory. It tries again if an attempt has failed and the unfinished
+// directory does not exist, for example because a run on another node has removed it.
 const attempts = 3
 
 // create makes a directory with its content and its owner, or makes nothing. The error is fs.ErrExist if something is at the

@@ -15,16 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faulty is a FUSE file system with the content of a folder. A change to the file system returns an error if the test wants
-// that.
+// faulty is a FUSE file system with the content of a folder. A test can make changes to the file system fail.
 type faulty struct {
 	folder string
-	// fault returns the error of a change; 0 if the change succeeds. what is the operation, such as mkdir.
+	// fault returns the error of a change; 0 if the change succeeds. Its parameter what is the operation, such as "mkdir".
 	mu    sync.Mutex
 	fault func(what, name string) syscall.Errno
 	// noReplace is the error of a rename with RENAME_NOREPLACE, which NFS does not have; 0 if such a rename succeeds.
 	noReplace syscall.Errno
-	// squash is the UID that a change of owner gives instead of the requested one; 0 for none.
+	// squash is the UID that chown sets in place of the requested UID; 0 if chown sets the requested UID.
 	squash uint32
 }
 

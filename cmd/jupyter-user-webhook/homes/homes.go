@@ -1,4 +1,4 @@
-// Package homes makes the homes that users do not have yet, on the share.
+// Package homes makes the missing homes of users, and their missing directories of share.directories.
 //
 // One run:
 //
@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options tell Run where to make directories, and how.
+// Options configures Run.
 type Options struct {
 	// Share is the mount point of the root of the share, or of the root of a further claim (share.directories).
 	Share string
@@ -98,7 +98,7 @@ type run struct {
 	share *share
 	// silent counts the lookups in a row to which the sources of identities did not respond.
 	silent int
-	// parents are the open directories that contain directories of users or of initials, by their path.
+	// parents has the open directories above the directories of users, by their path.
 	parents map[string]*parent
 	// wouldMake has the directories for {initial} that the dry run has already reported.
 	wouldMake map[string]bool

@@ -32,7 +32,7 @@ type site struct {
 	lines []string
 }
 
-// newSite returns a share with an empty directory home.
+// newSite returns a share with an empty directory "home".
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -69,8 +69,8 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	return homes.Run(t.Context(), s.o, accounts)
 }
 
-// tree lists the content of a folder, such as "drwx------ 5001:6001 home/alice". A line ends with the content of a file, or
-// with the target of a link.
+// tree lists a folder and all that is in it, in lines such as "drwx------ 5001:6001 home/alice". The line of a file ends
+// with its content, and the line of a symbolic link with its target.
 func tree(t *testing.T, root string) (listed []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -92,10 +92,11 @@ func (r *run) openParent(dir string) (*parent, error) {
 	return p, nil
 }
 
-// initialMaker makes and opens dir, the directory for {initial} (the first letter of user names), in the directory above.
+// initialMaker makes and opens dir, the directory for {initial} (the first character of user names), in the directory
+// above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// skipInitial makes no directory. It is used while it is not known whether the user gets a home.
+// skipInitial makes no directory. The run uses it before it knows whether the user gets a home.
 func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
 // makeInitial makes and opens a directory for {initial}. If another run has made the directory, makeInitial only opens it.

@@ -2,8 +2,8 @@ package homes
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 
-// Patterns returns the directories that each user must have on a further claim, or on the share if claim is empty. These
-// are the home, which is on the share, and the directories with {user} in share.directories.
+// Patterns returns the patterns of the directories that each user must have on a further claim, or on the share if claim is
+// empty. They are those with {user} in share.directories and, on the share, the home, unless share.homePrefix is set.
 func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	if claim == "" && !c.Share.HomesByField() {
 		patterns = append(patterns, c.Share.Home)
@@ -11,11 +11,10 @@ func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	return append(patterns, c.Share.UserPatterns(claim)...)
 }
 
-// initials are all possible first letters of names.
+// initials has all possible first characters of user names.
 const initials = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// dirsAbove returns all possible directories that contain directories of users or of initials, including the root of the
-// share.
+// dirsAbove returns the root of the share and all directories that can be above a user's directory.
 func dirsAbove(patterns []config.HomePattern) []string {
 	dirs, seen := []string{"."}, map[string]bool{}
 	for _, pattern := range patterns {

@@ -31,7 +31,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		o.Say(Progress, "another run holds the lock of this share: this run waits until it ends")
 		err = s.wait(ctx, o)
 	}
-	// Some file systems have no locks, and a run works without one.
+	// Some file systems have no locks, and a run works without a lock.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
@@ -46,7 +46,7 @@ var lockPatience = 5 * time.Minute
 // lockPause is the time between two attempts to get the lock.
 const lockPause = 100 * time.Millisecond
 
-// wait tries to get the lock until the context ends. After lockPatience it returns without the lock and without an error.
+// wait waits for the lock, or until the context ends. After lockPatience it returns nil without the lock.
 func (s *share) wait(ctx context.Context, o Options) error {
 	end := time.After(lockPatience)
 	for {
@@ -93,15 +93,15 @@ func openBeneath(at int, path string) (fd int, err error) {
 		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 	}
-	// The kernel returns EAGAIN if a directory of the path was renamed meanwhile.
+	// The kernel can return EAGAIN if a directory of the path was renamed meanwhile.
 	for err = unix.EAGAIN; errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR); {
 		fd, err = unix.Openat2(at, path, how)
 	}
 	return fd, err
 }
 
-// checkOnlyRootWrites returns an error if a directory does not belong to root, or if its mode lets others write to it, who
-// could then replace the directories in it. called is the name of the directory in the error.
+// checkOnlyRootWrites returns an error unless the directory belongs to root and its mode lets only root write to it. Others
+// who can write to it could replace the directories in it. The parameter called is the name of the directory in the error.
 func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {

@@ -29,8 +29,8 @@ type entry struct {
 	target  string
 }
 
-// kubernetesData is a link in a mounted ConfigMap, to the directory with the files. The names of the ConfigMap's keys are
-// links to these files.
+// kubernetesData is the name of a link in a mounted ConfigMap, to the directory with the files. For each key, the mount has
+// a link to the file of the key in that directory.
 const kubernetesData = "..data"
 
 // ReadSkeleton reads a directory, or the files of a mounted ConfigMap. It does not follow the links in the directory: a
