@@ -78,7 +78,7 @@ func MountTaken(field, at, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
 }
 
-// MountNested denies a mount of the Pod's own inside or around another mount, or at a path of the kernel such as /proc.
+// MountNested denies a mount of the Pod's own inside or around another mount, or below a path of the kernel such as /proc.
 // The reason is that a symbolic link could direct a mount over the program that the container starts as root.
 func MountNested(field, at, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
