@@ -141,7 +141,7 @@ func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
 		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {
-			return Decision{}
+			return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
 		}
 	}
 	return Denied(Decision{Claimed: true}, unreadablePod(err))

@@ -103,8 +103,8 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 	configured := "--config=" + file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare: {homePrefix: /hpc}\n")
 	for field, want := range map[string]string{
 		"/hpc/home/a/alice": `"jupyter-user.io/home":"/hpc/home/a/alice"`,
-		"/home/alice":       "the home field of alice in the directory service must be below /hpc (share.homePrefix)",
-		"":                  "the home field of alice in the directory service is empty",
+		"/home/alice":       "the home field of alice must be below /hpc (share.homePrefix)",
+		"":                  "the home field of alice is empty: ask the admin to correct it in the directory service, or in the passwd file",
 	} {
 		p, stop := serve(t, configured, "--passwd="+file(t, "passwd", "alice:x:5001:6001::"+field+":/bin/bash\n"))
 		response := p.admit(t)

@@ -22,7 +22,7 @@ func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 //	/hpc/alice                  none: the init container would see the whole share
 //	/hpc/home/b/bob             none: the name is not alice
 //	/hpc/home/b/../alice        none, like every path that is not in its shortest form
-//	/hpc/projects/alice         none if projects is in share.directories
+//	/hpc/projects/alice         none if the directory "projects" is in share.directories
 //
 // HomeOf does not check the owner of the directory above the home; the init container does.
 func (s *Share) HomeOf(name, homeField string) (home, why string) {
@@ -59,7 +59,7 @@ func (s *Share) directoryConflict(home string) string {
 	for _, d := range s.Directories {
 		onShare := d.ClaimName == "" && related(lower, strings.ToLower(d.SubPath))
 		if onShare || related(path.Join(s.MountPath, home), d.MountPath) {
-			return fmt.Sprintf("must lie apart from %s of share.directories, which every user sees", d.MountPath)
+			return fmt.Sprintf("must lie apart from %s of share.directories", d.MountPath)
 		}
 	}
 	return ""
@@ -82,7 +82,7 @@ func validateHomePrefix(c *Config) field.ErrorList {
 		why = "must be absolute: it begins with /, as the home fields do"
 	case why != "":
 	case c.Share.Home != Default().Share.Home:
-		why = "takes homes from the directory service, but share.home sets them too: remove one of the two"
+		why = "takes homes from the home field of each user, but share.home sets them too: remove one of the two"
 	case c.Identity.Discovery == DiscoveryAtStart:
 		why = "needs discovery at admission, because the home comes with the identity, but identity.discovery is AtStart"
 	}

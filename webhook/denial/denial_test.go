@@ -23,6 +23,12 @@ func TestTooLargeMessages(t *testing.T) {
 		"container, cannot become a notebook; leave out containers, variables or other long lists", denial.TooLarge(4<<20).Message)
 }
 
+func TestInternalWithoutUID(t *testing.T) {
+	const fault = "the webhook failed to review this pod, and the pod is not the cause: ask the admin to look for "
+	assert.Equal(t, fault+"review u in the webhook's log", denial.Internal("u").Message)
+	assert.Equal(t, fault+"it in the webhook's log", denial.Internal("").Message)
+}
+
 // TestReasonsAreStable spells out the reasons and codes, because dashboards, alerts and admins' scripts contain them.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
@@ -57,6 +63,8 @@ func TestReasonsAreStable(t *testing.T) {
 		"ClaimClosed":             {403, denial.ClaimClosed("f", "c")},
 		"MountForeign":            {403, denial.MountForeign("f", "v", "/a", false)},
 		"MountTaken":              {403, denial.MountTaken("f", "/a", "o")},
+		"HomeUnusable":            {403, denial.HomeFieldUnusable("n", "is empty")},
+		"PathTooLong":             {422, denial.PathTooLong("f", 2, 1)},
 		"MountNested":             {403, denial.MountNested("f", "/a/b", "/a")},
 		"DeviceNested":            {403, denial.DeviceNested("f", "/a/b", "the home of n")},
 		"EnvForeign":              {403, denial.EnvForeign("f", "v")},
@@ -105,6 +113,10 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 			"MountBesideHome":   denial.MountForeign("f", "v", evil, true).Message,
 			"MountTaken":        denial.MountTaken("f", evil, "o").Message,
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
+			"MountElsewhere":    denial.MountElsewhere("f", "v", evil, "n").Message,
+			"MountInShare":      denial.MountInShare("f", evil, evil).Message,
+			"HomeOfTheImage":    denial.HomeOfTheImage("f", evil, "/home/alice"),
+			"OpensInImagesHome": denial.OpensInImagesHome(evil, "/home/alice"),
 			"MountOverKernel":   denial.MountOverKernel("f", evil).Message,
 			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,
 			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),

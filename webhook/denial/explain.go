@@ -16,7 +16,7 @@ const (
 	DiscoveryKnownRestricted = "the UID and GID are known at admission, which a namespace that enforces restricted requires"
 	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
 	DiscoveryUserUnknown     = "sources of identities are configured, and none of them knows the user"
-	DiscoveryHome            = "the home comes from the directory service, with the identity (share.homePrefix)"
+	DiscoveryHome            = "the home comes with the identity, from the home field (share.homePrefix)"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
 	// The next texts say why the webhook did not add a default, such as a probe, a port or resources.

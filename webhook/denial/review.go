@@ -65,7 +65,11 @@ func PathTooLong(field string, have, limit int) Denial {
 // Internal denies a Pod after a fault of the webhook. The cause is not in the message but in the log, with the uid of the
 // review.
 func Internal(uid string) Denial {
+	what := "it"
+	if uid != "" {
+		what = "review " + Printable(uid)
+	}
 	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
-		Message: fmt.Sprintf("the webhook failed to review this pod, and the pod is not the cause: ask the admin to look for review "+
-			"%s in the webhook's log", Printable(uid))}
+		Message: "the webhook failed to review this pod, and the pod is not the cause: ask the admin to look for " + what +
+			" in the webhook's log"}
 }

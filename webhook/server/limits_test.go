@@ -169,10 +169,13 @@ func TestTooLongListOfUnclaimedPod(t *testing.T) {
 		"opted out":   `{"name":"p","labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, r := e.post(t, "/mutate", review(`{"apiVersion":"v1","kind":"Pod","metadata":`+metadata+`,"spec":{"containers":`+containers+`}}`))
+			pod := `{"apiVersion":"v1","kind":"Pod","metadata":` + metadata + `,"spec":{"containers":` + containers + `}}`
+			status, r := e.post(t, "/mutate", review(pod))
 			assert.Equal(t, http.StatusOK, status)
 			assert.True(t, r.Response.Allowed)
 			assert.Empty(t, r.Response.Patch)
+			d := webhook.New(config.Default(), nil).Decide(t.Context(), webhook.Review{Pod: []byte(pod)})
+			assert.NotEmpty(t, d.Unclaimed, "inject --explain prints it")
 		})
 	}
 }
