@@ -19,7 +19,7 @@ import (
 const (
 	webhookDN = "uid=webhook,ou=services,dc=example,dc=org"
 	peopleDN  = "ou=people,dc=example,dc=org"
-	// onlyRead gives every account the right to read, and no right to write.
+	// onlyRead gives everyone the right to read all but passwords, and no right to write.
 	onlyRead = "access to attrs=userPassword by * auth\naccess to * by * read"
 )
 

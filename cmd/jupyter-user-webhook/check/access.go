@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// AccessQuery asks whether a requester, or which requesters, may create Pods that run as a user.
+// AccessQuery asks which requesters may create Pods that run as a user, or whether one requester may.
 type AccessQuery struct {
 	// Requester is the requester's name in the API server; if it is empty, all subjects with access are listed.
 	Requester string
@@ -22,8 +22,8 @@ type AccessQuery struct {
 	User, Namespace string
 }
 
-// AccessReport has the result of an AccessQuery: whether the requester, or any subject, may create Pods that run as the user,
-// and by which rights.
+// AccessReport has the result of an AccessQuery. If the query names no requester, the report has all subjects with access,
+// also those that may not create Pods.
 type AccessReport struct {
 	Requester string `json:"as,omitempty"`
 	User      string `json:"user"`
@@ -38,7 +38,7 @@ type AccessReport struct {
 
 // Right is one right to create Pods that run as a user.
 type Right struct {
-	// Verb is use, run-as or own. With own, the chart's value ownHomes gives the home to the requester.
+	// Verb is "use", "run-as" or "own". With "own", the chart's value ownHomes gives the home to the requester.
 	Verb string `json:"verb"`
 	// Who is the name of the requester, the ServiceAccount or the other subject that has the right.
 	Who string `json:"who"`
@@ -46,8 +46,8 @@ type Right struct {
 	Through string `json:"through"`
 }
 
-// Access evaluates a query by the rules of the chart's policies 61-policy-access.yaml and 63-policy-node.yaml, and by the
-// right to create Pods.
+// Access evaluates a query by the rules of the chart's policies 61-policy-access.yaml and 63-policy-node.yaml. If the query
+// names a requester, it also checks the right to create Pods.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	inputs := []string{configMaps, namespaces}
 	if q.Requester == "" {
@@ -122,8 +122,8 @@ func (s *state) podSecuritySentence(namespace string) string {
 		namespace, levelLabel, baseline)
 }
 
-// requesterAccess fills in the report about one requester. The API server decides about each right, as it does for the
-// policies.
+// requesterAccess fills in the report about one requester. It asks the API server about the right to each verb, as the
+// policies do.
 func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	if !s.rightsApply(q.Requester) {
 		a.Message = q.Requester + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +
@@ -158,7 +158,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	return nil
 }
 
-// sentence returns the Message of a report.
+// sentence returns the Message of a report about one requester.
 func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
@@ -175,7 +175,7 @@ func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 		"admin for a role with the verb use on homes.%s named %s", q.Requester, q.User, q.Namespace, q.User, group, q.User)
 }
 
-// addUseRight adds the right by the verb use to the report, if the requester has it.
+// addUseRight adds the right with the verb "use" to the report, if the requester has it.
 func (s *state) addUseRight(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	allowed, through, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), attributes(q, use))
 	if err == nil && allowed {
@@ -184,8 +184,8 @@ func (s *state) addUseRight(ctx context.Context, q AccessQuery, a *AccessReport)
 	return err
 }
 
-// runAsRights returns the rights by the verb run-as of the ServiceAccounts in the query's namespace: a Pod there can have
-// any of these ServiceAccounts.
+// runAsRights returns the rights with the verb "run-as" of the ServiceAccounts in the query's namespace: a Pod there can
+// have any of these ServiceAccounts.
 func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
@@ -206,8 +206,9 @@ func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right,
 	return rights, nil
 }
 
-// rightsApply reports whether the policies consider the rights of a requester. They ignore the rights of controllers and
-// nodes, because a controller creates Pods on behalf of others, such as the author of a Deployment.
+// rightsApply reports whether the policies consider the rights of a requester. They ignore the rights of nodes, of
+// controllers and of all ServiceAccounts of kube-system: a controller creates Pods on behalf of others, such as the author
+// of a Deployment.
 func (s *state) rightsApply(requester string) bool {
 	return !strings.HasPrefix(requester, accountPrefix+"kube-system:") && !strings.HasPrefix(requester, "system:node:") &&
 		requester != "system:kube-controller-manager" && requester != "system:kube-scheduler" &&
@@ -258,7 +259,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// givesAccess reports whether a grant lets its subject create Pods that run as the user of the query.
+// givesAccess reports whether a grant gives its subject the home of the query's user, for Pods of the query's namespace.
 func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false

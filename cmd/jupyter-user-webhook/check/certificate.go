@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is the time before the expiry from which the check warns. cert-manager and the self-signed Deployment renew a
-// certificate a month before its expiry.
+// expiresSoon is how long before the expiry of a certificate the check begins to warn. cert-manager and the self-signed
+// Deployment renew a certificate a month before its expiry.
 const expiresSoon = 7 * 24 * time.Hour
 
 // certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is
@@ -64,7 +64,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	return found
 }
 
-// whyNotIssued returns the reasons why cert-manager cannot issue the certificate; empty if there is none.
+// whyNotIssued returns the reasons why cert-manager cannot issue the certificate; empty if there are none.
 func (s *state) whyNotIssued() string {
 	if len(s.issued.Items) == 0 {
 		return ""
@@ -82,8 +82,8 @@ func (s *state) entries(what string) (found []map[string]any) {
 	return found
 }
 
-// distrust returns names of entries, by the reason why the API server does not trust the webhook when it uses the entry. In
-// most clusters all entries have the same reason.
+// distrust returns the names of the entries with which the API server does not trust the webhook, by the reason. In most
+// clusters all entries have the same reason.
 func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) map[string][]string {
 	names := map[string][]string{}
 	for i, entry := range entries {

@@ -1,9 +1,9 @@
-// Package check checks in a live cluster whether the webhook's promise holds, that no Pod reaches files on the share that
-// its user could not. It checks what is installed, what was changed since, and what the cluster must provide.
+// Package check checks in a live cluster whether the webhook's promise holds: no Pod reaches files on the share that its
+// user may not reach. It checks what is installed, what was changed since, and what the cluster must provide.
 //
 // The objects are read once, at the beginning, and the checks judge them. If an object could not be read, the checks that
-// need the object are not done, and their findings are Unknown. Nothing is written: a Pod and the rendered objects are sent
-// in a dry run, and the API server does not store access reviews.
+// need the object are not done, and their findings are Unknown. Nothing is written: a Pod and rendered objects are sent in
+// dry runs only, and the API server does not store access reviews.
 package check
 
 import (
@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Status tells how bad a finding is.
+// Status is the severity of a finding.
 type Status string
 
 // The statuses, the worst first.
@@ -37,7 +37,7 @@ type Finding struct {
 	// Check is the stable name of the check.
 	Check  string `json:"check"`
 	Status Status `json:"status"`
-	// Where is an object or a namespace; empty if the finding is about the whole cluster.
+	// Where is what the finding is about, such as an object or a namespace. It may be empty.
 	Where   string `json:"where,omitempty"`
 	Message string `json:"message"`
 }
@@ -86,7 +86,8 @@ var checkTypes = []checkType{
 	{"versions", []string{nodes, deployments, configuration}, versions},
 }
 
-// Run does the checks that the options name. It returns an error for an unknown name, or if the API server does not respond.
+// Run does the checks that the options name. It returns an error if a name is unknown, if the API server does not return
+// its version, or if the context ends before the objects are read.
 func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	checks, err := checksNamed(o.Only)
 	if err != nil {
@@ -128,8 +129,8 @@ func checksNamed(names []string) (checks []checkType, err error) {
 	return checks, nil
 }
 
-// Judge returns the overall result of findings: nil if nothing failed, ErrFailed if something failed, or another error if a
-// check is unknown.
+// Judge returns ErrFailed if a finding is Failed. Otherwise it returns another error if a finding is Unknown, and nil if
+// none is Unknown.
 func Judge(findings []Finding) error {
 	unknown := 0
 	for _, f := range findings {
@@ -146,7 +147,7 @@ func Judge(findings []Finding) error {
 	return nil
 }
 
-// byStatus sorts the findings, the worst first, and otherwise in the order of the checks.
+// byStatus returns the findings with the worst first. Findings with the same status keep their order.
 func byStatus(findings []Finding) []Finding {
 	order := []Status{Failed, Unknown, Warning, OK}
 	sorted := slices.Clone(findings)
@@ -178,7 +179,7 @@ func (f Finding) plain() Finding {
 	return f
 }
 
-// maxPrinted is the maximum length of a printed text, in bytes. A longer text is cut.
+// maxPrinted is the maximum length of a text before it is escaped, in bytes. A longer text is cut.
 const maxPrinted = 1200
 
 // Plain returns a text that is safe to print: cut at maxPrinted, with all characters but printable ASCII escaped.

@@ -86,8 +86,8 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "rights": [], "message": "no"}`, out.String())
 }
 
-// TestPlainEscapes tests that control characters and characters outside ASCII are escaped: an attacker can choose names in a
-// cluster.
+// TestPlainEscapes tests that control characters and characters outside ASCII are escaped: an attacker can choose names in
+// a cluster.
 func TestPlainEscapes(t *testing.T) {
 	for evil, shown := range map[string]string{
 		"plain 'text' \"here\"": "plain 'text' \"here\"",

@@ -103,9 +103,9 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a binding to
-// homes, and those that the options name. It omits the namespaces that the chart's value onlyNamespaces leaves out, because
-// modeAndScope reports them.
+// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a RoleBinding
+// to homes, and those that the options name. It omits the namespaces that the chart's value onlyNamespaces leaves out,
+// because modeAndScope reports them.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -121,7 +121,7 @@ func (s *state) servedNamespaces() []string {
 }
 
 // programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or
-// the command homes. A ServiceAccount of such a namespace has run-as on the share there, and none of these holds:
+// the command "homes". A ServiceAccount of such a namespace has run-as on the share there, and none of these is true:
 //   - a RoleBinding of the namespace grants homes, also by a rule that gives every right
 //   - a ClusterRoleBinding grants run-as on homes to a ServiceAccount of the namespace
 //   - the options name the namespace
@@ -129,8 +129,7 @@ func (s *state) programsAlone() func(namespace string) bool {
 	return s.programsWith(func(grant) bool { return true })
 }
 
-// programsWith returns the function of programsAlone for a part of the rights: a grant of run-as on the share is ignored unless
-// accepted returns true for it.
+// programsWith is programsAlone with a filter: a grant of run-as on the share counts only if accepted returns true for it.
 func (s *state) programsWith(accepted func(grant) bool) func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {

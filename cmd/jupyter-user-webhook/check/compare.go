@@ -32,8 +32,9 @@ func webhooksAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
 }
 
-// compare returns findings about the objects of a kind that are missing, that differ from the wanted objects, or that are
-// left over. An added field is a difference too, because an attacker can weaken a policy by an additional condition.
+// compare compares the installed objects of a kind with the wanted objects. It reports objects that are missing, differ,
+// are being deleted or are left over. An added field is a difference too, because an attacker can weaken a policy by an
+// additional condition.
 func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	installed := map[string]unstructured.Unstructured{}
 	for _, object := range s.installed[what].Items {
@@ -66,9 +67,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 }
 
 // compareOne compares an object with the wanted object. If they differ, it sends the wanted object to the API server in a
-// dry run, because only the API server knows which fields it adds itself. Without the right to the dry run, the finding
-// says that this is unknown. The dry run is an update with the whole object, because an apply would keep list elements that
-// other field managers have added.
+// dry run, because only the API server knows which fields it adds itself. Without the right to the dry run, the message
+// says that the API server may have added fields. The dry run is an update with the whole object, because an apply would
+// keep list elements that other field managers have added.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -96,9 +97,9 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		s.repair(what, []string{have.GetName()}))}
 }
 
-// drift returns the differences between an object and the wanted object, in the specification and in the labels and
-// annotations that the chart renders. It ignores renderedAnnotation. It also ignores the CA of a webhook, because each
-// cluster has its own CA, which the check certificate judges.
+// drift returns the differences between an object and the wanted object, in the fields spec and webhooks, and in the labels
+// and annotations that the chart renders. It ignores renderedAnnotation. It also ignores each caBundle: each cluster has
+// its own CA, which the check "certificate" judges.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
@@ -120,8 +121,8 @@ func drift(want, have unstructured.Unstructured) (found []string) {
 	return found
 }
 
-// differences returns the differences between two documents, as texts that begin with the path of the field. The path at,
-// where the documents are, is the beginning of these paths.
+// differences returns the differences between two documents, as texts that begin with the path of the field. The parameter
+// "at" is the path of the documents themselves.
 func differences(at string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil

@@ -147,8 +147,8 @@ func TestDifferencesOfLongTexts(t *testing.T) {
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))
 }
 
-// TestReadManifest tests that a manifest without one of the compared kinds is an error: the check would not notice missing
-// objects.
+// TestReadManifest tests that a manifest without one of the compared kinds is an error. Otherwise the check would not
+// notice missing objects.
 func TestReadManifest(t *testing.T) {
 	all := string(deploy.Install())
 	for says, text := range map[string]string{

@@ -21,10 +21,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// dryRun is the check dry-run: it creates a labelled Pod in a dry run, which changes nothing. The result shows whether the
-// API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the
-// mutating webhook shows that the webhook responds. A denial by a policy or by Pod Security shows the same, because both
-// run after the webhook.
+// dryRun is the check "dry-run": it creates a labelled Pod in a dry run, which changes nothing. The result shows whether
+// the API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by
+// the mutating webhook shows that the webhook responds. A denial by a policy of the chart shows the same, unless its reason
+// is NotInjected: policies run after the webhook.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {
@@ -120,8 +120,9 @@ func judgeDenial(where string, err error) Finding {
 // verifierName is the name of the webhook entry that verifies the final Pod.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// judgeOwnDenial judges a denial by a webhook entry of the chart. A denial by the mutating entry shows that the webhook
-// was called. A denial by the verifying entry means that the injected Pod was changed.
+// judgeOwnDenial judges a denial by a webhook entry of the chart. A code from 500 means that the webhook could not decide.
+// Otherwise, a denial by a mutating entry shows that the webhook responds, and a denial by the verifying entry means that
+// the injected Pod was changed.
 func judgeOwnDenial(where, message string, code int32) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook responds, but cannot decide now: %s", message)

@@ -112,8 +112,8 @@ func TestDryRunNamespace(t *testing.T) {
 	assert.Equal(t, "a", in, "the namespace of the options")
 }
 
-// TestInvalidName tests that there is no dry run for an invalid user name. The webhook denies such a name on every cluster, so
-// the denial would not show whether notebooks of other users start.
+// TestInvalidName tests that there is no dry run for an invalid user name. The webhook denies such a name on every cluster,
+// so the denial would not show whether notebooks of other users start.
 func TestInvalidName(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closedCluster(t)

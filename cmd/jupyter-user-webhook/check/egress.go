@@ -50,7 +50,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// exceptIn returns the end of a finding: the namespaces in which everyone who can create Pods may read every home anyway.
+// exceptIn returns the end of a message: the namespaces that are exempt from the check; empty if there are none.
 func exceptIn(exempt []string) string {
 	if len(exempt) == 0 {
 		return ""
@@ -59,8 +59,8 @@ func exceptIn(exempt []string) string {
 }
 
 // readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
-// anyway. Access to the NFS server gives them nothing more then. These are the namespaces that have the share only for a
-// program, and in which a ServiceAccount has run-as on the share's claim.
+// anyway, so that the namespace needs no NetworkPolicy. Such a namespace has the share only for a program, and a
+// ServiceAccount there has run-as on the share's claim.
 func (s *state) readsEveryHome() func(namespace string) bool {
 	return s.programsWith(func(g grant) bool { return g.covers(s.claimName()) })
 }
@@ -71,8 +71,8 @@ func isSystemNamespace(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// openEgress returns a finding for each NetworkPolicy that lets the Pods of a namespace reach a server, or one finding if
-// no NetworkPolicy restricts the egress of all Pods there.
+// openEgress returns a finding for each NetworkPolicy of a namespace and each server that the policy lets Pods reach. If no
+// NetworkPolicy there restricts the egress of all Pods, it returns one finding about that.
 func (s *state) openEgress(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace

@@ -7,7 +7,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// The virtual resources and verbs that the policies check.
+// The API group, the virtual resources and the verbs of the rights that the policies check.
 const (
 	group  = "jupyter-user.io"
 	homes  = "homes"
@@ -76,7 +76,7 @@ func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found [
 	return found
 }
 
-// forEachSubject returns one grant for each subject and right of a binding.
+// forEachSubject returns one grant for each pair of a subject and a right. Its binding, role and namespace are those of g.
 func (g grant) forEachSubject(subjects []rbacv1.Subject, rights []grant) (found []grant) {
 	for _, right := range rights {
 		for _, subject := range subjects {
@@ -175,7 +175,7 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	return of, g.namespace == "" || g.namespace == of
 }
 
-// runsBesideNotebooks reports whether a right without resourceNames belongs to ServiceAccounts of a namespace with
+// runsBesideNotebooks reports whether a grant names no homes, and its subject includes a ServiceAccount of a namespace with
 // notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right to run-as. It returns false
 // for kube-system and the webhook's namespace, where only admins should create Pods.
 func (g grant) runsBesideNotebooks(notebooks []string) bool {

@@ -7,7 +7,7 @@ import (
 )
 
 // groupsOfImages warns of identity.imageGroups, the groups that any Pod may have. A notebook with such a group has the
-// group's rights on the files that its mounts show.
+// group's rights on the files that the notebook mounts.
 func groupsOfImages(_ context.Context, s *state) []Finding {
 	groups := s.config.Identity.ImageGroups
 	if len(groups) == 0 {

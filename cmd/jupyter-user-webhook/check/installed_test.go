@@ -191,7 +191,7 @@ func TestVersions(t *testing.T) {
 	assertOneFinding(t, versions(t.Context(), s), OK, "")
 }
 
-// TestMissingNamespace tests that only the check claims reports a missing namespace.
+// TestMissingNamespace tests that, of three checks, only "claims" reports a missing namespace.
 func TestMissingNamespace(t *testing.T) {
 	s := closedCluster(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline

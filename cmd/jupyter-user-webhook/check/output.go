@@ -17,7 +17,7 @@ func writeJSON(out io.Writer, findings []Finding) error {
 	return indented(out).Encode(findings)
 }
 
-// width is the maximum width of a message in the table, in characters.
+// width is the length at which messages are wrapped, in bytes.
 const width = 96
 
 // writeTable writes a table, the worst finding first, and the overall result in the last line.

@@ -12,7 +12,7 @@ import (
 const valuesKey = "policies.json"
 
 // parametersAgree checks that the policies were rendered from the same values as the webhook's configuration, because a
-// change by hand can make them differ. It also warns of ownHomes without a prefix and a suffix.
+// change by hand can make them differ. It also warns of ownHomes with neither a prefix nor a suffix.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {

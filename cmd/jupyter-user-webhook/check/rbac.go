@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports the subjects that can be any user. A right for a hub or an admin is a warning. A right for everyone who can
-// create Pods in a namespace is a failure. It also reports rights that other ClusterRoles get by aggregation, and rights
-// that bypass the policies.
+// rbac judges the rights to homes and shares. If everyone who can create Pods in a namespace can be any user, the finding
+// is Failed. If a hub or an admin can be any user, the finding is a Warning. It also reports hubs with run-as, rights that
+// other ClusterRoles get by aggregation, and rights that bypass the policies.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.servedNamespaces()
 	seen := map[string]bool{}
@@ -93,8 +93,8 @@ func (g grant) describeHomes() string {
 	return "the homes of " + firstFew(g.names)
 }
 
-// hubsWithRunAs returns a finding for each ServiceAccount that has two verbs: "use" for every home, and "run-as" for homes. With
-// "run-as", each Pod with that ServiceAccount can run as a user, and not only the Pods that the hub creates.
+// hubsWithRunAs returns a finding for each ServiceAccount that has two verbs: "use" for every home, and "run-as" for homes.
+// With "run-as", each Pod with that ServiceAccount can run as a user, and not only the Pods that the hub creates.
 func hubsWithRunAs(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {
@@ -115,8 +115,8 @@ func hubsWithRunAs(grants []grant) (found []Finding) {
 	return found
 }
 
-// aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another role,
-// such as edit: the subjects of the other role then have these rights too.
+// aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another
+// ClusterRole, such as "edit". The subjects of the other one then have these rights too.
 func (s *state) aggregated() (found []Finding) {
 	for _, role := range s.clusterRoles.Items {
 		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })

@@ -98,9 +98,9 @@ func TestHubWithRunAs(t *testing.T) {
 	assert.Len(t, found, 2)
 }
 
-// TestRuleWithEveryRight tests bindings of a rule that gives every right, and so includes run-as. If the ServiceAccount is
-// in a namespace with notebooks, anyone who can create Pods there can be any user: the finding is Failed. Otherwise it is a
-// Warning.
+// TestRuleWithEveryRight tests bindings of a rule that gives every right, and so includes run-as. The finding is Failed
+// if the ServiceAccount is in a namespace with notebooks, where anyone who can create Pods could be any user. It is a
+// Warning otherwise, and for kube-system and the webhook's namespace.
 func TestRuleWithEveryRight(t *testing.T) {
 	for name, of := range map[string]struct {
 		namespace string

@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAgain returns the advice that restores the shipped objects, with the given values of the chart changed. For an
-// installation by Helm, which has its own values, the advice is a command of Helm. deploy/install.yaml would restore the
-// defaults: Enforce mode, in every namespace.
+// installAgain returns advice on how to install the chart's objects again, with the given values of the chart changed. For
+// a Helm release, the advice is a helm command that keeps the release's other values. Otherwise it recommends
+// deploy/install.yaml only if the installation has the defaults of that file: Enforce mode, in every namespace.
 func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)

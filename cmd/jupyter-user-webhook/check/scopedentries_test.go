@@ -80,7 +80,7 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
 }
 
-// modeFindings returns the findings of the check mode that are not OK, and the messages of those that are OK.
+// modeFindings returns the findings of the check "mode" that are not OK, and the messages of those that are OK.
 func modeFindings(t *testing.T, s *state) (bad []Finding, passed []string) {
 	t.Helper()
 	for _, f := range modeAndScope(t.Context(), s) {
@@ -135,7 +135,8 @@ func TestLeftOutNamespaceWithShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestEntriesThatDiffer tests that an entry whose mode or namespaces are not those of the installation gives one finding.
+// TestEntriesThatDiffer tests that there is one Failed finding if the mode or namespaces of an entry are not those of the
+// installation.
 func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
@@ -181,8 +182,8 @@ func TestEntriesThatDiffer(t *testing.T) {
 	}
 }
 
-// TestScopeNarrowedEverywhere tests that a finding is Failed if all entries have the same namespaces, but onlyNamespaces is
-// not set.
+// TestScopeNarrowedEverywhere tests that the findings are Failed if all entries are limited to the same namespace, but
+// onlyNamespaces is not set.
 func TestScopeNarrowedEverywhere(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
@@ -196,7 +197,8 @@ func TestScopeNarrowedEverywhere(t *testing.T) {
 	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "a namespace for the other checks")
 }
 
-// TestModeWithoutInstallation tests that the check fails if the configuration has the mode Enforce, and nothing is installed.
+// TestModeWithoutInstallation tests that the check fails if the configuration has the mode Enforce, and nothing is
+// installed.
 func TestModeWithoutInstallation(t *testing.T) {
 	assertOneFinding(t, modeAndScope(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }

@@ -67,7 +67,7 @@ const (
 var rbacObjects = []string{"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 	"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"}
 
-// state has the objects that were read from a cluster, and what the checks need beside them.
+// state has the objects that were read from a cluster, and what else the checks need.
 type state struct {
 	Options
 	cluster *Cluster
@@ -105,12 +105,13 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters are the values of the policies. The webhook's ConfigMap has parameters and config.
+	// parameters are the values of the policies, and config is the webhook's configuration. Both come from the webhook's
+	// ConfigMap.
 	parameters map[string]string
 	config     *config.Config
 }
 
-// lists returns the empty lists of objects that reads fills, by the name of the input.
+// lists returns the empty lists that the functions of state.reads fill, by the name of the input.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
@@ -212,8 +213,7 @@ func listOptions(what string) []client.ListOption {
 	return nil
 }
 
-// parseConfigMap parses the values of the policies and the configuration of the webhook. parametersAgree reports the
-// errors.
+// parseConfigMap parses the values of the policies and the configuration of the webhook. It writes the errors to s.missing.
 func (s *state) parseConfigMap() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {

@@ -110,7 +110,8 @@ func exportOf(volume corev1.PersistentVolume) export {
 	return export{}
 }
 
-// exportIn returns the export in the attributes of the NFS CSI driver, which ignores the case of an attribute's name.
+// exportIn returns the export in a volume's attributes or a StorageClass's parameters for the NFS CSI driver, which ignores
+// the case of their names.
 func exportIn(attributes map[string]string) (e export) {
 	for key, value := range attributes {
 		switch strings.ToLower(key) {
@@ -144,8 +145,8 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 	return nil
 }
 
-// sameFiles returns a finding if a volume has the same CSI handle as a volume of the share, or if the path of one of the
-// two on the nodes is inside the path of the other.
+// sameFiles returns a finding if a volume has the same CSI handle as a volume of the share, or if both have paths on the
+// nodes that are equal or of which one is inside the other.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, of := range share {
 		a, b := volume.Spec.CSI, of.Spec.CSI
@@ -195,7 +196,7 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 	return found
 }
 
-// directory returns a path without double slashes and with one slash at its end.
+// directory returns a path with one slash at its beginning and at its end, and without double slashes.
 func directory(path string) string {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")

@@ -26,8 +26,8 @@ func warnModeWarnings(warnings []string) []string {
 	})
 }
 
-// judgeWarnMode judges the result of the dry run in Warn mode: the Pod must be unchanged, and a warning must tell the
-// decision.
+// judgeWarnMode judges the result of the dry run if the webhook or its configuration is in Warn mode. Both must be in that
+// mode, the Pod must be unchanged, and a warning must have the decision.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
