@@ -20,9 +20,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// After all tests, and after the shipped installation has been removed, installAgain tests the other methods of
-// deploy/docs/install.md on the same cluster: kubectl with install.yaml, and Helm with cert-manager.
-
 // mustInstallAgain reports whether installAgain must run: if all tests run, or with -run Again. No test has this name,
 // because installAgain can run only after the tests.
 func mustInstallAgain() bool {
@@ -30,7 +27,9 @@ func mustInstallAgain() bool {
 	return named == "" || named == "Again"
 }
 
-// installAgain installs with each of the other methods, runs a notebook, and removes the installation.
+// installAgain runs after all tests and after the removal of the shipped installation. It removes the second installation,
+// and then tests two other methods of deploy/docs/install.md: kubectl with install.yaml, and Helm with cert-manager. With
+// each method it installs the webhook, runs a notebook, and removes the webhook.
 func (c *testCluster) installAgain(ctx context.Context) error {
 	if err := c.removeSecondInstallation(ctx); err != nil {
 		return err
@@ -71,7 +70,7 @@ func (c *testCluster) removeSecondInstallation(ctx context.Context) error {
 }
 
 // installByKubectl installs without Helm, as deploy/docs/install.md describes for a share whose claim exists already. The
-// node has the image under the name that deploy/install.yaml contains.
+// node has the image of the webhook under the name that deploy/install.yaml contains.
 func (c *testCluster) installByKubectl(ctx context.Context) error {
 	if err := c.apply(ctx, fmt.Sprintf(shareTemplate, atStart.namespace, c.share.root)); err != nil {
 		return err
@@ -102,8 +101,8 @@ func (c *testCluster) runPageCommand(ctx context.Context, command string) error 
 	return c.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
 }
 
-// installWithCertManager runs the helm install of deploy/docs/install.md with one more value, in a cluster with cert-manager.
-// The chart must then make no Deployment for certificates.
+// installWithCertManager starts cert-manager, and runs the helm install of deploy/docs/install.md with one more value. The
+// chart must then make no Deployment for certificates.
 func (c *testCluster) installWithCertManager(ctx context.Context) error {
 	if err := c.startCertManager(ctx); err != nil {
 		return err

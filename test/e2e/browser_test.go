@@ -14,8 +14,8 @@ import (
 // browserLimit is the time limit for starting a browser and drawing a page with megabytes of JavaScript.
 const browserLimit = 2 * machine.Patience
 
-// screenshot opens an address in a real browser, runs the actions in steps, waits until JupyterLab's launcher is drawn, and
-// returns a screenshot.
+// screenshot opens an address in a real browser, runs the given actions, waits until labIsDrawn is true, and returns a
+// screenshot.
 func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")

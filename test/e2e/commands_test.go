@@ -16,8 +16,8 @@ import (
 
 // TestCommandsOnANode runs the commands that test/pages/commands.txt lists under the name TestCommandsOnANode: the commands
 // with which a user opens a notebook, and those with which an on-call engineer looks at the webhook. The test replaces the
-// namespace, the Pod and the Deployment in the commands by those of this cluster. It ends kubectl port-forward after one
-// successful request.
+// namespace and the Pods in the commands by objects of this cluster. It ends kubectl port-forward after one successful
+// request.
 func TestCommandsOnANode(t *testing.T) {
 	// Without JUPYTER_TOKEN, JupyterLab makes a token and prints it.
 	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)

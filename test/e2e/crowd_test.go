@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// crowdLimit is the time limit for crowdSize Pods on two cores, ten of them with JupyterLab.
+// crowdLimit is the time limit until each Pod of TestCrowd is Ready, on a machine with two cores.
 const crowdLimit = 20 * time.Minute
 
-// slowFactor excuses restarts: if the machine was, at any time, more than slowFactor times slower than usual, restarts by
-// probes do not fail TestCrowd.
+// slowFactor is how many times slower than usual the machine may be. If it was slower at any time, restarts by probes do
+// not fail TestCrowd.
 const slowFactor = 3
 
 // TestCrowd runs notebooks of crowdSize users at the same time, half of them with discovery at start and half with

@@ -53,8 +53,8 @@ const denialLimit = 5 * time.Second
 
 // TestPodsWithoutWebhook scales the shipped and the second installation to zero replicas. Then Pods that are no notebooks
 // must be created, scheduled and run, and notebooks must be denied within denialLimit. When the replicas run again, the
-// notebook of a Deployment must start without help. The test also kills both replicas of the shipped installation at once,
-// and they must become ready again.
+// notebook of a Deployment must start without help. The test also kills both replicas of the shipped installation at the
+// same time, and they must become ready again.
 func TestPodsWithoutWebhook(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shippedInstallation, secondInstallation} {
@@ -140,8 +140,8 @@ func startWebhooks(t *testing.T) {
 	}
 }
 
-// killReplicas kills the processes of both replicas of the shipped installation at once, and waits until the kubelet has
-// restarted the containers and both replicas are ready.
+// killReplicas kills the processes of both replicas of the shipped installation at the same time. It waits until the
+// kubelet has restarted the containers and both replicas are ready.
 func killReplicas(t *testing.T) {
 	t.Helper()
 	serving, _ := replicas(t)

@@ -63,9 +63,10 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugDenied tests that kubectl debug is denied if the requester may not use the home, and if the debug container has
-// another identity, more rights, a mount of the share, or the init container as its target. kubectl debug --copy-to is
-// denied if the copy of the Pod lacks the labels or shares processes.
+// TestDebugDenied tests that a debug container is denied if the requester may not use the home. It is also denied with
+// another UID, with more privileges, with a mount of the share or of the scratch volume, or with the init container as its
+// target. kubectl debug --copy-to is denied if the requester may not use the home, or if the copy of the Pod lacks the
+// labels or shares processes.
 func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {

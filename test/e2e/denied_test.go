@@ -38,8 +38,8 @@ func TestInitContainerDenies(t *testing.T) {
 	}
 }
 
-// assertInitFailed asserts that the init container jupyter-user-init has failed with a message that contains want, and that
-// the notebook container has not started.
+// assertInitFailed asserts that the init container jupyter-user-init has failed, and that the notebook container has not
+// started. The text want must be in the termination message of the init container, and in the output of kubectl describe.
 func assertInitFailed(t *testing.T, p pod, want string) {
 	t.Helper()
 	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return initMessage(p) != "" })
@@ -100,8 +100,8 @@ spec:
 
 // TestHomeReplacedBetweenAdmissionAndStart replaces the home by another user's directory, by a link to such a directory, or
 // by a file, or removes the home. Another directory of the same owner would be accepted, because no program has recorded
-// the first directory yet. TestRestartWithChangedHome tests that between two starts of a container, another directory of
-// the same owner is denied.
+// the first directory yet. TestRestartWithChangedHome tests that such a directory is denied when the notebook container
+// restarts.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := cluster.share.path("moving"), cluster.share.path("bob")
 	for name, c := range map[string]struct {

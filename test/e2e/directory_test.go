@@ -40,7 +40,7 @@ func accounts() []account {
 	}
 }
 
-// ldifOf returns the LDIF of accounts, of the account of the webhook, and of the fifteen groups of alice.
+// ldifOf returns the LDIF of the given accounts, of the account of the webhook, and of the fifteen groups of alice.
 func ldifOf(accounts []account) string {
 	var b strings.Builder
 	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
@@ -197,7 +197,7 @@ func runOutsidePattern(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of user, with a message that contains why.
+// assertHomeDenied asserts that the init container denies the home of user, and that its message contains the text why.
 func assertHomeDenied(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")

@@ -61,7 +61,7 @@ spec:
     stdinOnce: true
 `
 
-// enterHome is a Python script that, as alice, lists her home, and prints the name relative if her home has the link of
+// enterHome is a Python script that lists the home of alice as alice. It prints "relative" if the home contains the link of
 // this name. If the script runs as root, as with discovery at start, it becomes alice first.
 const enterHome = `
 import os

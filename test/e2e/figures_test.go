@@ -52,8 +52,8 @@ func BenchmarkRunToReady(b *testing.B) {
 	}
 }
 
-// probesOverride is the JSON for kubectl run --overrides that gives the JupyterLab without the label probes with the same
-// periods as the injected probes. The timeouts and thresholds differ.
+// probesOverride is the value of kubectl run --overrides for the JupyterLab without the label. Its probes have the same
+// periods as the injected probes. Some timeouts and thresholds differ.
 var probesOverride = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
 "startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
 "readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},

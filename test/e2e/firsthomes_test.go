@@ -26,8 +26,8 @@ identity: {passwdConfigMap: people}
 homes: {enabled: true, nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
 `
 
-// homesConfigMaps are the ConfigMaps of the CronJob: the accounts and the skeleton of a home. The accounts are root, for
-// which the CronJob makes no home, a user with a home, and a user without a home.
+// homesConfigMaps are the ConfigMaps of the CronJob: the accounts and the skeleton of a home. The accounts are a user with
+// a home, a user without a home, and root, for which the CronJob makes no home.
 const homesConfigMaps = `
 apiVersion: v1
 kind: ConfigMap

@@ -65,9 +65,9 @@ func TestUnwritableHome(t *testing.T) {
 	}
 }
 
-// startInUnwritableHome starts Jupyter in a home that cannot be written to. It asserts that the log and the termination
-// message of the init container contain sentence. With discovery at start, the log of the notebook container must also say
-// that nothing can be saved.
+// startInUnwritableHome starts Jupyter in a home that cannot be written to. The given sentence must be the termination
+// message of the init container, and must be in its log. With discovery at start, the log of the notebook container must
+// also say that nothing can be saved.
 func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
@@ -84,7 +84,7 @@ func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) ju
 	return server
 }
 
-// mountSmallShare mounts a file system of one megabyte with one home, the home of the user filled, until the test ends.
+// mountSmallShare mounts a file system of one megabyte until the test ends. It has one home, that of the user "filled".
 func mountSmallShare(t *testing.T) share {
 	t.Helper()
 	small := share{filepath.Join(cluster.Enclosure.Folder, "small-share")}

@@ -32,7 +32,7 @@ type generation struct {
 	arguments []string
 	// base is the base URL that the arguments set, without the first slash.
 	base string
-	// atStart and atAdmission are the expected variables with each discovery. They are nil if Jupyter must not start.
+	// atStart and atAdmission are the expected variables with each discovery, or nil if Jupyter must not start.
 	atStart, atAdmission jupyterEnv
 }
 

@@ -41,7 +41,7 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// release lets the init container that hold blocks continue.
+// release lets the blocked init container continue.
 func release(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

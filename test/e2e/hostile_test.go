@@ -200,9 +200,9 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestHostileImageReplacesOurProgram tests what an attacker gains who runs another program in place of jupyter-user-init in
-// the notebook container. With discovery at start, the attacker's program runs as root with two capabilities, and still
-// cannot reach the files of other users. With discovery at admission, it runs as the user.
+// TestHostileImageReplacesOurProgram tests what an attacker gains by replacing jupyter-user-init in the notebook container.
+// With discovery at start, the attacker's program runs as root with two capabilities, and still cannot reach the files of
+// other users. With discovery at admission, it runs as the user.
 func TestHostileImageReplacesOurProgram(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -34,7 +34,7 @@ import (
 // test can interrupt the webhook for this namespace alone.
 const gatedHub = "jhub-gated"
 
-// gate is a proxy between the API server and the webhook. Its port is closed until open is called.
+// gate is a proxy between the API server and the webhook. Its port is closed until the method open is called.
 type gate struct {
 	server  *httptest.Server
 	address string

@@ -131,7 +131,8 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// assertDenials asserts that the hub's page and log show why a user is denied.
+// assertDenials asserts what the hub's page shows to users who are denied. If the name is the reason, the hub's log must
+// show the reason too.
 func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",

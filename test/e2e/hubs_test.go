@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// jupyterHub is a running hub with its own namespace, in which only the hub creates Pods that run.
+// jupyterHub is a running hub, and the namespace of its servers.
 type jupyterHub struct {
 	*hub.Hub
 	namespace string
@@ -42,8 +42,8 @@ var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md describes. The hub may use the given
-// homes, or every home if none is given. The hub ends with the test.
+// startHub makes a namespace, and starts a hub that creates its servers there, as deploy/docs/jupyterhub.md describes. The
+// hub may use the given homes, or every home if none is given. The hub ends with the test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
@@ -125,7 +125,7 @@ type server struct {
 	name string
 }
 
-// logIn logs a user in, and returns the server called name of this user. The name of the default server is empty. The Pod
+// logIn logs a user in, and returns the user's server with the given name. The name of the default server is empty. The Pod
 // of the server is removed when the test ends.
 func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	t.Helper()

@@ -196,8 +196,8 @@ func certificateSecret(pair pki.Pair, namespace string) (string, error) {
 	return string(text), err
 }
 
-// accountsConfigMap returns the ConfigMap with the passwd and group files for the users of homes. For some users the passwd
-// file differs from the share on purpose.
+// accountsConfigMap returns the ConfigMap with the passwd and group files. For some users the passwd file differs from the
+// share on purpose.
 func accountsConfigMap(namespace string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {

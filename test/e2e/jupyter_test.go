@@ -14,8 +14,8 @@ const token = "e2e-token"
 
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is a flag of kubectl run. It adds probes to a Pod with the small server of the image Plain, so that the Pod is
-// Ready only when the server responds.
+// withProbes is a flag of kubectl run that adds probes where the webhook cannot tell whether Jupyter starts. So the Pod is
+// Ready only when its server responds.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // jupyter is the address and the token of a running Jupyter server.

@@ -24,8 +24,8 @@ import (
 const (
 	// admissionsPerSecond is five times the steady rate of new Pods with which SIG Scalability tests clusters.
 	admissionsPerSecond = 100
-	// admissionsAtOnce is the largest number of concurrent admissions. If the machine is too slow for admissionsPerSecond,
-	// the test makes fewer admissions. Without this limit, each admission would take longer than the API server waits.
+	// admissionsAtOnce is the largest number of concurrent admissions. On a slow machine it makes the rate lower than
+	// admissionsPerSecond. Without this limit, calls of the webhook would take longer than the API server waits.
 	admissionsAtOnce = 8
 	// admissionLimit is the time limit for one admission. The API server calls the mutating and the validating webhook, and
 	// waits 2 s for each.
@@ -66,7 +66,7 @@ func loadPod() *corev1.Pod {
 	}
 }
 
-// newLoad returns a load that creates Pods as carol, with its own connection.
+// newLoad returns a load that creates Pods as carol.
 func newLoad(t *testing.T, namespace string) *load {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.carol.Config)
@@ -74,7 +74,7 @@ func newLoad(t *testing.T, namespace string) *load {
 	return &load{namespace: namespace, client: client, ended: make(chan struct{})}
 }
 
-// start begins to create Pods, and returns. The load goes on until end is called.
+// start begins to create Pods in the background. The method end stops the load.
 func (l *load) start(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(ctx)
 	l.began = time.Now()
@@ -105,7 +105,7 @@ func (l *load) start(ctx context.Context) {
 	}()
 }
 
-// end stops the load, and waits for the last response.
+// end stops the load, and waits until the last admission has ended.
 func (l *load) end() {
 	l.stop()
 	<-l.ended

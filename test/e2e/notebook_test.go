@@ -120,7 +120,8 @@ func imageStarts() map[string]imageStart {
 	}
 }
 
-// TestImages starts three images with and without a command and arguments. TestImageGenerations starts the other images.
+// TestImages starts three images: with their default command, with arguments, or with a command. TestImageGenerations
+// starts more images.
 func TestImages(t *testing.T) {
 	i := 0
 	for name, s := range imageStarts() {
@@ -140,8 +141,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// assertServes returns a function that calls ask, which requests and checks the page of the Pod, and then asserts that the
-// processes of the Pod run as alice.
+// assertServes returns a function that first calls ask, to request and check the page of the Pod. The function then asserts
+// that the processes of the notebook container run as alice.
 func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)

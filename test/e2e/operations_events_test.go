@@ -151,7 +151,8 @@ func (o *operations) evict(t *testing.T) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// kill kills the process of one replica with SIGKILL, so the replica has no time to drain.
+// kill kills the process of one replica with SIGKILL, so the replica has no time to drain. The method also records how
+// long it takes until the replica is ready again.
 func (o *operations) kill(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -198,7 +199,7 @@ func (o *operations) kill(t *testing.T) {
 const caSecret = systemName + "-self-signed"
 
 // deleteCA deletes the Secret with the CA. The Deployment self-signed then creates another CA, and makes the API server
-// trust both CAs. Only after that does it issue a certificate of the new CA.
+// trust both CAs. After that, it issues a certificate of the new CA.
 func (o *operations) deleteCA(t *testing.T) {
 	kept, err := cluster.Client.CoreV1().Secrets(systemNamespace).Get(t.Context(), caSecret, metav1.GetOptions{})
 	require.NoError(t, err)

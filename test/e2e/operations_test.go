@@ -120,7 +120,7 @@ func (o *operations) serviceUnread(a admission) bool {
 //     or serviceUnread recognizes it.
 //   - Failed calls of the webhook, from the kill of a replica until it is ready again. The API server sends reviews to this
 //     replica until the Service has removed it.
-//   - Without LONG, late admissions (see late): one of 1,000, or any number if the machine was too slow.
+//   - Without LONG, late admissions (see admission.late): one of 1,000, or any number if the machine was too slow.
 func (o *operations) assertNoneLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0

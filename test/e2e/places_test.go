@@ -93,10 +93,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in a namespace of each level. alice
+// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in both of placesNamespaces. alice
 // can write to her home, to the project directory of her group, to a further claim and to her own directory, but not to the
 // directory of another group. A sidecar and an init container that the annotation home-in names have the home too. The
-// CronJob makes the home and the own directory of each user, and the first notebook of newcomer can write to both.
+// CronJob makes the home and the own directory of each user. The first notebook of the user newcomer can write to both.
 func TestHomesAndDirectories(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before the home is made", func(t *testing.T) { assertDeniedWithoutHome(t) })
@@ -263,8 +263,8 @@ func makeDirectory(t *testing.T, path string, gid int, mode os.FileMode) {
 	require.NoError(t, os.Chmod(path, mode))
 }
 
-// placesNetPolicy returns the policy net of placesInstallation, with a name of its own. The policy net limits the mounts of
-// the share to the home of the user and the configured directories.
+// placesNetPolicy returns the policy net.jupyter-user.io that the chart renders for placesInstallation, under another name.
+// This policy limits the mounts of the share to the home of the user and the configured directories.
 func placesNetPolicy(t *testing.T, rendered deploy.Rendered) string {
 	t.Helper()
 	net, err := rendered.Read("62-policy-net.yaml")
@@ -272,8 +272,8 @@ func placesNetPolicy(t *testing.T, rendered deploy.Rendered) string {
 	return strings.ReplaceAll(net, "net.jupyter-user.io", "places-net.jupyter-user.io")
 }
 
-// excludePlacesFromNet excludes the namespaces of placesInstallation from the policy net of the shipped installation, which
-// allows only homes at home/{user}.
+// excludePlacesFromNet excludes the namespaces of placesInstallation from both bindings of the policy net.jupyter-user.io
+// of the shipped installation. This policy allows only homes at home/{user}.
 func excludePlacesFromNet(t *testing.T) {
 	t.Helper()
 	bind := func(ctx context.Context, selector string) error {

@@ -26,7 +26,6 @@ const (
 	goneLimit  = machine.Patience
 )
 
-// pod is a Pod that carol runs.
 type pod struct {
 	namespace, name string
 }
@@ -63,7 +62,7 @@ func create(t *testing.T, in discovery, name, yaml string) pod {
 	return removeAtEnd(t, in.namespace, name)
 }
 
-// tryCreate creates a Pod from YAML, as carol, and returns the result of kubectl, which may be a denial.
+// tryCreate creates an object from YAML, as carol, and returns the result of kubectl, which may be a denial.
 func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
 	return tryCreateAs(t, cluster.carol, in.namespace, yaml)
@@ -83,8 +82,8 @@ func assertDenied(t *testing.T, result controlplane.Result, want string) {
 	assert.Contains(t, result.Stderr, want)
 }
 
-// removeAtEnd returns an existing Pod, and removes the Pod when the test ends. If the test has failed, it first logs the
-// state of the Pod.
+// removeAtEnd returns the Pod with the given name, and removes it when the test ends. If the test has failed, removeAtEnd
+// first logs the state of the Pod.
 func removeAtEnd(t *testing.T, namespace, name string) pod {
 	t.Helper()
 	p := pod{namespace, name}

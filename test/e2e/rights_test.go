@@ -20,8 +20,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess returns the denial for the requester called who, without the right to use the home of user. account is the
-// ServiceAccount of the Pod.
+// noAccess returns the denial for a requester without the right to use the home of user. who is the name of the requester.
+// account is the ServiceAccount of the Pod.
 func noAccess(who, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
@@ -124,7 +124,7 @@ func TestHubServiceAccount(t *testing.T) {
 	}
 }
 
-// podAsHub is a Pod that runs with the hub's ServiceAccount, is no notebook, and prints the ServiceAccount's token.
+// podAsHub is a Pod that runs with the hub's ServiceAccount, and prints the ServiceAccount's token. The Pod is no notebook.
 const podAsHub = `
 apiVersion: v1
 kind: Pod

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostPathPod is a Pod that mounts a directory of the node, and lists the directory home in it. The Pod is no notebook. The
-// placeholder is the directory of the node.
+// hostPathPod is a Pod that mounts a directory of the node, and lists the directory "home" in it. The Pod is no notebook.
+// The placeholder is the directory of the node.
 const hostPathPod = `
 apiVersion: v1
 kind: Pod
@@ -26,8 +26,8 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// linkedHostPathPod is a Pod whose init container makes a symbolic link to the share on the node. The other container
-// mounts the link by hostPath. The placeholders are a directory of the node, and the root of the share.
+// linkedHostPathPod is a Pod whose init container makes a symbolic link on the node that leads to the share. The other
+// container mounts the link by hostPath. The placeholders are a directory of the node, and the root of the share.
 const linkedHostPathPod = `
 apiVersion: v1
 kind: Pod

@@ -15,7 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// replacements are ways to replace a home while its Pod exists. Only the owner of the directory of homes can do this.
+// replacements are ways to replace a home while its Pod exists. Only the owner of the directory that contains the homes can
+// do this.
 var replacements = map[string]func(path string) error{
 	// The kubelet follows a relative link inside the share.
 	"a link to another user's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
@@ -24,7 +25,7 @@ var replacements = map[string]func(path string) error{
 	},
 }
 
-// testEachReplacement runs test for each replacement with each discovery, in parallel. The first run of test has the user
+// testEachReplacement runs a test for each replacement with each discovery, in parallel. The first run has the user
 // crowdName(i-1), the next crowdName(i-2), and so on, so that no two runs share a home.
 func testEachReplacement(t *testing.T, i int, test func(t *testing.T, in discovery, user string, replace func() error)) {
 	t.Helper()

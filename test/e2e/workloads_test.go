@@ -104,8 +104,8 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// denialEvent waits for the event about a denied Pod on the object that creates the Pods of the workload, and returns it as
-// carol sees it.
+// denialEvent waits for the event that says why a Pod of the workload was denied, and returns it as carol sees it. The
+// event is about the object that creates the Pods, whose kind is creator.
 func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	t.Helper()
 	var output string
