@@ -1,9 +1,9 @@
-// Package hub runs JupyterHub with the configuration that the chart Zero to JupyterHub makes. The hub and its proxy are
-// processes of this machine instead of Pods. The hub creates its servers as Pods of a cluster, with the rights of a given
-// kubeconfig. The configuration of the hub does not mention the webhook.
+// Package hub runs JupyterHub with the configuration that the chart Zero to JupyterHub makes, apart from a few values (see
+// jupyterhub_config.py). The hub and its proxy are processes of this machine instead of Pods. The hub creates its servers
+// as Pods of a cluster, with the rights of a given kubeconfig. The configuration of the hub does not mention the webhook.
 //
-// The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session
-// acts as a user with a browser.
+// The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A
+// Session acts as a user with a browser.
 package hub
 
 import (
@@ -101,7 +101,8 @@ func newBuilder(out io.Writer) (builder, error) {
 	return builder{filepath.Join(folder, "test", "e2e", "hub", "packages"), cache.Cache{Folder: kept, Progress: out}, out}, nil
 }
 
-// get returns the path of the result that the cache has for pins. If the cache has none, fill makes the result.
+// get returns the path of a result from the cache. pins are the files in packages/ on which the result depends. If the
+// cache has no result of these files, fill makes one.
 func (b builder) get(ctx context.Context, name, result string, pins []string, fill func(ctx context.Context, folder string) error) (
 	string, error,
 ) {

@@ -233,7 +233,7 @@ func (p *process) dead() error {
 	}
 }
 
-// stop sends SIGTERM, and kills the process after stopLimit.
+// stop sends SIGTERM and waits until the process has ended. If the process has not ended after stopLimit, stop kills it.
 func (p *process) stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM) // The process may have ended already.
 	select {

@@ -145,7 +145,7 @@ type Event struct {
 }
 
 // Progress returns the events that the hub's page shows, until an event says that the server is ready or has failed. It
-// returns earlier if enough, which may be nil, returns true for an event.
+// returns earlier when the function enough, which may be nil, returns true for an event.
 func (s *Session) Progress(ctx context.Context, server string, enough func(Event) bool) ([]Event, error) {
 	response, err := s.open(ctx, http.MethodGet, s.serverPath(server)+"/progress", nil)
 	if err != nil {

@@ -20,8 +20,8 @@ const (
 	shareAlert = "JupyterUserShareHangs"
 	// scrapeEvery is the time between two readings of the metrics.
 	scrapeEvery = 2 * time.Second
-	// alertOutage is an outage that is long enough for the alert: the alert's condition becomes true after half a minute without
-	// a response, and must then be true for a minute.
+	// alertOutage is an outage that is long enough for the alert: the alert's condition becomes true after at most half a
+	// minute without a response, and must then be true for a minute.
 	alertOutage = 3 * time.Minute
 )
 

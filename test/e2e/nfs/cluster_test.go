@@ -47,7 +47,7 @@ var (
 	admission3 = nfsNamespace{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
 	admission4 = nfsNamespace{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
 
-	// read4 and closed3 exist only in a run before a release (see release).
+	// read4 and closed3 exist only in a run before a release.
 	read4   = nfsNamespace{"read-4", "AtStart", "baseline", "/read", version4}
 	closed3 = nfsNamespace{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
 )
@@ -199,7 +199,7 @@ func (c *testCluster) startClient(ctx context.Context, parts uml.Parts, o node.O
 	})
 }
 
-// makeHomes makes the homes on the server's own disk. The home own-fs is a file system of its own, as on servers with a
+// makeHomes makes the homes on the server's own disk. The home own-fs is a file system of its own, as on servers with a ZFS
 // dataset for each user.
 func (c *testCluster) makeHomes(ctx context.Context) error {
 	var script strings.Builder

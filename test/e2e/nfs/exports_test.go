@@ -55,9 +55,10 @@ func TestPodsOnExports(t *testing.T) {
 	removeAll(t, running)
 }
 
-// TestPodsWithFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet: a user in fifteen groups can
-// read a file that only the group can read, for each of the groups. With the option manage-gids, the NFS server itself
-// looks up the groups of a user. A user whom the server does not know can then read none of the files.
+// TestPodsWithFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet. A user is in fifteen groups,
+// and each group has a file that only the group can read. The user can read all these files. With the option manage-gids,
+// the NFS server itself looks up the groups of a user. A user whom the server does not know can then read none of the
+// files.
 func TestPodsWithFifteenGroups(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

@@ -16,7 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// secondName is the name and the namespace of the second installation, whose webhook mounts the share.
+// secondName is the namespace of the second installation, whose webhook mounts the share. It is also part of the names of
+// its webhook configurations.
 const secondName = "jupyter-user-known"
 
 // webhookTimeout is how many seconds the API server waits for a webhook in these tests, because the two seconds of the
@@ -62,8 +63,9 @@ nodeSelector: {kubernetes.io/hostname: ` + serverNode + `}
 certificates: {source: secret, caBundle: %q}
 `
 
-// installShipped installs the shipped installation with helm, with discovery at start and the chart's mount options. The
-// other namespaces get the volume and the claim that the chart renders for them.
+// installShipped installs the shipped installation with helm, with discovery at start and the chart's mount options.
+// helm install gives all volumes the same path and mount options, so applyShare makes those with another path or version of
+// NFS.
 func (c *testCluster) installShipped(ctx context.Context) error {
 	chart, err := helm.Chart()
 	if err != nil {
@@ -141,8 +143,9 @@ func (c *testCluster) excludeSecond(ctx context.Context) error {
 	return err
 }
 
-// installSecond applies the objects that the chart renders for secondValues, with other names and in another namespace. The
-// policies are those of the shipped installation.
+// installSecond applies the objects that the chart renders for secondValues, in another namespace, and gives the webhook
+// configurations other names. It applies no policies, because those of the shipped installation also protect the namespaces
+// of the second.
 func (c *testCluster) installSecond(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, helm.Release+"."+secondName+".svc")
 	if err != nil {

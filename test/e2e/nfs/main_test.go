@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// cluster is the cluster that all tests share. It is nil if no second machine can run.
+// cluster is the cluster that all tests share. It is nil if no second machine can run here.
 var cluster *testCluster
 
 // unfitVariable is an environment variable with the reason why no second machine can run here.

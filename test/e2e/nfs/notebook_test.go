@@ -86,7 +86,7 @@ func assertOwnerServes(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "made")
 }
 
-// assertUnmapped asserts that the init container denies the home, because NFS cannot map the owner of the home.
+// assertUnmapped asserts that the init container fails, because NFS cannot map the owner of the home.
 func assertUnmapped(t *testing.T, p pod, _ home) {
 	t.Helper()
 	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
@@ -101,7 +101,7 @@ func assertOwned(t *testing.T, h home, file string) {
 	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), output)
 }
 
-// testLab saves a notebook document through JupyterLab's REST API, and asserts its owner and the identity of a kernel.
+// testLab asserts that JupyterLab saves a notebook document as the owner of the home, and that a kernel runs as this owner.
 func testLab(t *testing.T, p pod, h home) {
 	t.Helper()
 	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}

@@ -44,7 +44,7 @@ var writeNumbersCommand = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
-// outages is the number of outages so far in this run. Each outage takes another one of the outageUsers.
+// outages is the number of outages so far in this run. Each outage uses another user (see outageUserName).
 var outages int
 
 // TestServerOutage takes the network link of the NFS server down for a while. During the outage the webhook stays ready.
@@ -160,8 +160,8 @@ func newDryRunner(t *testing.T) dryRunner {
 	return dryRunner{t, client, machine.WatchDuring(t)}
 }
 
-// create creates a Pod of a user in a dry run, and returns the error if the Pod is denied. It asserts that the response
-// comes within responseLimit.
+// create creates a Pod of a user in a dry run, and returns the error of the API server. It asserts that the response comes
+// within responseLimit.
 func (d dryRunner) create(ctx context.Context, user string) error {
 	d.t.Helper()
 	pod := &corev1.Pod{

@@ -1,5 +1,6 @@
 # Starts the kernel's NFS server in the network namespace srv, which is connected by a veth. While the link of the veth is
-# down, the server does not respond. The exports are on the machine's disk, because hostfs cannot be exported.
+# down, the server does not respond. The exports are on the machine's disk, because the root of the machine (hostfs) cannot
+# be exported.
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
 mkdir -p /srv/{hpc,open,read}/home
@@ -29,10 +30,12 @@ cat >/etc/exports <<'EXPORTS'
 /srv/read *(ro,sync,no_subtree_check,root_squash,fsid=3,crossmnt)
 EXPORTS
 
-# With Debian's own configuration the server looks groups up, and ignores the groups that a client sends.
+# Disable manage-gids, which Debian enables. With it the server itself looks up the groups of a user, and ignores the groups
+# that a client sends.
 sed -i 's/^manage-gids/# &/' /etc/nfs.conf
 
-# ip netns exec makes a new mount namespace at each call, so the mounts that daemons share are made before.
+# Each call of ip netns exec makes a new mount namespace. So a mount that several calls need is made here, before the first
+# call.
 mount -t tmpfs tmpfs /var/lib/nfs
 mkdir -p /var/lib/nfs/{rpc_pipefs,sm,v4recovery,nfsdcltrack}
 touch /var/lib/nfs/{etab,rmtab}

@@ -1,6 +1,6 @@
 # Runs jupyter-user-init like the two containers of a Pod with discovery at start, without a kubelet. As in the init
-# container, it finds the owner of a home, with a UID that belongs to no user. As in the notebook container, it becomes the
-# owner and runs a command.
+# container, the program runs with a UID that belongs to no user, and finds the owner of a home. As in the notebook
+# container, it becomes the owner and runs a command.
 homes=$1 user=$2 command=$3
 init=/mnt/webhook/jupyter-user-init
 rm -rf /tmp/scratch

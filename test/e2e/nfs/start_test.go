@@ -18,7 +18,8 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports, with the options for mounting them without a kubelet.
+// mounts are the exports, with the options for mounting them without a kubelet. The server maps root to nobody, except for
+// the export of v3-trusted.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -36,8 +37,8 @@ func mount(t *testing.T, name string) string {
 	return at
 }
 
-// startCase is a kind of home, with the expected result of start: the exit status (1 for any failure), and a part of the
-// output.
+// startCase is a kind of home, with the expected result of the function start: the exit status (1 for any failure), and a
+// part of the output.
 type startCase struct {
 	// home is a line of bash that makes the home at the path $1. The last element of the path is the name of the user.
 	home string
@@ -89,8 +90,8 @@ func TestStartInHomes(t *testing.T) {
 	}
 }
 
-// start runs start.sh on the node nfs: jupyter-user-init finds the owner of the home of user, a directory in homes, and
-// runs command as this owner.
+// start runs start.sh on the node nfs: jupyter-user-init finds the owner of the directory homes/user, and runs command as
+// this owner.
 func start(t *testing.T, homes, user, command string) uml.Result {
 	t.Helper()
 	result, err := cluster.server.Do(t.Context(), uml.Command{
@@ -135,9 +136,9 @@ func TestClosedDirectoryOfHomes(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups tests which of twenty files, each readable by one group only, a user can read. The client sends at most
-// sixteen groups to the server. With the option manage-gids, the server ignores these groups, and looks up the groups of
-// the user itself.
+// TestFifteenGroups tests how many of twenty files a user can read. Each file has a group of its own, and only this group
+// can read it. The client sends at most sixteen groups to the server. With the option manage-gids, the server ignores these
+// groups, and looks up the groups of the user itself.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
@@ -222,8 +223,9 @@ func manageGIDs(t *testing.T) {
 }
 
 // awaitServer waits until the server responds to a new client. The server's kernel asks rpc.mountd for the groups of a
-// user. For half a minute after rpc.mountd has ended, the kernel waits for it, and drops each request for which it needs
-// such an answer. A test with a hard mount would wait longer, because a hard mount repeats a request only after a minute.
+// user. For half a minute after rpc.mountd has ended, the kernel still waits for its response, and drops each request for
+// which the response is missing. A test with a hard mount would wait longer, because a hard mount repeats a request only
+// after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {
@@ -269,7 +271,7 @@ func mapOwners(t *testing.T, known []home) {
 }
 
 // TestUnmappedOwners tests a server whose ID mapper knows no user. With NFS 4 the owner of a home is shown as nobody, so
-// the start is denied. NFS 3 sends numbers, so the notebook starts.
+// jupyter-user-init fails. NFS 3 sends numbers, so the command runs.
 func TestUnmappedOwners(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)

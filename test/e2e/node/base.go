@@ -39,7 +39,8 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	// The paths of the ingredients contain the keys of their own cache entries, so the key of this entry changes with them.
+	// Each path contains the key of the cache entry of its file. So the key of this entry changes if one of the files is
+	// built again from other ingredients.
 	ingredients := append([]string{
 		fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
 	}, o.Archives...)

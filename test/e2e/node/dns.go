@@ -21,9 +21,9 @@ import (
 // clusterDomain is the default domain of a cluster.
 const clusterDomain = "cluster.local"
 
-// DNSCacheTime returns for how long DNS repeats an outdated response. It is 5 seconds, the default of CoreDNS. With LONG,
-// as before a release, it is 30 seconds, as in the configuration of CoreDNS that kubeadm makes (cache 30). A replica of the
-// webhook finds new replicas only after this time.
+// DNSCacheTime returns for how long DNS repeats an outdated response. It is 5 seconds, the default of CoreDNS. If the
+// environment variable LONG is set, as before a release, it is 30 seconds, as in the configuration of CoreDNS that kubeadm
+// makes (cache 30). A replica of the webhook finds new replicas only after this time.
 func DNSCacheTime() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second

@@ -47,7 +47,7 @@ func (h *Hold) respond(program string) {
 	for {
 		n, err := h.events.Read(buffer)
 		if err != nil {
-			// Release has closed h.events. For each open that was not allowed, this process still has the file open.
+			// Release has closed h.events. For each blocked open, the kernel has also opened the file in this process.
 			for _, fd := range files {
 				_ = unix.Close(fd)
 			}

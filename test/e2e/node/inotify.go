@@ -29,8 +29,8 @@ const (
 func newInotify() (fd int, err error) { return unix.InotifyInit1(unix.IN_CLOEXEC) }
 
 // reserveInotify takes as many inotify instances as the node will use, so that no other cluster takes them first, and
-// returns a function that frees them. If other programs have the instances, reserveInotify waits for them until the time
-// limit.
+// returns a function that frees them. While other programs have too many instances, reserveInotify waits, but not longer
+// than limit.
 func reserveInotify(ctx context.Context, out io.Writer, limit time.Duration, take func() (fd int, err error)) (
 	release func(), err error,
 ) {

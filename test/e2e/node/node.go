@@ -60,16 +60,16 @@ type Cluster struct {
 type Options struct {
 	Enclosure    sealed.Enclosure
 	SandboxImage string
-	// Archives are files for ctr images import.
+	// Archives are the files with the images, for the command ctr images import.
 	Archives []string
-	// Base is the initial disk of an additional node, with images. It may be empty.
+	// Base is the path of the initial disk of an additional node, with images. Without a path, the disk is empty.
 	Base string
 	// Progress receives messages about the progress of builds and of the start.
 	Progress io.Writer
 }
 
-// Build builds those programs of a cluster that the cache does not have. It needs a network, so it must run outside the
-// enclosure.
+// Build returns the paths of the programs of a cluster, and builds those that the cache does not have. Building needs a
+// network, so the first call must be outside the enclosure.
 func Build(ctx context.Context, out io.Writer) (tools.Paths, error) {
 	return tools.Build(ctx, out, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
 }
@@ -113,8 +113,8 @@ func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
 	return addAddress(ctx)
 }
 
-// addAddress adds the address of the node to loopback, which needs no network device. A second call changes nothing: both
-// Start and Boot call addAddress, in any order.
+// addAddress adds the address of the node to loopback, so that no network device is needed. Start and Boot both call
+// addAddress, in any order, so a second call must change nothing.
 func addAddress(ctx context.Context) error {
 	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")
 }
@@ -220,7 +220,7 @@ func (c *Cluster) start(tool tools.Tool, arguments ...string) error {
 	}
 	command := exec.Command(c.tools[tool], arguments...)
 	command.Stdout, command.Stderr = log, log
-	// containerd looks for its shim, runc and mount in the PATH.
+	// In the PATH, containerd looks for its shim and for the programs runc and mount.
 	command.Env = append(os.Environ(), "PATH="+filepath.Dir(c.tools[tools.ContainerdShim])+":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
 	if err := command.Start(); err != nil {
 		return errors.Join(err, log.Close())

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestIsRuntime tests that IsRuntime does not take a program of a Pod for the container runtime, because the tests that
-// look for root processes ignore the runtime.
+// TestIsRuntime tests that IsRuntime recognizes the container runtime, and does not take a program of a Pod for it. Tests
+// that look for root processes ignore the runtime.
 func TestIsRuntime(t *testing.T) {
 	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
@@ -33,7 +33,7 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestReadEndingProcess tests that readProcess returns an error for a process that ends meanwhile, instead of a process
+// TestReadEndingProcess tests that readProcess returns an error if the process ends while it is read, instead of a process
 // without arguments. Missing arguments are correct only until the process has started its program.
 func TestReadEndingProcess(t *testing.T) {
 	for range 100 {

@@ -18,9 +18,9 @@ const (
 	// parent is a folder for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
 	parent = "/var/tmp"
 	prefix = "jupyter-user-e2e-"
-	// lockName is the name of a file in the folder. The file is locked while the folder is in use.
+	// lockName is the name of a file in the folder of an enclosure. The file is locked while the folder is in use.
 	lockName = "lock"
-	// youngest is the age up to which a folder without a lock is left alone, because its program may be about to lock it.
+	// youngest is the age up to which a folder without a lock file is kept, because its program may be about to lock it.
 	youngest = time.Minute
 	// removalTime is the time limit for the kernel to release a cgroup whose processes have ended.
 	removalTime = 10 * time.Second
@@ -92,8 +92,9 @@ func sweep() error {
 	return nil
 }
 
-// takeOver locks and returns the folder at path, if no enclosure uses it any more. The outside process and the first
-// process of an enclosure hold the lock. All other processes of the enclosure end with its first process.
+// takeOver returns the folder at path, and locks its lock file, unless an enclosure may still use the folder. The outside
+// process and the first process of an enclosure hold the lock. All other processes of the enclosure end with its first
+// process.
 func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -161,8 +161,8 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	return 0, nil
 }
 
-// first sets up the namespaces and runs the program in them. It runs in the process with the ID 1, so orphans become
-// children of this process.
+// first runs in the first process of the namespaces. It sets the namespaces up, starts the inside process, and returns the
+// exit status of this process. It also collects orphans, which become children of the first process because its ID is 1.
 func first(folder string) int {
 	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)

@@ -99,7 +99,7 @@ func mountDisk() error {
 	return syscall.Mount("", at, "", syscall.MS_SHARED, "")
 }
 
-// mountAll makes the usual mounts of a Linux system.
+// mountAll makes the usual mounts and folders of a Linux system, and completes /proc/cpuinfo.
 func mountAll() error {
 	for _, m := range []struct{ kind, at, data string }{
 		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=755"}, {"tmpfs", "/tmp", "mode=1777"},

@@ -36,8 +36,8 @@ type Options struct {
 	Address, Gateway, Range string
 	Memory                  string
 	Disk                    int64
-	// Base is the disk of another machine, which has been powered off. If Base is set, /disk has its content at first.
-	// Changes go to another file, so Base stays as it is.
+	// Base is the path of the disk of a machine that has been powered off. At first /disk has the content of Base. Changes
+	// go to another file, so Base stays as it is. If Base is empty, the disk is empty too, and has the size Disk in bytes.
 	Base string
 	// Folders maps folders of this machine to their paths in the machine.
 	Folders map[string]string
@@ -187,11 +187,12 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 // machines is the number of machines that this program has started so far.
 var machines atomic.Int64
 
-// onOneCPU calls start. The process that start starts, and its children, run on one CPU. The next call uses the next CPU.
+// onOneCPU calls the function start. The process that this function starts, and the children of the process, run on one
+// CPU. The next call uses the next CPU.
 //
 // At each system call, the kernel of User Mode Linux and the process that it runs take turns. If one of them wakes up on
 // another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU took four times as
-// many turns a second as a kernel on two CPUs.
+// many turns per second as a kernel on two CPUs.
 func onOneCPU(start func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

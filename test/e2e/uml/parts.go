@@ -91,7 +91,7 @@ func fill(ctx context.Context, folder string) error {
 	return nil
 }
 
-// host has the properties of a machine on which User Mode Linux depends.
+// host has those properties of a machine that decide whether User Mode Linux can run there.
 type host struct {
 	architecture string
 	user         int
