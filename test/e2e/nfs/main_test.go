@@ -59,7 +59,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	if os.Getenv(unfitVariable) != "" {
 		return m.Run()
 	}
-	err := progress.Stage(os.Stderr, "cluster of two nodes, all told", func() (err error) {
+	err := progress.Stage(os.Stderr, "all nodes", func() (err error) {
 		cluster, err = newTestCluster(ctx, enclosure)
 		return err
 	})
