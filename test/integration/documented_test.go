@@ -76,8 +76,8 @@ func TestRightsOfKubectlUser(t *testing.T) {
 	}
 }
 
-// assertDescribed asserts that kubectl describe shows a user the events of the Pod nb. Without the right to list events, kubectl
-// leaves them out and reports no error.
+// assertDescribed asserts that kubectl describe shows a user the events of the Pod nb. Without the right to list events,
+// kubectl leaves them out and reports no error.
 func (c *cluster) assertDescribed(t *testing.T, user *controlplane.User) {
 	t.Helper()
 	pod, err := c.Admin.Kubectl(t.Context(), "get", "pod", "nb", "-n", "lab", "-o", "jsonpath={.metadata.uid}")
