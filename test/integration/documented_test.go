@@ -92,9 +92,9 @@ involvedObject: {apiVersion: v1, kind: Pod, name: nb, namespace: lab, uid: "`+po
 	assert.Contains(t, events, "0/1 nodes are available: insufficient memory.")
 }
 
-// TestMissingWebhookConfigurations tests the lines about missing webhook configurations in the table "When something is
-// missing" of the threat model. Other tests test the other lines: TestOtherPodsWhileWebhookDown,
-// TestVerifierDeniesLaterChanges and TestNetDeniesInvalidNames.
+// TestMissingWebhookConfigurations tests the lines "the MutatingWebhookConfiguration" and "both" of the table "When
+// something is missing" in the threat model. TestOtherPodsWhileWebhookDown, TestVerifierDeniesLaterChanges and
+// TestNetDeniesInvalidNames test other lines.
 func TestMissingWebhookConfigurations(t *testing.T) {
 	t.Parallel()
 	c := start(t)
