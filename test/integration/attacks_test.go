@@ -11,10 +11,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// An attack is a request that must be denied. On a guarded cluster, only the rule that the attack names denies it.
+// An attack is a request that must be denied. Of the rules of the policies, at most one denies it.
 type attack struct {
-	// rule names the policy and the reason of the denial, such as access/NoAccess for the policy access.jupyter-user.io. If
-	// the verifier denies the attack, rule begins with "verifier/".
+	// rule names this rule by the policy and the reason of the denial, such as access/NoAccess for the policy
+	// access.jupyter-user.io. If only the verifier denies the attack, rule begins with "verifier/".
 	rule string
 	// do tries the attack and returns the API server's error.
 	do func(*testing.T, *guarded) error
@@ -62,7 +62,6 @@ func patchNotebook(t *testing.T, g *guarded, as kubernetes.Interface, patch stri
 	return err
 }
 
-// addGate adds a scheduling gate, so that the Pod is not scheduled.
 func addGate(pod *corev1.Pod) {
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
 }

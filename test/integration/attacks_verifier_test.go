@@ -21,11 +21,10 @@ type verifier struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// byVerifier reports whether the attack names a rule of the verifier.
 func (a attack) byVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// byVerifierOrNet reports whether the attack names a rule of the verifier or of the policy net. The verifier denies such
-// attacks without the policies too.
+// byVerifierOrNet reports whether the attack names a rule of the verifier or of the policy net.jupyter-user.io. The
+// verifier denies such attacks without the policies too.
 func (a attack) byVerifierOrNet() bool { return a.byVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
@@ -64,9 +63,9 @@ func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestVerifierDeniesAttacks tries the attacks that name a rule of the verifier or of the policy net, on a cluster without
-// policies. The verifier denies each attack. After the verifier's ValidatingWebhookConfiguration is deleted, each attack
-// succeeds, so nothing else denies it.
+// TestVerifierDeniesAttacks tries the attacks that name a rule of the verifier or of the policy net.jupyter-user.io, on
+// a cluster without policies. The verifier denies each attack. After the verifier's ValidatingWebhookConfiguration is
+// deleted, each attack succeeds, so nothing else denies it.
 func TestVerifierDeniesAttacks(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

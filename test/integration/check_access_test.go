@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// checkAccess tests the command check access. The command says whether a requester may run Pods as a user, or which
+// checkAccess tests the command "check access". The command says whether a requester may run Pods as a user, or which
 // requesters may. It names the binding that gives the right.
 func checkAccess(t *testing.T, l *checkedCluster) {
 	createUntilEnd(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
@@ -76,8 +76,8 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessDenied tests check access in cases that depend on more than the right: on the Pod Security level of the namespace,
-// on whether the webhook serves the namespace, and on whether the user's name is valid.
+// accessDenied tests the command "check access" in cases that depend on more than the right: on the Pod Security level
+// of the namespace, on whether the webhook serves the namespace, and on whether the user's name is valid.
 func accessDenied(t *testing.T, l *checkedCluster) {
 	createOpenNamespace(t, l)
 	createUntilEnd(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),

@@ -84,8 +84,8 @@ func changeRecord(key string, value any) func(*testing.T, *checkedCluster) {
 	}
 }
 
-// createOpenNamespace creates a namespace that has the share's claim, but no Pod Security level, no volume and no
-// NetworkPolicy.
+// createOpenNamespace creates the namespace "open". It has the share's claim, which is not bound, but no Pod Security
+// level and no NetworkPolicy.
 func createOpenNamespace(t *testing.T, l *checkedCluster) {
 	t.Helper()
 	createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)

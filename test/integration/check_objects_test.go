@@ -80,7 +80,8 @@ func shareVolume(name, path, namespace string) *corev1.PersistentVolume {
 	}
 }
 
-// issueCertificate creates a CA, and a certificate and a key that the CA has signed.
+// issueCertificate returns the certificate of a new CA, and a certificate for a host with its key. The CA has signed the
+// host's certificate. All three are PEM.
 func issueCertificate(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -35,8 +35,8 @@ type checkedCluster struct {
 	ca       []byte
 }
 
-// TestCheck tests the check command on one API server: first with a correct installation, then with one change after the
-// other. There is no kubelet and no controller manager, so the test creates their objects.
+// TestCheck tests the check command on one API server: first with a correct installation, then with one change at a
+// time. There is no kubelet and no controller manager, so the test creates their objects.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startChecked(t)
@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 
 func startChecked(t *testing.T) *checkedCluster {
 	t.Helper()
-	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // check compares this timeout with the shipped one.
+	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // The check command compares this timeout with the shipped one.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
 	require.NoError(t, err)
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
@@ -152,7 +152,7 @@ func changeUntilEnd[T client.Object](t *testing.T, l *checkedCluster, namespace,
 	})
 }
 
-// createUntilEnd creates objects and deletes them when the test ends.
+// createUntilEnd returns a change that creates objects, and deletes them when the test ends.
 func createUntilEnd(objects ...client.Object) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
 		for _, object := range objects {

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestClaimedInCEL tests which Pods the policies treat as claimed (as a user's notebook), with the table of package
-// webhook/user. The requester may use no home, so the policy access denies exactly the claimed Pods.
+// TestClaimedInCEL tests which Pods of webhook/user/testdata/claimed.yaml the policies treat as claimed. The requester
+// may use no home, so the policy access.jupyter-user.io denies exactly the claimed Pods.
 func TestClaimedInCEL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")
@@ -36,15 +36,15 @@ func TestClaimedInCEL(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			// The policy share denies a Pod that is not claimed and mounts the share.
+			// The policy share.jupyter-user.io denies a Pod that is not claimed and has the share's claim.
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 			assertDenied(t, create(t.Context(), g.bob, "lab", pod), "share/ShareMounted")
 		})
 	}
 }
 
-// TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks contain the expression of the policy
-// access.
+// TestMatchConditionsOfWebhooks tests that the match conditions of the webhooks contain the match condition of the
+// policy access.jupyter-user.io.
 func TestMatchConditionsOfWebhooks(t *testing.T) {
 	predicate := strings.Join(strings.Fields(policiesOf(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
 	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")

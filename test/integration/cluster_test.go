@@ -44,7 +44,7 @@ type cluster struct {
 	filesRead sync.Once
 }
 
-// directory has the identities of users with discovery at admission.
+// A directory takes the place of a directory service. It has the identities of the users with discovery at admission.
 type directory map[string]identity.Identity
 
 func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
@@ -61,8 +61,8 @@ func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.
 
 var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// directoryFor returns the directory for a configuration. Its identities have homes if the configuration takes homes from
-// the directory service.
+// directoryFor returns the directory for a configuration. If the configuration takes homes from the directory service,
+// alice has a home in the directory.
 func directoryFor(configured *config.Config) directory {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {
@@ -76,7 +76,7 @@ func start(t *testing.T, plugins ...string) *cluster {
 	return startWith(t, controlplane.Options{AdmissionPlugins: plugins})
 }
 
-// startWith starts a cluster with further options, and the webhook.
+// startWith starts a cluster with these options, and the webhook.
 func startWith(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	c := startUnserved(t, options)
@@ -112,8 +112,8 @@ func (c *cluster) calledAddress() string {
 	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
 }
 
-// replica returns the handler of a replica with a configuration. The handler decides about a Pod of a user in the directory
-// with discovery at admission, and about all other Pods with discovery at start.
+// replica returns the handler of a replica with a configuration. If the user of a Pod is known, the handler decides with
+// discovery at admission, and otherwise with discovery at start.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
 	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
@@ -142,9 +142,9 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	})
 }
 
-// decider returns the webhook that decides about a Pod. If the directory has the user, the webhook finds identities in the
-// directory, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have both,
-// to test both discoveries on one cluster.
+// decider returns the webhook that decides about a Pod. If the user of the Pod is known, the webhook finds identities in
+// a directory, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have
+// both, to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, directoryFor(configured))
@@ -152,7 +152,7 @@ func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	return webhook.New(configured, nil)
 }
 
-// known reports whether the directory has the user of a Pod.
+// known reports whether the user of a Pod has an identity in the variable users.
 func known(pod []byte) bool {
 	var named struct {
 		Metadata struct{ Labels, Annotations map[string]string }
@@ -248,8 +248,8 @@ func decode(t *testing.T, text string) *corev1.Pod {
 	return pod
 }
 
-// assertSettled asserts that the webhook would not change a stored Pod again: a new decision has no operations, and the
-// verifier finds no difference. The Pod has all changes by the API server and by other webhooks.
+// assertSettled asserts that a new decision about a stored Pod has no operations and finds no drift. A stored Pod also
+// has the changes by the API server and by other webhooks.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
@@ -259,7 +259,7 @@ func assertSettled(t *testing.T, stored []byte) {
 	assert.Empty(t, d.Drift())
 }
 
-// A decision has the fields of the log line of one review.
+// A decision has some fields of the log line of one review.
 type decision struct {
 	Msg, Review, Outcome, Pod, Namespace, User, Requester, Peer string
 	Operations                                                  int

@@ -13,8 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestPoliciesAdmitGoldenPods creates each golden Pod that the webhook admits, as the webhook changes it, under the
-// policies for its configuration. No policy denies it.
+// TestPoliciesAdmitGoldenPods takes the Pods of package golden that the webhook admits as notebooks, and creates them as
+// the webhook changes them. The policies are rendered for the configuration of this webhook. No policy denies one of
+// these Pods.
 func TestPoliciesAdmitGoldenPods(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -32,7 +33,7 @@ func TestPoliciesAdmitGoldenPods(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				d := c.Decide(c.JSON)
 				if len(d.Denials) > 0 || !d.Claimed {
-					return // The Pod is denied or not claimed.
+					return
 				}
 				raw, err := pod.Apply(c.JSON, d.Operations)
 				require.NoError(t, err)

@@ -56,7 +56,7 @@ func TestCostOfLargePods(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			pod := plainPod()
-			for i := range 499 { // The API server adds the volume of the token.
+			for i := range 499 { // The API server adds one more, with the token.
 				pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprintf("v%d", i), VolumeSource: source})
 			}
 			for i := range 198 {
@@ -82,7 +82,7 @@ func copyOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
 
-// fillPod adds almost as many volumes and containers as a notebook may have. The fields that the webhook adds still fit.
+// fillPod adds almost as many volumes and containers as a notebook may have, so that those of the webhook still fit.
 func fillPod(pod *corev1.Pod) {
 	for i := range 490 {
 		name := fmt.Sprintf("v%d", i)

@@ -76,8 +76,8 @@ func TestRightsOfKubectlUser(t *testing.T) {
 	}
 }
 
-// assertDescribed asserts that kubectl describe shows a user the events of the Pod nb. Without the right to list events, kubectl
-// leaves them out and reports no error.
+// assertDescribed asserts that kubectl describe shows a user the events of the Pod nb. Without the right to list events,
+// kubectl leaves them out and reports no error.
 func (c *cluster) assertDescribed(t *testing.T, user *controlplane.User) {
 	t.Helper()
 	pod, err := c.Admin.Kubectl(t.Context(), "get", "pod", "nb", "-n", "lab", "-o", "jsonpath={.metadata.uid}")
@@ -92,9 +92,9 @@ involvedObject: {apiVersion: v1, kind: Pod, name: nb, namespace: lab, uid: "`+po
 	assert.Contains(t, events, "0/1 nodes are available: insufficient memory.")
 }
 
-// TestMissingWebhookConfigurations tests the lines about missing webhook configurations in the table "When something is
-// missing" of the threat model. Other tests test the other lines: TestOtherPodsWhileWebhookDown,
-// TestVerifierDeniesLaterChanges and TestNetDeniesInvalidNames.
+// TestMissingWebhookConfigurations tests the lines "the MutatingWebhookConfiguration" and "both" of the table "When
+// something is missing" in the threat model. TestOtherPodsWhileWebhookDown, TestVerifierDeniesLaterChanges and
+// TestNetDeniesInvalidNames test other lines.
 func TestMissingWebhookConfigurations(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// enforced is a cluster for tests with namespaces that have Pod Security levels, quotas or limit ranges. The method configure
-// changes the webhook's configuration.
+// enforced is a cluster for tests with namespaces that have Pod Security levels, quotas or limit ranges. The method
+// configure changes the webhook's configuration.
 type enforced struct {
 	*cluster
 	admin, asCarol kubernetes.Interface
@@ -45,7 +45,6 @@ func startEnforced(t *testing.T, options controlplane.Options) *enforced {
 	return e
 }
 
-// serveWith gives the webhook a configuration.
 func (e *enforced) serveWith(t *testing.T, c *config.Config) {
 	t.Helper()
 	handler := e.replica(t, c)
@@ -62,7 +61,8 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { e.serveWith(t, config.Default()) })
 }
 
-// acceptImages makes the policies accept further images in the init container. The policies still accept them after the test.
+// acceptImages makes the policies accept further images in the init container. The policies still accept them after the
+// test.
 func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	t.Helper()
 	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})

@@ -9,9 +9,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAttacksByFSGroup tests that with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The
-// verifier denies any other fsGroup, because the kubelet adds the group to every process of the Pod. alice has UID 5001,
-// GID 6001 and the group 7001. The groups of qiang.guo03 are not known, because this user has discovery at start.
+// TestAttacksByFSGroup tests the verifier with the value Keep of share.fsGroup. The verifier accepts an fsGroup that is
+// known to be one of the user's groups. It denies any other fsGroup, because the kubelet adds the group to every process
+// of the Pod. alice has UID 5001, GID 6001 and the group 7001. The groups of qiang.guo03 are not known, because this
+// user has discovery at start.
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

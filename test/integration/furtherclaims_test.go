@@ -38,7 +38,7 @@ func claimSource(name string) corev1.VolumeSource {
 }
 
 // TestAttacksOnMountsOfFurtherClaims tests that the verifier compares the mounts of further claims with the plan. The
-// policy net denies mounts of other directories than the configuration lists for the claim.
+// policy net.jupyter-user.io denies mounts of other directories than the configuration lists for the claim.
 func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)

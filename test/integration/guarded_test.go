@@ -30,15 +30,14 @@ func shippedPolicies(t *testing.T) []string {
 	return manifests
 }
 
-// A guarded cluster has policies and no mutating webhook. Tests create Pods as the webhook makes them, and similar Pods of
-// attackers. Only the policies can deny these Pods. If startVerifiedWith has started the cluster, the verifier can deny
-// them too.
+// A guarded cluster has the policies, the verifier or both, and no mutating webhook. Tests create Pods as the webhook
+// makes them, and similar Pods of attackers, which the policies or the verifier must deny.
 type guarded struct {
 	*controlplane.ControlPlane
 	// In the namespaces lab, open, privileged and strict, carol may use the homes of alice and qiang.guo03, hub may use
 	// every home, and bob may use none. All three have the rights of withPods.
 	carol, bob, hub kubernetes.Interface
-	// verifier and configured are the verifier and its configuration. Only startVerifiedWith sets them.
+	// verifier is nil unless startVerifiedWith has started the cluster. configured is the verifier's configuration.
 	verifier   *verifier
 	configured *config.Config
 	log        *journal.Journal

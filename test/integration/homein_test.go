@@ -68,8 +68,8 @@ func TestHomeInSidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "a container other than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
-// TestNetAdmitsHomeInSidecar tests, without the webhook, that the policy net allows the home in a sidecar, and nothing else
-// of the share.
+// TestNetAdmitsHomeInSidecar tests, without the webhook, that the policy net.jupyter-user.io allows the home in a
+// sidecar, and nothing else of the share.
 func TestNetAdmitsHomeInSidecar(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})

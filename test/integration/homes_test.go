@@ -47,8 +47,8 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestNetWithHomesByInitial tests, without the webhook, that the policy net computes the home from the pattern and the
-// user's name, and denies mounts of other homes.
+// TestNetWithHomesByInitial tests, without the webhook, that the policy net.jupyter-user.io computes the home from the
+// pattern and the user's name, and denies mounts of other homes.
 func TestNetWithHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByInitialValues)})
@@ -92,8 +92,9 @@ func withDirectories(c *config.Config) {
 	}
 }
 
-// TestAttacksOnDirectories tests that a notebook must mount the listed directories exactly as the configuration has them.
-// The verifier denies any difference. The policy net denies mounts of other directories of the share.
+// TestAttacksOnDirectories tests that a notebook must mount the listed directories exactly as the configuration has
+// them. The verifier denies any difference. The policy net.jupyter-user.io denies mounts of other directories of the
+// share.
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -158,9 +159,9 @@ const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: 
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
-// attacksOnHomesByField returns changes to alice's notebook, whose home is /hpc/home/a/alice: to the annotation with the
-// home, and to the mounts. The policy net accepts the annotation only if its path is below the prefix and ends with the
-// user's name.
+// attacksOnHomesByField returns changes to the mounts of alice's notebook and to its annotation with the home. Her home
+// is /hpc/home/a/alice. The policy net.jupyter-user.io accepts the annotation only if its path is below the prefix and
+// ends with the user's name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
@@ -192,8 +193,9 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnHomesByField tests that the policy net and the verifier each deny the attacks of attacksOnHomesByField. The
-// verifier also reads the home from the directory service, and denies with 503 if the home has changed.
+// TestAttacksOnHomesByField tests that the policy net.jupyter-user.io and the verifier each deny the attacks of
+// attacksOnHomesByField. The verifier also reads the home from the directory service. If the home has changed, it denies
+// the Pod with the reason IdentityDiffers.
 func TestAttacksOnHomesByField(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByFieldValues)})
@@ -233,8 +235,8 @@ func directoriesOfUsers(c *config.Config) {
 	}
 }
 
-// attacksOnDirectoriesOfUsers returns changes to the mounts of alice's own directories, in the notebook container or the
-// init container.
+// attacksOnDirectoriesOfUsers returns changes to the mounts of alice's notebook: to those of her directories in the
+// notebook container, or to those of the parent directories in the init container.
 func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	change := func(c *corev1.Container, subPath string, to func(*corev1.VolumeMount)) {
 		for i := range c.VolumeMounts {
@@ -278,7 +280,7 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier each deny the attacks of
+// TestAttacksOnDirectoriesOfUsers tests that the policy net.jupyter-user.io and the verifier each deny the attacks of
 // attacksOnDirectoriesOfUsers.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()

@@ -48,10 +48,9 @@ memberUid: alice
 
 `
 
-// TestUserOfDirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real
-// slapd. A user's notebook gets the UID, GID and groups of the directory, in a namespace that enforces restricted. The
-// webhook finds the Unix name for a hub's user name by the attribute mail, and the requester needs access to the home of
-// the Unix name.
+// TestUserOfDirectoryService tests the webhook with a real slapd and with the configuration of chartConfiguration. A
+// user's notebook gets the UID, GID and groups from slapd, in a namespace that enforces restricted. For a hub's Pod, the
+// webhook finds the user whose attribute mail has the hub's user name.
 func TestUserOfDirectoryService(t *testing.T) {
 	t.Parallel()
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: aliceLDIF, Database: "access to * by * read"})
@@ -91,8 +90,8 @@ func TestUserOfDirectoryService(t *testing.T) {
 	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
-// chartConfiguration returns the configuration that the chart renders for the values of directory-services.md, but with the
-// server and the file paths of the test.
+// chartConfiguration returns the configuration that the chart renders for the values of directory-services.md, with the
+// attribute mail for hub names. The server and the file paths are those of the test.
 func chartConfiguration(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())

@@ -99,7 +99,8 @@ func (g *guarded) impersonate(t *testing.T, name string) kubernetes.Interface {
 	return client
 }
 
-// TestHomePatternIsLiteral tests that the policy net compares share.home and the subPath of a directory as literal texts.
+// TestHomePatternIsLiteral tests that the policy net.jupyter-user.io compares share.home and the subPath of a directory
+// as literal texts.
 func TestHomePatternIsLiteral(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",

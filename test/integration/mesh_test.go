@@ -33,7 +33,7 @@ func TestWebhookSortsBeforeMeshes(t *testing.T) {
 }
 
 // TestMeshesAndPolicyEngines tests that the webhook of a mesh can rewrite the probes that our webhook has added. Fields
-// that a policy engine adds after our webhook are kept.
+// that a policy engine adds after our webhook are kept, unless they are ours.
 func TestMeshesAndPolicyEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
@@ -47,8 +47,8 @@ func TestMeshesAndPolicyEngines(t *testing.T) {
 	})
 }
 
-// inMesh adds the label for which the API server calls the mesh's webhook: after our webhook for "true", and only before it
-// for "before".
+// inMesh adds the label that selects a webhook of the mesh: with "true" a webhook that the API server calls after ours,
+// and with "before" one that it calls only before ours.
 func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }

@@ -88,7 +88,7 @@ func mutated(label, change string) func(*corev1.Pod) {
 
 type podCheck = func(*testing.T, *corev1.Pod)
 
-// mutations returns the changes by the key and the value of their label (mutated), each with a check of the admitted Pod.
+// mutations returns checks of the admitted Pod, by the key and the value of the label that the function mutated adds.
 func mutations() map[string]map[string]podCheck {
 	usual := map[string]podCheck{
 		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },

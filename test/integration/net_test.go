@@ -28,8 +28,8 @@ func admitEverything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestNetWithoutWebhook lets the API server call a server that admits everything, in place of the webhook. The policy net
-// must still deny mounts of other homes.
+// TestNetWithoutWebhook lets the API server call a server that admits everything, in place of the webhook. The policy
+// net.jupyter-user.io must still deny mounts of other homes.
 func TestNetWithoutWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -68,8 +68,8 @@ func TestNetWithoutWebhook(t *testing.T) {
 	}
 }
 
-// TestNetDeniesInvalidNames tests that without the policy access, the policy net denies the home of a name that no user can
-// have.
+// TestNetDeniesInvalidNames tests that without the policy access.jupyter-user.io, the policy net.jupyter-user.io denies
+// the home of a name that no user can have.
 func TestNetDeniesInvalidNames(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

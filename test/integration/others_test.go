@@ -66,8 +66,8 @@ func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container
 	return pod.Spec.Containers[i]
 }
 
-// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init container after
-// the webhook.
+// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init
+// container after the webhook.
 func TestAlwaysPullImages(t *testing.T) {
 	t.Parallel()
 	c := start(t, "AlwaysPullImages")

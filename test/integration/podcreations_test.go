@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// podCreations counts the API server's responses to creations of Pods. codes has the number for each status code. within
-// has, for each time limit of a metric's buckets, the number of responses within this time.
+// podCreations counts the API server's responses to creations of Pods. The field codes has the number of responses for
+// each status code. The field within has, for each time limit, the number of responses that took no longer. The time
+// limits are the upper bounds of the metric's buckets.
 type podCreations struct {
 	codes  map[string]int
 	within map[time.Duration]int

@@ -14,8 +14,8 @@ import (
 
 const podSecurity = "pod-security.kubernetes.io/"
 
-// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the oldest one
-// with today's rules.
+// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the
+// oldest one with today's rules.
 var podSecurityVersions = []string{"", "latest", "v1.33", "v1.25"}
 
 // TestPodSecurity creates notebooks under each level of Pod Security.
@@ -143,7 +143,7 @@ func TestPodSecurityDefaultOfCluster(t *testing.T) {
 	e.assertAdmitted(t, e.createDry(t, "labelled", labelledPod("alice")))
 }
 
-// podSecurityTurnedOff tests that with the chart value podSecurity off, the policies do not require a level.
+// podSecurityTurnedOff tests that the policies do not require a level if the chart value podSecurity is "off".
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {

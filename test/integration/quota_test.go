@@ -41,8 +41,8 @@ func TestQuotasAndLimits(t *testing.T) {
 var fullQuota = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
-// createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits
-// from the status. No controller manager runs here, so the test writes the status.
+// createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the
+// limits from the status. No controller manager runs here, so the test writes the status.
 func (e *enforced) createQuota(t *testing.T, namespace string, hard corev1.ResourceList) {
 	t.Helper()
 	e.createEnforcing(t, namespace, podSecurityLabels("enforce=baseline"))
@@ -112,9 +112,9 @@ func withResources(requests, limits string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
 }
 
-// quotaCounts tests the use that a quota's status shows. The webhook adds the resources that the quota requires to the
-// notebook container and the init container. For each resource, the quota counts either the sum over the containers or the
-// init container, whichever is larger.
+// quotaCounts tests which resources a quota's status shows as used. The webhook adds resources to the notebook container
+// and the init container. For each resource, the quota counts either the sum over the containers or the init container,
+// whichever is larger.
 func quotaCounts(t *testing.T, e *enforced) {
 	e.createQuota(t, "counts", fullQuota)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
@@ -137,9 +137,9 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
-// quotaWithoutResources tests containers to which the webhook adds no resources or only a part: a sidecar, a notebook
-// container with requests, and a hub's Pod. The quota denies the Pod, as without the webhook, and the message names the
-// container.
+// quotaWithoutResources tests containers to which the webhook adds no resources: a sidecar, a notebook container with
+// requests, and the notebook container of a hub's Pod. The quota denies the Pod, as without the webhook, and the message
+// names the container.
 func quotaWithoutResources(t *testing.T, e *enforced) {
 	e.createQuota(t, "asks", fullQuota)
 	withEachDiscovery(t, func(t *testing.T, user string) {

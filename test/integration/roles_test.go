@@ -144,8 +144,9 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to a home or to the share.
-// With this right and rights to Pods, the subject can create the Pod for which the file is made.
+// TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to a home or to the
+// share, and with this right the Pod for which the file is made is admitted. If the subject is the ServiceAccount of a
+// Job, the Job controller creates the Pod. All other subjects create it themselves.
 func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

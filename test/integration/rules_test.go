@@ -157,8 +157,8 @@ func TestAttacksAreDenied(t *testing.T) {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
-	// The policy share admits volumes of these kinds without looking for a claim in them. Such a volume cannot have a claim
-	// too, because the API server denies a volume of two kinds.
+	// The policy share.jupyter-user.io admits volumes of these kinds without looking for a claim in them. Such a volume
+	// cannot have a claim too, because the API server denies a volume of two kinds.
 	for kind, source := range map[string]corev1.VolumeSource{
 		"projected":   {Projected: &corev1.ProjectedVolumeSource{}},
 		"emptyDir":    {EmptyDir: &corev1.EmptyDirVolumeSource{}},
@@ -267,8 +267,8 @@ func TestPoliciesAdmitOtherPods(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", optedOut), "opted out")
 }
 
-// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no reason that does not
-// exist.
+// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no reason that
+// does not exist.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)

@@ -16,8 +16,9 @@ import (
 // empty if the policy admits the notebook.
 type sitePolicy struct{ atAdmission, atStart string }
 
-// sitePolicies has the policies of testdata/demands.yaml. The webhook's notebooks meet all of them, with two exceptions:
-// policies that a notebook with discovery at start cannot meet, and policies that depend on the image.
+// sitePolicies has the policies of testdata/demands.yaml. The webhook's notebooks meet each policy that has no message
+// here. With discovery at start, they cannot meet non-root, no-root-group and no-capabilities. The policy read-only-root
+// requires a field that only the author of a Pod sets.
 var sitePolicies = map[string]sitePolicy{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
@@ -97,8 +98,8 @@ func foreignRegistry(t *testing.T, e *enforced) {
 	})
 }
 
-// readOnlyRoot tests that the webhook keeps a read-only root file system if the Pod sets it. The webhook itself sets no
-// read-only root file system, because only the author of a Pod knows whether the image works with it.
+// readOnlyRoot tests that the webhook keeps a read-only root file system that the Pod sets for the notebook container.
+// The webhook itself sets none there, because only the author of a Pod knows whether the image works with it.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.assertAdmitted(t, e.createDry(t, "read-only-root", labelledPod(user, withRequiredFields, func(pod *corev1.Pod) {

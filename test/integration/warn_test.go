@@ -33,7 +33,7 @@ func TestWarnMode(t *testing.T) {
 
 	for name, day := range warnedPods {
 		t.Run(name, func(t *testing.T) {
-			// The stored Pod has the API server's defaults, as without the webhook.
+			// The stored Pod is as without the webhook.
 			made := c.create(t, "before", day.pod)
 			require.Zero(t, made.ExitCode, made.Stderr)
 			stored := decode(t, made.Stdout)
@@ -89,7 +89,7 @@ var warnedPods = map[string]struct {
 		[]string{"Validation failed for ValidatingAdmissionPolicy "}},
 }
 
-// serveInMode sets the mode of the webhook and of the policies, like the chart's value mode.
+// serveInMode starts the webhook in a mode, and gives the policies' bindings the actions of this mode, like the chart.
 func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	t.Helper()
 	configured := config.Default()
