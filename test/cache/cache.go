@@ -1,5 +1,5 @@
 // Package cache keeps the results of slow builds, such as tools and container images. The key of a result is a hash of all
-// inputs of its build, here called ingredients. So a developer never has to delete an outdated entry.
+// inputs of its build, here called ingredients. So a developer never has to delete an outdated result.
 package cache
 
 import (
@@ -22,8 +22,8 @@ import (
 const (
 	// lockInterval is the time between two attempts to take a lock.
 	lockInterval = 200 * time.Millisecond
-	// unusedAfter is the time for which an unused entry is kept. The time is long enough to come back to a branch. An entry
-	// can have a hundred megabytes, so it is not kept for ever.
+	// unusedAfter is the time for which an unused entry is kept. The time is long enough to come back to a branch. Later,
+	// the next build of the same name removes the entry, because it can take a hundred megabytes.
 	unusedAfter = 30 * 24 * time.Hour
 	// partialSuffix ends the name of the folder of a build that has not ended.
 	partialSuffix = ".partial"
@@ -36,7 +36,7 @@ const (
 // releases the lock when the process ends.
 type Cache struct {
 	Folder string
-	// Progress gets a line while another process builds an entry of the same name. Progress may be nil.
+	// Progress gets lines while this process waits for another that builds an entry of the same name. Progress may be nil.
 	Progress io.Writer
 }
 
@@ -83,7 +83,7 @@ func (c Cache) folder(e Entry) string { return filepath.Join(c.Folder, e.Name+"-
 
 func (c Cache) path(e Entry) string { return filepath.Join(c.folder(e), e.Result) }
 
-// present reports whether the cache has the entry. It also sets the entry's time of last use.
+// present reports whether the cache has the entry. If the cache has it, present also sets the entry's time of last use.
 func (c Cache) present(e Entry) bool {
 	if _, err := os.Stat(c.path(e)); err != nil {
 		return false
@@ -95,8 +95,8 @@ func (c Cache) present(e Entry) bool {
 	return true
 }
 
-// lock takes the lock of a name, and returns a function that releases the lock. While another process has the lock, lock
-// waits, and Progress gets a line.
+// lock takes the lock of a name, and returns a function that releases the lock. While another process has the lock, the
+// method waits and writes to Progress.
 func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return nil, fmt.Errorf("create the cache, set %s to another folder: %w", variable, err)
@@ -149,7 +149,8 @@ func (c Cache) removeUnused(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return time.Since(folder.ModTime()) > unusedAfter })
 }
 
-// remove removes the folders of a name for which unwanted returns true. The caller must hold the lock of the name.
+// remove removes the folders that belong to a name, if unwanted returns true for them. The caller must hold the lock of
+// the name.
 func (c Cache) remove(name string, unwanted func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(c.Folder)
 	if err != nil {

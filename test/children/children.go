@@ -21,7 +21,7 @@ func Start(command *exec.Cmd) error {
 	return <-started
 }
 
-// starts returns the channel to the goroutine that keeps its thread. That goroutine runs each function that it receives.
+// A function that is sent to the channel runs in the one goroutine that keeps its thread.
 var starts = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {

@@ -4,7 +4,8 @@
 //
 //   - The admission plugin ServiceAccount is on, so that Pods get a token volume as in a real cluster. The plugin needs the
 //     ServiceAccount default. There is no controller manager to create it, so Namespace creates it.
-//   - All processes end and all files are removed when the process that started them ends, also if it is killed (see guard.go).
+//   - All processes end and all files are removed when the process that started them ends, also if it is killed (see
+//     guard.go).
 //   - When Start returns, webhooks and policies are in effect, and not only stored.
 //   - The API server calls webhooks over HTTP/1.1, as it does with a Service, and not over HTTP/2 (see webhooks.go).
 //   - Only loopback is needed. A machine without a default route is enough.
@@ -59,10 +60,10 @@ type Options struct {
 	Policies []string
 	// AdmissionPlugins are enabled in addition to kube-apiserver's default plugins, for example AlwaysPullImages.
 	AdmissionPlugins []string
-	// Flags are flags of kube-apiserver, by their names without dashes. A flag replaces the flag of the same name that
-	// Start would set.
+	// Flags are flags of kube-apiserver, by their names without the leading dashes. A flag replaces the flag of the same
+	// name that Start would set.
 	Flags map[string][]string
-	// Progress gets lines while programs are built. It may be nil.
+	// Progress gets lines while programs are downloaded or built. It may be nil.
 	Progress io.Writer
 }
 
@@ -82,8 +83,8 @@ type ControlPlane struct {
 	stop    func() error
 }
 
-// Start starts a control plane. It builds or downloads the programs first if the cache does not have them. Cancelling ctx
-// ends the start. It does not stop a control plane that has started: the caller must call Stop.
+// Start starts a control plane. If this machine does not have the programs, Start downloads or builds them first.
+// Cancelling ctx ends the start. It does not stop a control plane that has started: the caller must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	silenceEnvtest()
 	paths, err := tools.ControlPlane(ctx, options.Progress)
@@ -99,7 +100,8 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	}
 	c := &ControlPlane{folder: folder, kubectl: paths[tools.Kubectl]}
 	c.stop = sync.OnceValue(c.stopAll)
-	// envtest takes no context. But its start fails when one of its processes has ended, so interrupt ends the processes.
+	// envtest takes no context. But its start fails when one of its processes has ended. So folder.interrupt kills the
+	// processes when ctx is cancelled.
 	finished := make(chan struct{})
 	detach := context.AfterFunc(ctx, func() { folder.interrupt(finished) })
 	err = c.start(ctx, paths, options)
@@ -204,8 +206,8 @@ func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Folder returns the folder with all files of the control plane: etcd.log, kube-apiserver.log, and the kubeconfig files of
-// its users in users/. Stop removes it.
+// Folder returns the folder with all files of the control plane. Among them are etcd.log, kube-apiserver.log, and the
+// kubeconfig files of its users in users/. Stop removes the folder.
 func (c *ControlPlane) Folder() string { return c.folder.path }
 
 // ServiceAccountKey returns the file with the key that signs ServiceAccount tokens. A controller manager needs it.

@@ -96,8 +96,8 @@ func testPodSecurity(t *testing.T, c *controlplane.ControlPlane, user *controlpl
 	assert.Contains(t, result.Stderr, `violates PodSecurity "restricted:latest"`)
 }
 
-// testWebhook serves the webhook of testdata. Before that, the first call fails because no server listens. The failure
-// shows that the webhook configuration is in effect when Start returns.
+// testWebhook serves the webhook of testdata/webhook.yaml. Before that, a call must fail because no server listens. The
+// failure shows that the webhook configuration is in effect when Start returns.
 func testWebhook(t *testing.T, c *controlplane.ControlPlane, user *controlplane.User) {
 	result := kubectl(t, user, "run", "called", "-n", "lab", "--image=x", "--labels=called=yes")
 	require.Equal(t, 1, result.ExitCode)

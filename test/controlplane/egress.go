@@ -23,7 +23,7 @@ type Egress struct {
 
 // StartEgress starts a proxy. For each connection it calls choose, and connects to the address that choose returns.
 func StartEgress(choose func() (address string)) (*Egress, error) {
-	// The path of a test's own folder is too long for a Unix socket.
+	// Not t.TempDir: its path can be too long for a Unix socket.
 	folder, err := os.MkdirTemp("", "egress-")
 	if err != nil {
 		return nil, err

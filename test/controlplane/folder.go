@@ -91,9 +91,9 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes the folders and ends the processes of earlier control planes. They are left over if the process that
-// started the control plane and its guard (guard.go) were both killed, for example because the container in which both ran
-// was removed.
+// sweep removes folders and ends processes that are left over from earlier control planes. They are left over if the
+// process that started the control plane and its guard (guard.go) were both killed, for example because their container was
+// removed.
 func sweep() error {
 	folders, err := os.ReadDir(os.TempDir())
 	if err != nil {

@@ -123,7 +123,7 @@ func (f *folder) interrupt(finished <-chan struct{}) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		// kill runs repeatedly, because a program can write its process group later.
+		// The loop calls kill again, because a program can write its process group after the first call.
 		f.kill()
 		select {
 		case <-finished:
@@ -150,8 +150,8 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// runs reports whether a process group runs. The kernel may have used the number of an ended group for another group. So,
-// on Linux, runs also checks that the group belongs to this control plane.
+// runs reports whether a process group of this control plane runs. The kernel may have used the number of an ended group
+// for another group, which the method detects only on Linux.
 func (f *folder) runs(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)

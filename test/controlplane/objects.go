@@ -16,8 +16,8 @@ import (
 // ignoredResources lists resources whose objects Kubernetes itself creates and deletes.
 var ignoredResources = []string{"events", "leases", "componentstatuses"}
 
-// Objects returns all objects of the cluster that match a label selector, as "configmaps lab/name". It leaves out the ignored
-// resources, and objects that are being deleted.
+// Objects returns all objects of the cluster that match a label selector, as "configmaps lab/name". It leaves out the
+// objects of ignoredResources, and objects that are being deleted.
 func (c *ControlPlane) Objects(ctx context.Context, selector string) (found []string, err error) {
 	config := rest.CopyConfig(c.Admin.Config)
 	config.WarningHandler = rest.NoWarnings{} // The API server warns about deprecated versions.

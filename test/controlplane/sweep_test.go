@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startSleeper starts the program sleep by a wrapper script with the name etcd in f, as envtest starts etcd. If the test
-// does not end the process, the process is killed at the end of the test.
+// startSleeper starts the program sleep by a wrapper script in the folder f, as envtest starts etcd. The process is killed
+// at the end of the test if it still runs.
 func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")

@@ -115,7 +115,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 }
 
 // markerInEffect creates the object that the marker denies, in a dry run, and reports whether the API server denies the
-// object. kind is mutating or validating.
+// object. kind is "mutating" or "validating".
 func (c *ControlPlane) markerInEffect(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{
@@ -137,7 +137,8 @@ func markerSelector(kind string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{markerName: kind}}
 }
 
-// markerClient returns the URL of a port at which no server listens. A webhook that cannot be called denies the object.
+// markerClient has the URL of a port at which no server listens. The API server denies an object if it cannot call a
+// webhook.
 func markerClient() admissionv1.WebhookClientConfig {
 	return admissionv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")}
 }

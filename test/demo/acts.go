@@ -171,7 +171,7 @@ func (d *demo) showOtherUser(ctx context.Context) error {
 	return d.runDenied(ctx, "", arguments...)
 }
 
-// runDenied runs kubectl as carol, and prints the output. The command must be denied.
+// runDenied runs kubectl as carol, and prints the output. It returns an error if the command succeeds.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)

@@ -78,8 +78,8 @@ func (m *terminal) await(t *testing.T, text string) string {
 	return m.printed.String()
 }
 
-// interrupt sends the signal of Ctrl-C, and waits until make has ended. The signal must have ended make, as a shell
-// expects. An exit status is not enough.
+// interrupt sends the signal of Ctrl-C, and waits until make has ended. The signal must have ended make, because an exit
+// status does not tell a shell that the user pressed Ctrl-C.
 func (m *terminal) interrupt(t *testing.T) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(-m.Process.Pid, syscall.SIGINT))

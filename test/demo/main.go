@@ -1,5 +1,5 @@
-// Command demo runs the webhook with a real control plane on this machine. A user who is no admin types kubectl run with the
-// label. The demo prints the Pod as submitted beside the Pod as admitted.
+// Command demo runs the webhook with a real control plane on this machine. A user who is no admin creates a Pod with the
+// label jupyter-user. The demo prints the Pod as submitted beside the Pod as admitted.
 package main
 
 import (

@@ -1,6 +1,7 @@
 package main
 
-// shareManifests is the share's volume and claim. The NFS server does not exist, and no kubelet runs here that would mount it.
+// shareManifests is the share's volume and claim. The NFS server does not exist. No kubelet runs in the demo, so nothing
+// mounts the volume.
 const shareManifests = `
 apiVersion: v1
 kind: PersistentVolume

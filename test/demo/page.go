@@ -18,7 +18,8 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// pageRow is one line of both Pods. Kind is empty if the lines are equal, and otherwise "added" or "removed".
+// pageRow is one row of the page. Kind is empty if both Pods have the line, "added" if only the right Pod has it, and
+// "removed" if only the left Pod has it.
 type pageRow struct{ Left, Right, Kind string }
 
 // writePage writes a page with the command and the two Pods next to each other.

@@ -2,8 +2,8 @@ package main
 
 import "syscall"
 
-// ownGroup puts a child into a process group of its own. The kernel kills the child when this program ends, also if this
-// program is killed.
+// ownGroup returns attributes that put a child into a process group of its own. The kernel kills the child when this
+// program ends, also if this program is killed.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -150,8 +150,7 @@ func withoutHead(text string) string {
 // reason matches a call or a field, in the sources of package denial, that sets the reason of a denial.
 var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
-// TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no reason that does not
-// exist.
+// TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no other reason.
 func TestCurrentReasons(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When the webhook denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")

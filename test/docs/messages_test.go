@@ -13,7 +13,7 @@ import (
 var (
 	// concatenated matches the end of a Go string that the next line continues.
 	concatenated = regexp.MustCompile(`" ?\+\n\s*"`)
-	// release matches a version. The programs that the tests build have the version dev instead.
+	// release matches a version. The programs that the tests build have the version "dev" instead.
 	release = regexp.MustCompile(`v\d+\.\d+\.\d+`)
 )
 

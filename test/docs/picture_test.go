@@ -31,8 +31,8 @@ func TestCurrentPicture(t *testing.T) {
 	assert.Equal(t, drawn, read(t, "deploy/docs/pod.svg"), "UPDATE_GOLDEN=1 go test ./test/docs draws it")
 }
 
-// picture returns an SVG with boxes from left to right. Each box has a title and lines of text. The background is transparent,
-// and the colours are readable on white and on black.
+// picture returns an SVG with boxes from left to right. Each box has a title and lines of text. The background is
+// transparent, and the colours are readable on white and on black.
 func picture(boxes []string) string {
 	lines := 0
 	for _, box := range boxes {

@@ -45,7 +45,7 @@ type Case struct {
 	fixed *webhook.Webhook
 }
 
-// Cases returns all cases, sorted by name.
+// Cases returns all cases, sorted by file name.
 func Cases() ([]Case, error) {
 	files, err := fs.Glob(testdata, "testdata/*.yaml")
 	if err != nil {
@@ -103,9 +103,8 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed builds the webhook of the case and returns a case that keeps this webhook. Later changes of the case's
-// configuration have no effect on the webhook. Without Fixed, Decide and Verify build a webhook at each call, which takes
-// longer than the decision.
+// Fixed returns a case whose Decide and Verify use one webhook. Without Fixed, they build a webhook at each call, which
+// takes longer than the decision. Set the identity and the configuration of the case before Fixed.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c

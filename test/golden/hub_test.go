@@ -71,8 +71,8 @@ func TestHubPodKeepsContainersPortsAndArgs(t *testing.T) {
 	}
 }
 
-// TestHubUserIsFromAnnotation tests that the user comes from the annotation with the hub's name. The label is not used,
-// because the hub escapes the name in labels (a slug).
+// TestHubUserIsFromAnnotation tests that the user comes from the annotation hub.jupyter.org/username. The hub's label is
+// not used, because the hub escapes the name in labels.
 func TestHubUserIsFromAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {

@@ -96,8 +96,8 @@ func work() time.Duration {
 	return time.Since(began)
 }
 
-// Measure measures the machine for a second. It returns how many times longer than usual the slowest piece of work took.
-// The result is at least 1.
+// Measure measures the machine for a second. It returns the time of the slowest piece of work, divided by usualTime. The
+// result is at least 1.
 func Measure() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing
@@ -105,14 +105,14 @@ func Measure() float64 {
 	return w.Slowest()
 }
 
-// Slowest returns how many times longer than usual the slowest piece of work until now took. The result is at least 1.
+// Slowest returns the time of the slowest piece of work until now, divided by usualTime. The result is at least 1.
 func (w *Watch) Slowest() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	return slowness(w.slowest)
 }
 
-// Mean returns how many times longer than usual the pieces of work until now took on average. The result is at least 1.
+// Mean returns the mean time of the pieces of work until now, divided by usualTime. The result is at least 1.
 func (w *Watch) Mean() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()

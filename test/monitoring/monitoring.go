@@ -139,7 +139,7 @@ func Queries(ctx context.Context) ([]Query, error) {
 	return all, parse(ctx, all)
 }
 
-// intervals replaces Grafana's variables for the step and the range by durations, so that Prometheus can parse the expressions.
+// intervals replaces Grafana's variables by durations, so that Prometheus can parse the expressions.
 var intervals = strings.NewReplacer("$__rate_interval", "5m", "$__range", "3h")
 
 func parse(ctx context.Context, queries []Query) error {

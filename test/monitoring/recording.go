@@ -59,7 +59,8 @@ func NewRecording(alert string, interval time.Duration, began time.Time) (*Recor
 	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
 }
 
-// Add adds the metrics that a replica exposed at the time at. The replica's name is instance.
+// Add adds the metrics that the alert reads, from the text that a replica exposed. instance is the name of the replica, and
+// at is the time.
 func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(exposed)
@@ -82,7 +83,7 @@ func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error 
 	return nil
 }
 
-// number returns the number of the sample that belongs to the time at. Samples are numbered from 0.
+// number returns the number of the sample nearest to a time. Samples are numbered from 0.
 func (r *Recording) number(at time.Time) int {
 	return int(math.Round(at.Sub(r.began).Seconds() / r.interval.Seconds()))
 }
@@ -96,12 +97,11 @@ func selector(name, instance string, metric *dto.Metric) string {
 }
 
 // CheckAlert evaluates the alert of rules.yaml on the recording, with promtool. It returns an error unless the alert fires
-// at each time of firing, and does not fire at any sample for which silent returns true.
+// at each time in the slice firing, and does not fire at any sample for which silent returns true.
 //
 // The recorded period can be shorter than the time for which the alert waits. So CheckAlert multiplies the time between two
 // samples by stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations
-// and numbers of events, because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool
-// gets the recording unchanged.
+// and numbers of events, because they would not grow in a longer outage of the same kind.
 func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	folder, err := os.MkdirTemp("", "recording-")
 	if err != nil {
@@ -160,8 +160,8 @@ func (r *Recording) test(rules string, stretch int, firing []time.Time, silent f
 	return text.String()
 }
 
-// values returns the samples of a series in promtool's notation. It changes timestamps, because promtool's time begins at
-// 0.
+// values returns the samples of a series in promtool's notation. It counts timestamps from the first sample, because
+// promtool's time begins at 0, and multiplies them by stretch.
 func (r *Recording) values(series string, stretch int) string {
 	name, _, _ := strings.Cut(series, "{")
 	values := make([]string, r.last+1)

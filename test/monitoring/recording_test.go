@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestAlertOnRecording records a minute in which the share responds until second 10 and again from second 40 on. Between
-// these two times, a lookup fails at every sample.
+// TestAlertOnRecording records a minute. The share responds at every sample until second 10, and again at seconds 40 and
+// 42. Between these two times, a lookup fails at every sample.
 func TestAlertOnRecording(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6
