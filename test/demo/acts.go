@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -171,13 +172,16 @@ func (d *demo) showOtherUser(ctx context.Context) error {
 	return d.runDenied(ctx, "", arguments...)
 }
 
-// runDenied runs kubectl as carol, and prints the output. It returns an error if the command succeeds.
+// runDenied runs kubectl as carol, and prints the output. It returns an error unless a policy or a webhook denies the Pod.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
 	output, err := cmd.CombinedOutput()
 	if err == nil {
 		return fmt.Errorf("the Pod was admitted, and must be denied: %s", output)
+	}
+	if !regexp.MustCompile(`denied (the )?request`).Match(output) {
+		return fmt.Errorf("the Pod must be denied, and kubectl failed in another way: %w: %s", err, output)
 	}
 	d.say("%s", output)
 	return ctx.Err()

@@ -3,6 +3,7 @@ package integration
 import (
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 	require.NoError(t, err)
 	var patch []string
 	for i := range strings.Fields(entries.Stdout) {
-		patch = append(patch, `{"op":"replace","path":"/webhooks/`+string(rune('0'+i))+`/failurePolicy","value":"`+policy+`"}`)
+		patch = append(patch, `{"op":"replace","path":"/webhooks/`+strconv.Itoa(i)+`/failurePolicy","value":"`+policy+`"}`)
 	}
 	require.NotEmpty(t, patch, entries.Stderr)
 	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", configuration, "--type=json",
