@@ -13,11 +13,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// A Command is a command line that a page tells the reader to type, with its continued lines, its pipes and its here-document.
+// A Command is a command line that a page tells the reader to type, with its continued lines, its pipes and its
+// here-document. The function YAML uses a Command for a YAML block.
 type Command struct {
 	// Page is the path of the page from the root of the repository.
 	Page string
-	// Text has the lines as the page has them, but without the indentation of the block and without comments.
+	// Text is a command line without comments and without the indentation of its fenced block, or a YAML block as the page
+	// has it.
 	Text string
 }
 
@@ -41,12 +43,13 @@ func pagePaths(t testing.TB) (found []string) {
 }
 
 var (
-	// shell matches a fenced block, which can be indented in a list.
+	// shell matches a fenced block of any language. The block can be indented, as in a list.
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
 	// quoted matches text between backticks. In a table, this text has \| for a pipe.
 	quoted = regexp.MustCompile("`([^`]+)`")
-	// commandLine matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a
-	// command and no command line.
+	// commandLine matches the beginning of a command line between backticks. With kubectl and most other programs, a
+	// command line has at least three words: two words, such as kubectl exec, only name a command. With make,
+	// jupyter-user-webhook, curl, id and go, two words are enough.
 	commandLine = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|gpg|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
@@ -73,7 +76,7 @@ func Commands(t testing.TB) (found []Command) {
 	return found
 }
 
-// YAML returns the YAML blocks of the pages.
+// YAML returns the YAML blocks of the pages, each as the Text of a Command.
 func YAML(t testing.TB) (found []Command) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -116,7 +119,7 @@ func CommandsOf(page, text string) (found []Command) {
 	return found
 }
 
-// complete reports whether a shell would run the lines without waiting for further lines.
+// complete reports whether the lines are a whole command line, so that the next line begins another one.
 func complete(lines string) bool {
 	end := strings.TrimRight(lines, " \n")
 	switch {
@@ -130,9 +133,9 @@ func complete(lines string) bool {
 	return true
 }
 
-// A Section is a section of commands.txt or messages.txt. In commands.txt, Name begins with the test that runs the commands
-// in Lines. In messages.txt, Name is the file that has the messages in Lines. In both, Name can instead be the reason why
-// no test has the lines.
+// A Section is a section of commands.txt or messages.txt. In commands.txt, Name begins with the test, or a function of a
+// test, that runs or compares the commands in Lines. In messages.txt, Name is the file that has the messages in Lines. In
+// both, Name can instead be the reason why no test has the lines.
 type Section struct {
 	Name  string
 	Lines []string
@@ -160,8 +163,8 @@ func Sections(t testing.TB, list string) (found []Section) {
 	return found
 }
 
-// Matches reports whether an entry of commands.txt equals this command. If the entry ends with "…", only the beginning must
-// be equal.
+// Matches reports whether an entry of commands.txt equals the command's Line. If the entry ends with "…", only the
+// beginning must be equal.
 func (c Command) Matches(entry string) bool {
 	if begin, open := strings.CutSuffix(entry, "…"); open {
 		return strings.HasPrefix(c.Line(), begin)
@@ -169,7 +172,7 @@ func (c Command) Matches(entry string) bool {
 	return c.Line() == entry
 }
 
-// CommandsIn returns the commands in the section of a test, in the order of commands.txt.
+// CommandsIn returns the commands in each section whose Name begins with the given word, in the order of commands.txt.
 func CommandsIn(t testing.TB, test string) (found []Command) {
 	t.Helper()
 	all := Commands(t)

@@ -12,8 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// configured matches text between backticks that is no message: a key with its value, flags of a command, or the name of a
-// command. Text of several words that is neither this nor a command line is treated as a message.
+// configured matches the beginning of text between backticks that is no message: a key with its value, flags, or a command.
 var configured = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z_.-]*(?:/[a-z-]+)?: \S|-{1,2}\w|(?:kubectl|helm|getent|check|inject|chmod|kill) )`)
 
 // Messages returns the messages that the pages have between backticks, each with the pages that have it.
@@ -32,7 +31,8 @@ func Messages(t testing.TB) map[string][]string {
 	return found
 }
 
-// messagesOf returns the messages between the backticks of a page.
+// messagesOf returns the messages of a page: each text between backticks that has several words, is no command line and
+// does not match configured.
 func messagesOf(text string) (found []string) {
 	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
 		line := strings.Join(strings.Fields(match[1]), " ")
@@ -43,7 +43,8 @@ func messagesOf(text string) (found []string) {
 	return found
 }
 
-// Blocks returns, by page, the line before each fenced block that is neither a command nor YAML.
+// Blocks returns, by page, the line before each fenced block of a type other than sh and yaml. Empty lines before the block
+// do not count.
 func Blocks(t testing.TB) map[string][]string {
 	t.Helper()
 	folder, err := project.Folder()

@@ -15,8 +15,8 @@ type Shell struct {
 	environment []string
 }
 
-// NewShell returns a shell. The keys of programs are the names that the pages use for programs, and the values are the
-// paths of the files to run. The argument others has programs that must be in PATH: if one is missing, the test is skipped.
+// NewShell returns a shell. The keys of the map "programs" are the names that the pages use, and its values are the paths
+// of the files to run. The programs in "others", and bash, must be in PATH: if one is missing, the test is skipped.
 func NewShell(t testing.TB, environment []string, programs map[string]string, others ...string) *Shell {
 	t.Helper()
 	for _, name := range append(others, "bash") {

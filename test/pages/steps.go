@@ -1,5 +1,5 @@
-// Package pages reads commands, steps, YAML and messages from the pages for admins and users. So tests run and compare
-// exactly what the pages say.
+// Package pages reads commands, steps, YAML and messages from the pages: README.md and README.zh-CN.md, deploy/docs,
+// test/README.md and test/bench/README.md. So tests run and compare exactly what the pages say.
 package pages
 
 import (
@@ -19,8 +19,8 @@ import (
 // A Step is a numbered step of a page: its commands and its YAML file.
 type Step struct{ Shell, YAML string }
 
-// Fields returns the arguments of the step's command, without the program. The command must have no quotes. The argument
-// changes has pairs: a text of the page, and the text that replaces it.
+// Fields returns the arguments of the step's command, without the program. The command must have no quotes. The strings of
+// the parameter "changes" are pairs: a text of the command, and the text that replaces it.
 func (s Step) Fields(t testing.TB, changes ...string) []string {
 	t.Helper()
 	command := strings.ReplaceAll(s.Shell, "\\\n", " ")

@@ -1,4 +1,4 @@
-// Package pki makes serving certificates for tests.
+// Package pki makes certificates of CAs, servers and clients for tests.
 package pki
 
 import (
@@ -23,8 +23,8 @@ import (
 // Pair is a certificate and its private key, in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Make returns a self-signed pair for 127.0.0.1 and localhost. Its validity began an hour ago and ends after the duration
-// valid. If valid is negative, the pair has expired.
+// Make returns a self-signed pair for 127.0.0.1 and localhost. The pair is valid from an hour ago and for the given
+// duration from now. With a negative duration, it has expired.
 func Make(t testing.TB, valid time.Duration) Pair {
 	t.Helper()
 	pair, err := New(valid, "localhost")
@@ -33,8 +33,8 @@ func Make(t testing.TB, valid time.Duration) Pair {
 }
 
 // New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. The pair is valid from an hour
-// ago until the duration valid has passed. A server or a client can use the pair, and its certificate is a CA. The common
-// name is the first name.
+// ago and for the given duration from now. A server or a client can use the pair, and its certificate is a CA. The common
+// name is the first of the names.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
 }
@@ -123,7 +123,7 @@ func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Cer
 	}, nil
 }
 
-// TLS returns the pair in the form that a TLS server needs.
+// TLS returns the pair in the form that package crypto/tls needs.
 func (p Pair) TLS(t testing.TB) *tls.Certificate {
 	t.Helper()
 	cert, err := tls.X509KeyPair(p.Cert, p.Key)

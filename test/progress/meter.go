@@ -15,13 +15,13 @@ import (
 const (
 	// redrawEvery is the time between two updates of the line on a terminal.
 	redrawEvery = time.Second
-	// repeatEvery is the time between two lines if the output is not a terminal, such as the log of a CI. A longer time
+	// repeatEvery is the time between two lines if the output is not a terminal, such as the log of a CI job. A longer time
 	// would look like a hang, and a shorter time would fill the log.
 	repeatEvery = 15 * time.Second
 )
 
-// A Meter shows the state of a build. On a terminal, it updates one line. If the output is not a terminal, it writes a
-// new line every repeatEvery.
+// A Meter shows the state of a build. On a terminal, it updates one line. If the output is not a terminal, it writes a new
+// line at the interval repeatEvery.
 type Meter struct {
 	out      io.Writer
 	terminal bool
@@ -38,7 +38,8 @@ type Meter struct {
 	downloads int
 }
 
-// Start returns a running Meter. The first line, with name and doing, is written immediately. out may be nil.
+// Start returns a running Meter, and immediately writes the first line: "<name>  <doing>". If out is nil, the Meter writes
+// nothing.
 func Start(out io.Writer, name, doing string) *Meter {
 	m := newMeter(out, name, doing)
 	m.start()
@@ -133,7 +134,7 @@ func (m *Meter) draw() {
 	m.write(m.line() + "\n")
 }
 
-// write ignores errors. A build must not fail because its progress cannot be shown.
+// Errors are ignored: a build must not fail because its progress cannot be shown.
 func (m *Meter) write(text string) { _, _ = io.WriteString(m.out, text) }
 
 func (m *Meter) line() string {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// advanceClock advances the fake clock of synctest.
+// advanceClock advances the fake clock of synctest, and waits until the Meter has written what is due.
 func advanceClock(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()

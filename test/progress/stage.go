@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Stage calls do, and writes a line with the name and the time that do took. The line ends with FAILED if do returned an
-// error. If out is nil, Stage writes nothing.
+// Stage calls the function "do" and returns its error. Before it returns, it writes a line with the elapsed time, the name,
+// and FAILED if there is an error. If out is nil, Stage writes nothing.
 func Stage(out io.Writer, name string, do func() error) error {
 	began := time.Now()
 	err := do()

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// module is the path of this project's Go module.
 const module = "jupyter-user.io/jupyter-user-webhook"
 
 // Folder returns the root of the project's sources. It walks up from the working directory. Source paths recorded by the
@@ -39,8 +38,8 @@ func Folder() (string, error) {
 	}
 }
 
-// Module returns the folder of a module. The go.mod in the folder requiredIn of the project decides the version. Module
-// downloads the module if the module cache does not have it.
+// Module returns the folder of a module, in the version that a go.mod of the project requires. That go.mod is in the folder
+// requiredIn, a path from the project's root. The module is downloaded if the module cache does not have it.
 func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	folder, err := Folder()
 	if err != nil {

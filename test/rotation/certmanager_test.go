@@ -51,7 +51,7 @@ func newCertManager(t *testing.T) *certManager {
 	return c
 }
 
-// check returns the findings of the check command about the certificate.
+// It returns what the command `jupyter-user-webhook check` finds about the certificate, one finding per line.
 func (c *certManager) check(t *testing.T) string {
 	t.Helper()
 	look, err := check.Connect(c.Admin.Kubeconfig, "")

@@ -39,7 +39,7 @@ const (
 // patience is the longest time that a test waits for a condition.
 const patience = machine.Patience
 
-// A cluster is an API server with the objects of the chart. The API server calls a Service with two replicas.
+// A cluster is an API server with the objects of the chart. The API server calls two replicas of the webhook.
 type cluster struct {
 	*controlplane.ControlPlane
 	client  kubernetes.Interface
@@ -70,8 +70,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// newCluster starts an API server and installs the chart with some values. If kinds is not empty, it is a folder of
-// CustomResourceDefinitions, which are installed first.
+// newCluster starts an API server and installs the chart with some values. Before the chart, it installs the
+// CustomResourceDefinitions in the folder "kinds", unless this path is empty.
 func newCluster(t *testing.T, kinds string, values ...string) *cluster {
 	t.Helper()
 	w := &cluster{service: newService(t), authority: pki.Make(t, time.Hour)}
@@ -120,8 +120,8 @@ func rendered(t *testing.T, values ...string) string {
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client certificate
-// to webhooks. It returns the path of the first file.
+// admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client
+// certificate to webhooks: admission.yaml and webhooks.kubeconfig. It returns the path of admission.yaml.
 func admissionConfiguration(t *testing.T, certificate pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -159,7 +159,7 @@ func run(t *testing.T, name string, arguments ...string) (log *journal.Journal, 
 	return log, kill
 }
 
-// secret returns a Secret of the webhook's namespace, or an empty Secret if there is none.
+// secret returns a Secret of the webhook's namespace, or an empty Secret if it cannot be read.
 func (w *cluster) secret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	found, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -204,8 +204,8 @@ func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts reports whether every caBundle trusts the certificate of every replica, and whether authorities returns true for
-// the number of CAs in every caBundle.
+// trusts reports whether every caBundle trusts the certificate of every replica, and the function "authorities" accepts the
+// number of CAs in every caBundle.
 func (w *cluster) trusts(t *testing.T, authorities func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)

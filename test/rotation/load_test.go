@@ -78,8 +78,8 @@ func (l *load) count(took time.Duration, err error) {
 	l.slowest = max(l.slowest, took)
 }
 
-// runUnderLoad calls do while the load creates Pods, and logs the figures. No admission may fail, and there must be new
-// connections.
+// runUnderLoad calls the function "do" in a subtest while the load creates Pods. It logs the numbers of admissions and
+// connections, and the slowest admission. No admission may fail, and there must be new connections.
 func (l *load) runUnderLoad(t *testing.T, s *service, what string, do func(t *testing.T)) {
 	t.Helper()
 	l.lock.Lock()

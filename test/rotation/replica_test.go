@@ -35,7 +35,7 @@ type replica struct {
 }
 
 // kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real
-// kubelet takes up to a minute or more.
+// kubelet can take more than a minute.
 var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
 
 // startReplicas starts two replicas. They are not ready while there is no Secret.
@@ -58,7 +58,7 @@ func (w *cluster) startReplicas(t *testing.T, more ...string) {
 	w.service.setReplicas(started...)
 }
 
-// probe sets ready from the replica's readiness endpoint, repeatedly until ctx ends.
+// probe polls the replica's readiness endpoint until ctx ends. The field "ready" has the last result.
 func (r *replica) probe(ctx context.Context) {
 	client := &http.Client{Timeout: machine.Patience}
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(context.Context) (bool, error) {
@@ -82,8 +82,8 @@ func (r *replica) servedCertificate() *x509.Certificate {
 	return conn.ConnectionState().PeerCertificates[0]
 }
 
-// writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each
-// change of the Secret with a delay. Without the Secret, the directory is empty.
+// writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows
+// each change of the Secret with a delay. Without the Secret, the directory has none of these files.
 func (w *cluster) writeSecretFiles(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
 	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {

@@ -28,14 +28,14 @@ func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jo
 	path, err := program()
 	require.NoError(t, err)
 	return client, func() (*journal.Journal, func()) {
-		// The overlap, in which the old CA is trusted too, is longer than the slower kubelet's delay plus the second after
-		// which the webhook reads its files again.
+		// The old CA is trusted too during the overlap. So the overlap must be longer than the slower kubelet's delay plus
+		// the interval of 1 s at which the webhook reads its files.
 		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=8s")
 	}
 }
 
 // awaitSettled waits until every replica serves the Secret's certificate, every caBundle trusts this certificate, and the
-// function authorities accepts the number of CAs in every caBundle.
+// function "authorities" accepts the number of CAs in every caBundle.
 func (w *cluster) awaitSettled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
@@ -105,7 +105,7 @@ func (w *cluster) changed(t *testing.T, before []string) bool {
 	return len(now) == len(before) && now[0] != before[0]
 }
 
-// awaitReplaced waits until the Secret has another certificate than before, and then until awaitSettled returns.
+// awaitReplaced waits until the Secret has another certificate than before, and then calls awaitSettled.
 func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -115,8 +115,8 @@ func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, authorities
 	w.awaitSettled(t, authorities)
 }
 
-// testRights sends requests that an attacker with the rights of rotate-certificates could try. The API server must forbid
-// them.
+// testRights reads the Secret with the certificate, which is allowed. Then it sends requests that an attacker with the
+// rights of rotate-certificates could try. The API server must forbid them.
 func testRights(t *testing.T, account kubernetes.Interface) {
 	ctx := t.Context()
 	secrets := account.CoreV1().Secrets(namespace)

@@ -1,5 +1,5 @@
-// Package samba runs Samba's Active Directory domain controller for tests, at a loopback address of its own. Its files come
-// from Debian's packages and are not installed. Samba expects its files below /usr, so its processes run in a mount
+// Package samba runs Samba's Active Directory domain controller for tests, at two loopback addresses of its own. Its files
+// come from Debian's packages and are not installed. Samba expects its files in /usr, so its processes run in a mount
 // namespace in which the files are mounted over /usr.
 package samba
 
@@ -25,7 +25,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// The domain of every test, and the addresses of its controller. Samba always listens on the standard ports of LDAP.
+// The domain of every test, its administrator, and the URLs and addresses of its controller. The URLs need no port, because
+// Samba always listens on the standard ports of LDAP.
 const (
 	BaseDN        = "DC=corp,DC=example"
 	Administrator = "administrator@corp.example"
@@ -39,7 +40,7 @@ const (
 	address, otherAddress = "127.99.19.1", "127.99.19.2"
 )
 
-// packages lists Debian packages, one a line, with their versions in Debian bookworm.
+// packages lists Debian packages, one per line, with their versions in Debian bookworm.
 //
 //go:embed debian-packages
 var packages string
@@ -54,8 +55,8 @@ type Controller struct {
 	process      *exec.Cmd
 }
 
-// Start creates a domain with the attributes of RFC 2307 and starts its controller. Both end with the test. Start skips the
-// test if this machine cannot run Samba.
+// Start creates a domain with the attributes of RFC 2307 and starts its controller, which ends with the test. Start skips
+// the test if this machine cannot run Samba.
 func Start(t testing.TB) *Controller {
 	t.Helper()
 	if os.Getuid() != 0 {

@@ -56,7 +56,7 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// bills runs make sbom and returns the folder with the programs and their bills.
+// It runs `make sbom` and returns the folder with the programs and their bills.
 func bills(t *testing.T) string {
 	t.Helper()
 	dist := t.TempDir()

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizeAndStart limits the size of the program and the processor time of the fastest of five runs of inject. A quarter
-// of the program is API types that client-go's scheme registers. They cannot be left out, because controller-runtime's
-// client and certwatcher import that scheme.
+// TestSizeAndStart limits the size of the program and the least processor time of five runs of the command `inject`. A
+// quarter of the program is API types that client-go's scheme registers. They cannot be left out, because
+// controller-runtime's client and certwatcher import that scheme.
 func TestSizeAndStart(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(bills(t), "jupyter-user-webhook")
@@ -32,8 +32,8 @@ func TestSizeAndStart(t *testing.T) {
 	assert.Less(t, least, 100*time.Millisecond, "processor time of inject, from start to end")
 }
 
-// TestImportsLeftOut tests that some modules that no command needs are not linked into the program, and that no package of
-// this project imports the clients of every API group.
+// TestImportsLeftOut tests that some packages, which no command needs, are not linked into the program, and that none of
+// this project's packages in the program imports the clients of every API group.
 func TestImportsLeftOut(t *testing.T) {
 	t.Parallel()
 	listed, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "../../cmd/jupyter-user-webhook").Output()

@@ -12,12 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/debian"
 )
 
-// packages lists Debian packages, one a line, with their versions in Debian bookworm.
+// packages lists Debian packages, one per line, with their versions in Debian bookworm.
 //
 //go:embed debian-packages
 var packages string
 
-// programs finds OpenLDAP's server and clients below the folder root.
+// programs has OpenLDAP's server and clients. The field "root" is the folder with the files of the Debian packages.
 type programs struct{ root string }
 
 // forTest returns the programs, or skips the test if this machine is not Debian 12.

@@ -21,14 +21,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// The suffix and the administrator of the directory. They are the same in every test.
+// The suffix and the administrator of the server's database, the same in every test.
 const (
 	Suffix        = "dc=example,dc=org"
 	AdminDN       = "cn=admin,dc=example,dc=org"
 	AdminPassword = "admin's password"
 )
 
-// Schema names the LDAP schema of a directory.
+// Schema names the LDAP schema of a server.
 type Schema string
 
 // The schemas: groups with memberUid, groups with member, and Active Directory.
@@ -45,8 +45,8 @@ type Options struct {
 	LDIF string
 	// Global and Database are further lines of slapd.conf, for the whole server and for its database.
 	Global, Database string
-	// Address is the address at which the server listens. If it is empty, the server listens at 127.0.0.1. The certificate
-	// is for 127.0.0.1 too.
+	// Address is the IP address of LDAP and LDAPS, or empty for 127.0.0.1. The certificate is for this address, 127.0.0.1
+	// and localhost.
 	Address string
 }
 
@@ -109,7 +109,7 @@ func (s *Server) write(t testing.TB, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
-// certificates writes the CA and a server certificate for localhost, 127.0.0.1 and, if it is not empty, the address.
+// certificates writes the CA and a server certificate for localhost, 127.0.0.1 and the address, which may be empty.
 func (s *Server) certificates(t testing.TB, address string) {
 	t.Helper()
 	names := []string{"localhost"}
@@ -130,8 +130,8 @@ func (s *Server) certificates(t testing.TB, address string) {
 //go:embed schema
 var schemas embed.FS
 
-// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside
-// this file has rfc2307bis and ad. The Debian packages have the other files.
+// included lists the schema files of each schema, in the order in which slapd must read them. The files rfc2307bis and ad
+// are in the folder "schema" beside this file, and the others are in the Debian packages.
 var included = map[Schema][]string{
 	RFC2307:    {"core", "cosine", "inetorgperson", "nis"},
 	RFC2307bis: {"core", "cosine", "inetorgperson", "rfc2307bis"},
@@ -141,7 +141,8 @@ var included = map[Schema][]string{
 // indexed lists the attributes for which slapd keeps an index: those that the webhook searches by.
 var indexed = map[Schema]string{RFC2307: "uid,memberUid", RFC2307bis: "uid,member", AD: "sAMAccountName,userPrincipalName,member"}
 
-// configuration returns slapd.conf. All paths are absolute, because the packages are not unpacked at their default paths.
+// configuration returns the text of slapd.conf, and writes the included schema files that the Debian packages lack. All
+// paths are absolute, because the packages are not unpacked at their default paths.
 func (s *Server) configuration(t testing.TB, o Options) string {
 	t.Helper()
 	var b strings.Builder
@@ -221,7 +222,7 @@ func (s *Server) Search(t testing.TB, dn, password string, arguments ...string) 
 	return string(found)
 }
 
-// Modify changes entries of the directory. Each entry of the LDIF must have a changetype.
+// Modify changes entries of the server's database. Each entry of the LDIF must have a changetype.
 func (s *Server) Modify(t testing.TB, ldif string) {
 	t.Helper()
 	modify := s.Client(t, "ldapmodify", "-x", "-H", s.LDAP, "-D", AdminDN, "-w", AdminPassword)

@@ -8,7 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 )
 
-// TestEachSchema starts a server with each schema. The server serves LDAP and LDAPS, and serves again after it was killed.
+// TestEachSchema starts a server with each schema. The server must serve LDAP and LDAPS, and must serve LDAP again after
+// Kill and Run.
 func TestEachSchema(t *testing.T) {
 	for _, schema := range []slapd.Schema{slapd.RFC2307, slapd.RFC2307bis, slapd.AD} {
 		t.Run(string(schema), func(t *testing.T) {

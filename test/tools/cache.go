@@ -13,7 +13,7 @@ import (
 
 // A builder builds tools into a cache.
 type builder struct {
-	// modules is the folder that has the tools' modules, one folder for each.
+	// modules is the folder that has the tools' modules, each in its own folder.
 	modules string
 	// cache is the folder in which built tools are kept.
 	cache string

@@ -34,8 +34,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	m.Expect(len(packages))
 	tail := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
-	// An interrupted go command leaves temporary files behind. So they are in the folder of the build, which is removed
-	// afterwards.
+	// An interrupted go command leaves temporary files behind. So it gets a temporary folder that is removed afterwards.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
 	if err != nil {
 		return fmt.Errorf("create a folder for the go command: %w", err)
@@ -84,7 +83,8 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 	return packages, nil
 }
 
-// run runs a go command. If the command fails, the error contains the end of the command's output.
+// run runs a go command. If the command fails, the error contains tail, the end of the command's output. After a
+// cancellation of ctx, the error has only the cause.
 func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, tail *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()

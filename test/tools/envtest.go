@@ -38,13 +38,14 @@ func (e envtest) installed(ctx context.Context, minor string) ([]string, error) 
 	return releases(output, "(installed)"), err
 }
 
-// available returns the patch releases of a minor release in the index, newest first. setup-envtest writes only into folder.
+// available returns the patch releases of a minor release in the index, newest first. setup-envtest writes only into the
+// given folder.
 func (e envtest) available(ctx context.Context, folder, minor string) ([]string, error) {
 	output, err := e.run(ctx, folder, e.remote("list", folder, minor)...)
 	return releases(output, "(available)"), err
 }
 
-// fetch downloads a release into folder, and returns the folder of its programs.
+// fetch downloads a release into the given folder, and returns the folder of its programs.
 func (e envtest) fetch(ctx context.Context, folder, release string) (string, error) {
 	return e.run(ctx, folder, append([]string{"--print", "path"}, e.remote("use", folder, release)...)...)
 }
@@ -69,8 +70,9 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release if found has it. Otherwise it returns the first of the same minor release, or an
-// empty string if there is none. found has the newest release first. No test depends on a patch release.
+// choose returns the wanted release if the list "found" has it. Otherwise it returns the newest patch release of the same
+// minor release, or an empty string if there is none. The list must have the newest release first. No test depends on a
+// patch release.
 func choose(found []string, wanted string) string {
 	if slices.Contains(found, wanted) {
 		return wanted
@@ -83,8 +85,8 @@ func choose(found []string, wanted string) string {
 	return ""
 }
 
-// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there, and run ends setup-envtest when
-// the folder has not grown for e.patience.
+// run runs setup-envtest for at most downloadLimit, and returns its output. If the path "folder" is given, setup-envtest
+// writes its download there, and is ended when the size of this folder has not changed for e.patience.
 func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
 	defer stop()
@@ -107,7 +109,7 @@ func (e envtest) run(ctx context.Context, folder string, arguments ...string) (s
 	return strings.TrimSpace(out.String()), nil
 }
 
-// watch calls stall when a folder has not grown for e.patience.
+// watch calls the function "stall" when the size of a folder has not changed for e.patience.
 func (e envtest) watch(ctx context.Context, folder string, stall context.CancelCauseFunc) {
 	ticker := time.NewTicker(e.patience / 20)
 	defer ticker.Stop()

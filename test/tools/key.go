@@ -18,7 +18,7 @@ var goVariables = []string{
 	"GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS",
 }
 
-// ingredients returns every input of the build of a tool, one a line. See cache.Entry.
+// ingredients returns every input of the build of a tool, one per line, for cache.Entry. A file is listed with its hash.
 func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	arguments, err := r.arguments(b.modules)
 	if err != nil {
@@ -53,7 +53,7 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	return text.String(), nil
 }
 
-// goCommand returns a go command that runs in a tool's module.
+// goCommand returns a go command that runs in the folder of a tool's module.
 func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, b.command, arguments...)
 	command.Dir = filepath.Join(b.modules, r.folder)

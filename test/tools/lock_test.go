@@ -24,7 +24,7 @@ func stalledGo(b *builder) string { return filepath.Join(filepath.Dir(b.cache), 
 func stallGo(t *testing.T, b *builder) (mark string) {
 	t.Helper()
 	mark = stalledGo(b) + ".stalled"
-	// exec replaces the shell, so that killing the process leaves no child.
+	// In the script, exec replaces the shell, so that killing the process leaves no child.
 	script := `#!/bin/sh
 [ "$1" = build ] || exec go "$@"
 echo $$ >"$0.new"

@@ -23,7 +23,7 @@ const offlineVariable = "OFFLINE"
 // setup-envtest's own, such as a mirror.
 const indexVariable = "ENVTEST_INDEX"
 
-// releaseFile is a file beside downloaded programs that contains their release.
+// releaseFile is the name of the file that has the release of the downloaded programs beside it.
 const releaseFile = "release"
 
 // errOffline is the reason why nothing is downloaded if offlineVariable is set.
@@ -73,7 +73,7 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 }
 
 // binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release. If
-// there are none, the error gives the reason in one sentence.
+// there are none, the error gives the reason.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if os.Getenv(offlineVariable) != "" {
 		return nil, errOffline

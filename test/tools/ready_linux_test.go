@@ -22,16 +22,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An index is a server on loopback with an index of binaries and an archive. Each program in the archive prints "downloaded".
+// An index is an HTTP server on loopback. It has the file index.yaml, which lists one archive, and this archive of
+// programs. Each of these programs prints "downloaded".
 type index struct {
 	*httptest.Server
 	requests atomic.Int32
-	// serve writes the archive. Tests replace it while the server runs.
+	// serve is the handler that writes the archive. Tests replace this handler while the server runs.
 	serve   atomic.Pointer[http.HandlerFunc]
 	archive []byte
 }
 
-// serveIndex starts an index with one release of Kubernetes for this platform.
+// serveIndex starts an index with one release of Kubernetes for this platform, and sets ENVTEST_INDEX to its URL.
 func serveIndex(t *testing.T, release string) *index {
 	t.Helper()
 	x := &index{archive: archive(t)}
@@ -94,8 +95,8 @@ func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	return b, log
 }
 
-// assertPlane runs each program of the control plane. from is the text that each program must print: "built",
-// "downloaded" or "installed".
+// assertPlane runs each program of the control plane. Each must print the same word, which says where the programs come
+// from: "built", "downloaded" or "installed".
 func assertPlane(t *testing.T, b *builder, from string) {
 	t.Helper()
 	paths, err := b.controlPlane(t.Context())

@@ -23,13 +23,14 @@ type recipe struct {
 	folder string
 	// mainPackage is the package to build.
 	mainPackage string
-	// module is the module of mainPackage. If mainPackage is a program of this project, module is the module that this
-	// program uses. The version of the tool is the version of module in the go.mod of folder.
+	// module is the path of a Go module. The version of the tool is the version of this module that the tool's go.mod
+	// requires. Usually it is the module of mainPackage. For a program of this project, it is a module that the program
+	// imports.
 	module string
 	// tags are build tags. They leave out parts of the tool that no test needs.
 	tags string
-	// stamp returns the variables that the linker sets to the version. It is for programs that would not know their version
-	// otherwise.
+	// stamp returns the variables that the linker sets, with their values. It is for programs that would not know their
+	// version otherwise.
 	stamp func(version string) map[string]string
 }
 
@@ -54,7 +55,7 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
-		// The tag leaves out the clients of two dozen clouds, with which Prometheus finds targets.
+		// The build tag leaves out the clients of two dozen clouds, with which Prometheus finds targets.
 		Promtool: {
 			folder:      "promtool",
 			mainPackage: "github.com/prometheus/prometheus/cmd/promtool",
@@ -124,7 +125,7 @@ func containerd(command string) recipe {
 		folder:      "containerd",
 		mainPackage: "github.com/containerd/containerd/v2/cmd/" + command,
 		module:      "github.com/containerd/containerd/v2",
-		// The tags leave out snapshotters that no test needs.
+		// The build tags leave out snapshotters that no test needs.
 		tags:  "no_btrfs,no_devmapper,no_zfs",
 		stamp: containerdVersion,
 	}

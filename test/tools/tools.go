@@ -2,9 +2,9 @@
 // golangci-lint, Helm, promtool, Kyverno, KWOK, cert-manager and others. They are built once, from Go modules, into the
 // developer's cache. The programs of a control plane are downloaded if possible.
 //
-// Each program has its own module in a folder below the folder of this package. So its dependencies are not dependencies
-// of the project, and its go.mod and go.sum pin all of them. The key of the cache has every input of the build, so a
-// developer never has to delete an outdated entry.
+// The programs have their own Go modules, in folders below the folder of this package. So their dependencies are not
+// dependencies of the project, and the go.mod and go.sum of each module pin all of them. The key of the cache has every
+// input of the build, so a developer never has to delete an outdated entry.
 package tools
 
 import (
@@ -83,11 +83,11 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, the programs are in that
-// folder, which must have etcd and kube-apiserver. A missing kubectl is built. If KUBEBUILDER_ASSETS is not set,
-// ControlPlane uses built programs in the cache. If there are none, it uses programs that setup-envtest has installed or
-// can download. If there are none of these either, it builds the programs. For an older release (ReleaseVariable),
-// ControlPlane does not use setup-envtest.
+// ControlPlane returns the paths of a control plane's programs. It uses programs in the cache that were built before.
+// Without these, it uses programs that setup-envtest has installed or can download. Without these too, it builds the
+// programs. For an older release (ReleaseVariable), it does not use setup-envtest. If KUBEBUILDER_ASSETS is set,
+// ControlPlane uses only the programs in the folder that it names: etcd and kube-apiserver must be there, and a missing
+// kubectl is built.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {

@@ -1,11 +1,11 @@
-// Command build prints the paths of tools. It builds those that the cache does not have. The programs of a control plane
-// are downloaded if possible:
+// Command build prints the paths of tools, and builds those that the cache does not have:
 //
 //	go run ./test/tools/build golangci-lint
 //	go run ./test/tools/build control-plane
 //
-// It writes one path a line to standard output, in the order of its arguments, and its progress to standard error. The name
-// control-plane means etcd, kube-apiserver and kubectl. If KUBEBUILDER_ASSETS is set, these come from that folder.
+// It writes one path per line to standard output, in the order of its arguments, and its progress to standard error. The
+// argument control-plane means etcd, kube-apiserver and kubectl, which are downloaded if possible. If KUBEBUILDER_ASSETS
+// names a folder with etcd and kube-apiserver, the programs in this folder are used instead.
 package main
 
 import (
