@@ -88,7 +88,7 @@ func TestWrongCertificate(t *testing.T) {
 			r.untilPresented(t, wrong.pair)
 		}
 		c.closeConnections()
-		// The first request can fail because its connection was closed.
+		// The first request can fail with another message, because its connection was closed.
 		require.Eventually(t, func() bool {
 			_, err = c.create(t.Context(), notebook("alice"))
 			require.Error(t, err, name)

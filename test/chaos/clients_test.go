@@ -71,8 +71,8 @@ func TestOnlyAcceptedClientsAreServed(t *testing.T) {
 	report(t, "nothing served", "%d clients without an accepted certificate and wrong requests, %d served", tried, served)
 }
 
-// response opens a new connection, sends a text, and returns everything that the server sends back. It returns an empty
-// string if the connection cannot be opened.
+// replica.response sends a text on a new connection, and returns everything that the server sends back. If the
+// connection cannot be opened, it returns an empty string.
 func (r *replica) response(t *testing.T, config *tls.Config, sent string) string {
 	t.Helper()
 	config.InsecureSkipVerify = true

@@ -51,7 +51,7 @@ var startShared = sync.OnceValues(startSharedCluster)
 var started *controlplane.ControlPlane
 
 func startSharedCluster() (*sharedCluster, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // The first run builds the programs.
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // The first run may build the API server.
 	defer cancel()
 	policies, err := deploy.Policies()
 	if err != nil {
@@ -78,7 +78,8 @@ func stopCluster() error {
 	return started.Stop()
 }
 
-// createObjects creates a namespace for notebooks, the hub's account, and a CA that the webhook configurations trust.
+// createObjects creates a namespace for notebooks, a hub's client with its rights, and a CA that the webhook
+// configurations trust.
 func (w *sharedCluster) createObjects(ctx context.Context) (err error) {
 	if err := w.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
@@ -136,11 +137,10 @@ type cluster struct {
 	*sharedCluster
 	*service
 	passwd string
-	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server
+	// drain is the value of the flag --drain. It is longer on a slow machine, where the Service and the API server
 	// notice later that a replica ends.
 	drain time.Duration
-	// addresses are the addresses for replicas. Each replica gets all of them as its peers. A replica that is started again
-	// has the same address.
+	// addresses are the addresses at which the test can start replicas. Each replica gets all of them as its peers.
 	addresses []address
 }
 
@@ -158,12 +158,13 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// keepDeletingPods deletes all Pods every 30 s until end is called, and then once more. There is no node, so no Pod runs.
+// keepDeletingPods deletes all Pods of the namespace every 30 s until end is called, and then once more. There is no
+// node, so no Pod runs.
 func (w *sharedCluster) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
 		err := w.admin.CoreV1().Pods(namespace).DeleteCollection(context.Background(), *metav1.NewDeleteOptions(0), metav1.ListOptions{})
-		if err != nil { // A slow machine can fail to delete some Pods. The next call deletes them.
+		if err != nil { // On a slow machine this can leave some Pods. The next call deletes them.
 			t.Log("delete the Pods:", err)
 		}
 	}
@@ -186,7 +187,8 @@ func (w *sharedCluster) keepDeletingPods(t *testing.T) (end func()) {
 	}
 }
 
-// An address has the two addresses of a replica, as host:port: for reviews, and for health checks.
+// An address has the two addresses at which a replica listens, as host:port. The field reviews is for reviews, and http
+// is for health checks and metrics.
 type address struct{ reviews, http string }
 
 // freeAddresses returns addresses with free ports from 10,000 to 29,999. By default Linux does not give ports of this range
@@ -214,7 +216,8 @@ func freeAddresses(t *testing.T, count int) (free []address) {
 	return free
 }
 
-// replica starts the webhook at an address, with a certificate and further flags, and waits until it is ready.
+// cluster.replica starts a replica at an address, with a certificate and further flags, and waits until the replica is
+// ready.
 func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...string) *replica {
 	t.Helper()
 	var peers []string
@@ -226,8 +229,8 @@ func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...stri
 	}, flags...)})
 }
 
-// issue returns a serving certificate that the API server trusts. It is also valid for 0.0.0.0, the address at which the
-// API server calls the webhooks.
+// sharedCluster.issue returns a serving certificate that the API server trusts. The certificate is also valid for
+// 0.0.0.0, the address at which the API server calls the webhooks.
 func (w *sharedCluster) issue(t *testing.T, valid time.Duration) pki.Pair {
 	t.Helper()
 	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
@@ -267,7 +270,6 @@ func (w *sharedCluster) create(ctx context.Context, pod *corev1.Pod, dryRun ...s
 	return w.hub.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: dryRun})
 }
 
-// notebook returns a Pod with the label of a user.
 func notebook(user string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user}},
@@ -282,8 +284,8 @@ func plainPod() *corev1.Pod {
 	return pod
 }
 
-// checkInjected returns an error if the annotation with the user, the init container or the mount at /home is missing in an
-// admitted Pod.
+// checkInjected returns an error if the annotation with the user, the init container or the mount of the home is missing
+// in an admitted Pod.
 func checkInjected(pod *corev1.Pod) error {
 	user := pod.Labels["jupyter-user"]
 	if pod.Annotations["jupyter-user.io/user"] != user || len(pod.Spec.InitContainers) != 1 ||

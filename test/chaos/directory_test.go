@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// accounts is the number of accounts in the directory. reviewed is the number of users whose reviews the test sends
-	// first. It is larger than the cache of a replica, which has room for 20,000 users.
+	// accounts is the number of accounts in the directory service. reviewed is the number of users whose reviews the
+	// test sends first: more than the 20,000 users for which the cache of a replica has room.
 	accounts, reviewed = 100_000, 25_000
 	firstUID           = 10_000
-	// reviewRate is the number of reviews a second before and while the directory service hangs. hangTime is the time for
-	// which the directory service hangs.
+	// reviewRate is the number of reviews per second before and while the directory service hangs. hangTime is the time
+	// for which the directory service hangs.
 	reviewRate = 1600
 	hangTime   = 30 * time.Second
 	// maxBefore is the largest memory that a replica may have before the directory service hangs, in MiB.
@@ -75,8 +75,8 @@ func TestDirectoryServiceHangs(t *testing.T) {
 		len(hung.failed()), milliseconds(hung.percentile(100)), caching, reviewed, memory, after, r.memory(t, "VmHWM"), goroutines, stuck)
 }
 
-// assertKnown fails if any review of the load failed, because the directory has every user. On a slow machine it allows
-// failed reviews, because a lookup can take longer than a review waits.
+// assertKnown fails if any review of the load failed or was a violation, because the directory service has every user.
+// On a slow machine it allows failed reviews, because a lookup can take longer than a review waits.
 func assertKnown(t *testing.T, o outcome) {
 	t.Helper()
 	o.assertNoViolation(t)
@@ -95,7 +95,8 @@ func manyAccounts() string {
 	return b.String()
 }
 
-// ldapConfiguration returns a configuration file with the directory service as the source of identities.
+// ldapConfiguration writes a configuration file with the directory service as the source of identities, and returns the
+// path of the file.
 func ldapConfiguration(t *testing.T, directory *slapd.Server) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -1,10 +1,10 @@
 // Package chaos tests the built program with failures around it: replicas that are replaced, killed, stopped or short of
 // memory, clients that stall or send wrong data, and certificates that change. Some tests run one replica without an API
-// server. The others run two replicas with a real API server, behind a proxy that treats connections like a Service
-// (service_test.go). A table at the end shows what the tests have measured.
+// server. The others have a real API server, which reaches the replicas through a proxy that treats connections like a
+// Service (service_test.go). At the end of a run, a table shows what the tests have measured.
 //
-// make chaos runs the short form, for every change. make chaos LONG=1 runs the long form, for a release. The forms differ
-// only in duration and in the number of repetitions (main_test.go).
+// make chaos runs the short form, for every change. make chaos LONG=1 runs the long form, for a release. The forms
+// differ in durations, in numbers of repetitions and in limits (main_test.go).
 //
 // Some failures need no process and no API server. Unit tests test them, and this list names those tests too:
 //

@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	// connects matches the system calls that connect to an address or send to it.
+	// The expression matches the system calls that connect to an address or send to it.
 	connects = regexp.MustCompile(`(?:connect|sendto|sendmsg|sendmmsg)\([^)]*?(sa_family=[^}]*)}`)
 	opens    = regexp.MustCompile(`open(?:at2?)?\([^"]*"([^"]*)"`)
 )
 
-// TestNoEgressAndNoCredentials traces the system calls with which a replica connects, sends or opens a file, from its start
-// to its end, with reviews in between. The replica has all settings with which a Kubernetes client finds an API server, and
-// must not use them.
+// TestNoEgressAndNoCredentials traces the system calls with which a replica connects, sends or opens a file, from its
+// start to its end, with reviews in between. The replica's environment has the variables with which a Kubernetes client
+// finds an API server. The replica must not use them.
 func TestNoEgressAndNoCredentials(t *testing.T) {
 	_, err := exec.LookPath("strace")
 	require.NoError(t, err, "install strace: make e2e-packages")

@@ -27,7 +27,8 @@ type line struct {
 	scenario, wanted, figure, verdict string
 }
 
-// report adds a line to the table: the wanted figure and the measured one. It does not compare them; the test does.
+// report adds a line with the wanted and the measured figure to the table. The test, and not this function, compares
+// them.
 func report(t *testing.T, wanted, figure string, values ...any) {
 	t.Helper()
 	l := &line{scenario: scenario(t.Name()), wanted: wanted, figure: fmt.Sprintf(figure, values...)}

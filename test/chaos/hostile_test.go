@@ -25,9 +25,9 @@ import (
 // maxMemory is the largest memory that a replica may have, in MiB, whatever clients send.
 const maxMemory = 100
 
-// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, cuts the review
-// off at many places, and writes odd texts in place of the user's name. Each review must get a correct AdmissionReview as
-// its response.
+// TestHostileReviews changes a good review in many ways: it replaces each value by several other values, cuts the review
+// off at many places, and writes odd texts in place of the user's name. Each review must get a correct AdmissionReview
+// as its response.
 func TestHostileReviews(t *testing.T) {
 	r, client := startAlone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
@@ -60,8 +60,8 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews sends reviews that are huge in bytes, in levels or in the number of list elements. A review with too many
-// bytes is denied before it is read to the end. Each other review is admitted or denied in time.
+// TestHugeReviews sends reviews that are huge in bytes, in levels or in the number of list elements. Each review must be
+// admitted or denied as expected, within a second.
 func TestHugeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	named := func(count int, element string) string {
@@ -109,7 +109,7 @@ func TestHugeReviews(t *testing.T) {
 		}, 0, true},
 	} {
 		var took time.Duration
-		for range 3 { // The best of three, because another process can slow the machine down.
+		for range 3 { // Up to three times, because another process can slow the machine down.
 			got, took1, err := r.sendReader(client, "/mutate", c.body())
 			require.NoError(t, err, c.name)
 			assert.Equal(t, c.allowed, got.Response.Allowed, c.name)
@@ -125,8 +125,9 @@ func TestHugeReviews(t *testing.T) {
 	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews sends many reviews of 3 MiB at once, as anyone can do who can create Pods. The replica reviews them
-// one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
+// TestManyLargeReviews sends many reviews of 3 MiB at the same time, as anyone can do who can create Pods. The replica
+// processes them one after the other. If a review would wait too long, the replica responds with status 503. Small
+// reviews at the same time are not affected.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
@@ -163,8 +164,8 @@ func (blanks) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It
-// returns the peak of its memory.
+// assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory.
+// It returns the replica's largest memory, in MiB.
 func (r *replica) assertHealthy(t *testing.T, client *http.Client) (peak float64) {
 	t.Helper()
 	got, _, err := r.send(client, "/mutate", goodReview)
@@ -207,8 +208,8 @@ func hostileReviews(t *testing.T) map[string]string {
 	return hostile
 }
 
-// replaceEach replaces each value in a document by values of other types, one at a time, and calls do for each changed
-// document.
+// replaceEach replaces each value inside a document by several other values, one at a time, and calls do after each
+// replacement.
 func replaceEach(value any, path string, do func(path string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {

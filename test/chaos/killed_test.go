@@ -14,8 +14,8 @@ import (
 )
 
 // TestReplicaKilled kills one of two replicas under load and starts it again immediately at the same address, like the
-// kubelet. The reviews that the replica was processing are lost. Reviews that the API server sends to the replica's address
-// before the new process listens are lost too. The API server denies the Pods of these reviews.
+// kubelet. The reviews that the replica was processing are lost. Reviews that the API server sends to the replica's
+// address before the new process listens are lost too. The API server denies the Pods of these reviews.
 func TestReplicaKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.issue(t, time.Hour))
@@ -45,8 +45,8 @@ func TestReplicaKilled(t *testing.T) {
 		"after a kill; %s", chosenForm.kills, milliseconds(back), milliseconds(denied), o)
 }
 
-// TestBothReplicasAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it
-// kills both.
+// TestBothReplicasAreDown suspends both replicas, so that connections stay open without a response, as on a lost node.
+// Later it kills both.
 func TestBothReplicasAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)
@@ -73,7 +73,8 @@ func TestBothReplicasAreDown(t *testing.T) {
 		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
-// slowest has the longest times of creations while no replica responds: of notebooks, which are denied, and of other Pods.
+// slowest has times of creations while no replica responds: denied is the time after which a notebook is denied, and
+// others is the longest time of a Pod that is no notebook.
 type slowest struct{ denied, others time.Duration }
 
 // testFailurePolicy tests the response time and the result of creations while no replica responds. A notebook is denied

@@ -18,8 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestLimitedResources runs a replica with less memory, processors, disk or time than usual. The replica serves, or it ends
-// with an error. It never hangs.
+// TestLimitedResources runs replicas with little memory, one processor, a full disk or a read-only one. It also suspends
+// a replica, and gives a replica a certificate of another time. Each replica serves, or ends with an error. No replica
+// hangs.
 func TestLimitedResources(t *testing.T) {
 	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 32) })
 	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 64) })
@@ -90,7 +91,7 @@ func memoryGroup(t *testing.T, limit int) string {
 	return group
 }
 
-// runOnFullDisk runs a replica that cannot write its log. A replica writes no file besides its log.
+// runOnFullDisk runs a replica that cannot write its log. A replica writes nothing else to a disk.
 func runOnFullDisk(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -118,7 +119,7 @@ func testSuspended(t *testing.T) {
 	half := r.dial(t)
 	_, err = io.WriteString(half, openHead+"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n{")
 	require.NoError(t, err)
-	// The server sends 100 Continue when it begins to read the body. Then the time limit of the body begins.
+	// The server sends 100 Continue when it begins to read the body. The time limit of the request has begun by then.
 	status, err := bufio.NewReader(half).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, status, "100 Continue")
@@ -128,15 +129,16 @@ func testSuspended(t *testing.T) {
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
 	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
-	// If the server was suspended after it sent 100 Continue and before it began to read, the time limit begins now.
+	// This limit would be long enough even if the time limit of the request began only now.
 	within(t, watch, time.Since(began), bodyTime+5*time.Second, "the end of an incomplete request")
 	r.untilReady(t)
 	r.assertHealthy(t, client)
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))
 }
 
-// testWrongClock runs a replica with a certificate that has expired or is not valid yet, as with a wrong clock. The replica
-// is not ready then, and says why. It does not end, because a restart would not help.
+// testWrongClock gives a running replica a certificate that has expired or is not valid yet, as with a wrong clock. The
+// replica is not ready then, and the response of /readyz has the reason. It does not end, because a restart would not
+// help.
 func testWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {

@@ -20,17 +20,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// fewCallers and manyCallers are the largest numbers of concurrent calls of a load. On a fast machine, fewCallers are
-// enough for the rates of startLoad. On a slow machine, more concurrent calls would only wait for each other, in the end
-// for longer than the API server waits for the webhook.
+// fewCallers and manyCallers are limits for the number of concurrent calls of a load. startLoad uses fewCallers: on a
+// fast machine, eight concurrent calls are enough for its rates. On a slow machine, more calls would only wait for each
+// other, in the end for longer than the API server waits for the webhook. callMany uses manyCallers.
 const (
 	fewCallers  = 8
 	manyCallers = 64
 )
 
-// sendTimeout is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a
-// minute, like a request to an API server, because the machine can have only two cores for the API server, etcd, the
-// webhook and the senders.
+// sendTimeout is the longest time that a sender waits for a response. KubeSpawner waits for 3 s. The tests wait for a
+// minute, an API server's time limit for a request, because the machine can have only two cores for the API server,
+// etcd, the webhook and the senders.
 const sendTimeout = time.Minute
 
 // A load calls a function at a rate until it is stopped or has made all its calls.
@@ -54,7 +54,7 @@ type try struct {
 	violation error
 }
 
-// outcome has the results of all calls of a load.
+// An outcome has the results of all calls of a load.
 type outcome struct {
 	tries  []try
 	lasted time.Duration
@@ -62,8 +62,8 @@ type outcome struct {
 	machine *machine.Watch
 }
 
-// startLoad starts a load, which calls the function do at a rate, in calls a second, until it is stopped. On a slow machine
-// the real rate is lower.
+// startLoad starts a load that calls the function do at a rate, in calls per second, until the load is stopped. On a
+// slow machine the real rate is lower.
 func startLoad(rate float64, do func(context.Context) try) *load {
 	return beginLoad(fewCallers, rate, math.MaxInt, do)
 }
@@ -108,13 +108,13 @@ func (l *load) measure(do func(context.Context) try) {
 	l.tries = append(l.tries, done)
 }
 
-// stop starts no further calls, and waits for the running ones.
+// load.stop lets no further call begin, and waits until the running calls have ended.
 func (l *load) stop() outcome {
 	l.cancel()
 	return l.end()
 }
 
-// end waits until all calls have ended.
+// load.end waits until all calls have ended, and returns their results.
 func (l *load) end() outcome {
 	l.done.Wait()
 	lasted := time.Since(l.began)
@@ -122,14 +122,14 @@ func (l *load) end() outcome {
 	return outcome{l.tries, lasted, l.machine}
 }
 
-// since returns those of the ended calls that began at a moment or later.
+// load.since returns the calls that began at the moment or later and have ended.
 func (l *load) since(moment time.Time) (tries []try) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(l.tries), func(t try) bool { return t.began.Before(moment) })
 }
 
-// untilDone waits until count calls that began at a moment or later have ended.
+// untilDone waits until count calls that began at the moment or later have ended.
 func (l *load) untilDone(t *testing.T, count int, moment time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(l.since(moment)) >= count }, wait, 10*time.Millisecond, "the load goes on")
@@ -209,7 +209,7 @@ func late(t try) bool {
 		apierrors.ReasonForError(t.err) == "GenerationUnknown")
 }
 
-// assertNoViolation fails if any call was a violation. Failed calls are allowed.
+// assertNoViolation fails if a call was a violation, or if there was no call. Failed calls are allowed.
 func (o outcome) assertNoViolation(t *testing.T) {
 	t.Helper()
 	for _, f := range first(o.violations()) {

@@ -8,8 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// slowFactor is how many times slower than usual the machine must be, so that a late response does not fail a test. The API
-// server waits 2 s for the webhook. The webhook usually takes a hundredth of this time.
+// On a machine that is at least slowFactor times slower than usual, a late response does not fail a test. The API server
+// waits 2 s for the webhook. The webhook usually takes a hundredth of this time.
 const slowFactor = 2
 
 // within fails the test if something took longer than its limit. On a slow machine the limit is longer. If something needed

@@ -11,16 +11,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// form has the durations and repetitions of the tests. The short form is for every change, the long form for a release.
+// A form has the values that differ between a short run, for every change, and a long run, for a release.
 type form struct {
 	// steady is the time for which TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
 	// growth is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
 	growth float64
-	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
+	// rollouts is the number of rollouts of both replicas. kills is the number of times that one of two replicas is
+	// killed.
 	rollouts, kills int
-	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the
-	// Deployment's values.
+	// drain is the value of the flag --drain, except on a slow machine (cluster.drain). probe is the period of the
+	// readiness probe. The long form has the Deployment's values.
 	drain, probe time.Duration
 	// rotations is the number of new certificates for each replica.
 	rotations int

@@ -20,9 +20,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestHostileReviewsWithinMemoryLimit sends reviews that need much memory for their size to a replica with the memory limit
-// of the chart. An earlier version ended after a review with 210,000 tiny containers. Now each review is denied, because of
-// the Pod or with the message to try again, and the replica does not end.
+// TestHostileReviewsWithinMemoryLimit sends reviews that need much memory for their size to a replica with the memory
+// limit of the chart. An earlier version of the webhook ended after a review with 210,000 tiny containers. No review may
+// be admitted, and the replica must not end.
 func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 	group := memoryGroup(t, memoryLimitOfChart(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
@@ -80,7 +80,8 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 }
 
 // greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. A replica
-// processes many reviews of 60 kB at the same time, and larger reviews one after the other.
+// processes reviews of 60 kB at the same time. Larger reviews that it processes at the same time have at most 4 MiB
+// together.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder
@@ -129,7 +130,7 @@ func memoryLimitOfChart(t *testing.T) int {
 	return limit
 }
 
-// peakMemory returns the largest memory that a cgroup has had, in MiB.
+// peakMemory returns the largest memory that a cgroup has had, in MiB, or "unknown".
 func peakMemory(t *testing.T, group string) string {
 	t.Helper()
 	for _, file := range []string{"memory.max_usage_in_bytes", "memory.peak"} {

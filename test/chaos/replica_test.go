@@ -31,12 +31,12 @@ type replica struct {
 	*journal.Journal
 	address
 	command *exec.Cmd
-	// done is closed when the process has ended. From then on, ended is the error of the process.
+	// done is closed when the process has ended. From then on, ended is the error with which the process ended, or nil.
 	done  chan struct{}
 	ended error
 }
 
-// options has the certificate, the addresses, the command line and the environment with which launch starts a replica.
+// options has the settings with which a replica is started.
 type options struct {
 	// certs is the directory of the replica's certificate.
 	certs string
@@ -76,7 +76,7 @@ func launch(t *testing.T, o options) *replica {
 
 const anyPort = "127.0.0.1:0"
 
-// serve starts a replica and waits until it is ready.
+// serve starts a replica and waits until the replica is ready.
 func serve(t *testing.T, o options) *replica {
 	t.Helper()
 	r := launch(t, o)
@@ -87,7 +87,7 @@ func serve(t *testing.T, o options) *replica {
 	return r
 }
 
-// untilServing waits for the log line with the addresses at which the replica listens.
+// untilServing waits for the log line with the addresses at which the replica listens, and sets r.address to them.
 func (r *replica) untilServing(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -123,8 +123,8 @@ func (r *replica) untilReady(t *testing.T) {
 // probe is an HTTP client like the kubelet's. It opens a connection for each request.
 var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ready returns nil if the readiness endpoint at an address succeeds, and otherwise an error with the first line of the
-// response.
+// ready returns nil if GET /readyz succeeds at the address. If the response has another status than 200, the error has
+// the status and the first line of the body.
 func ready(at string) error {
 	response, err := probe.Get("http://" + at + "/readyz")
 	if err != nil {
@@ -169,8 +169,8 @@ func (r *replica) untilEnded(t *testing.T) {
 	}
 }
 
-// memory returns the replica's memory in MiB, as the kernel reports it. The key VmRSS is the current memory, and VmHWM is the
-// largest.
+// memory returns the replica's memory in MiB, as the kernel reports it. The key VmRSS is for the current memory, and
+// VmHWM for the largest until now.
 func (r *replica) memory(t *testing.T, key string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
@@ -204,7 +204,7 @@ func (r *replica) goroutines(t *testing.T) float64 {
 	return 0
 }
 
-// panics returns the number of times that the log contains the word panic.
+// panics returns how often the log contains the word "panic".
 func (r *replica) panics() int { return strings.Count(r.String(), "panic") }
 
 // dial opens a TLS connection, for tests that send bytes that an HTTP client would not send.

@@ -25,8 +25,8 @@ const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 var goodReview = reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"quay.io/jupyter/minimal-notebook"}]}}`)
 
-// reply has the fields of an AdmissionReview's response. It spells them out and does not use the types of k8s.io/api, so that a
-// renamed field fails the tests.
+// A reply has the fields of an AdmissionReview's response that the tests read. It spells them out and does not use the
+// types of k8s.io/api, so that a renamed field fails the tests.
 type reply struct {
 	Response *struct {
 		UID     string `json:"uid"`
@@ -50,7 +50,7 @@ func startAloneWith(t *testing.T, o options) (*replica, *http.Client) {
 	pair := pki.Make(t, time.Hour)
 	o.certs = newSecret(t, pair).dir
 	r := serve(t, o)
-	// Like an API server, the client keeps up to 25 connections open.
+	// Like an API server, the client keeps up to 25 idle connections.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pair.Roots()}, MaxIdleConnsPerHost: 25}
 	t.Cleanup(transport.CloseIdleConnections)
 	return r, &http.Client{Transport: transport, Timeout: sendTimeout}

@@ -11,9 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRollingRestarts replaces both replicas several times like the Deployment: each new replica starts before an old one
-// ends. Each time the configuration differs, so that replicas verify Pods of another configuration. The API server keeps
-// its connections to an old replica, and the Service learns late that the replica ends.
+// TestRollingRestarts replaces both replicas several times like the Deployment: each new replica starts before an old
+// one ends. Each time the new replicas have the other one of two configurations, so that replicas also verify Pods that
+// were injected with another configuration than their own. The API server keeps its connections to an old replica, and
+// the Service learns late that the replica ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.issue(t, time.Hour))
@@ -88,7 +89,7 @@ func (r *rollout) stopOldest(t *testing.T) {
 	}()
 }
 
-// configuration writes a configuration with this period of the startup probe, in seconds, and returns the path of the file.
+// It writes a configuration file with this period of the startup probe, in seconds, and returns the path of the file.
 func configuration(t *testing.T, period string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -63,7 +63,7 @@ func startService(t *testing.T, address string) *service {
 	return s
 }
 
-// add adds an endpoint. The endpoint gets connections after a probe has succeeded.
+// add adds an endpoint. An endpoint with an address for health checks gets connections after a probe has succeeded.
 func (s *service) add(at address) *endpoint {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &endpoint{address: at, ready: at.http == "", gone: cancel}
@@ -76,7 +76,8 @@ func (s *service) add(at address) *endpoint {
 	return e
 }
 
-// watch probes an endpoint like the kubelet. As in the Deployment, the endpoint is not ready after one failed probe.
+// service.watch probes an endpoint like the kubelet. As in the Deployment, the endpoint is not ready after one failed
+// probe.
 func (s *service) watch(ctx context.Context, e *endpoint) {
 	ticker := time.NewTicker(s.period)
 	defer ticker.Stop()
@@ -127,7 +128,7 @@ func (s *service) pick() *endpoint {
 	return nil
 }
 
-// untilReady waits until count endpoints are ready.
+// untilReady waits until exactly count endpoints are ready.
 func (s *service) untilReady(t *testing.T, count int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -143,8 +144,8 @@ func (s *service) untilReady(t *testing.T, count int) {
 	}, wait, 2*time.Millisecond, "the service does not know %d ready endpoints", count)
 }
 
-// forward copies a connection in both directions. If no endpoint is ready, or the endpoint does not listen, the client's
-// connection is reset.
+// forward connects to the next ready endpoint, and copies bytes between the client and the endpoint. If no endpoint is
+// ready, or the endpoint does not listen, the client's connection is reset.
 func (s *service) forward(client *net.TCPConn) {
 	s.opened(client)
 	defer s.closed(client)

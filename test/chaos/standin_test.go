@@ -23,8 +23,8 @@ import (
 
 const doesNotApply = "a-patch-that-does-not-apply"
 
-// behaviours has the wrong responses of the stand-in, a server in the webhook's place. The Pod's label stand-in names the
-// response.
+// behaviours has the wrong responses of the stand-in, a server in the webhook's place. The Pod's label "stand-in" names
+// the response.
 var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid string){
 	"hangs": func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() },
 	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
@@ -99,7 +99,8 @@ func TestStandIns(t *testing.T) {
 		"policies denied all within %s, 0 admitted", len(behaviours), milliseconds(failing), milliseconds(ignoring))
 }
 
-// tryAll creates a Pod for each behaviour, all at once. Each must be denied. tryAll returns the time until the last denial.
+// tryAll creates a Pod for each behaviour, in parallel subtests. Each must be denied. tryAll returns the time until the
+// last denial.
 func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour string, err error)) time.Duration {
 	t.Helper()
 	watch := machine.Start()
@@ -127,7 +128,7 @@ func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour str
 	return took
 }
 
-// notebookFor returns a notebook whose label selects a behaviour.
+// notebookFor returns a notebook with the label "stand-in".
 func notebookFor(behaviour string) *corev1.Pod {
 	pod := notebook("alice")
 	pod.Labels["stand-in"] = behaviour

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// pace is the number of Pods created a second. It is five times the rate that SIG Scalability tests.
+	// pace is the number of Pods to create per second. It is five times the rate that SIG Scalability tests.
 	pace = 100
 	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is
 	// too slow for the pace. A measurement gave 0.42.
 	minRatio = 0.2
 )
 
-// TestSteadyLoad creates Pods at a steady rate, and fails if memory or goroutines grow.
+// TestSteadyLoad creates notebooks at a steady rate. It fails if a creation fails, if memory grows by more than the form
+// allows, or if more goroutines remain than before.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)
@@ -53,7 +54,7 @@ func TestSteadyLoad(t *testing.T) {
 		max(replicas[0].memory(t, "VmHWM"), replicas[1].memory(t, "VmHWM")), before, goroutines)
 }
 
-// idleGoroutines closes all connections, and then returns the number of the replicas' goroutines.
+// idleGoroutines closes all connections of the Service, and then returns the number of the replicas' goroutines.
 func (c *cluster) idleGoroutines(t *testing.T, replicas []*replica) (goroutines int) {
 	t.Helper()
 	c.closeConnections()
@@ -87,7 +88,7 @@ func (s samples) growth() float64 {
 	return sum(s[15:]) / sum(s[:5])
 }
 
-// TestBurst creates 500 Pods at once, as at the beginning of a course.
+// TestBurst creates 500 notebooks as fast as possible, as at the beginning of a course.
 func TestBurst(t *testing.T) {
 	c := newCluster(t)
 	c.startTwo(t)

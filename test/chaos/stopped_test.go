@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestStoppedDuringReviews stops a replica that has read sixteen reviews in part. Half of them arrive completely while the
-// replica drains, the others after it has stopped listening. The replica responds to all of them, and to a new review that
-// comes while it drains. It stops being ready before it stops listening.
+// TestStoppedDuringReviews stops a replica after the first part of each of sixteen reviews was sent. Eight reviews are
+// completed while the replica drains, the others after it has stopped listening. The replica responds to all sixteen,
+// and to a new review that comes while it drains. It stops being ready before it stops listening.
 func TestStoppedDuringReviews(t *testing.T) {
 	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {
@@ -45,16 +45,16 @@ func TestStoppedDuringReviews(t *testing.T) {
 
 const (
 	inFlight = 16
-	// drainTime is the value of serve's flag --drain.
+	// drainTime is the value of the flag --drain.
 	drainTime = 2 * time.Second
-	// bodyTime is the longest time in which a request must arrive completely.
+	// bodyTime is the server's time limit for the arrival of a complete request.
 	bodyTime = 10 * time.Second
 )
 
 // A stopRound is the result of one stopped replica.
 type stopRound struct {
 	machine *machine.Watch
-	// lost has an error for each review without a correct response.
+	// lost has an error for each review without a correct response, and the error with which the process ended, if any.
 	lost []error
 	// whole is the time from the first request until the last response. draining is the time from SIGTERM until the last
 	// response to a request that the test completes during the drain.
@@ -106,7 +106,8 @@ func stopDuringReviews(t *testing.T) (round stopRound) {
 	return round
 }
 
-// reviewWhileDraining sends a review to a replica that drains. The replica must not be ready, and must respond.
+// reviewWhileDraining sends a review to a replica that drains. It returns an error if the replica is ready or does not
+// admit the Pod.
 func reviewWhileDraining(r *replica, client *http.Client) error {
 	if err := ready(r.http); err == nil || err.Error() != "503 Service Unavailable: draining" {
 		return fmt.Errorf("the replica does not report that it drains: %w", err)

@@ -38,9 +38,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// An installation is a cluster for tests of the check command and of helm test. The test installs the chart in the cluster.
-// The webhook runs in the process of the test. program is the path of the program jupyter-user-webhook, which the test has
-// built.
+// An installation is a cluster for tests of the check command, of helm test, and of the commands on the pages. The test
+// installs the chart in the cluster. The webhook runs in the process of the test. program is the path of the program
+// jupyter-user-webhook, which the test has built.
 type installation struct {
 	*lifecycle
 	look    *check.Cluster
@@ -52,10 +52,10 @@ type installation struct {
 	pair   pki.Pair
 }
 
-// TestCheckWithModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
-// Enforce there, then mode Enforce everywhere. After each step the check command must have exactly the expected findings.
-// helm test must have the expected result in both modes. After a binding was changed by hand, the commands that check
-// prints must repair the binding.
+// TestCheckWithModeAndNamespaces follows the section "The first days: mode Warn" of deploy/docs/runbook.md: mode Warn in
+// one namespace, then mode Enforce there, then mode Enforce everywhere. After each step the check command must report
+// exactly the expected findings as warning or failed. helm test must have the expected result in both modes. After a
+// binding was changed by hand, the commands that the check command prints must repair the binding.
 func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginInstallation(t)
@@ -115,12 +115,13 @@ func TestCheckWithModeAndNamespaces(t *testing.T) {
 // inLab is the warning of the check command if the value onlyNamespaces is [lab]. Other namespaces are not protected then.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
-// upgradeCommand is the beginning of the command that check prints as the remedy for an installation with Helm.
+// upgradeCommand is the beginning of the command that the check command prints as the remedy for an installation with
+// Helm.
 const upgradeCommand = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// repairBinding changes a binding by hand, so that the binding denies less than the chart's values say. Then it repairs the
-// binding with the two commands that the check command prints: kubectl delete and helm upgrade. helm upgrade alone does not
-// repair a field that another client has written.
+// repairBinding changes a binding by hand, so that the binding only warns, but in every namespace. Then it repairs the
+// binding with the two commands that the check command prints: kubectl delete and helm upgrade. helm upgrade alone does
+// not repair a field that another client has written.
 func (l *installation) repairBinding(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -145,8 +146,8 @@ func (l *installation) repairBinding(t *testing.T) {
 	l.awaitFindings(t, map[string]check.Status{inLab: check.Warning})
 }
 
-// checkManifests runs check with two given manifests: the output of helm get manifest, and the output of helm template with
-// other values.
+// checkManifests runs the check command with two given manifests: the output of helm get manifest, and the output of
+// helm template with other values.
 func (l *installation) checkManifests(t *testing.T) {
 	for text, message := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
@@ -165,9 +166,9 @@ func (l *installation) checkManifests(t *testing.T) {
 	}
 }
 
-// compareWithPage compares the output of check with testdata/check.txt, which deploy/docs/check.md shows. Before that, it
-// creates a namespace without Pod Security and a hub's RoleBinding, and changes a policy by hand. It replaces dates and the
-// version of the API server by those in testdata/check.txt.
+// compareWithPage compares the output of the check command with testdata/check.txt, which deploy/docs/check.md shows.
+// Before that, it creates a namespace without Pod Security and a hub's RoleBinding, and changes a policy by hand. It
+// replaces dates and the version of the API server by those in testdata/check.txt.
 func (l *installation) compareWithPage(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
@@ -293,7 +294,7 @@ func (l *installation) serve(t *testing.T) {
 	t.Cleanup(func() { l.stop() })
 }
 
-// upgrade runs the helm upgrade command that check prints, with the given value after --set.
+// installation.upgrade runs the helm upgrade command that the check command prints, with the given value after --set.
 func (l *installation) upgrade(t *testing.T, value string) {
 	t.Helper()
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
@@ -332,8 +333,8 @@ func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Statu
 	}, machine.Patience, 200*time.Millisecond)
 }
 
-// helmTest runs helm test. Meanwhile it runs the program of the test's Pod, as a kubelet would. The program must print the
-// message.
+// helmTest runs helm test. Meanwhile it runs the program of the Pod that helm test creates, as a kubelet would. The
+// program must print the message.
 func (l *installation) helmTest(t *testing.T, message string) {
 	t.Helper()
 	ran := make(chan string, 1)

@@ -67,8 +67,8 @@ func expected(line string) ending {
 		{begins: "kubectl describe pod nb", message: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "jupyter-user-webhook inject", message: "becomes a notebook of alice"},
 		{begins: "kubectl -n jhub get pod", message: "pod/jupyter-alice becomes a notebook of alice"},
-		// The check command exits with status 1 if a finding has failed. check access exits with status 1 if access is
-		// denied.
+		// The check command exits with status 1 if a finding has the status "failed", and check access exits with status
+		// 1 if access is denied.
 		{begins: "jupyter-user-webhook check access --as carol", message: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as <requester>", message: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", message: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
@@ -114,7 +114,8 @@ spec:
   containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook, args: [jupyterhub-singleuser]}]
 `
 
-// shell returns a shell with the rights of the admin. Its folder has the chart at the path that the pages use.
+// installation.shell returns a shell with the rights of the admin. The shell's folder has the folder deploy and the
+// files that the commands read.
 func (l *installation) shell(t *testing.T) *pages.Shell {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)

@@ -92,7 +92,7 @@ func TestHomesCronJobClaims(t *testing.T) {
 	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the list of users")
 }
 
-// document returns the YAML document that has the given line, from 72-homes.yaml, the chart's file with the CronJob.
+// document returns the first YAML document with the given line in 72-homes.yaml, the chart's template with the CronJob.
 func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	t.Helper()
 	for text := range strings.SplitSeq(read(t, rendered, "72-homes.yaml"), "\n---\n") {

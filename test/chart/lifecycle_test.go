@@ -72,7 +72,7 @@ func (l *lifecycle) run(t *testing.T, values string, arguments ...string) string
 	return output
 }
 
-// TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades and downgrades again,
+// TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades again, downgrades,
 // and uninstalls.
 func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	t.Parallel()
@@ -154,7 +154,7 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 }
 
 // assertRuns asserts that the Deployment has the image, and that the share's PersistentVolumes exist. The configuration
-// and the policy net must accept exactly the images in accepted, which are separated by spaces.
+// and the policy net.jupyter-user.io must accept exactly the images in accepted, which are separated by spaces.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -181,9 +181,9 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 	return found
 }
 
-// TestUpgradeFromTheReleaseBefore tests an upgrade with a key of 0.1.0 that has another name now. helm upgrade must deny the
-// old key and change nothing. The command in the runbook must replace the key. The test first installs a chart without its
-// checks of values, because the chart of 0.1.0 also accepted the old key.
+// TestUpgradeFromTheReleaseBefore tests an upgrade with values of 0.1.0, one of which has another key now. helm upgrade
+// must deny the old key and change nothing. The command in the runbook must replace the key. Because the chart of 0.1.0
+// accepted the old key, the test first installs the chart without its checks of values.
 func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	t.Parallel()
 	l, folder := newLifecycleWithPrevious(t), t.TempDir()

@@ -204,9 +204,9 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// assertAgrees asserts that config.yaml, the webhook's configuration, has the same values as policies.json, which has the
-// values of the policies. It also asserts that the policy net accepts the configured images, and that the Deployment runs
-// the image of the init container.
+// assertAgrees asserts that config.yaml, the webhook's configuration, has the same values as policies.json, which has
+// the values of the policies. It also asserts that the policy net.jupyter-user.io has the configured images, and that
+// the Deployment runs the image of the init container.
 func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
@@ -281,8 +281,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestInlineVolumesOfShareKind tests that the policies deny inline volumes of the kind of the share's PersistentVolume,
-// which would reach the share directly.
+// TestInlineVolumesOfShareKind tests that for each kind of PersistentVolume of the share, the policy
+// share.jupyter-user.io has the expression that denies the inline volumes which would reach the share directly.
 func TestInlineVolumesOfShareKind(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -25,7 +25,7 @@ var otherKinds = map[string]string{
 	"PrometheusRule.v1.monitoring.coreos.com": "monitoring",
 }
 
-// installOtherKinds installs the CustomResourceDefinitions of cert-manager and of the Prometheus operator.
+// installOtherKinds installs the CustomResourceDefinitions of otherKinds, and waits until the API server has the kinds.
 func installOtherKinds(t *testing.T, plane *controlplane.ControlPlane) {
 	t.Helper()
 	issuers, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")

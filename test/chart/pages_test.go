@@ -61,7 +61,7 @@ func TestPagesYAML(t *testing.T) {
 		if strings.Contains(block.Text, "  ldap:") {
 			arguments = append(arguments, "--set-string", "identity.ldap.ca="+certificate)
 		} else {
-			arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // Directories need discovery at admission.
+			arguments = append(arguments, "--set", "identity.passwdConfigMap=users")
 		}
 		_, err := h.Template(t.Context(), block.Text, arguments...)
 		assert.NoError(t, err, "%s: %s", block.Page, block.Text)

@@ -156,7 +156,7 @@ func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Cer
 	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
 }
 
-// countNotebooks returns the number of notebooks into which the image with this tag was injected.
+// countNotebooks returns the number of created notebooks whose init container has the image with this tag.
 func (r *rollout) countNotebooks(tag string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,7 +174,8 @@ func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// load lets carol create notebooks, in a dry run, until stop is called. No creation may be denied.
+// rollout.load lets the user carol create notebooks in a dry run, until the returned function is called. No creation may
+// fail.
 func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")

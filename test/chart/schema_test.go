@@ -39,8 +39,8 @@ func configSchema(t *testing.T) schema {
 // TestSchemaIsTheTypes tests that the schema of the value config has the keys, the types and the choices of package config,
 // and no others. So Helm denies a key or a choice that the webhook does not know, before anything is changed.
 //
-// Keywords that limit values, such as maxItems, are not compared. The schema also has keys of 0.1.0, which the test leaves
-// out. For each of them, the chart's template 00-values.yaml has a message that names the new key.
+// Other keywords, such as maxItems, are not compared. The schema also has keys of 0.1.0, which the test leaves out. For
+// each of them, the chart's template 00-values.yaml has a message that names the new key.
 func TestSchemaIsTheTypes(t *testing.T) {
 	t.Parallel()
 	sections := configSchema(t)
@@ -104,7 +104,7 @@ func schemaOf(of reflect.Type, choices map[string][]any) schema {
 	return schema{"type": nullable("string")}
 }
 
-// element returns the schema of an element of a list or of a map, which must not be null.
+// element returns the schema of an element of a list or of a map. An element must not be null.
 func element(of reflect.Type, choices map[string][]any) schema {
 	s := schemaOf(of, choices)
 	if types, typed := s["type"].([]any); typed {
@@ -116,7 +116,8 @@ func element(of reflect.Type, choices map[string][]any) schema {
 	return s
 }
 
-// withoutLimits returns a schema without the keywords that limit values, and with each type as a list.
+// withoutLimits returns a schema without keywords such as maxItems. It makes each type a list, and leaves out the choice
+// "".
 func withoutLimits(s schema) schema {
 	kept := schema{}
 	for key, value := range s {
@@ -148,8 +149,8 @@ func withoutLimits(s schema) schema {
 	return kept
 }
 
-// choices returns the values of the constants of each string type of package config, by the name of the type, in the order
-// of the source. A type without constants, such as HomePattern, has no choices.
+// choices returns the values of the constants of each string type of package config, by the name of the type, in the
+// order of the source. A type without constants, such as HomePattern, has no choices.
 func choices(t *testing.T) map[string][]any {
 	t.Helper()
 	found := map[string][]any{}
@@ -180,8 +181,8 @@ func choices(t *testing.T) map[string][]any {
 	return found
 }
 
-// TestSchemaHasTheLimits tests that the schema has the minimum and the maximum of each number: package config accepts both,
-// and denies the next lower and the next higher number.
+// TestSchemaHasTheLimits tests that the schema has the minimum and the maximum of each integer outside lists: package
+// config accepts both, and denies the next lower and the next higher number.
 func TestSchemaHasTheLimits(t *testing.T) {
 	t.Parallel()
 	numbers := 0
@@ -209,9 +210,9 @@ func TestSchemaHasTheLimits(t *testing.T) {
 	assert.Greater(t, numbers, 15)
 }
 
-// eachNumber calls do for each number in a struct type, also in the structs inside it, but not in lists. do gets the
-// index of the number's field for reflect.Value.FieldByIndex, the keys that lead to the number, with dots between them,
-// and the schema of the number.
+// eachNumber calls do for each integer field of a struct type and of the structs inside it, but not inside lists and
+// maps. do gets the index of the field for reflect.Value.FieldByIndex, the keys that lead to the field, with dots
+// between them, and the schema of the field.
 func eachNumber(t *testing.T, of reflect.Type, s schema, index []int, path string,
 	do func(index []int, path string, limits schema)) {
 	t.Helper()

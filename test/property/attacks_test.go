@@ -15,7 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// attack is a change to an admitted notebook, with which an attacker tries to reach more than the home.
+// An attack is a change to an admitted notebook, with which an attacker tries to reach more than the home. The verifier
+// must deny the changed Pod for the reason.
 type attack struct {
 	reason string
 	change func(*corev1.Pod)
@@ -125,8 +126,8 @@ func changeInit(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) }
 }
 
-// addContainer adds a container to the Pod: an init container, an ephemeral container, or a regular container for any other
-// kind.
+// addContainer returns a function that adds a container to a Pod. The kind of the container is "init", "ephemeral" or
+// "regular".
 func addContainer(kind string, c corev1.Container) func(*corev1.Pod) {
 	c.Name, c.Image = "beside", "x"
 	return func(pod *corev1.Pod) {

@@ -37,7 +37,7 @@ func attacksOnVolumes() map[string]attack {
 	}
 }
 
-// addMount adds a mount to the notebook container.
+// addMount returns a function that adds a mount to the notebook container.
 func addMount(m corev1.VolumeMount) func(*corev1.Pod) {
 	return changeNotebook(func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) })
 }

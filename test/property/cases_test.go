@@ -92,8 +92,8 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 
 func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
 
-// changed changes a Pod like a usual webhook, which decodes the Pod into the typed API, changes the typed Pod and encodes
-// all of it.
+// It changes a Pod like a usual webhook, which decodes the Pod into the typed API, changes the typed Pod and encodes all
+// of it.
 func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	t.Helper()
 	pod := &corev1.Pod{}
@@ -102,8 +102,8 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	return marshal(t, pod)
 }
 
-// TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which almost every field is set. The webhook
-// must keep them, also where the injected init container moves other containers.
+// TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which almost every field is set. The
+// webhook must keep them, also in init containers that the injected init container moves.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, condition := range conditions() {

@@ -27,8 +27,8 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`spec/containers/\d+/securityContext/(capabilities|seccompProfile)(/.*)?`,
 }, "|") + `)$`)
 
-// openInImagesHome matches settings of the Pod that open Jupyter in the home of the image's user. The webhook replaces the
-// path.
+// openInImagesHome matches variables and arguments of the Pod with a path in /home/jovyan, the home of the image's user.
+// The webhook replaces the path.
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
@@ -56,10 +56,10 @@ func checkLossless(t *testing.T, before, after []byte) {
 	}
 }
 
-// leaves returns all values of a document that contain no other value, by path. The path of an init container has the name
-// of the container and not its index, because the webhook adds an init container before the others. The path of a variable
-// has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID get no
-// number, because the webhook removes all but one of each.
+// It returns all values of a document that contain no other value, by path. The path of an init container has the name
+// of the container and not its index, because the webhook adds an init container before the others. The path of a
+// variable has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID
+// get no number, because the webhook removes all but one of each.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}
@@ -97,7 +97,8 @@ func (w walker) walk(place string) error {
 	}
 }
 
-// each calls member for each member of the next value. A value without members is a leaf.
+// walker.each calls the function member for each member of the next value, an object or an array. If the value has no
+// member, it is a leaf.
 func (w walker) each(place, empty string, member func(i int) error) error {
 	if _, err := w.ReadToken(); err != nil {
 		return err

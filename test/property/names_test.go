@@ -17,7 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// escapes lists parts of hostile names, for example texts that end a quoted string in a shell or leave a directory.
+// The list escapes has parts of hostile names, for example texts that end a quoted string in a shell or leave a
+// directory.
 var escapes = []string{
 	"..", "../", "/", `\`, ".", "~", "$(id)", "`id`", "$HOME", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t", "\n", "\r\n", "\x00",
 	"\x1b]0;", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*", "?", "#", "root", "ROOT", "jovyan",
@@ -27,9 +28,9 @@ var escapes = []string{
 // validName matches valid user names. It is written from the documentation, and does not use the webhook's code.
 var validName = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
-// TestHostileNames gives Pods ten thousand random user names, half by the label and half by KubeSpawner's annotation. Each
-// admitted name is the name of one directory, and every injected path, command and value has exactly this name. For all
-// other names the webhook injects nothing.
+// TestHostileNames gives Pods ten thousand random user names, half by the label and half by KubeSpawner's annotation.
+// Each admitted name must match validName, and must be exactly the name in every injected path, command and value. For
+// all other names the webhook injects nothing.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	const each = 5000

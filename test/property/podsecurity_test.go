@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// TestGoldenPodsKeepTheirPodSecurityLevel tests that if the submitted Pod meets a Pod Security level, the admitted Pod meets it
-// too. The API server's own library checks the levels.
+// TestGoldenPodsKeepTheirPodSecurityLevel tests that if the submitted Pod meets a Pod Security level, the admitted Pod
+// meets it too (testLevel). The API server's own library checks the levels.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	levels := newLevels(t)
@@ -60,10 +60,10 @@ func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// testLevel reports whether the webhook admits the Pod. An admitted Pod must meet the Pod Security level that the submitted
-// Pod meets. With discovery at start, baseline is enough in place of restricted. The function rest returns a copy of the
-// submitted Pod without the fields that the webhook sets. With discovery at admission, the admitted Pod must meet
-// restricted if the copy does.
+// testLevel reports whether the webhook admits the Pod as a notebook. Such a Pod must meet the Pod Security level that
+// the submitted Pod meets. With discovery at start, baseline is enough in place of restricted. The function rest returns
+// a copy of the submitted Pod without the fields that the webhook sets. With discovery at admission, the admitted Pod
+// must meet restricted if the copy does.
 func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -79,7 +79,7 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 
 	kept := was.Meets
 	if !atAdmission(c) && kept == api.LevelRestricted {
-		// With discovery at start the container starts as root, which restricted does not allow.
+		// With discovery at start the notebook container starts as root, which restricted does not allow.
 		kept = api.LevelBaseline
 	}
 	assert.GreaterOrEqual(t, api.CompareLevels(is.Meets, kept), 0, "the submitted Pod meets %s, the admitted Pod %s: %q", was.Meets, is.Meets, is.Misses)

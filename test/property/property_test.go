@@ -19,7 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// conditions returns one case for each discovery. The random Pods are tested with both.
+// conditions returns a case with discovery at start and a case with discovery at admission. Each random Pod is tested
+// with both.
 var conditions = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
@@ -102,8 +103,8 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.NotEmpty(t, c.Verify(raw).Denials, "the verifier denies the Pod before injection")
 	}
 	checkLossless(t, raw, admitted)
-	// The fuzzer can make a document that the API server would not accept as a Pod. So the test decodes the document like
-	// the API server. encoding/json would accept "fsgroup" for fsGroup.
+	// The fuzzer can make a document that the API server would not decode as a Pod. For such a document checkInjected is
+	// not called. The document is decoded like in the API server: encoding/json would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
 		checkInjected(t, c, pod)
@@ -111,7 +112,6 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	return true
 }
 
-// changesPod reports whether a planned change changes the Pod.
 func changesPod(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
 // TestFieldNamesAreCaseSensitive tests that field names are case-sensitive, as in the API server. fsgroup is an unknown

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkInjected tests that an admitted Pod has the init container, the mounts, the groups and the notebook container that the
-// webhook injects. It reads the typed Pod and does not use the planner.
+// checkInjected tests that an admitted Pod has the init container, the mounts, the groups, and the fields of the
+// notebook container that the webhook injects. It reads the typed Pod and does not use the planner.
 func checkInjected(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
 	name := pod.Annotations["jupyter-user.io/user"]
@@ -89,8 +89,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	assert.Subset(t, seen, allowed[:6])
 }
 
-// checkNesting tests that no mount is inside another mount, where a symbolic link could put the inner mount over our
-// program. It tests the init container, and a notebook container that starts as root.
+// checkNesting tests that no mount is inside another mount. A symbolic link in the outer mount could put the inner mount
+// over our program. The function tests the init container, and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	containers := pod.Spec.InitContainers[:1:1]
@@ -160,7 +160,6 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	}
 }
 
-// atAdmission reports whether discovery is at admission.
 func atAdmission(c golden.Case) bool {
 	return c.Identity != nil && c.Config.Identity.Discovery != config.DiscoveryAtStart
 }
