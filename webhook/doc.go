@@ -35,7 +35,7 @@
 //	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | denied
 //	spec.volumes[scratch].emptyDir.sizeLimit                       | ours               | replaced
 //	spec.volumes[scratch].emptyDir.medium                          | ours               | removed
-//	spec.volumes[another of the share's claim]                     | ours               | denied
+//	spec.volumes[another with the share's claim]                   | ours               | denied
 //	spec.volumes[another]                                          | the pod's          | kept
 //	spec.securityContext.supplementalGroups                        | ours               | denied
 //	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
@@ -55,7 +55,7 @@
 //	init.restartPolicyRules                                        | ours               | removed
 //	init.resources                                                 | the pod's          | kept
 //	init.volumeMounts                                              | ours               | replaced
-//	init.volumeMounts below /var/run/secrets                       | the pod's          | kept
+//	init.volumeMounts in /var/run/secrets                          | the pod's          | kept
 //	init.volumeDevices                                             | ours               | removed
 //	init.lifecycle                                                 | ours               | removed
 //	init.startupProbe                                              | ours               | removed
@@ -104,9 +104,9 @@
 //	notebook.volumeDevices of the share                            | ours               | denied
 //	notebook.volumeDevices at a path of ours                       | ours               | denied
 //	notebook.volumeDevices elsewhere                               | the pod's          | kept
-//	notebook.env out of the scratch volume                         | ours               | denied
+//	notebook.env from the scratch volume                           | ours               | denied
 //	another container's volumeMounts of the share                  | ours               | denied
-//	another container's env out of the scratch volume              | ours               | denied
+//	another container's env from the scratch volume                | ours               | denied
 //	another container's securityContext                            | the pod's          | kept
 //	notebook.startupProbe                                          | the pod's          | kept
 //	notebook.readinessProbe                                        | the pod's          | kept

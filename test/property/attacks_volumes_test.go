@@ -89,7 +89,7 @@ func attacksOnMountsOfOthers() map[string]attack {
 			FileKeyRef: &corev1.FileKeySelector{VolumeName: volume, Path: "passwd", Key: "a"}}}}
 	}
 	all := map[string]attack{
-		"the notebook reads a variable out of the scratch volume": {"EnvForeign", changeNotebook(func(c *corev1.Container) {
+		"the notebook reads a variable from the scratch volume": {"EnvForeign", changeNotebook(func(c *corev1.Container) {
 			c.Env = append(c.Env, fileKey(scratch)...)
 		})},
 	}
