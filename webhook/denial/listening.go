@@ -8,6 +8,7 @@ const (
 	OnUnixSocket      = "Jupyter is told to listen on a Unix socket (--sock)"
 	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	ArgsQuoteOpen     = "NOTEBOOK_ARGS has a quote that is not closed"
+	ArgsNotLiteral    = "NOTEBOOK_ARGS is not a literal value, so the webhook cannot read Jupyter's arguments"
 	HubURLWithoutPort = "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )

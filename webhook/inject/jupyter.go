@@ -49,7 +49,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found := jupyterServer{kind: in.kindOfNotebook(s, start, env)}
 	argv := start.argv
 	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
-	before, readable := splitWords(env("NOTEBOOK_ARGS").value)
+	before, whyNoArgs := readNotebookArgs(env("NOTEBOOK_ARGS"))
 	arguments := argv
 	if len(before) > 0 {
 		arguments = slices.Concat(before, argv)
@@ -60,15 +60,12 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 
 	found.port, found.why = in.findPort(flags, env)
-	base, why := in.findBase(flags, env)
-	if found.base = base; why != "" {
-		found.port, found.why = 0, why
-	}
-	if why := whyNoProbe(flags, env); why != "" {
-		found.port, found.why = 0, why
-	}
-	if !readable {
-		found.port, found.why = 0, denial.ArgsQuoteOpen
+	base, whyNoBase := in.findBase(flags, env)
+	found.base = base
+	for _, why := range []string{whyNoBase, whyNoProbe(flags, env), whyNoArgs} {
+		if why != "" {
+			found.port, found.why = 0, why
+		}
 	}
 	found.setsAddress = found.canStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
@@ -82,6 +79,18 @@ func (in *planning) findServer(s switches) jupyterServer {
 		}
 	}
 	return found
+}
+
+// readNotebookArgs returns the words of the variable NOTEBOOK_ARGS, or a reason why the webhook cannot read them.
+func readNotebookArgs(args envValue) (words []string, why string) {
+	if args.set && !args.known {
+		return nil, denial.ArgsNotLiteral
+	}
+	words, ok := splitWords(args.value)
+	if !ok {
+		return nil, denial.ArgsQuoteOpen
+	}
+	return words, ""
 }
 
 // whyNoProbe returns a reason why no probe can be added; empty if there is none. Either the kubelet cannot connect to the
@@ -99,8 +108,10 @@ func whyNoProbe(flags map[string]string, env func(name string) envValue) string 
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return denial.WithoutSettings
 	}
-	if path := env(handoff.JupyterConfigVariable); path.set && !path.known {
-		return denial.SettingsNotLiteral(handoff.JupyterConfigVariable)
+	for _, name := range []string{"JUPYTER_NO_CONFIG", handoff.JupyterConfigVariable} {
+		if v := env(name); v.set && !v.known {
+			return denial.SettingsNotLiteral(name)
+		}
 	}
 	return ""
 }

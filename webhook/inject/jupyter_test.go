@@ -118,6 +118,7 @@ func TestKindOfImage(t *testing.T) {
 }
 
 func TestFindServer(t *testing.T) {
+	fromSource := func(name string) []pod.EnvVar { return []pod.EnvVar{{Name: name, ValueFrom: &pod.ValueFrom{}}} }
 	for name, c := range map[string]struct {
 		args  string
 		env   []pod.EnvVar
@@ -136,6 +137,10 @@ func TestFindServer(t *testing.T) {
 		"variable set by env":               {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
 		"NOTEBOOK_ARGS in quotes":           {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
 		"NOTEBOOK_ARGS with an open quote":  {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
+		"NOTEBOOK_ARGS from a source":       {env: fromSource("NOTEBOOK_ARGS"), port: 0, base: "/"},
+		"JUPYTER_NO_CONFIG from a source":   {env: fromSource("JUPYTER_NO_CONFIG"), port: 0, base: "/"},
+		"JUPYTER_CONFIG_PATH from a source": {env: fromSource("JUPYTER_CONFIG_PATH"), port: 0, base: "/"},
+		"JUPYTER_PORT from a source":        {env: fromSource("JUPYTER_PORT"), port: 0, base: "/"},
 		"--config":                          {args: "lab --config=/etc/x.py", port: 0, base: "/"},
 		"--config, port and base URL":       {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
 		"port named http is not used":       {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
