@@ -9,6 +9,7 @@ const (
 	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	ArgsQuoteOpen     = "NOTEBOOK_ARGS has a quote that is not closed"
 	ArgsNotLiteral    = "NOTEBOOK_ARGS is not a literal value, so the webhook cannot read Jupyter's arguments"
+	ArgumentVariable  = "an argument of Jupyter is a variable, which can be any flag: write the argument itself"
 	HubURLWithoutPort = "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )

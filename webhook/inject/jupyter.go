@@ -54,6 +54,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	if len(before) > 0 {
 		arguments = slices.Concat(before, argv)
 	}
+	if hasUnknownArgument(arguments) {
+		whyNoArgs = denial.ArgumentVariable
+	}
 	flags := jupyterFlags(arguments)
 	for trait, value := range flags {
 		flags[trait] = in.expandLiterals(value)
@@ -203,6 +206,23 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 		name = name[dot+1:]
 	}
 	return traits[name], value, inline
+}
+
+// hasUnknownArgument reports whether an argument begins with a reference $(NAME). Such an argument can be any flag, such as
+// --port=9999. An argument that is the value of the flag before it is no flag.
+func hasUnknownArgument(argv []string) bool {
+	for i, arg := range argv {
+		if strings.HasPrefix(strings.TrimLeft(arg, "-"), "$(") && (i == 0 || !takesNext(argv[i-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesNext reports whether an argument is a flag whose value is the next argument, such as --port or --ServerApp.token.
+func takesNext(arg string) bool {
+	trait, _, inline := jupyterFlag(arg)
+	return !inline && (trait != "" || strings.HasPrefix(arg, "--") && strings.Contains(arg, "."))
 }
 
 // envValue is the value of a variable of the notebook container, as far as the webhook knows it.
