@@ -270,12 +270,10 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 			return 0, denial.PortNotLiteral("JUPYTERHUB_SERVICE_URL")
 		}
 		u, err := url.Parse(service.value)
-		if err != nil || strings.Contains(u.Host, "$(") {
+		if err != nil || u.Port() == "" {
 			return 0, denial.HubURLWithoutPort
 		}
-		if u.Port() != "" {
-			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
-		}
+		return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
 	}
 	if v := env("JUPYTER_PORT"); v.set {
 		return parsePort(v.value, "JUPYTER_PORT")
