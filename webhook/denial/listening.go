@@ -30,6 +30,13 @@ func SettingsNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
 }
 
+// SettingsOfCommand says that the command line sets a variable with the path of Jupyter's settings. Jupyter then does not
+// find the webhook's settings.
+func SettingsOfCommand(variable string) string {
+	return "the command line sets " + variable + ", so Jupyter does not read the webhook's settings: set the variable in the " +
+		"container's env"
+}
+
 // PortNotLiteral says that a variable with the port has no literal value.
 func PortNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot read the port"

@@ -65,7 +65,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.port, found.why = in.findPort(flags, env)
 	base, whyNoBase := in.findBase(flags, env)
 	found.base = base
-	for _, why := range []string{whyNoBase, whyNoProbe(flags, env), whyNoArgs} {
+	for _, why := range []string{whyNoBase, whyNoProbe(flags, start, env), whyNoArgs} {
 		if why != "" {
 			found.port, found.why = 0, why
 		}
@@ -98,8 +98,9 @@ func readNotebookArgs(args envValue) (words []string, why string) {
 
 // whyNoProbe returns a reason why no probe can be added; empty if there is none. Either the kubelet cannot connect to the
 // address on which Jupyter listens, or Jupyter's settings come from a file or directory that the webhook cannot know, or
-// Jupyter reads no settings. findPort and findBase return the reasons for an unknown port or base URL.
-func whyNoProbe(flags map[string]string, env func(name string) envValue) string {
+// Jupyter reads no settings. findPort and findBase return the reasons for an unknown port or base URL. An address that is an
+// unknown variable counts as an address to which the kubelet can connect, because it is usually the Pod's IP.
+func whyNoProbe(flags map[string]string, start commandLine, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
 	case flags["sock"] != "":
@@ -110,6 +111,9 @@ func whyNoProbe(flags map[string]string, env func(name string) envValue) string 
 		return denial.SettingsFromFile(probesAnnotation)
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return denial.WithoutSettings
+	}
+	if _, ok := start.env[handoff.JupyterConfigVariable]; ok {
+		return denial.SettingsOfCommand(handoff.JupyterConfigVariable)
 	}
 	for _, name := range []string{"JUPYTER_NO_CONFIG", handoff.JupyterConfigVariable} {
 		if v := env(name); v.set && !v.known {

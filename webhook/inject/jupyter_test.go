@@ -140,6 +140,7 @@ func TestFindServer(t *testing.T) {
 		"NOTEBOOK_ARGS from a source":       {env: fromSource("NOTEBOOK_ARGS"), port: 0, base: "/"},
 		"JUPYTER_NO_CONFIG from a source":   {env: fromSource("JUPYTER_NO_CONFIG"), port: 0, base: "/"},
 		"JUPYTER_CONFIG_PATH from a source": {env: fromSource("JUPYTER_CONFIG_PATH"), port: 0, base: "/"},
+		"JUPYTER_CONFIG_PATH set by env":    {args: "env JUPYTER_CONFIG_PATH=/x jupyter lab", port: 0, base: "/"},
 		"JUPYTER_PORT from a source":        {env: fromSource("JUPYTER_PORT"), port: 0, base: "/"},
 		"argument from a source":            {args: "lab $(ARGS)", env: fromSource("ARGS"), port: 0, base: "/"},
 		"argument from a literal value":     {args: "lab $(ARGS)", env: []pod.EnvVar{{Name: "ARGS", Value: "--port=9999"}}, port: 0, base: "/"},
