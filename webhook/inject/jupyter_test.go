@@ -179,6 +179,40 @@ func TestFindServer(t *testing.T) {
 	}
 }
 
+// TestFindServerInScript tests the variables of shell scripts.
+func TestFindServerInScript(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		env    []pod.EnvVar
+		port   int32
+	}{
+		"value with several words":         {"jupyter lab $A", []pod.EnvVar{{Name: "A", Value: "--no-browser --port=9999"}}, 9999},
+		"value with several lines":         {"jupyter lab $A", []pod.EnvVar{{Name: "A", Value: "--no-browser\n--port\n9999\n"}}, 9999},
+		"value in quotes":                  {`jupyter lab "$A"`, []pod.EnvVar{{Name: "A", Value: "--no-browser --port=9999"}}, 8888},
+		"value that is the command":        {"exec $A --port=9999", []pod.EnvVar{{Name: "A", Value: "jupyter lab"}}, 9999},
+		"empty value":                      {"$A jupyter $A lab $A --port $A 9999", []pod.EnvVar{{Name: "A"}}, 9999},
+		"value of several words, assigned": {"NOTEBOOK_ARGS=$A start-notebook.py", []pod.EnvVar{{Name: "A", Value: "--debug --port=9999"}}, 9999},
+		"unknown value":                    {"jupyter lab $A", nil, 0},
+		"unknown value in quotes":          {`jupyter lab --notebook-dir="$A" --IdentityProvider.token "$A"`, nil, 8888},
+		"variable of the script":           {"P=9999; jupyter lab --port=$P", []pod.EnvVar{{Name: "P", Value: "7"}}, 9999},
+		"Kubernetes' notation":             {"P=9999; jupyter lab --port=$(P)", []pod.EnvVar{{Name: "P", Value: "7"}}, 7},
+		"variable for one command":         {"P=9999 true; jupyter lab --port=$P", []pod.EnvVar{{Name: "P", Value: "7"}}, 7},
+		"exported variable":                {"export X=1 NOTEBOOK_ARGS='--debug --port=9999'\nexec start-notebook.py", nil, 9999},
+		"exported twice":                   {"export JUPYTER_PORT=1; JUPYTER_PORT=2; exec jupyter lab", nil, 2},
+		"exported, and set for Jupyter":    {"export JUPYTER_PORT=1; JUPYTER_PORT=2 jupyter lab", nil, 2},
+		"exported, of an unknown variable": {"export JUPYTER_PORT=$P; exec jupyter lab", nil, 0},
+		"exported JUPYTER_CONFIG_PATH":     {"export JUPYTER_CONFIG_PATH=/x && jupyter lab", nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+				notebook: &pod.Container{Command: []string{"bash", "-c", c.script}, Env: c.env}}
+			found := in.findServer(switches{})
+			assert.Equal(t, runsJupyter, found.kind)
+			assert.Equal(t, c.port, found.port, found.why)
+		})
+	}
+}
+
 func TestPointerField(t *testing.T) {
 	for at, want := range map[pod.Pointer]string{
 		pod.SpecPath.Child("containers").Index(0).Child("image"):    "spec.containers[0].image",
