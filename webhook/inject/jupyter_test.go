@@ -88,6 +88,21 @@ func TestReadCommand(t *testing.T) {
 	}
 }
 
+// TestReadRedirections checks that the text of a here-document is not read as commands.
+func TestReadRedirections(t *testing.T) {
+	for script, want := range map[string]programKind{
+		"cat <<EOF >a\nexec jupyter lab\nEOF\nid":    runsUnclear,
+		"cat 2>&1<<-'EOF'\nid\nEOF\njupyter lab":     runsUnclear,
+		"jupyter lab <<EOF\ny\nEOF\n":                runsUnclear,
+		"cat <(id); jupyter lab":                     runsUnclear,
+		"cat <<<EOF; jupyter lab":                    runsJupyter,
+		"cat <a >>b 2>|c <>d 2>&1; jupyter lab":      runsJupyter,
+		"echo '<<EOF' \"<<EOF\" \\<\\<; jupyter lab": runsJupyter,
+	} {
+		assert.Equal(t, want, readCommand([]string{"bash", "-c", script}, nil).kind, script)
+	}
+}
+
 // TestReadCommandLimits checks that many launchers, or a long script, are not read.
 func TestReadCommandLimits(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")

@@ -201,15 +201,20 @@ func (s *splitter) readEscaped() {
 	s.at++
 }
 
-// skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped.
+// skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped. The
+// operator << begins a here-document, which is not read.
 func (s *splitter) skipRedirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()
 		s.inWord = false
 	}
 	s.endWord()
+	begin := s.at - 1
 	for s.at < len(s.text) && strings.IndexByte("<>&|", s.text[s.at]) >= 0 {
 		s.at++
+	}
+	if operator := s.text[begin:s.at]; strings.HasPrefix(operator, "<<") && operator != "<<<" {
+		s.failed = true
 	}
 	for s.at < len(s.text) && s.text[s.at] == ' ' {
 		s.at++
