@@ -8,6 +8,8 @@ const (
 	OnUnixSocket      = "Jupyter is told to listen on a Unix socket (--sock)"
 	WithoutSettings   = "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	ArgsQuoteOpen     = "NOTEBOOK_ARGS has a quote that is not closed"
+	ArgsNotLiteral    = "NOTEBOOK_ARGS is not a literal value, so the webhook cannot read Jupyter's arguments"
+	ArgumentVariable  = "an argument of Jupyter is a variable, which can be any flag: write the argument itself"
 	HubURLWithoutPort = "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
 	BaseURLVariable   = "the base URL has a variable that the webhook cannot read"
 )
@@ -26,6 +28,13 @@ func SettingsFromFile(probesAnnotation string) string {
 // SettingsNotLiteral says that a variable with the path of Jupyter's settings has no literal value.
 func SettingsNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
+}
+
+// SettingsOfCommand says that the command line sets a variable with the path of Jupyter's settings. Jupyter then does not
+// find the webhook's settings.
+func SettingsOfCommand(variable string) string {
+	return "the command line sets " + variable + ", so Jupyter does not read the webhook's settings: set the variable in the " +
+		"container's env"
 }
 
 // PortNotLiteral says that a variable with the port has no literal value.

@@ -5,12 +5,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// chooseDiscovery returns the discovery, the reason for this choice, and denials. If it returns no denials, in.identity
-// is the identity with which the Pod runs, or nil with discovery at start.
+// chooseDiscovery returns the discovery, the reason for this choice, and denials. With discovery at start it sets in.identity
+// to nil. With discovery at admission in.identity is the identity with which the Pod runs, if there are no denials.
 func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, denials []denial.Denial) {
 	name := in.facts.User.String()
 	configured := in.planner.config.Identity.Discovery
 	if in.identity == nil || configured == config.DiscoveryAtStart {
+		in.identity = nil
 		why = denial.DiscoveryUnknown
 		if configured == config.DiscoveryAtStart {
 			why = denial.DiscoveryConfigured
@@ -25,7 +26,6 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, d
 		case in.facts.Restricted:
 			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.facts.Namespace, name)}
 		}
-		in.identity = nil
 		return config.DiscoveryAtStart, why, nil
 	}
 	why = denial.DiscoveryKnown

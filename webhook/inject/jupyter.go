@@ -49,10 +49,13 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found := jupyterServer{kind: in.kindOfNotebook(s, start, env)}
 	argv := start.argv
 	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
-	before, readable := splitWords(env("NOTEBOOK_ARGS").value)
+	before, whyNoArgs := readNotebookArgs(env("NOTEBOOK_ARGS"))
 	arguments := argv
 	if len(before) > 0 {
 		arguments = slices.Concat(before, argv)
+	}
+	if hasUnknownArgument(arguments) {
+		whyNoArgs = denial.ArgumentVariable
 	}
 	flags := jupyterFlags(arguments)
 	for trait, value := range flags {
@@ -60,15 +63,12 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 
 	found.port, found.why = in.findPort(flags, env)
-	base, why := in.findBase(flags, env)
-	if found.base = base; why != "" {
-		found.port, found.why = 0, why
-	}
-	if why := whyNoProbe(flags, env); why != "" {
-		found.port, found.why = 0, why
-	}
-	if !readable {
-		found.port, found.why = 0, denial.ArgsQuoteOpen
+	base, whyNoBase := in.findBase(flags, env)
+	found.base = base
+	for _, why := range []string{whyNoBase, whyNoProbe(flags, start, env), whyNoArgs} {
+		if why != "" {
+			found.port, found.why = 0, why
+		}
 	}
 	found.setsAddress = found.canStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
@@ -84,10 +84,23 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
+// readNotebookArgs returns the words of the variable NOTEBOOK_ARGS, or a reason why the webhook cannot read them.
+func readNotebookArgs(args envValue) (words []string, why string) {
+	if args.set && !args.known {
+		return nil, denial.ArgsNotLiteral
+	}
+	words, ok := splitWords(args.value)
+	if !ok {
+		return nil, denial.ArgsQuoteOpen
+	}
+	return words, ""
+}
+
 // whyNoProbe returns a reason why no probe can be added; empty if there is none. Either the kubelet cannot connect to the
 // address on which Jupyter listens, or Jupyter's settings come from a file or directory that the webhook cannot know, or
-// Jupyter reads no settings. findPort and findBase return the reasons for an unknown port or base URL.
-func whyNoProbe(flags map[string]string, env func(name string) envValue) string {
+// Jupyter reads no settings. findPort and findBase return the reasons for an unknown port or base URL. An address that is an
+// unknown variable counts as an address to which the kubelet can connect, because it is usually the Pod's IP.
+func whyNoProbe(flags map[string]string, start commandLine, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
 	case flags["sock"] != "":
@@ -99,8 +112,13 @@ func whyNoProbe(flags map[string]string, env func(name string) envValue) string 
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return denial.WithoutSettings
 	}
-	if path := env(handoff.JupyterConfigVariable); path.set && !path.known {
-		return denial.SettingsNotLiteral(handoff.JupyterConfigVariable)
+	if _, ok := start.env[handoff.JupyterConfigVariable]; ok {
+		return denial.SettingsOfCommand(handoff.JupyterConfigVariable)
+	}
+	for _, name := range []string{"JUPYTER_NO_CONFIG", handoff.JupyterConfigVariable} {
+		if v := env(name); v.set && !v.known {
+			return denial.SettingsNotLiteral(name)
+		}
 	}
 	return ""
 }
@@ -194,6 +212,23 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	return traits[name], value, inline
 }
 
+// hasUnknownArgument reports whether an argument begins with a reference $(NAME). Such an argument can be any flag, such as
+// --port=9999. An argument that is the value of the flag before it is no flag.
+func hasUnknownArgument(argv []string) bool {
+	for i, arg := range argv {
+		if strings.HasPrefix(strings.TrimLeft(arg, "-"), "$(") && (i == 0 || !takesNext(argv[i-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesNext reports whether an argument is a flag whose value is the next argument, such as --port or --ServerApp.token.
+func takesNext(arg string) bool {
+	trait, _, inline := jupyterFlag(arg)
+	return !inline && (trait != "" || strings.HasPrefix(arg, "--") && strings.Contains(arg, "."))
+}
+
 // envValue is the value of a variable of the notebook container, as far as the webhook knows it.
 type envValue struct {
 	set bool
@@ -239,12 +274,10 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 			return 0, denial.PortNotLiteral("JUPYTERHUB_SERVICE_URL")
 		}
 		u, err := url.Parse(service.value)
-		if err != nil || strings.Contains(u.Host, "$(") {
+		if err != nil || u.Port() == "" {
 			return 0, denial.HubURLWithoutPort
 		}
-		if u.Port() != "" {
-			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
-		}
+		return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
 	}
 	if v := env("JUPYTER_PORT"); v.set {
 		return parsePort(v.value, "JUPYTER_PORT")

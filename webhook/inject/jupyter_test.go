@@ -88,6 +88,21 @@ func TestReadCommand(t *testing.T) {
 	}
 }
 
+// TestReadRedirections checks that the text of a here-document is not read as commands.
+func TestReadRedirections(t *testing.T) {
+	for script, want := range map[string]programKind{
+		"cat <<EOF >a\nexec jupyter lab\nEOF\nid":    runsUnclear,
+		"cat 2>&1<<-'EOF'\nid\nEOF\njupyter lab":     runsUnclear,
+		"jupyter lab <<EOF\ny\nEOF\n":                runsUnclear,
+		"cat <(id); jupyter lab":                     runsUnclear,
+		"cat <<<EOF; jupyter lab":                    runsJupyter,
+		"cat <a >>b 2>|c <>d 2>&1; jupyter lab":      runsJupyter,
+		"echo '<<EOF' \"<<EOF\" \\<\\<; jupyter lab": runsJupyter,
+	} {
+		assert.Equal(t, want, readCommand([]string{"bash", "-c", script}, nil).kind, script)
+	}
+}
+
 // TestReadCommandLimits checks that many launchers, or a long script, are not read.
 func TestReadCommandLimits(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
@@ -118,6 +133,7 @@ func TestKindOfImage(t *testing.T) {
 }
 
 func TestFindServer(t *testing.T) {
+	fromSource := func(name string) []pod.EnvVar { return []pod.EnvVar{{Name: name, ValueFrom: &pod.ValueFrom{}}} }
 	for name, c := range map[string]struct {
 		args  string
 		env   []pod.EnvVar
@@ -136,6 +152,18 @@ func TestFindServer(t *testing.T) {
 		"variable set by env":               {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
 		"NOTEBOOK_ARGS in quotes":           {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
 		"NOTEBOOK_ARGS with an open quote":  {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
+		"NOTEBOOK_ARGS from a source":       {env: fromSource("NOTEBOOK_ARGS"), port: 0, base: "/"},
+		"JUPYTER_NO_CONFIG from a source":   {env: fromSource("JUPYTER_NO_CONFIG"), port: 0, base: "/"},
+		"JUPYTER_CONFIG_PATH from a source": {env: fromSource("JUPYTER_CONFIG_PATH"), port: 0, base: "/"},
+		"JUPYTER_CONFIG_PATH set by env":    {args: "env JUPYTER_CONFIG_PATH=/x jupyter lab", port: 0, base: "/"},
+		"JUPYTER_PORT from a source":        {env: fromSource("JUPYTER_PORT"), port: 0, base: "/"},
+		"argument from a source":            {args: "lab $(ARGS)", env: fromSource("ARGS"), port: 0, base: "/"},
+		"argument from a literal value":     {args: "lab $(ARGS)", env: []pod.EnvVar{{Name: "ARGS", Value: "--port=9999"}}, port: 0, base: "/"},
+		"flag whose name is a variable":     {args: "lab --$(TRAIT)=9999", port: 0, base: "/"},
+		"value that is a variable":          {args: "lab --IdentityProvider.token $(TOKEN)", port: 8888, base: "/"},
+		"value in an argument":              {args: "lab --IdentityProvider.token=$(TOKEN)", port: 8888, base: "/"},
+		"port that is a variable":           {args: "lab --port $(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
+		"NOTEBOOK_ARGS with a variable":     {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--debug $(ARGS)"}}, port: 0, base: "/"},
 		"--config":                          {args: "lab --config=/etc/x.py", port: 0, base: "/"},
 		"--config, port and base URL":       {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
 		"port named http is not used":       {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
@@ -147,6 +175,10 @@ func TestFindServer(t *testing.T) {
 		"--ServerApp.sock":                  {args: "lab --ServerApp.sock=/x", port: 0, base: "/"},
 		"JUPYTER_PORT":                      {env: []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
 		"hub's URL":                         {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
+		"hub's URL with a variable":         {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "$(HUB_URL)"}}, port: 0, base: "/"},
+		"hub's URL with a variable host":    {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://$(IP):8889/"}}, port: 8889, base: "/"},
+		"hub's URL with a variable port":    {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:$(P)/"}}, port: 0, base: "/"},
+		"hub's URL without a port":          {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0/"}}, port: 0, base: "/"},
 		"hub's prefix before the args":      {args: "--ServerApp.base_url=/x", env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
 		"port by its name":                  {ports: []pod.Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
 		"port without a name":               {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
@@ -158,6 +190,40 @@ func TestFindServer(t *testing.T) {
 			assert.Equal(t, c.port, found.port, found.why)
 			assert.Equal(t, c.base, found.base)
 			assert.Equal(t, c.port == 0, found.why != "", "an unknown port has a reason")
+		})
+	}
+}
+
+// TestFindServerInScript tests the variables of shell scripts.
+func TestFindServerInScript(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		env    []pod.EnvVar
+		port   int32
+	}{
+		"value with several words":         {"jupyter lab $A", []pod.EnvVar{{Name: "A", Value: "--no-browser --port=9999"}}, 9999},
+		"value with several lines":         {"jupyter lab $A", []pod.EnvVar{{Name: "A", Value: "--no-browser\n--port\n9999\n"}}, 9999},
+		"value in quotes":                  {`jupyter lab "$A"`, []pod.EnvVar{{Name: "A", Value: "--no-browser --port=9999"}}, 8888},
+		"value that is the command":        {"exec $A --port=9999", []pod.EnvVar{{Name: "A", Value: "jupyter lab"}}, 9999},
+		"empty value":                      {"$A jupyter $A lab $A --port $A 9999", []pod.EnvVar{{Name: "A"}}, 9999},
+		"value of several words, assigned": {"NOTEBOOK_ARGS=$A start-notebook.py", []pod.EnvVar{{Name: "A", Value: "--debug --port=9999"}}, 9999},
+		"unknown value":                    {"jupyter lab $A", nil, 0},
+		"unknown value in quotes":          {`jupyter lab --notebook-dir="$A" --IdentityProvider.token "$A"`, nil, 8888},
+		"variable of the script":           {"P=9999; jupyter lab --port=$P", []pod.EnvVar{{Name: "P", Value: "7"}}, 9999},
+		"Kubernetes' notation":             {"P=9999; jupyter lab --port=$(P)", []pod.EnvVar{{Name: "P", Value: "7"}}, 7},
+		"variable for one command":         {"P=9999 true; jupyter lab --port=$P", []pod.EnvVar{{Name: "P", Value: "7"}}, 7},
+		"exported variable":                {"export X=1 NOTEBOOK_ARGS='--debug --port=9999'\nexec start-notebook.py", nil, 9999},
+		"exported twice":                   {"export JUPYTER_PORT=1; JUPYTER_PORT=2; exec jupyter lab", nil, 2},
+		"exported, and set for Jupyter":    {"export JUPYTER_PORT=1; JUPYTER_PORT=2 jupyter lab", nil, 2},
+		"exported, of an unknown variable": {"export JUPYTER_PORT=$P; exec jupyter lab", nil, 0},
+		"exported JUPYTER_CONFIG_PATH":     {"export JUPYTER_CONFIG_PATH=/x && jupyter lab", nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+				notebook: &pod.Container{Command: []string{"bash", "-c", c.script}, Env: c.env}}
+			found := in.findServer(switches{})
+			assert.Equal(t, runsJupyter, found.kind)
+			assert.Equal(t, c.port, found.port, found.why)
 		})
 	}
 }

@@ -83,12 +83,13 @@ func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 
 // guaranteed reports whether the Pod without our init container is of the QoS class Guaranteed: each container has limits
 // of CPU and memory, and no requests that differ from them. The resources of the notebook container include those that
-// the webhook adds. For a Pod with Pod-level resources the result is false.
+// the webhook adds. Ephemeral containers have no resources, and Kubernetes ignores them for the class. For a Pod with
+// Pod-level resources the result is false.
 func (in *planning) guaranteed() bool {
 	for at, c := range in.pod.AllContainers {
 		r := c.Resources
 		switch {
-		case isInit(at, c):
+		case isInit(at, c), at.List == pod.EphemeralContainersPath:
 			continue
 		case c == in.notebook:
 			added, _ := in.wantedResources()

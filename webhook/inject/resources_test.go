@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
@@ -32,6 +33,29 @@ func TestFitInto(t *testing.T) {
 			got, err := json.Marshal(fitInto(&container, &whole))
 			require.NoError(t, err)
 			assert.JSONEq(t, c.want, string(got))
+		})
+	}
+}
+
+// TestGuaranteed tests the QoS class of Pods with several containers. An ephemeral container has no resources, and
+// Kubernetes ignores it for the class.
+func TestGuaranteed(t *testing.T) {
+	full := `"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}`
+	for name, c := range map[string]struct {
+		spec string
+		want bool
+	}{
+		"notebook alone":      {`"containers": [{"name": "nb", ` + full + `}]`, true},
+		"sidecar":             {`"containers": [{"name": "nb", ` + full + `}, {"name": "x"}]`, false},
+		"init container":      {`"containers": [{"name": "nb", ` + full + `}], "initContainers": [{"name": "x"}]`, false},
+		"our init container":  {`"containers": [{"name": "nb", ` + full + `}], "initContainers": [{"name": "jupyter-user-init"}]`, true},
+		"ephemeral container": {`"containers": [{"name": "nb", ` + full + `}], "ephemeralContainers": [{"name": "debug"}]`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document, err := pod.Read([]byte(`{"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {` + c.spec + `}}`))
+			require.NoError(t, err)
+			in := planning{planner: NewPlanner(config.Default()), pod: document, notebook: &document.Spec.Containers[0]}
+			assert.Equal(t, c.want, in.guaranteed())
 		})
 	}
 }

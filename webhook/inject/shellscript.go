@@ -35,13 +35,16 @@ func shellScript(args []string) (script string, ok bool) {
 }
 
 // lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
-// command. ok is false if the script cannot be read.
+// command. The variables that the script sets for its commands precede the command, as in "A=1 jupyter lab". ok is false if
+// the script cannot be read.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
 		return nil, false
 	}
+	var set []string
 	for _, words := range commands {
+		set = append(set, assignments(words)...)
 		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
 		if len(bare) > 0 {
 			argv = words
@@ -53,7 +56,20 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 			}
 		}
 	}
-	return argv, len(argv) > 0
+	if len(argv) == 0 {
+		return nil, false
+	}
+	return slices.Concat(set, argv), true
+}
+
+// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A variable
+// that is set without export counts too, because it can be one that the script's own environment has.
+func assignments(words []string) []string {
+	set := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !isAssignment(word) })
+	if len(set) < len(words) && words[0] != "export" {
+		return nil
+	}
+	return set
 }
 
 // keywords are the words that begin a compound command, or a command that changes how other commands run.
@@ -82,6 +98,8 @@ type splitter struct {
 	words    []string
 	commands [][]string
 	failed   bool
+	// set are the variables that the script has set so far.
+	set map[string]string
 	// expanded is the number of bytes that the values of variables have added to the words.
 	expanded int
 }
@@ -91,7 +109,7 @@ func splitShell(text string, value func(name string) (string, bool), asShell boo
 	if len(text) > maxScriptLength {
 		return nil, false
 	}
-	s := splitter{text: text, value: value, shell: asShell}
+	s := splitter{text: text, value: value, shell: asShell, set: map[string]string{}}
 	for s.at < len(s.text) && !s.failed {
 		s.step()
 	}
@@ -121,7 +139,7 @@ func (s *splitter) step() {
 	case c == '>' || c == '<':
 		s.skipRedirection()
 	case c == '$':
-		s.expandVariable()
+		s.addUnquoted(s.expandVariable())
 	case c == '#' && !s.inWord:
 		if end := strings.IndexByte(s.text[s.at:], '\n'); end >= 0 {
 			s.at += end
@@ -162,7 +180,7 @@ func (s *splitter) readDoubleQuoted() {
 			s.add(s.text[s.at])
 			s.at++
 		case c == '$' && s.shell:
-			s.expandVariable()
+			s.word.WriteString(s.expandVariable())
 		case c == '`' && s.shell:
 			s.failed = true
 		default:
@@ -183,15 +201,20 @@ func (s *splitter) readEscaped() {
 	s.at++
 }
 
-// skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped.
+// skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped. The
+// operator << begins a here-document, which is not read.
 func (s *splitter) skipRedirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()
 		s.inWord = false
 	}
 	s.endWord()
+	begin := s.at - 1
 	for s.at < len(s.text) && strings.IndexByte("<>&|", s.text[s.at]) >= 0 {
 		s.at++
+	}
+	if operator := s.text[begin:s.at]; strings.HasPrefix(operator, "<<") && operator != "<<<" {
+		s.failed = true
 	}
 	for s.at < len(s.text) && s.text[s.at] == ' ' {
 		s.at++
@@ -199,8 +222,22 @@ func (s *splitter) skipRedirection() {
 	s.skips = true
 }
 
-// expandVariable appends the value of the variable in $NAME, ${NAME} or Kubernetes' $(NAME) to the current word.
-func (s *splitter) expandVariable() {
+// addUnquoted appends a variable's value that is not in quotes. The shell splits such a value into words, except in an
+// assignment.
+func (s *splitter) addUnquoted(value string) {
+	const blanks = " \t\n"
+	split := strings.ContainsAny(value, blanks) && !isAssignment(s.word.String())
+	for i := range len(value) {
+		if split && strings.IndexByte(blanks, value[i]) >= 0 {
+			s.endWord()
+		} else {
+			s.add(value[i])
+		}
+	}
+}
+
+// expandVariable reads the variable in $NAME, ${NAME} or Kubernetes' $(NAME), and returns its value.
+func (s *splitter) expandVariable() string {
 	rest := s.text[s.at:]
 	opening, closing := "", ""
 	switch {
@@ -214,17 +251,19 @@ func (s *splitter) expandVariable() {
 	name := rest[:end]
 	if name == "" || !strings.HasPrefix(rest[end:], closing) {
 		s.failed = true
-		return
+		return ""
 	}
 	s.at += len(opening) + end + len(closing)
-	s.inWord = true
-	if text, known := s.value(name); known && s.expanded+len(text) <= maxScriptLength {
-		s.expanded += len(text)
-		s.word.WriteString(text)
-	} else {
-		// An unknown value stays as a reference in Kubernetes' notation, which is neither a valid port nor a base URL.
-		s.word.WriteString("$(" + name + ")")
+	text, known := s.set[name]
+	if !known || opening == "(" {
+		text, known = s.value(name)
 	}
+	if !known || s.expanded+len(text) > maxScriptLength {
+		// An unknown value stays as a reference in Kubernetes' notation, which is neither a valid port nor a base URL.
+		return "$(" + name + ")"
+	}
+	s.expanded += len(text)
+	return text
 }
 
 // isAssignment reports whether a word begins with a variable's name and "=". A regular expression would take half a megabyte
@@ -264,6 +303,10 @@ func (s *splitter) endCommand() {
 	s.skips = false
 	if len(s.words) > 0 {
 		s.commands = append(s.commands, s.words)
+		for _, assignment := range assignments(s.words) {
+			name, value, _ := strings.Cut(assignment, "=")
+			s.set[name] = value
+		}
 	}
 	s.words = nil
 }
