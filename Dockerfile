@@ -1,15 +1,17 @@
-# The image has two static programs and nothing else. The Deployment runs jupyter-user-webhook serve. The init container of every
-# notebook runs jupyter-user-init. make image builds the image for linux/amd64 or linux/arm64.
+# The image has two static programs and nothing else. The Deployment runs jupyter-user-webhook serve. The init container of
+# every notebook Pod runs jupyter-user-init. make image builds the image for linux/amd64 or linux/arm64.
 #
-# The image is reproducible: the same sources, Go version, VERSION and REVISION give the same digest on any machine, so anyone can check an
-# image by building it again. The builder must write no times: make image uses --timestamp=0 with buildah and podman. With docker buildx use
-# SOURCE_DATE_EPOCH=0 and an output with rewrite-timestamp=true.
+# The image is reproducible: the same sources, Go version, VERSION and REVISION give the same digest on any machine, so
+# anyone can check an image by building it again. The container engine must write no times into the image. With buildah and
+# podman, make image uses --timestamp 0. With docker buildx use SOURCE_DATE_EPOCH=0 and an output with
+# rewrite-timestamp=true.
 #
-# The builder is the only base image. Only the programs that it builds get into the result. For a release, pin the builder by digest:
+# BUILDER is the only base image. Only the programs that are compiled in it get into the result. For a release, pin it by
+# digest:
 # --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:… (docker buildx imagetools inspect prints the digest of a tag).
-# If this image cannot be pulled, use any image with the same version of Go.
+# If golang:1.26.8 cannot be pulled, use any image with the same version of Go.
 ARG BUILDER=docker.io/library/golang:1.26.8
-# The builder runs on the platform of this machine and compiles for the target platform. Go needs no emulator for that.
+# The compiler runs on the platform of this machine and compiles for the target platform. Go needs no emulator for that.
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src
 # The modules come first, because they change less often than the sources. So their layer stays in the cache.
@@ -19,7 +21,8 @@ COPY cmd cmd
 COPY webhook webhook
 COPY certs certs
 COPY deploy deploy
-# The builder sets these two for the platform that it builds for. They have no default value, because a default would win in BuildKit.
+# The container engine sets these two to the target platform. They have no default value, because BuildKit would use a
+# default value in place of the target platform.
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=v0.2.0

@@ -24,7 +24,8 @@ SEQUENTIAL  := (/test/(property|golden|chart|docs|bench)|/homes)$$
 MEASURED    := ./webhook/server
 # Go's race detector needs a C compiler. Without one, all tests run without the detector.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
-# make release-check runs the integration tests with the API servers of these Kubernetes releases. All other targets use the newest release.
+# make release-check runs the integration tests with the API servers of these older Kubernetes releases. All other targets
+# use the release of test/tools/kubernetes.
 RELEASES    := 1.33 1.34 1.35 1.36
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # The first of these programs that is installed builds the image. All three read the Dockerfile.

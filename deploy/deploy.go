@@ -20,7 +20,7 @@ type Rendered string
 // Install returns the manifest for kubectl: the chart, rendered with its default values and createNamespace=true.
 func Install() Rendered { return Rendered(install) }
 
-// Files returns the names of the templates of the manifest for kubectl.
+// Files returns the names of the templates of the manifest for kubectl, sorted.
 func Files() []string { return Install().Files() }
 
 // Read returns the documents of one template of the manifest for kubectl.

@@ -58,7 +58,7 @@ func compress(content []byte) ([]byte, error) {
 	return compressed.Bytes(), nil
 }
 
-// packChart returns the package of a chart, and the name that Helm gives to such a file. It does not use helm package,
+// packChart returns the package of a chart, and the file name that Helm gives to the package. It does not use helm package,
 // because helm package writes the time of packing into the archive.
 func packChart(folder string) (packed []byte, name string, err error) {
 	text, err := os.ReadFile(filepath.Join(folder, "Chart.yaml"))
@@ -81,8 +81,8 @@ func packChart(folder string) (packed []byte, name string, err error) {
 	return packed, chart.Name + "-" + chart.Version + ".tgz", err
 }
 
-// read returns the files in a folder and its subfolders, with paths below name. It follows links, because the chart's
-// folder monitoring is a link.
+// read returns the files in a folder and its subfolders. Their paths begin with name. It follows symbolic links, because
+// "monitoring" in the folder of the chart is one.
 func read(folder, name string) ([]file, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

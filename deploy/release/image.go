@@ -68,7 +68,8 @@ type rootFS struct {
 	DiffIDs []string `json:"diff_ids"`
 }
 
-// layout has the files of an OCI image layout, by their names: blobs named by their digests, and an index.
+// layout has the files of an OCI image layout, by path: the blobs, which are named by their digests, index.json and
+// oci-layout.
 type layout struct{ files map[string][]byte }
 
 // add stores a blob and returns its descriptor.
@@ -78,7 +79,8 @@ func (l layout) add(mediaType string, content []byte) descriptor {
 	return descriptor{MediaType: mediaType, Digest: "sha256:" + sum, Size: len(content)}
 }
 
-// addJSON stores a document as JSON. Equal documents give equal bytes, because the keys of maps are sorted.
+// addJSON stores a document as a JSON blob, and returns its descriptor. Equal documents give equal bytes, because the keys
+// of maps are sorted.
 func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	content, err := json.Marshal(document)
 	return l.add(mediaType, content), err

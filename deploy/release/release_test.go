@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// packed packs a release whose programs are short texts, and returns its files.
+// packed packs a release whose programs are short texts. It returns the release, and the content of its files by name.
 func packed(t *testing.T) (release, map[string][]byte) {
 	t.Helper()
 	r := release{version: "v9.8.7", revision: "abc", deploy: "..", dist: t.TempDir()}
@@ -79,8 +79,8 @@ func TestPackIsReproducible(t *testing.T) {
 	assert.Equal(t, len(first)-1, strings.Count(string(first["SHA256SUMS"]), "\n"))
 }
 
-// TestImageAgreesWithDockerfile reads the archive from its index to the programs, and compares user, command and labels
-// with the Dockerfile.
+// TestImageAgreesWithDockerfile reads the archive from its index to the programs, and compares user, entrypoint, command
+// and labels with the Dockerfile.
 func TestImageAgreesWithDockerfile(t *testing.T) {
 	_, files := packed(t)
 	dockerfile, err := os.ReadFile("../../Dockerfile")

@@ -12,9 +12,9 @@ import (
 )
 
 // TestAllocations limits the number of allocations of one review, from the body to the response, with its log line and its
-// metrics. The number does not depend on the speed of the machine. The decoder caches short strings. So the small injected
-// Pod has two limits: one for reviews of the same Pod, and one for the Pods of 16 users in turn, whose strings are mostly
-// not cached. The race detector allocates too, so the test is not built with it.
+// metrics. The number does not depend on the speed of the machine. The decoder caches short strings. So there are two
+// limits for the 6 KB Pod that the webhook injects: one for repeated reviews of the same Pod, and one for the Pods of 16
+// users in turn, whose strings are mostly not cached. The race detector allocates too, so the test is not built with it.
 func TestAllocations(t *testing.T) {
 	for name, c := range map[string]struct {
 		size, kind string

@@ -1,9 +1,9 @@
 // Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the
 // times of two runs.
 //
-// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs
-// all. No measured time fails a test. Too many allocations fail TestAllocations, because their number is the same on every
-// machine.
+// The benchmarks here run in process, for go test -bench and benchstat. The command test/bench/run has the others, and make
+// bench runs all. No measured time fails a test. Too many allocations fail TestAllocations, because their number is the
+// same on every machine.
 package bench
 
 import (
@@ -44,7 +44,7 @@ func response(t testing.TB, c *handlers.Caller) *admissionv1.AdmissionResponse {
 	return review.Response
 }
 
-// injected returns the Pod as the webhook admits it.
+// injected returns the Pod with the webhook's patch applied.
 func injected(t testing.TB, pod []byte) []byte {
 	t.Helper()
 	c := newCaller(t, handlers.Ours, [][]byte{pods.Review(pod, pods.User(0))})
@@ -56,8 +56,9 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// reviewsOfKind returns reviews of Pods that have the same size and the same kind: injected, unlabelled, already (injected)
-// or denied.
+// reviewsOfKind returns reviews of Pods of one size and one kind. The webhook injects Pods of the kind "injected".
+// "already" Pods have been injected before, "unlabelled" Pods do not have the label jupyter-user, and "denied" Pods name
+// root.
 func reviewsOfKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]
@@ -80,7 +81,7 @@ func BenchmarkReview(b *testing.B) {
 			bodies := reviewsOfKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
-					continue // The other handlers treat all kinds alike, or know only this kind.
+					continue // Floor and Empty treat all kinds alike, and Usual knows only this kind.
 				}
 				b.Run("pod="+size+"/kind="+kind+"/handler="+name, func(b *testing.B) {
 					c := newCaller(b, name, bodies)
@@ -94,7 +95,7 @@ func BenchmarkReview(b *testing.B) {
 	}
 }
 
-// TestHandlersReturnSamePod tests that the handlers usual and ours return the same Pod.
+// TestHandlersReturnSamePod tests that the patches of handlers.Usual and handlers.Ours make the same Pod.
 func TestHandlersReturnSamePod(t *testing.T) {
 	for size, pod := range pods.Sizes() {
 		t.Run(size, func(t *testing.T) {

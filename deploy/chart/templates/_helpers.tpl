@@ -1,12 +1,13 @@
-{{/* The image, with its digest if the values have one. */}}
+{{/* The webhook's image, with its digest if the values have one. */}}
 {{- define "image" -}}
 {{ .Values.image.repository }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{/*
-The previous image, which the replicas of the previous release inject. It is read from the configuration in the cluster. Another upgrade
-with the same image keeps it.
+The webhook's image before the last change of image, which Pods of that time have in their init container; empty for none.
+It is read from the ConfigMap in the cluster: from its configuration or, if that has the new image already, from its
+annotation.
 */}}
 {{- define "image-before" -}}
 {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
@@ -17,15 +18,15 @@ with the same image keeps it.
 {{- $image }}
 {{- end }}
 
-{{/* The accepted images besides the current one: the previous image, and the images in the values; as JSON. */}}
+{{/* The accepted images besides the current image: image-before, and the images in the values; as JSON. */}}
 {{- define "accepted" -}}
 {{- $configured := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
 {{- without (prepend $configured (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
 {{- end }}
 
 {{/*
-The settings of the webhook's configuration that differ from their defaults. They are JSON, because YAML loses some characters, and
-toYaml returns nothing, without an error, for a value that it cannot write.
+The webhook's configuration, mostly without settings that have their default. It is JSON, because YAML loses some
+characters, and toYaml returns nothing, without an error, for a value that it cannot write.
 */}}
 {{- define "configuration" -}}
 {{- $init := dict "image" (include "image" .) }}
@@ -90,7 +91,7 @@ ldap-ca.crt: |
 {{- uniq $ports | toJson }}
 {{- end }}
 
-{{/* The configuration, with the defaults of the settings that the policies need too. */}}
+{{/* The configuration as JSON, with the defaults of the settings that the templates read. */}}
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
@@ -106,7 +107,7 @@ ldap-ca.crt: |
 {{- (include "effective" . | fromJson).share.claimName }}
 {{- end }}
 
-{{/* The source of the share if the chart creates its volumes: as in a PersistentVolume's spec. */}}
+{{/* The source of the share's PersistentVolumes, as in their spec; empty if the chart does not create them. */}}
 {{- define "source" -}}
 {{- if .Values.share.volume }}
   {{- toYaml .Values.share.volume }}
@@ -123,9 +124,9 @@ ldap-ca.crt: |
 {{- end }}
 
 {{/*
-What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. With it, the command check
-distinguishes another release or other values from a change by hand. The annotation is no proof: anyone who may write the object may write
-the annotation too.
+An annotation of policies, bindings and webhook configurations: the version and a hash of all values from which the object
+was rendered. By it, the check command distinguishes an object of another version or of other values from a change by hand.
+The annotation is no proof: anyone who may write the object may write the annotation too.
 */}}
 {{- define "rendered" -}}
 jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}

@@ -62,7 +62,10 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
-{{/* Our annotations except inject. A policy looks up each by its key, because CEL's cost of iterating over a map is quadratic. */}}
+{{/*
+The names of our annotations after jupyter-user.io/, except "inject". A policy looks up each annotation by its key, because
+CEL's cost of iterating over a map is quadratic.
+*/}}
 {{- define "annotations" -}}
 user discovery identity home config container probes account-files home-in
 {{- end }}
@@ -88,8 +91,9 @@ matchConditions:
 
 {{/*
 The directory above the home of variables.user, relative to the root of the share, as in config.HomePattern.Parent and
-config.Share.HomeOf. It is empty for an invalid user name, and for an invalid home field. The webhook has written that field on the
-Pod; the policy net accepts it only below the prefix and with the user's name as last element.
+config.Share.HomeOf. It is empty for an invalid user name. With share.homePrefix, the home is the value of the annotation
+jupyter-user.io/home, which the webhook writes; then the directory is also empty unless the home is below the prefix and
+ends with the user's name.
 */}}
 {{- define "policy.parent" -}}
 {{- if .homePrefix -}}
@@ -137,14 +141,14 @@ Pod; the policy net accepts it only below the prefix and with the user's name as
       request.userInfo.username in {{ include "cel" .controllers }})
 {{- end }}
 
-{{/* The ServiceAccount of the pod. */}}
+{{/* The name of the Pod's ServiceAccount. */}}
 {{- define "policy.account" -}}
 - name: account
   expression: >-
     object.spec.?serviceAccountName.orValue('') == '' ? 'default' : object.spec.serviceAccountName
 {{- end }}
 
-{{/* Whether the home is the requester's own, and whether the requester may use it. */}}
+{{/* Whether the home is the requester's own (ownHomes), and whether the requester has the verb use on it. */}}
 {{- define "policy.own" -}}
 - name: own
   expression: >-
@@ -205,8 +209,9 @@ needed.
 {{- end }}
 
 {{/*
-Whether a Pod needs the right to a claim. A volume of the claim needs it, unless the Pod is claimed. A road (by-road) to the claim's storage
-always needs it. Most roads do not show where they lead, so such a road needs the right to every claim.
+Whether a Pod needs the right to a claim. A volume of the claim needs it, unless the Pod is a notebook (variables.claimed).
+A road (by-road) to the claim's storage always needs it. Most roads do not show where they lead, so such a road needs the
+right to every claim.
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
@@ -215,9 +220,12 @@ variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exis
 {{- end }}
 
 {{/*
-Whether a request about a PersistentVolumeClaim needs the right to a claim. It does if it is about that claim, except for an update that
-keeps the owners; if it binds any claim to that claim's volume; or if it makes a copy of that claim. One exception: Kubernetes' own
-controllers, and the others whose rights are ignored (policy.requester), may bind that claim to its volume.
+Whether a request about any PersistentVolumeClaim needs the right to .share.claim, called "the guarded claim" here. It does
+if it
+- creates the guarded claim, deletes it or changes its owners;
+- binds a claim to a volume of the guarded claim; but controllers whose rights are ignored (policy.requester) may bind the
+  guarded claim itself;
+- creates a copy of the guarded claim.
 */}}
 {{- define "claim-needs" -}}
 variables.name == {{ include "cel" .share.claim }} && !variables.sameOwners || [variables.volume].exists(n,
@@ -246,7 +254,10 @@ object.spec.?source.?persistentVolumeClaimName.orValue('') == {{ include "cel" .
       {{- include "by-unknown-road" .site | nindent 6 }})
 {{- end }}
 
-{{/* The Pods that the verifier checks: claimed Pods, and other Pods with an annotation or an init container of ours. */}}
+{{/*
+The Pods that the verifier checks: claimed Pods, and other Pods with an annotation of ours, with a container named
+jupyter-user-init, or with more than 200 containers.
+*/}}
 {{- define "verified-pods" -}}
 matchConditions:
   - name: claimed-or-marked
@@ -269,14 +280,15 @@ object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
 {{- end }}
 
 {{/*
-Whether a volume v is of a kind without storage. The API server validates a Pod before the policies run, so a volume has one source.
+Whether a volume v is of a kind that cannot lead to the share. The API server validates a Pod before the policies run, so a
+volume has one source.
 Nearly all volumes of ordinary Pods are of these kinds: checking this first halves the policy's cost for such a Pod.
 */}}
 {{- define "leads-nowhere" -}}
 has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(v.downwardAPI)
 {{- end }}
 
-{{/* Whether a volume v is the share's claim or a further claim. */}}
+{{/* Whether a volume v has the share's claim or a further claim. */}}
 {{- define "by-claim" -}}
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
@@ -294,9 +306,9 @@ v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
 {{/*
-Whether a volume v is a road to the share or to a further claim, which is a volume that leads there without the claim. Inline NFS is denied
-except for the servers in otherNFSServers, because the share's server has too many names to list. A hostPath is treated as the share if it
-is inside the share, above it, or longer than 512 characters.
+Whether a volume v is a road: a volume that leads to the storage of the share or of a further claim without the claim.
+Inline NFS is a road except for the servers in otherNFSServers, because the share's server has too many names to list. A
+hostPath is a road if it is one of the share's directories on the node, inside or above one, or longer than 512 characters.
 */}}
 {{- define "by-road" -}}
 {{ include "by-unknown-road" . }} ||
@@ -315,7 +327,10 @@ has(v.hostPath) && (v.hostPath.path.size() > 512 ||
 {{- end }}
 {{- end }}
 
-{{/* Whether an ephemeral claim has the name of one of claims, has a volume of one of shares, or is a copy of one of claims. */}}
+{{/*
+Whether the claim of a generic ephemeral volume v has the name of a claim in .claims, has a volume of an element of .shares,
+or is a copy of a claim in .claims.
+*/}}
 {{- define "by-ephemeral-claim" -}}
 {{- $claims := include "cel" .claims -}}
 has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||

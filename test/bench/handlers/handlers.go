@@ -36,7 +36,7 @@ const (
 	Usual = "usual"
 	Ours  = "ours"
 	// Constant is a webhook that returns the same patch for every review. It is measured only end to end, and shows the
-	// lowest cost that a webhook can have.
+	// lowest cost of a webhook that changes Pods.
 	Constant = "constant"
 )
 
@@ -46,7 +46,7 @@ func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 // KnownUser is a source of identities that has the same UID and GID for every user.
 var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
-// discardLog is the log of all handlers. It formats JSON like the webhook and discards it.
+// discardLog formats log lines as JSON, like the webhook, and discards them.
 var discardLog = slog.NewJSONHandler(io.Discard, nil)
 
 // init sets a logger, because without one controller-runtime would skip the work of logging.
@@ -71,8 +71,7 @@ func New(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no handler %q", name)
 }
 
-// Webhook returns the handler of this project's webhook with a source of identities and its metrics. The log is formatted
-// and discarded.
+// Webhook returns the handler of this project's webhook with a source of identities and new metrics. Its log is discardLog.
 func Webhook(source webhook.Identities) (http.Handler, error) {
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// usual is a handler that returns the same Pod as the webhook for the Pods of package pods. It is written like the example
+// usual is a handler that makes the same changes as the webhook to the Pods of package pods. It is written like the example
 // of controller-runtime, knows only these Pods and checks nothing. It shows the cost of a review in a webhook that is
 // written like most webhooks.
 type usual struct{}

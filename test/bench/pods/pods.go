@@ -124,7 +124,7 @@ func tokenVolume() corev1.Volume {
 		}}}}
 }
 
-// managedFields returns managed fields with one entry for each environment variable of a container.
+// managedFields returns managed fields that name each environment variable of a container.
 func managedFields(c corev1.Container) []metav1.ManagedFieldsEntry {
 	var variables strings.Builder
 	for _, v := range c.Env {
@@ -138,8 +138,8 @@ func managedFields(c corev1.Container) []metav1.ManagedFieldsEntry {
 		FieldsV1: metav1.NewFieldsV1(fields)}}
 }
 
-// Large returns a notebook with sidecars, of about 60 KB. It has kubectl's last-applied annotation, with the spec of Small
-// as its value.
+// Large returns a notebook Pod with sidecars, of about 60 KB. It has kubectl's last-applied annotation, with the spec of
+// Small as its value.
 func Large(user string) *corev1.Pod {
 	pod := WithContainers(user, 6, 12)
 	for i := range pod.Spec.Containers[1:] {
@@ -147,21 +147,21 @@ func Large(user string) *corev1.Pod {
 	}
 	applied, err := json.Marshal(Small(user).Spec)
 	if err != nil {
-		panic(err) // A pod of ours.
+		panic(err) // These Pods can always be encoded.
 	}
 	pod.Annotations[corev1.LastAppliedConfigAnnotation] = string(applied)
 	return pod
 }
 
-// ManyVariables returns a notebook with 1,500 environment variables.
+// ManyVariables returns a notebook Pod whose container has 1,500 environment variables.
 func ManyVariables(user string) *corev1.Pod {
 	pod := Small(user)
 	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env, env(1500-len(pod.Spec.Containers[0].Env))...)
 	return pod
 }
 
-// WithContainers returns a notebook in a Pod with this number of containers, among them the notebook container. Each
-// container mounts a volume. The Pod has this number of volumes, but at least the two volumes of Small.
+// WithContainers returns a notebook Pod with this number of containers, which includes the notebook container, and this
+// number of volumes, but at least the two of Small. Each sidecar mounts one of the volumes at /data.
 func WithContainers(user string, containers, volumes int) *corev1.Pod {
 	pod := Small(user)
 	for i := len(pod.Spec.Volumes); i < volumes; i++ {
@@ -189,11 +189,11 @@ func Denied(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// JSON returns the Pod as JSON, for the field object of a review.
+// JSON returns the Pod as JSON, for the field request.object of an AdmissionReview.
 func JSON(pod *corev1.Pod) []byte {
 	raw, err := json.Marshal(pod)
 	if err != nil {
-		panic(err) // A pod of ours.
+		panic(err) // These Pods can always be encoded.
 	}
 	return raw
 }
@@ -220,6 +220,6 @@ func Review(pod []byte, user string) []byte {
 	return body
 }
 
-// User returns the name of user i, which is less than a million. All names have the same length, so that the Pods of all
-// users have the same size.
+// User returns the name of user i, for an i below a million. All names have the same length, so that the Pods of all users
+// have the same size.
 func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }

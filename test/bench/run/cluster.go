@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// cluster is a real API server. podCount is the number of Pods whose creation was requested.
+// cluster is a real API server. podCount numbers the created Pods and the status updates.
 type cluster struct {
 	*controlplane.ControlPlane
 	client   kubernetes.Interface
@@ -29,7 +29,7 @@ type cluster struct {
 }
 
 func startPlane(ctx context.Context) (*cluster, error) {
-	// Package controlplane writes the address and the CA of the server into the webhook configuration with the name
+	// Package controlplane makes a serving certificate, and writes its CA into the webhook configuration with the name
 	// "first". The other configurations copy the CA from there.
 	file, err := os.CreateTemp("", "bench-*.yaml")
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *cluster) serverVersion() (string, error) {
 }
 
 // install creates the namespaces, starts a server process for each webhook, registers the webhooks with the API server, and
-// installs the MutatingAdmissionPolicy. It returns when all webhooks and the policy are in effect.
+// installs the MutatingAdmissionPolicy. It returns when the policy and the webhooks that change Pods are in effect.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	var servers []*serverProcess
 	stop = func() (err error) {
@@ -110,7 +110,7 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	return stop, c.awaitSame(ctx)
 }
 
-// call lets the API server call a server for the Pods of one namespace.
+// call registers a webhook server for the Pods of one namespace.
 func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, path string) error {
 	w, at, err := c.firstCalling(ctx, s)
 	if err != nil {
@@ -143,8 +143,8 @@ func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admission
 	return first.Webhooks[0], at, nil
 }
 
-// callAsShipped lets the API server call a server for the Pods of some namespaces with the shipped webhook configurations.
-// Their selectors and match conditions are part of the cost of the product.
+// callAsShipped registers a webhook server for the Pods of some namespaces, with the shipped webhook configurations. Their
+// selectors and match conditions are part of the cost of the product.
 func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespaces ...string) error {
 	_, at, err := c.firstCalling(ctx, s)
 	if err != nil {

@@ -52,7 +52,7 @@ func (c *cluster) measure(ctx context.Context, how effort, r *report) error {
 	return errors.Join(err, stop())
 }
 
-// created has the median time of creating a Pod, in milliseconds, by namespace and round.
+// created has times of creating a Pod, in milliseconds, by namespace.
 type created map[string][]float64
 
 // compare measures how much longer the creation of a Pod takes in each namespace than in a namespace without webhooks and
@@ -89,8 +89,8 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces
 	return nil
 }
 
-// rounds creates Pods in all namespaces in turn, with a random order of the namespaces in each round. It returns the median
-// time of each namespace in each round.
+// rounds creates Pods in all namespaces in turn, with a random order of the namespaces in each round. It returns, for each
+// namespace, the median time of each round.
 func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)

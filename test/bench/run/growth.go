@@ -29,7 +29,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 			"containers": pods.JSON(pods.WithContainers("alice", n, 2)), "volumes": pods.JSON(pods.WithContainers("alice", 1, max(n, 2))),
 		} {
 			if line == "volumes" && n < 2 {
-				continue // Every Pod has two volumes.
+				continue // Every Pod has at least two volumes.
 			}
 			took, err := inProcess(ours, how, pods.Review(pod, "alice"))
 			if err != nil {

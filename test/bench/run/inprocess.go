@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// measureInProcess calls the handlers in process, in rounds, and counts the allocations of a review.
+// measureInProcess measures the time of a review, without a connection, and its allocations.
 func measureInProcess(_ context.Context, how effort, r *report) error {
 	const part = "in process"
 	for _, sizeName := range []string{"6 KB", "60 KB"} {

@@ -81,7 +81,7 @@ func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) e
 }
 
 // compareOrdinary measures the API server's processor time for Pods that are no notebooks. It compares namespaces in which
-// policies are in effect with the namespace that has no webhooks and policies.
+// policies are in effect with the namespace that has no webhooks and no policies.
 func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
 	server, err := c.apiServerProcess()
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 }
 
 // processorTimeRatio returns the ratio of the API server's processor time for a batch of requests in a namespace to the
-// time for the same batch in the namespace without webhooks and policies. It is the median of several batches.
+// time for the same batch in the namespace without webhooks and policies: the median ratio of several batches.
 func (c *cluster) processorTimeRatio(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64

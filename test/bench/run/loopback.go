@@ -19,7 +19,7 @@ import (
 type measured struct {
 	p50 time.Duration
 	cpu time.Duration
-	// rate is the number of requests a second.
+	// rate is the number of requests per second.
 	rate float64
 }
 
@@ -47,7 +47,7 @@ func p50(m measured) float64   { return m.p50.Seconds() * 1000 }
 func cpuOf(m measured) float64 { return m.cpu.Seconds() * 1000 }
 func rate(m measured) float64  { return m.rate }
 
-// fleet has a server process for each handler.
+// fleet has the server processes, by the name of their handler.
 type fleet map[string]*serverProcess
 
 func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
@@ -76,7 +76,7 @@ func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 	return all, stop, nil
 }
 
-// rounds lets each server respond to one batch of requests in each round, with a random order of the servers.
+// rounds sends one batch of requests to each server in each round, with a random order of the servers.
 func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]byte) (turns, error) {
 	all := turns{}
 	names := handlers.Names()
@@ -95,7 +95,7 @@ func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]b
 	return all, nil
 }
 
-// turn lets a number of concurrent callers send the requests to the server, and returns the server's figures.
+// turn sends a batch of requests to the server, from a number of concurrent callers, and returns the server's figures.
 func (s *serverProcess) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
 	before, err := s.usage(ctx)
 	if err != nil {
@@ -133,7 +133,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 // loopbackHTTP1 is the part of the table with which other projects' webhooks are compared.
 const loopbackHTTP1 = "loopback HTTP/1.1"
 
-// usualPrefix begins the names of the measures of the handler usual.
+// usualPrefix is the beginning of the names of the ratios of handlers.Usual.
 const usualPrefix = "the usual way, "
 
 func measureLoopback(ctx context.Context, how effort, r *report) error {
@@ -221,8 +221,8 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	return nil
 }
 
-// memoryAndStart reports the peak resident memory of the handlers ours and empty after all measurements, and the time that
-// each takes to start.
+// memoryAndStart reports the peak resident memory of the servers of handlers.Ours and handlers.Empty after the measurements
+// over HTTP/1.1, and the time that each takes to start.
 func (f fleet) memoryAndStart(ctx context.Context, r *report) error {
 	usages := map[string]usage{}
 	for name, s := range f {

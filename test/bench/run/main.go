@@ -1,10 +1,10 @@
-// Command run measures the webhook and other handlers over the wire, end to end, and with growing Pods and numbers of
-// users. It writes a Markdown table and a JSON file, which also has the points of the plots. make bench runs it after the
-// benchmarks in process.
+// Command run measures the webhook and other handlers in process, over HTTPS on loopback, end to end, and with growing Pods
+// and numbers of users. It writes a Markdown table and a JSON file, which also has the points of the plots. make bench runs
+// this command after go test -bench.
 //
-// Each server is a process of this program. The servers take turns, in another order in each round. Each ratio is computed
-// within a round, and the median over all rounds is reported. So a machine that becomes slow for a while becomes slow for
-// all servers.
+// Each webhook server is a process of this program. The servers that are compared take turns, in another order in each
+// round. Most ratios are computed within a round, and the median over all rounds is reported. So a machine that becomes
+// slow for a while becomes slow for all servers.
 package main
 
 import (

@@ -47,8 +47,8 @@ spec: {policyName: bench.example}
 `
 }
 
-// cel returns a JSON value as a CEL expression. It wraps maps and lists in dyn, because kube-apiserver 1.36 panics at a
-// list of typed literals.
+// cel returns a JSON value as a CEL expression, in which the label replaces the user's name. It wraps maps, lists and their
+// elements in dyn, because kube-apiserver 1.36 panics at a list of typed literals.
 func cel(value any) string {
 	switch v := value.(type) {
 	case string:
