@@ -125,8 +125,8 @@ var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Di
 
 // ready returns nil if the readiness endpoint at an address succeeds, and otherwise an error with the first line of the
 // response.
-func ready(at string) error {
-	response, err := probe.Get("http://" + at + "/readyz")
+func ready(address string) error {
+	response, err := probe.Get("http://" + address + "/readyz")
 	if err != nil {
 		return err
 	}
