@@ -72,11 +72,11 @@ func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.Certi
 	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
 }
 
-func issuer(name string, by certmanagerv1.IssuerConfig) certmanagerv1.Issuer {
+func issuer(name string, config certmanagerv1.IssuerConfig) certmanagerv1.Issuer {
 	return certmanagerv1.Issuer{
 		TypeMeta:   metav1.TypeMeta{APIVersion: certmanagerv1.SchemeGroupVersion.String(), Kind: certmanagerv1.IssuerKind},
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       certmanagerv1.IssuerSpec{IssuerConfig: by},
+		Spec:       certmanagerv1.IssuerSpec{IssuerConfig: config},
 	}
 }
 

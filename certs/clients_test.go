@@ -28,9 +28,9 @@ func presented(t *testing.T, pairs ...pki.Pair) (state tls.ConnectionState) {
 	return state
 }
 
-func issue(t *testing.T, by pki.Pair, valid time.Duration, names ...string) pki.Pair {
+func issue(t *testing.T, authority pki.Pair, lifetime time.Duration, names ...string) pki.Pair {
 	t.Helper()
-	pair, err := by.Issue(valid, names...)
+	pair, err := authority.Issue(lifetime, names...)
 	require.NoError(t, err)
 	return pair
 }

@@ -98,7 +98,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.Every)
 	defer ticker.Stop()
 	for {
-		if err := s.nextStep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := s.runDueSteps(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.Log.Error("rotating the certificate", "error", err.Error())
 		}
 		select {
@@ -109,9 +109,9 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// nextStep does the steps of the renewal that are due.
-func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
-	own, err := s.authority(ctx, now)
+// runDueSteps does the steps of the renewal that are due.
+func (s *SelfSigned) runDueSteps(ctx context.Context, now time.Time) error {
+	authoritySecret, err := s.ensureAuthority(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -119,51 +119,51 @@ func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read the Secret %s: %w", secretName, err)
 	}
-	published := bytes.Equal(mounted.Data[corev1.TLSCertKey], own.Data[corev1.TLSCertKey]) &&
-		bytes.Equal(mounted.Data[corev1.TLSPrivateKeyKey], own.Data[corev1.TLSPrivateKeyKey])
+	published := bytes.Equal(mounted.Data[corev1.TLSCertKey], authoritySecret.Data[corev1.TLSCertKey]) &&
+		bytes.Equal(mounted.Data[corev1.TLSPrivateKeyKey], authoritySecret.Data[corev1.TLSPrivateKeyKey])
 	since, err := time.Parse(time.RFC3339, mounted.Annotations[sinceAnnotation])
 	alone := published && err == nil && now.Sub(since) > s.Overlap
-	if err := s.trust(ctx, own.Data[caCertKey], alone, now); err != nil {
+	if err := s.trust(ctx, authoritySecret.Data[caCertKey], alone, now); err != nil {
 		return err
 	}
 	if published || now.Sub(s.trustedSince) < s.Every {
 		return nil
 	}
-	return s.publish(ctx, own, mounted)
+	return s.publish(ctx, authoritySecret, mounted)
 }
 
-// authority returns the Secret with the authority and the certificate. It first makes what is missing, invalid or about to
-// expire.
-func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
-	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
+// ensureAuthority returns the Secret with the authority and the certificate. It first makes what is missing, invalid or
+// about to expire.
+func (s *SelfSigned) ensureAuthority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
+	authoritySecret, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		own, err = s.secrets.Apply(ctx, s.secret(selfSignedName, corev1.SecretTypeOpaque), apply)
+		authoritySecret, err = s.secrets.Apply(ctx, s.secret(selfSignedName, corev1.SecretTypeOpaque), apply)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the Secret %s: %w", selfSignedName, err)
 	}
-	renewed, err := s.renew(own, now)
+	renewed, err := s.renew(authoritySecret, now)
 	if err != nil || renewed == "" {
-		return own, err
+		return authoritySecret, err
 	}
-	if own, err = s.secrets.Update(ctx, own, metav1.UpdateOptions{}); err != nil {
+	if authoritySecret, err = s.secrets.Update(ctx, authoritySecret, metav1.UpdateOptions{}); err != nil {
 		return nil, fmt.Errorf("keep the certificate in the Secret %s: %w", selfSignedName, err)
 	}
 	s.Log.Info("made a certificate", "new", renewed, "secret", selfSignedName)
-	return own, nil
+	return authoritySecret, nil
 }
 
-// renew replaces the certificate in the Secret own if it is invalid or about to expire. If the authority is, both are
+// renew replaces the certificate in authoritySecret if it is invalid or about to expire. If the authority is, both are
 // replaced. It returns the names of the replaced parts for the log.
-func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
-	soon, data := now.Add(renewBefore), own.Data
+func (s *SelfSigned) renew(authoritySecret *corev1.Secret, now time.Time) (renewed string, err error) {
+	soon, data := now.Add(renewBefore), authoritySecret.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {
 		made, err := s.maker.CreateCACert(now.Add(-backdated), now.Add(caDuration))
 		if err != nil {
 			return "", fmt.Errorf("make an authority: %w", err)
 		}
-		own.Data = map[string][]byte{caCertKey: made.CertPEM, caKeyKey: made.KeyPEM}
-		renewed, data = "authority and certificate", own.Data
+		authoritySecret.Data = map[string][]byte{caCertKey: made.CertPEM, caKeyKey: made.KeyPEM}
+		renewed, data = "authority and certificate", authoritySecret.Data
 	}
 	if good, _ := rotator.ValidCert(data[caCertKey], data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], s.maker.DNSName,
 		s.maker.ExtKeyUsages, soon); good {
@@ -195,14 +195,15 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 }
 
 // publish writes the certificate and the time, rounded up to a second, to the Secret that the webhook mounts. It does not
-// use the time at which nextStep began, which is too early if the API server is slow: the old authority must stay trusted
+// use the time at which runDueSteps began, which is too early if the API server is slow: the old authority must stay trusted
 // for the whole overlap after the write.
-func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
+func (s *SelfSigned) publish(ctx context.Context, authoritySecret, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.secret(secretName, corev1.SecretTypeTLS).
 		WithAnnotations(map[string]string{sinceAnnotation: since}).
 		WithData(map[string][]byte{
-			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
+			corev1.TLSCertKey:       authoritySecret.Data[corev1.TLSCertKey],
+			corev1.TLSPrivateKeyKey: authoritySecret.Data[corev1.TLSPrivateKeyKey],
 		})
 	if mounted.ResourceVersion != "" {
 		with = with.WithResourceVersion(mounted.ResourceVersion)

@@ -155,7 +155,7 @@ func unreadablePod(err error) denial.Denial {
 	case !ok:
 		return denial.PodUnreadable(err)
 	case tooLong.Field == "":
-		return denial.TooManyNames(tooLong.Have, tooLong.Max)
+		return denial.TooManyKeys(tooLong.Have, tooLong.Max)
 	case tooLong.Have == 0:
 		return denial.TooManyInAll(tooLong.Field, tooLong.Max)
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 // mountTmpfs mounts a tmpfs at a directory until the test ends. It skips the test if this process has no right to mount.
-func mountTmpfs(t *testing.T, at, options string) {
+func mountTmpfs(t *testing.T, mountPoint, options string) {
 	t.Helper()
-	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, options); err != nil {
+	if err := syscall.Mount("tmpfs", mountPoint, "tmpfs", 0, options); err != nil {
 		t.Skip("no file system without the right to mount one:", err)
 	}
-	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(at, syscall.MNT_DETACH)) })
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(mountPoint, syscall.MNT_DETACH)) })
 }
 
 // automount mounts debugfs and returns the mount point. When the directory "tracing" of debugfs is opened, the kernel
@@ -46,13 +46,13 @@ func automount(t *testing.T) (folder string) {
 func TestFindAutomountedHome(t *testing.T) {
 	homes := automount(t)
 	home := filepath.Join(homes, "tracing")
-	var below, mounted syscall.Stat_t
-	require.NoError(t, syscall.Lstat(home, &below))
+	var mountPoint, mounted syscall.Stat_t
+	require.NoError(t, syscall.Lstat(home, &mountPoint))
 
 	owner, err := find(handoff.Discover{User: "tracing", Homes: homes, MinUID: 1000})
 	require.NoError(t, err)
 	require.NoError(t, syscall.Stat(home+"/.", &mounted))
-	require.NotEqual(t, below.Dev, mounted.Dev, "tracing must be an automount")
+	require.NotEqual(t, mountPoint.Dev, mounted.Dev, "tracing must be an automount")
 	assert.Equal(t, mounted.Ino, owner.HomeInode)
 	assert.Equal(t, mounted.Dev, owner.HomeDevice)
 }

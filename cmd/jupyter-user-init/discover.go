@@ -77,8 +77,8 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 
 // checkParent returns an error if parent, the directory that contains the home or another directory of the user, belongs to
 // a user, who could replace the directories in it. It also returns an error if parent has the UID of nobody, because then
-// the real owner is unknown. The parameter what names the contained directory in the error, such as "the home".
-func checkParent(d handoff.Discover, parent, what string) error {
+// the real owner is unknown. The parameter contained names the directory in parent for the error, such as "the home".
+func checkParent(d handoff.Discover, parent, contained string) error {
 	stat, err := directory(parent)
 	if err != nil {
 		return fmt.Errorf("the share does not say who owns %s: %w", parent, err)
@@ -89,10 +89,10 @@ func checkParent(d handoff.Discover, parent, what string) error {
 	}
 	if err := identity.CheckOwner(owner); err != nil {
 		return fmt.Errorf("the share does not show who owns %s, which contains %s of %s: %w. Ask the admin to look at the "+
-			"ID mapping of NFS on the node and on the server", parent, what, d.User, err)
+			"ID mapping of NFS on the node and on the server", parent, contained, d.User, err)
 	}
 	return fmt.Errorf("%s, which contains %s of %s, belongs to UID %d: its owner could replace %s with another directory. "+
-		"Ask the admin to chown that directory to root", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
+		"Ask the admin to chown that directory to root", parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
 }
 
 // check returns the identity of the notebook: the identity that the Pod was admitted with, or else the owner's. check

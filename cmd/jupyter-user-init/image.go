@@ -13,10 +13,10 @@ import (
 
 // family is a kind of image, recognized by its programs.
 type family struct {
-	// has lists the programs that must all be in the PATH of an image of the family.
-	has []string
-	// lacks lists the programs that an image of the family must not have: entrypoints that the family's start would skip.
-	lacks []string
+	// required lists the programs that must all be in the PATH of an image of the family.
+	required []string
+	// excluded lists the programs that an image of the family must not have: entrypoints that the family's start would skip.
+	excluded []string
 	// guessed is true if other images can have these programs too. The entrypoint of such an image is skipped.
 	guessed bool
 	// wraps is a program whose text must call start.sh; empty for a family without this condition.
@@ -34,13 +34,13 @@ var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint
 var families = []family{
 	// The kernel images of Jupyter Enterprise Gateway, which are images of docker-stacks with another command.
 	{
-		has:        []string{"tini", "start.sh", "bootstrap-kernel.sh"},
+		required:   []string{"tini", "start.sh", "bootstrap-kernel.sh"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"bootstrap-kernel.sh"},
 	},
 	// docker-stacks of October 2023 to January 2024: start-notebook.py calls start.sh itself.
 	{
-		has:        []string{"tini", "start.sh", "start-notebook.py"},
+		required:   []string{"tini", "start.sh", "start-notebook.py"},
 		wraps:      "start-notebook.py",
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.py"},
@@ -48,32 +48,32 @@ var families = []family{
 	// docker-stacks since January 2024: start.sh is the entrypoint, which prepares the environment and runs the command
 	// that follows.
 	{
-		has:        []string{"tini", "start.sh", "start-notebook.py"},
+		required:   []string{"tini", "start.sh", "start-notebook.py"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"start-notebook.py"},
 	},
 	// docker-stacks before October 2023: start-notebook.sh calls start.sh itself.
 	{
-		has:        []string{"tini", "start.sh", "start-notebook.sh"},
+		required:   []string{"tini", "start.sh", "start-notebook.sh"},
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.sh"},
 	},
 	// docker-stacks-foundation, and images built on it that have start.sh and no start-notebook.
 	{
-		has:        []string{"tini", "start.sh", "jupyter"},
+		required:   []string{"tini", "start.sh", "jupyter"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"jupyter", "lab"},
 	},
 	// repo2docker: repo2docker-entrypoint prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
 	{
-		has:        []string{"repo2docker-entrypoint", "jupyter"},
+		required:   []string{"repo2docker-entrypoint", "jupyter"},
 		entrypoint: []string{"repo2docker-entrypoint"},
 		command:    []string{"jupyter", "lab"},
 	},
 	// The image of Zero to JupyterHub, and similar images.
 	{
-		has:        []string{"tini", "jupyter"},
-		lacks:      entrypoints,
+		required:   []string{"tini", "jupyter"},
+		excluded:   entrypoints,
 		guessed:    true,
 		entrypoint: []string{"tini", "--"},
 		command:    []string{"jupyter", "lab"},
@@ -159,5 +159,5 @@ func (f family) matches() bool {
 		return false
 	}
 	isMissing := func(program string) bool { return !hasProgram(program) }
-	return !slices.ContainsFunc(f.has, isMissing) && !slices.ContainsFunc(f.lacks, hasProgram)
+	return !slices.ContainsFunc(f.required, isMissing) && !slices.ContainsFunc(f.excluded, hasProgram)
 }

@@ -25,8 +25,8 @@ func main() {
 	os.Exit(program(os.Args[1:], terminationLog))
 }
 
-// program does the work of main and returns the exit status. The parameter log is the path of the termination log.
-func program(args []string, log string) int {
+// program does the work of main and returns the exit status. logPath is the path of the termination log.
+func program(args []string, logPath string) int {
 	err := hide()
 	if err == nil {
 		err = run(args)
@@ -35,9 +35,9 @@ func program(args []string, log string) int {
 		return 0
 	}
 	if !isContainersCommand(args, os.Getpid()) {
-		log = ""
+		logPath = ""
 	}
-	reportError(err, log)
+	reportError(err, logPath)
 	if _, done := errors.AsType[notice](err); done {
 		return 0
 	}
@@ -101,12 +101,12 @@ func unknownCommandLine(err error) error {
 }
 
 // reportError writes an error to standard error, which kubectl logs shows, and to the termination log, which kubectl
-// describe shows. The parameter log is the path of the termination log; if it is empty, only standard error has the error.
-func reportError(err error, log string) {
+// describe shows. logPath is the path of the termination log; if it is empty, only standard error has the error.
+func reportError(err error, logPath string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)
-	//nolint:gosec // log is terminationLog, except in tests
-	if f, err := os.OpenFile(log, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
+	//nolint:gosec // logPath is terminationLog, except in tests
+	if f, err := os.OpenFile(logPath, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
 		_, _ = f.WriteString(text)
 		_ = f.Close()
 	}

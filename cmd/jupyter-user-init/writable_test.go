@@ -69,8 +69,8 @@ func runDiscover(t *testing.T, uid uint32, homes, scratch string, more ...string
 func TestDiscoverReportsUnwritableHome(t *testing.T) {
 	skipUnlessRoot(t)
 	for name, c := range unwritable {
-		for who, uid := range map[string]uint32{"at admission": 5001, "at start": initUID} {
-			t.Run(name+" "+who, func(t *testing.T) {
+		for discovery, uid := range map[string]uint32{"at admission": 5001, "at start": initUID} {
+			t.Run(name+" "+discovery, func(t *testing.T) {
 				homes, scratch := openDir(t), openDir(t)
 				dir := makeHome(t, homes, "alice", 5001, 6001)
 				c.make(t, dir)

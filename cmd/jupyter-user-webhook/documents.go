@@ -88,7 +88,7 @@ func splitYAML(data []byte) (documents []document, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(documents)+1, err)
 		}
-		documents = append(documents, part.with(unescaped(raw)))
+		documents = append(documents, part.withJSON(unescaped(raw)))
 	}
 	return documents, nil
 }
@@ -108,13 +108,13 @@ func splitJSON(data []byte) (documents []document, err error) {
 		if len(documents) > 0 {
 			part.separator = []byte("---")
 		}
-		documents = append(documents, part.with(part.json))
+		documents = append(documents, part.withJSON(part.json))
 	}
 }
 
-// with returns a copy of the document whose JSON is raw, and whose fields pod and list are set from raw. Keys are
+// withJSON returns a copy of the document whose JSON is raw, and whose fields pod and list are set from raw. Keys are
 // case-sensitive, as in an API server.
-func (d document) with(raw json.RawMessage) document {
+func (d document) withJSON(raw json.RawMessage) document {
 	d.json = raw
 	var head struct {
 		APIVersion string          `json:"apiVersion"`
@@ -133,7 +133,7 @@ func (d document) with(raw json.RawMessage) document {
 		// If items is not a list, the List has no items.
 		_ = json.Unmarshal(head.Items, &items)
 		for _, item := range items {
-			d.list = append(d.list, document{}.with(withKind(item, strings.TrimSuffix(head.Kind, "List"))))
+			d.list = append(d.list, document{}.withJSON(withKind(item, strings.TrimSuffix(head.Kind, "List"))))
 		}
 	}
 	return d

@@ -148,15 +148,15 @@ func fields(group []inject.Change) string {
 }
 
 // levelOf returns the rows about the Pod Security level that a Pod meets, and about the next level, which it does not meet.
-func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
+func levelOf(levels *podsecurity.Levels, title string, raw []byte) [][]string {
 	level, err := levels.Of(raw)
 	switch {
 	case err != nil:
-		return [][]string{{which, "none: " + plain(err.Error())}}
+		return [][]string{{title, "none: " + plain(err.Error())}}
 	case level.Next == "":
-		return [][]string{{which, string(level.Meets)}}
+		return [][]string{{title, string(level.Meets)}}
 	}
-	rows := [][]string{{which, string(level.Meets) + ", not " + string(level.Next) + ":"}}
+	rows := [][]string{{title, string(level.Meets) + ", not " + string(level.Next) + ":"}}
 	for _, why := range level.Misses {
 		for i, line := range denial.Wrap(plain(why), wrapAt) {
 			rows = append(rows, []string{"", map[bool]string{true: "- ", false: "  "}[i == 0] + line})

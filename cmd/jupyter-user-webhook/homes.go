@@ -101,7 +101,7 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 	if o.dryRun {
 		verb = "would be made"
 	}
-	if _, err := fmt.Fprintf(out, "%d %s, %d there, %d skipped, %d failed\n", summary.Made, verb, summary.There, summary.Skipped,
+	if _, err := fmt.Fprintf(out, "%d %s, %d there, %d skipped, %d failed\n", summary.Made, verb, summary.Existing, summary.Skipped,
 		summary.Failed); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 			run.Say(homes.Failed, denial.PrintableText(failed.Error()))
 		}
 		err = errors.Join(err, failed)
-		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
+		all.Made, all.Existing, all.Failed = all.Made+made.Made, all.Existing+made.Existing, all.Failed+made.Failed
 		// Most accounts that are skipped on the share are also skipped on each claim. The maximum counts them once.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}

@@ -25,11 +25,11 @@ type outcome struct {
 	out, stderr string
 }
 
-// command runs a command line of the program. The parameter in is the standard input.
-func command(t *testing.T, in string, args ...string) outcome {
+// command runs a command line of the program, with the given standard input.
+func command(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	status := run(t.Context(), args, strings.NewReader(in), &out, &stderr)
+	status := run(t.Context(), args, strings.NewReader(stdin), &out, &stderr)
 	return outcome{status, out.String(), stderr.String()}
 }
 

@@ -214,9 +214,9 @@ func observe(
 	}
 }
 
-// runTogether runs all the functions at the same time. The function first is the main one: its context ends when ctx ends
-// or one of the others fails. When it has returned, the context of the others ends.
-func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
+// runTogether runs all the functions at the same time. mainRun is the main one: its context ends when ctx ends or one of the
+// others fails. When it has returned, the context of the others ends.
+func runTogether(ctx context.Context, mainRun func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -232,7 +232,7 @@ func runTogether(ctx context.Context, first func(context.Context) error, others 
 			}
 		}()
 	}
-	errs := []error{first(stopping)}
+	errs := []error{mainRun(stopping)}
 	end()
 	for range others {
 		errs = append(errs, <-failed)

@@ -12,22 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo-terminal and returns its two ends. The test reads from the file "screen" what a program writes to
-// the file "program".
-func terminal(t *testing.T) (screen, program *os.File) {
+// openTerminal opens a pseudo-terminal and returns its two ends. The test reads from master what a program writes to
+// terminal.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skip("no pseudo-terminals here")
 	}
-	t.Cleanup(func() { _ = screen.Close() })
-	require.NoError(t, unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0))
-	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	t.Cleanup(func() { _ = master.Close() })
+	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	require.NoError(t, err)
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = program.Close() })
-	return screen, program
+	t.Cleanup(func() { _ = terminal.Close() })
+	return master, terminal
 }
 
 // TestDiffColours tests that a diff on a terminal is coloured, unless NO_COLOR or TERM=dumb is set.
@@ -46,14 +46,14 @@ func TestDiffColours(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("NO_COLOR", c.noColor)
 			t.Setenv("TERM", c.term)
-			screen, program := terminal(t)
+			master, terminal := openTerminal(t)
 			seen := make(chan string)
 			go func() {
-				text, _ := io.ReadAll(screen) // ReadAll returns an error when the other end closes
+				text, _ := io.ReadAll(master) // ReadAll returns an error when the other end closes
 				seen <- string(text)
 			}()
-			status := run(t.Context(), []string{"inject", "-f", "-", "-o", c.output}, strings.NewReader(alice), program, io.Discard)
-			require.NoError(t, program.Close())
+			status := run(t.Context(), []string{"inject", "-f", "-", "-o", c.output}, strings.NewReader(alice), terminal, io.Discard)
+			require.NoError(t, terminal.Close())
 			require.Zero(t, status)
 			text := <-seen
 			assert.NotEmpty(t, text)

@@ -121,10 +121,10 @@ func (r release) image() ([]byte, error) {
 }
 
 // imageOf adds the image for one platform to the layout.
-func (r release) imageOf(l layout, of platform) (descriptor, error) {
+func (r release) imageOf(l layout, target platform) (descriptor, error) {
 	var files []file
 	for _, program := range programs {
-		content, err := os.ReadFile(filepath.Join(r.dist, program+"-"+of.OS+"-"+of.Architecture))
+		content, err := os.ReadFile(filepath.Join(r.dist, program+"-"+target.OS+"-"+target.Architecture))
 		if err != nil {
 			return descriptor{}, fmt.Errorf("read a program: %w", err)
 		}
@@ -139,7 +139,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 		return descriptor{}, fmt.Errorf("compress the programs: %w", err)
 	}
 	written, err := l.addJSON(typeConfig, config{
-		platform: of,
+		platform: target,
 		Config:   runtime{User: "65532:65532", Entrypoint: []string{"/" + imageName}, Cmd: []string{"serve"}, Labels: r.labels()},
 		RootFS:   rootFS{Type: "layers", DiffIDs: []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})
@@ -149,7 +149,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 	d, err := l.addJSON(typeManifest, manifest{
 		SchemaVersion: 2, MediaType: typeManifest, Config: written, Layers: []descriptor{l.add(typeLayer, compressed)},
 	})
-	d.Platform = &of
+	d.Platform = &target
 	return d, err
 }
 

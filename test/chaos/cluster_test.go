@@ -231,9 +231,9 @@ func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...stri
 
 // sharedCluster.issue returns a serving certificate that the API server trusts. The certificate is also valid for
 // 0.0.0.0, the address at which the API server calls the webhooks.
-func (w *sharedCluster) issue(t *testing.T, valid time.Duration) pki.Pair {
+func (w *sharedCluster) issue(t *testing.T, lifetime time.Duration) pki.Pair {
 	t.Helper()
-	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
+	pair, err := w.authority.Issue(lifetime, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
 	require.NoError(t, err)
 	return pair
 }

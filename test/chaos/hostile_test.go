@@ -208,9 +208,9 @@ func hostileReviews(t *testing.T) map[string]string {
 	return hostile
 }
 
-// replaceEach replaces each value inside a document by several other values, one at a time, and calls do after each
+// replaceEach replaces each value inside a document by several other values, one at a time, and calls visit after each
 // replacement.
-func replaceEach(value any, path string, do func(path string, with any)) {
+func replaceEach(value any, path string, visit func(path string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {
 	case map[string]any:
@@ -218,19 +218,19 @@ func replaceEach(value any, path string, do func(path string, with any)) {
 			kept := v[key]
 			for _, other := range others {
 				v[key] = other
-				do(path+"/"+key, other)
+				visit(path+"/"+key, other)
 			}
 			v[key] = kept
-			replaceEach(kept, path+"/"+key, do)
+			replaceEach(kept, path+"/"+key, visit)
 		}
 	case []any:
 		for i, kept := range v {
 			for _, other := range others {
 				v[i] = other
-				do(fmt.Sprintf("%s/%d", path, i), other)
+				visit(fmt.Sprintf("%s/%d", path, i), other)
 			}
 			v[i] = kept
-			replaceEach(kept, fmt.Sprintf("%s/%d", path, i), do)
+			replaceEach(kept, fmt.Sprintf("%s/%d", path, i), visit)
 		}
 	}
 }

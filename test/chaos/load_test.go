@@ -62,21 +62,21 @@ type outcome struct {
 	machine *machine.Watch
 }
 
-// startLoad starts a load that calls the function do at a rate, in calls per second, until the load is stopped. On a
+// startLoad starts a load that calls the function call at a rate, in calls per second, until the load is stopped. On a
 // slow machine the real rate is lower.
-func startLoad(rate float64, do func(context.Context) try) *load {
-	return beginLoad(fewCallers, rate, math.MaxInt, do)
+func startLoad(rate float64, call func(context.Context) try) *load {
+	return beginLoad(fewCallers, rate, math.MaxInt, call)
 }
 
 // unpaced is a rate that no machine reaches, so that each caller calls without a pause.
 const unpaced = 1e6
 
-// callMany calls the function do count times, as fast as possible.
-func callMany(count int, do func(context.Context) try) outcome {
-	return beginLoad(manyCallers, unpaced, count, do).end()
+// callMany calls the function call count times, as fast as possible.
+func callMany(count int, call func(context.Context) try) outcome {
+	return beginLoad(manyCallers, unpaced, count, call).end()
 }
 
-func beginLoad(callers int, rate float64, count int, do func(context.Context) try) *load {
+func beginLoad(callers int, rate float64, count int, call func(context.Context) try) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel, began: time.Now(), machine: machine.Start()}
 	slots := make(chan struct{}, callers)
@@ -90,18 +90,18 @@ func beginLoad(callers int, rate float64, count int, do func(context.Context) tr
 			slots <- struct{}{}
 			l.done.Go(func() {
 				defer func() { <-slots }()
-				l.measure(do)
+				l.measure(call)
 			})
 		}
 	})
 	return l
 }
 
-func (l *load) measure(do func(context.Context) try) {
+func (l *load) measure(call func(context.Context) try) {
 	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	defer cancel()
 	began := time.Now()
-	done := do(ctx)
+	done := call(ctx)
 	done.began, done.took = began, time.Since(began)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// On a machine that is at least slowFactor times slower than usual, a late response does not fail a test. The API server
+// On a machine that is at least maxSlowness times slower than usual, a late response does not fail a test. The API server
 // waits 2 s for the webhook. The webhook usually takes a hundredth of this time.
-const slowFactor = 2
+const maxSlowness = 2
 
 // within fails the test if something took longer than its limit. On a slow machine the limit is longer. If something needed
 // the longer limit, the table of the run says that the machine was slow.
@@ -25,7 +25,7 @@ func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what stri
 // the machine was slow.
 func slow(t *testing.T, w *machine.Watch, what string) bool {
 	t.Helper()
-	if w.Slowest() < slowFactor {
+	if w.Slowest() < maxSlowness {
 		return false
 	}
 	excuse(t, w, what)

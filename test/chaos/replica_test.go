@@ -125,8 +125,8 @@ var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Di
 
 // ready returns nil if GET /readyz succeeds at the address. If the response has another status than 200, the error has
 // the status and the first line of the body.
-func ready(at string) error {
-	response, err := probe.Get("http://" + at + "/readyz")
+func ready(address string) error {
+	response, err := probe.Get("http://" + address + "/readyz")
 	if err != nil {
 		return err
 	}

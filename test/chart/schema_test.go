@@ -75,25 +75,25 @@ func indented(t *testing.T, s schema) string {
 // schemaOf returns the schema of a type of package config. The value of a key may be null: the webhook then uses the
 // default. An element of a list or of a map must not be null. The value of a key with choices must not be null either,
 // because Helm's message about a wrong choice lists all choices, and would list null.
-func schemaOf(of reflect.Type, choices map[string][]any) schema {
+func schemaOf(goType reflect.Type, choices map[string][]any) schema {
 	nullable := func(types ...any) []any { return append(types, "null") }
 	switch {
-	case of == reflect.TypeFor[resource.Quantity]():
+	case goType == reflect.TypeFor[resource.Quantity]():
 		return schema{"type": nullable("string", "number")}
-	case len(choices[of.Name()]) > 0:
-		return schema{"enum": choices[of.Name()]}
+	case len(choices[goType.Name()]) > 0:
+		return schema{"enum": choices[goType.Name()]}
 	}
-	switch of.Kind() {
+	switch goType.Kind() {
 	case reflect.Struct:
 		properties := schema{}
-		for f := range of.Fields() {
+		for f := range goType.Fields() {
 			properties[f.Tag.Get("json")] = schemaOf(f.Type, choices)
 		}
 		return schema{"type": nullable("object"), "additionalProperties": false, "properties": properties}
 	case reflect.Map:
-		return schema{"type": nullable("object"), "additionalProperties": element(of.Elem(), choices)}
+		return schema{"type": nullable("object"), "additionalProperties": element(goType.Elem(), choices)}
 	case reflect.Slice:
-		return schema{"type": nullable("array"), "items": element(of.Elem(), choices)}
+		return schema{"type": nullable("array"), "items": element(goType.Elem(), choices)}
 	case reflect.Bool:
 		return schema{"type": nullable("boolean")}
 	case reflect.Int, reflect.Int32, reflect.Int64:
@@ -105,12 +105,12 @@ func schemaOf(of reflect.Type, choices map[string][]any) schema {
 }
 
 // element returns the schema of an element of a list or of a map. An element must not be null.
-func element(of reflect.Type, choices map[string][]any) schema {
-	s := schemaOf(of, choices)
+func element(goType reflect.Type, choices map[string][]any) schema {
+	s := schemaOf(goType, choices)
 	if types, typed := s["type"].([]any); typed {
 		s["type"] = types[:len(types)-1]
 	}
-	if of.Kind() == reflect.Map && of.Elem().Kind() == reflect.Interface {
+	if goType.Kind() == reflect.Map && goType.Elem().Kind() == reflect.Interface {
 		delete(s, "additionalProperties") // The settings of Jupyter have any values.
 	}
 	return s
@@ -143,8 +143,8 @@ func withoutLimits(s schema) schema {
 	if name, one := kept["type"].(string); one {
 		kept["type"] = []any{name}
 	}
-	if of, list := kept["enum"].([]any); list {
-		kept["enum"] = slices.DeleteFunc(slices.Clone(of), func(choice any) bool { return choice == "" })
+	if values, list := kept["enum"].([]any); list {
+		kept["enum"] = slices.DeleteFunc(slices.Clone(values), func(choice any) bool { return choice == "" })
 	}
 	return kept
 }
@@ -210,13 +210,13 @@ func TestSchemaHasTheLimits(t *testing.T) {
 	assert.Greater(t, numbers, 15)
 }
 
-// eachNumber calls do for each integer field of a struct type and of the structs inside it, but not inside lists and
-// maps. do gets the index of the field for reflect.Value.FieldByIndex, the keys that lead to the field, with dots
+// eachNumber calls check for each integer field of a struct type and of the structs inside it, but not inside lists and
+// maps. check gets the index of the field for reflect.Value.FieldByIndex, the keys that lead to the field, with dots
 // between them, and the schema of the field.
-func eachNumber(t *testing.T, of reflect.Type, s schema, index []int, path string,
-	do func(index []int, path string, limits schema)) {
+func eachNumber(t *testing.T, goType reflect.Type, s schema, index []int, path string,
+	check func(index []int, path string, limits schema)) {
 	t.Helper()
-	for f := range of.Fields() {
+	for f := range goType.Fields() {
 		property, known := s["properties"].(schema)[f.Tag.Get("json")].(schema)
 		if !known {
 			continue
@@ -224,9 +224,9 @@ func eachNumber(t *testing.T, of reflect.Type, s schema, index []int, path strin
 		at, name := append(slices.Clone(index), f.Index...), strings.TrimPrefix(path+"."+f.Tag.Get("json"), ".")
 		switch {
 		case f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[resource.Quantity]():
-			eachNumber(t, f.Type, property, at, name, do)
+			eachNumber(t, f.Type, property, at, name, check)
 		case f.Type.Kind() == reflect.Int || f.Type.Kind() == reflect.Int32 || f.Type.Kind() == reflect.Int64:
-			do(at, name, property)
+			check(at, name, property)
 		}
 	}
 }

@@ -17,12 +17,12 @@ func Start(command *exec.Cmd) error {
 	}
 	command.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	started := make(chan error)
-	starts() <- func() { started <- command.Start() }
+	startQueue() <- func() { started <- command.Start() }
 	return <-started
 }
 
-// A function that is sent to the channel runs in the one goroutine that keeps its thread.
-var starts = sync.OnceValue(func() chan<- func() {
+// startQueue returns a channel. A function that is sent to it runs in the one goroutine that keeps its thread.
+var startQueue = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {
 		runtime.LockOSThread()

@@ -103,7 +103,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	// envtest takes no context. But its start fails when one of its processes has ended. So folder.interrupt kills the
 	// processes when ctx is cancelled.
 	finished := make(chan struct{})
-	detach := context.AfterFunc(ctx, func() { folder.interrupt(finished) })
+	detach := context.AfterFunc(ctx, func() { folder.failStart(finished) })
 	err = c.start(ctx, paths, options)
 	close(finished)
 	if !detach() {
@@ -155,7 +155,7 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	server := &envtest.APIServer{CertDir: c.folder.join("kube-apiserver"), StartTimeout: startTimeout,
 		StopTimeout: stopTimeout}
 	c.plane = envtest.ControlPlane{Etcd: etcd, APIServer: server, KubectlPath: c.kubectl}
-	for _, of := range []struct {
+	for _, program := range []struct {
 		tool     tools.Tool
 		data     string
 		path     *string
@@ -164,15 +164,15 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 		{tools.Etcd, etcd.DataDir, &etcd.Path, &etcd.Out, &etcd.Err},
 		{tools.KubeAPIServer, server.CertDir, &server.Path, &server.Out, &server.Err},
 	} {
-		if err := os.Mkdir(of.data, 0o700); err != nil {
-			return fmt.Errorf("create a folder for %s: %w", of.tool, err)
+		if err := os.Mkdir(program.data, 0o700); err != nil {
+			return fmt.Errorf("create a folder for %s: %w", program.tool, err)
 		}
-		log, err := c.folder.createLog(string(of.tool))
+		log, err := c.folder.createLog(string(program.tool))
 		if err != nil {
 			return err
 		}
-		*of.out, *of.err = log, log
-		if *of.path, err = c.folder.wrap(string(of.tool), paths[of.tool]); err != nil {
+		*program.out, *program.err = log, log
+		if *program.path, err = c.folder.wrap(string(program.tool), paths[program.tool]); err != nil {
 			return err
 		}
 	}

@@ -119,14 +119,14 @@ func testWebhook(t *testing.T, c *controlplane.ControlPlane, user *controlplane.
 	assert.Equal(t, "HTTP/1.1", call.Proto, "as behind a Service")
 }
 
-func serve(t *testing.T, at controlplane.WebhookAddress, handler http.Handler) {
+func serve(t *testing.T, address controlplane.WebhookAddress, handler http.Handler) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(at.Host, strconv.Itoa(at.Port)))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address.Host, strconv.Itoa(address.Port)))
 	require.NoError(t, err)
 	server := &http.Server{Handler: handler, TLSConfig: &tls.Config{NextProtos: []string{"h2", "http/1.1"}}}
 	served := make(chan error, 1)
 	go func() {
-		served <- server.ServeTLS(listener, filepath.Join(at.CertDir, "tls.crt"), filepath.Join(at.CertDir, "tls.key"))
+		served <- server.ServeTLS(listener, filepath.Join(address.CertDir, "tls.crt"), filepath.Join(address.CertDir, "tls.key"))
 	}()
 	t.Cleanup(func() {
 		assert.NoError(t, server.Close())

@@ -113,9 +113,9 @@ func (f *folder) kill() {
 	})
 }
 
-// interrupt makes the start of a control plane fail. It removes the links to the programs, so that no further program can
+// failStart makes the start of a control plane fail. It removes the links to the programs, so that no further program can
 // start, and kills the running programs until finished is closed.
-func (f *folder) interrupt(finished <-chan struct{}) {
+func (f *folder) failStart(finished <-chan struct{}) {
 	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Only a bad pattern is an error.
 	for _, program := range programs {
 		_ = os.Remove(program)
@@ -143,16 +143,16 @@ func (f *folder) groups() []int {
 			continue
 		}
 		group, err := strconv.Atoi(strings.TrimSpace(string(data)))
-		if err == nil && group > 1 && f.runs(group) {
+		if err == nil && group > 1 && f.isRunning(group) {
 			groups = append(groups, group)
 		}
 	}
 	return groups
 }
 
-// runs reports whether a process group of this control plane runs. The kernel may have used the number of an ended group
+// isRunning reports whether a process group of this control plane runs. The kernel may have used the number of an ended group
 // for another group, which the method detects only on Linux.
-func (f *folder) runs(group int) bool {
+func (f *folder) isRunning(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)
 	}

@@ -46,10 +46,10 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	// static Pod after a grace period.
 	grace, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
-	if await(grace, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }) != nil {
+	if await(grace, func(context.Context) (bool, error) { return !c.folder.isRunning(group), nil }) != nil {
 		_ = syscall.Kill(group, syscall.SIGKILL)
 	}
-	if err := await(ctx, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }); err != nil {
+	if err := await(ctx, func(context.Context) (bool, error) { return !c.folder.isRunning(group), nil }); err != nil {
 		return fmt.Errorf("wait for the API server to stop: %w", err)
 	}
 	log, err := os.OpenFile(c.folder.join(name+".log"), os.O_APPEND|os.O_WRONLY, 0)

@@ -222,8 +222,8 @@ func (d *demo) output(ctx context.Context, arguments ...string) (string, error) 
 	return result.Stdout, err
 }
 
-func (d *demo) command(ctx context.Context, who *controlplane.User, input string, arguments ...string) error {
-	cmd := who.Command(ctx, arguments...)
+func (d *demo) command(ctx context.Context, requester *controlplane.User, input string, arguments ...string) error {
+	cmd := requester.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl %s: %s: %w", arguments[0], out, err)

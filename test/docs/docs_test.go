@@ -112,14 +112,14 @@ func TestFrontPages(t *testing.T) {
 	assert.Equal(t, commands("README.md"), commands("README.zh-CN.md"))
 }
 
-// comment matches a comment at the end of a line of code.
-var comment = regexp.MustCompile(` +# .*`)
+// trailingComment matches a comment at the end of a line of code.
+var trailingComment = regexp.MustCompile(` +# .*`)
 
 // untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the code
 // and link targets in its tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
-		found = append(found, comment.ReplaceAllString(block, ""))
+		found = append(found, trailingComment.ReplaceAllString(block, ""))
 	}
 	for _, row := range tableRow.FindAllString(page, -1) {
 		found = append(found, strings.Join(unchangedParts.FindAllString(row, -1), " "))
@@ -147,8 +147,8 @@ func withoutHead(text string) string {
 	return text
 }
 
-// reason matches a call or a field, in the sources of package denial, that sets the reason of a denial.
-var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
+// reasonInSource matches a call or a field, in the sources of package denial, that sets the reason of a denial.
+var reasonInSource = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
 // TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no other reason.
 func TestCurrentReasons(t *testing.T) {
@@ -168,7 +168,7 @@ func TestCurrentReasons(t *testing.T) {
 		}
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, match := range reason.FindAllStringSubmatch(string(text), -1) {
+		for _, match := range reasonInSource.FindAllStringSubmatch(string(text), -1) {
 			inSources[match[1]+match[2]] = true
 		}
 	}

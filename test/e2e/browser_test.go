@@ -16,7 +16,7 @@ const browserLimit = 2 * machine.Patience
 
 // screenshot opens an address in a real browser, runs the given actions, waits until labIsDrawn is true, and returns a
 // screenshot.
-func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
+func screenshot(t *testing.T, address string, actions ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")
 	if err != nil {
@@ -35,7 +35,7 @@ func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx)
 	defer cancel()
-	require.NoError(t, chromedp.Do(ctx, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(address)}, steps...)...))
+	require.NoError(t, chromedp.Do(ctx, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(address)}, actions...)...))
 	drawn, err := chromedp.Run(ctx, chromedp.Poll[bool](labIsDrawn, chromedp.WithPollingTimeout(browserLimit/2)))
 	picture, failed := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	require.NoError(t, failed)

@@ -16,9 +16,9 @@ import (
 // crowdLimit is the time limit until each Pod of TestCrowd is Ready, on a machine with two cores.
 const crowdLimit = 20 * time.Minute
 
-// slowFactor is how many times slower than usual the machine may be. If it was slower at any time, restarts by probes do
+// maxSlowness is how many times slower than usual the machine may be. If it was slower at any time, restarts by probes do
 // not fail TestCrowd.
-const slowFactor = 3
+const maxSlowness = 3
 
 // TestCrowd runs notebooks of crowdSize users at the same time, half of them with discovery at start and half with
 // discovery at admission. Ten of the notebooks are JupyterLab. The others are the small server of the image Plain.
@@ -48,7 +48,7 @@ func TestCrowd(t *testing.T) {
 	t.Logf("%d pods admitted after %s", crowdSize, time.Since(began).Round(100*time.Millisecond))
 	for i, p := range pods {
 		got := p.await(t, crowdLimit, "to be Ready", node.IsReady)
-		if restarts := got.Status.ContainerStatuses[0].RestartCount; watch.Slowest() > slowFactor {
+		if restarts := got.Status.ContainerStatuses[0].RestartCount; watch.Slowest() > maxSlowness {
 			restarted += restarts
 		} else {
 			assert.Zero(t, restarts, p.name)

@@ -31,10 +31,10 @@ func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	}
 }
 
-// debug adds the ephemeral container c to the Pod as the requester called who, and returns the API server's error.
-func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
+// debug adds the ephemeral container c to the Pod as the requester, and returns the API server's error.
+func (p pod) debug(t *testing.T, requester *controlplane.User, c corev1.EphemeralContainer) error {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(who.Config)
+	client, err := kubernetes.NewForConfig(requester.Config)
 	require.NoError(t, err)
 	patch, err := json.Marshal(corev1.Pod{Spec: corev1.PodSpec{EphemeralContainers: []corev1.EphemeralContainer{c}}})
 	require.NoError(t, err)
@@ -76,9 +76,9 @@ func TestDebugDenied(t *testing.T) {
 	for _, discovery := range discoveries {
 		p := run(t, discovery, "debugged", "alice", images.Plain, "--command", "--", "hello")
 		for name, c := range map[string]struct {
-			who    *controlplane.User
-			change func(*corev1.EphemeralContainer)
-			want   string
+			requester *controlplane.User
+			change    func(*corev1.EphemeralContainer)
+			want      string
 		}{
 			"no access to the home": {cluster.bob, func(*corev1.EphemeralContainer) {},
 				"NoAccess: spec.ephemeralContainers: bob may not use the home of alice in namespace " + discovery.namespace},
@@ -96,11 +96,11 @@ func TestDebugDenied(t *testing.T) {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				added := debugContainer(images.Plain, "true")
 				c.change(&added)
-				assert.ErrorContains(t, p.debug(t, c.who, added), c.want)
+				assert.ErrorContains(t, p.debug(t, c.requester, added), c.want)
 			})
 		}
 		for name, c := range map[string]struct {
-			who       *controlplane.User
+			requester *controlplane.User
 			arguments []string
 			want      string
 		}{
@@ -114,7 +114,8 @@ func TestDebugDenied(t *testing.T) {
 				"--keep-annotations"}, "HostShared"},
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
-				result := kubectlAs(t, c.who, append([]string{"debug", p.name, "-n", p.namespace, "--image=" + images.Plain}, c.arguments...)...)
+				result := kubectlAs(t, c.requester, append([]string{"debug", p.name, "-n", p.namespace, "--image=" + images.Plain},
+					c.arguments...)...)
 				assertDenied(t, result, c.want)
 			})
 		}

@@ -18,11 +18,11 @@ func TestInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"no home, name is contained in alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. " +
 			"Check the name, or ask the admin to make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet"},
-		"no home": {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
+		"no home": {"no-home", "no-home has no home: /data/hpc/home/no-home does not exist on the share"},
 		"no home, name is the beginning of qiang.guo03": {"qiang.guo0", "qiang.guo0 has no home"},
-		"owner 0":     {"toor", "UID 0 is root"},
+		"owner 0":     {"root-owned", "UID 0 is root"},
 		"owner 65534": {"squashed", "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map"},
-		"owner 500":   {"daemonic", "UID 500 is below 1000"},
+		"owner 500":   {"low-uid", "UID 500 is below 1000"},
 		"a file":      {"a-file", "is no directory"},
 		"a symlink":   {"a-link", "is a symbolic link"},
 	} {
@@ -55,14 +55,14 @@ func assertInitFailed(t *testing.T, p pod, want string) {
 // TestHomeReplacedBetweenAdmissionAndStart tests homes that change after admission.
 func TestDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
-		"toor":     "UID 0 is root",
-		"squashed": "UID 65534 is nobody",
-		"daemonic": "UID 500 is below 1000",
-		"li":       "IdentityUnknown",
-		"homeless": "passwd has UID 5010, and there is no home on the share",
-		"renamed":  "passwd has no such user, and the home on the share belongs to UID 5013",
-		"disputed": "passwd has UID 5011, and the home on the share belongs to UID 5012",
-		"joiner":   "TooManyGroups",
+		"root-owned":  "UID 0 is root",
+		"squashed":    "UID 65534 is nobody",
+		"low-uid":     "UID 500 is below 1000",
+		"li":          "IdentityUnknown",
+		"homeless":    "passwd has UID 5010, and there is no home on the share",
+		"renamed":     "passwd has no such user, and the home on the share belongs to UID 5013",
+		"two-uids":    "passwd has UID 5011, and the home on the share belongs to UID 5012",
+		"many-groups": "TooManyGroups",
 	} {
 		t.Run(user, func(t *testing.T) {
 			result := kubectl(t, "run", "denied", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
@@ -75,10 +75,12 @@ func TestDeniedAtAdmission(t *testing.T) {
 // TestHomeIsSymlink tests that a user whose home is a symbolic link to another user's home is denied, with both discoveries.
 func TestHomeIsSymlink(t *testing.T) {
 	t.Run(atStart.name, func(t *testing.T) {
-		assertInitFailed(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
+		assertInitFailed(t, run(t, atStart, "link-owner", "link-owner", images.Plain, "--command", "--", "hello"),
+			"link-owner is a symbolic link")
 	})
 	t.Run(atAdmission.name, func(t *testing.T) {
-		result := kubectl(t, "run", "led", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=led")
+		result := kubectl(t, "run", "link-owner", "-n", atAdmission.namespace, "--image="+images.Plain,
+			"--labels=jupyter-user=link-owner")
 		assert.Equal(t, 1, result.ExitCode)
 		assert.Contains(t, result.Stderr, "IdentityDisputed")
 		assert.Contains(t, result.Stderr, "passwd has UID 5001, and there is no home on the share")
@@ -91,7 +93,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: gated
-  labels: {jupyter-user: moving}
+  labels: {jupyter-user: replaced}
 spec:
   schedulingGates: [{name: e2e/wait}]
   containers:
@@ -103,7 +105,7 @@ spec:
 // the first directory yet. TestRestartWithChangedHome tests that such a directory is denied when the notebook container
 // restarts.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
-	path, bob := cluster.share.path("moving"), cluster.share.path("bob")
+	path, bob := cluster.share.path("replaced"), cluster.share.path("bob")
 	for name, c := range map[string]struct {
 		replace func() error
 		want    map[discovery]string
@@ -116,17 +118,17 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 			map[discovery]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
 		"by a file": {
 			func() error { return os.WriteFile(path, nil, 0o600) },
-			map[discovery]string{atAdmission: "moving is no directory", atStart: "moving is no directory"}},
+			map[discovery]string{atAdmission: "replaced is no directory", atStart: "replaced is no directory"}},
 		"removed": {
 			func() error { return nil },
-			map[discovery]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
+			map[discovery]string{atAdmission: "replaced has no home", atStart: "replaced has no home"}},
 	} {
 		for discovery, want := range c.want {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				p := create(t, discovery, "gated", gatedPod)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
-					require.NoError(t, cluster.share.makeHome(homeOf("moving")))
+					require.NoError(t, cluster.share.makeHome(homeOf("replaced")))
 				})
 				require.NoError(t, os.RemoveAll(path))
 				require.NoError(t, c.replace())

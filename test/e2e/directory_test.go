@@ -22,21 +22,21 @@ import (
 
 type account struct {
 	home
-	// field is the value of the LDAP attribute homeDirectory.
-	field string
+	// homeDirectory is the value of the LDAP attribute of that name.
+	homeDirectory string
 }
 
 // accountOutsidePattern is the account of a user whose home is not where the pattern share.home says.
 var accountOutsidePattern = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
 
-// accounts returns the accounts of the directory service: alice; accountOutsidePattern; led, whose attribute homeDirectory
-// names a symbolic link that belongs to led; and nemo, whose home is inside the home of bob.
+// accounts returns the accounts of the directory service: alice; accountOutsidePattern; link-owner, whose attribute
+// homeDirectory names a symbolic link that belongs to link-owner; and nested, whose home is inside the home of bob.
 func accounts() []account {
 	return []account{
 		{homeOf("alice"), "/hpc/home/alice"},
 		accountOutsidePattern,
-		{home{"led", 5001, 6001, 0o700}, "/hpc/home/led"},
-		{home{"nemo", 5018, 6018, 0o700}, "/hpc/home/bob/nemo"},
+		{home{"link-owner", 5001, 6001, 0o700}, "/hpc/home/link-owner"},
+		{home{"nested", 5018, 6018, 0o700}, "/hpc/home/bob/nested"},
 	}
 }
 
@@ -52,9 +52,9 @@ userPassword: secret
 `)
 	for _, a := range accounts {
 		fmt.Fprintf(&b, "dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: %[1]s\n"+
-			"cn: %[1]s\nuidNumber: %d\ngidNumber: %d\nhomeDirectory: %s\n\n", a.name, a.uid, a.gid, a.field)
+			"cn: %[1]s\nuidNumber: %d\ngidNumber: %d\nhomeDirectory: %s\n\n", a.name, a.uid, a.gid, a.homeDirectory)
 	}
-	for i := range mostGroups {
+	for i := range maxGroups {
 		fmt.Fprintf(&b, "dn: cn=project%[1]d,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: project%[1]d\ngidNumber: %d\n"+
 			"memberUid: alice\n\n", i, firstGroup+i)
 	}
@@ -96,14 +96,14 @@ func TestDirectoryService(t *testing.T) {
 	configure("--set", "share.homePrefix=/hpc")
 	t.Run("a home outside the pattern", runOutsidePattern)
 	t.Run("a home field that leads to a link", func(t *testing.T) {
-		assertHomeDenied(t, "led", "is a symbolic link, which could lead to another user's home")
+		assertHomeDenied(t, "link-owner", "is a symbolic link, which could lead to another user's home")
 	})
 	t.Run("a home in a user's directory", func(t *testing.T) {
-		path := cluster.share.path("bob", "nemo")
+		path := cluster.share.path("bob", "nested")
 		require.NoError(t, os.Mkdir(path, 0o700))
 		t.Cleanup(func() { assert.NoError(t, os.Remove(path)) })
 		require.NoError(t, os.Chown(path, 5018, 6018))
-		assertHomeDenied(t, "nemo", "which contains the home of nemo, belongs to UID 5002: its owner could replace")
+		assertHomeDenied(t, "nested", "which contains the home of nested, belongs to UID 5002: its owner could replace")
 	})
 }
 
@@ -157,7 +157,7 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 	projects := cluster.share.path("alice", "projects")
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(projects)) })
 	require.NoError(t, os.Mkdir(projects, 0o755))
-	for i := range mostGroups {
+	for i := range maxGroups {
 		project := filepath.Join(projects, fmt.Sprint(firstGroup+i))
 		require.NoError(t, os.Mkdir(project, 0o700))
 		require.NoError(t, os.Chown(project, 0, firstGroup+i))
@@ -174,12 +174,12 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 		assert.Zero(t, process.Effective)
 	}
 	want := []string{"6001"}
-	for i := range mostGroups {
+	for i := range maxGroups {
 		want = append(want, fmt.Sprint(firstGroup+i))
 	}
 	assert.ElementsMatch(t, want, strings.Fields(p.exec(t, "id", "-G").Stdout))
 	result := p.exec(t, "sh", "-c", "for project in $HOME/projects/*; do touch $project/mine && echo written; done")
-	assert.Equal(t, strings.Repeat("written\n", mostGroups), result.Stdout, result.Stderr)
+	assert.Equal(t, strings.Repeat("written\n", maxGroups), result.Stdout, result.Stderr)
 }
 
 // runOutsidePattern runs a notebook of the user of accountOutsidePattern, and asserts that a file that the notebook writes
@@ -197,11 +197,11 @@ func runOutsidePattern(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of user, and that its message contains the text why.
-func assertHomeDenied(t *testing.T, user, why string) {
+// assertHomeDenied asserts that the init container denies the home of user, and that its message contains the text want.
+func assertHomeDenied(t *testing.T, user, want string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")
 	got := p.await(t, machine.Patience, "to fail", func(pod *corev1.Pod) bool { return initMessage(pod) != "" })
-	assert.Contains(t, initMessage(got), why)
+	assert.Contains(t, initMessage(got), want)
 	assert.False(t, node.IsReady(got))
 }

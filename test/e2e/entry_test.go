@@ -37,7 +37,7 @@ func TestInitContainerClosed(t *testing.T) {
 			t.Run("exec without -c, before the notebook container runs", func(t *testing.T) {
 				assertDenied(t, p.exec(t, "id"), `container not found ("closed")`)
 			})
-			release(t, hold)
+			continueInit(t, hold)
 			p.ready(t)
 			assertOwned(t, p, homeOf("alice"))
 		})

@@ -65,18 +65,18 @@ func TestUnwritableHome(t *testing.T) {
 	}
 }
 
-// startInUnwritableHome starts Jupyter in a home that cannot be written to. The given sentence must be the termination
+// startInUnwritableHome starts Jupyter in a home that cannot be written to. The text want must be the termination
 // message of the init container, and must be in its log. With discovery at start, the log of the notebook container must
 // also say that nothing can be saved.
-func startInUnwritableHome(t *testing.T, in discovery, user, sentence string) jupyter {
+func startInUnwritableHome(t *testing.T, in discovery, user, want string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
 	server := p.jupyter(t)
 	log := func(container string) string {
 		return kubectl(t, "logs", p.name, "-n", p.namespace, "-c", container).Stdout
 	}
-	assert.Contains(t, log("jupyter-user-init"), sentence)
-	assert.Equal(t, sentence, initMessage(p.get(t)), "what kubectl describe shows of the init container")
+	assert.Contains(t, log("jupyter-user-init"), want)
+	assert.Equal(t, want, initMessage(p.get(t)), "what kubectl describe shows of the init container")
 	if in.name == atStart.name {
 		// The message of the notebook container names the home at its other mount path.
 		assert.Contains(t, log(p.name), "the notebook starts, and nothing can be saved there.")

@@ -17,12 +17,12 @@ import (
 func TestGroupsOfPasswd(t *testing.T) {
 	shared := cluster.share.path("grouped", "project")
 	require.NoError(t, os.Mkdir(shared, 0o770))
-	require.NoError(t, os.Chown(shared, 0, firstGroup+mostGroups-1))
+	require.NoError(t, os.Chown(shared, 0, firstGroup+maxGroups-1))
 	require.NoError(t, os.Chmod(shared, 0o770))
 	p := run(t, atAdmission, "grouped", "grouped", images.DockerStacks, "--command", "--", "sleep", "infinity")
 	p.ready(t)
 	want := []string{"6009"}
-	for i := range mostGroups {
+	for i := range maxGroups {
 		want = append(want, fmt.Sprint(firstGroup+i))
 	}
 	assert.ElementsMatch(t, want, strings.Fields(p.exec(t, "id", "-G").Stdout))

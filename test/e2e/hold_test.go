@@ -41,8 +41,8 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// release lets the blocked init container continue.
-func release(t *testing.T, hold *node.Hold) {
+// continueInit lets the blocked init container continue.
+func continueInit(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())
 }

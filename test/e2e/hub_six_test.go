@@ -21,8 +21,8 @@ func TestKubeSpawner6(t *testing.T) {
 		assert.NoError(t, s.Stop(t.Context(), ""))
 	})
 	t.Run("a home that the hub may not use", func(t *testing.T) {
-		shown := h.logIn(t, otherUser, "").startDenied(t)
-		want := noAccess("system:serviceaccount:jhub-six:hub", otherUser, "jhub-six", "default")
+		shown := h.logIn(t, dan, "").startDenied(t)
+		want := noAccess("system:serviceaccount:jhub-six:hub", dan, "jhub-six", "default")
 		assert.Contains(t, shown, want)
 		assert.Contains(t, h.Log(), want)
 	})

@@ -31,7 +31,7 @@ func TestJupyterHub(t *testing.T) {
 				t.Run("users who are denied", func(t *testing.T) { t.Parallel(); assertDenials(t, h, discovery) })
 				t.Run("options", func(t *testing.T) { t.Parallel(); spawnWithOptions(t, h, discovery) })
 			})
-			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
+			t.Run("users log in at the same time", func(t *testing.T) { logInTogether(t, h, discovery) })
 		})
 	}
 }
@@ -78,7 +78,7 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// hubUsers returns the users that logInAtOnce logs in: a map from the name in the hub to the name of the home. KubeSpawner
+// hubUsers returns the users that logInTogether logs in: a map from the name in the hub to the name of the home. KubeSpawner
 // escapes some of the hub names in the names and labels of Pods.
 func hubUsers(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
@@ -91,9 +91,9 @@ func hubUsers(discovery discovery) map[string]string {
 	return all
 }
 
-// logInAtOnce logs several users in at the same time (eight with discovery at start, and two with discovery at admission),
+// logInTogether logs several users in at the same time (eight with discovery at start, and two with discovery at admission),
 // and asserts that every server gets ready. Then it restarts the hub, and asserts that a running server can still be used.
-func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
+func logInTogether(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
 	var group sync.WaitGroup

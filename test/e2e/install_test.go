@@ -170,18 +170,18 @@ func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string
 // webhookConfigurations returns the rendered webhook configurations, with the names and the namespace of the installation
 // i.
 func (i installation) webhookConfigurations(rendered deploy.Rendered) (mutating, validating string, err error) {
-	for file, of := range map[string]struct {
+	for file, c := range map[string]struct {
 		text     *string
 		from, to string
 	}{
 		"50-mutatingwebhookconfiguration.yaml":   {&mutating, shippedInstallation.mutating(), i.mutating()},
 		"51-validatingwebhookconfiguration.yaml": {&validating, shippedInstallation.name, i.name},
 	} {
-		if *of.text, err = rendered.Read(file); err != nil {
+		if *c.text, err = rendered.Read(file); err != nil {
 			return "", "", err
 		}
-		inNamespace := strings.ReplaceAll(*of.text, systemNamespace, i.namespace)
-		*of.text = strings.Replace(inNamespace, "  name: "+of.from+"\n", "  name: "+of.to+"\n", 1)
+		inNamespace := strings.ReplaceAll(*c.text, systemNamespace, i.namespace)
+		*c.text = strings.Replace(inNamespace, "  name: "+c.from+"\n", "  name: "+c.to+"\n", 1)
 	}
 	return mutating, validating, nil
 }
@@ -206,7 +206,7 @@ func accountsConfigMap(namespace string) (string, error) {
 	for _, h := range homes() {
 		switch h.name {
 		case "renamed":
-		case "disputed":
+		case "two-uids":
 			account(h.name, h.uid-1, h.gid)
 		default:
 			account(h.name, h.uid, h.gid)
@@ -214,10 +214,10 @@ func accountsConfigMap(namespace string) (string, error) {
 	}
 	account("homeless", 5010, 6010)
 	account(newcomer.name, newcomer.uid, newcomer.gid)
-	account("led", 5001, 6001)
-	for i := range mostGroups + 1 {
-		members := "joiner"
-		if i < mostGroups {
+	account("link-owner", 5001, 6001)
+	for i := range maxGroups + 1 {
+		members := "many-groups"
+		if i < maxGroups {
 			members += ",grouped"
 		}
 		fmt.Fprintf(&group, "project%d:*:%d:%s\n", i, firstGroup+i, members)
@@ -231,9 +231,9 @@ func accountsConfigMap(namespace string) (string, error) {
 }
 
 const (
-	// mostGroups is the default limit for the number of a user's groups. firstGroup is the GID of the first group in the
+	// maxGroups is the default limit for the number of a user's groups. firstGroup is the GID of the first group in the
 	// group file, and the other groups have the numbers that follow.
-	mostGroups = 15
+	maxGroups  = 15
 	firstGroup = 9001
 )
 

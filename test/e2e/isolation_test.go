@@ -37,7 +37,7 @@ def attempt(who):
                 pass
         for folder in [place, place + "/home"]:
             try:
-                others = set(os.listdir(folder)) & {"bob", "hoarder", "qiang.guo03", "secret", "user1"}
+                others = set(os.listdir(folder)) & {"bob", "many-files", "qiang.guo03", "secret", "user1"}
                 if others:
                     found.append(f"{who} listed {folder}: {sorted(others)}")
             except OSError:

@@ -16,15 +16,15 @@ const mountThroughHomeLink = `
 apiVersion: v1
 kind: Pod
 metadata:
-  name: led
-  labels: {jupyter-user: busy}
+  name: through-link
+  labels: {jupyter-user: emptied}
 spec:
   volumes: [{name: fake, configMap: {name: fake, defaultMode: 0755}}]
   containers:
   - name: nb
     image: ` + images.Plain + `
     command: [sleep, "1000"]
-    volumeMounts: [{name: fake, mountPath: /home/busy/link}]
+    volumeMounts: [{name: fake, mountPath: /home/emptied/link}]
 `
 
 // TestMountThroughHomeLink tests that with discovery at start, the Pod of mountThroughHomeLink is denied, because the
@@ -32,20 +32,20 @@ spec:
 func TestMountThroughHomeLink(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
-			link := cluster.share.path("busy", "link")
+			link := cluster.share.path("emptied", "link")
 			require.NoError(t, os.Symlink("/config", link))
-			t.Cleanup(func() { emptyHome(t, "busy") })
+			t.Cleanup(func() { emptyHome(t, "emptied") })
 			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
 			if discovery == atStart {
 				result := tryCreate(t, discovery, mountThroughHomeLink)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
 				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
-				assert.Contains(t, result.Stderr, "of /home/busy/link and /home/busy one is inside the other")
+				assert.Contains(t, result.Stderr, "of /home/emptied/link and /home/emptied one is inside the other")
 				return
 			}
-			p := create(t, discovery, "led", mountThroughHomeLink)
+			p := create(t, discovery, "through-link", mountThroughHomeLink)
 			p.ready(t)
-			assertOwned(t, p, homeOf("busy"))
+			assertOwned(t, p, homeOf("emptied"))
 		})
 	}
 }

@@ -24,9 +24,9 @@ import (
 const (
 	// admissionsPerSecond is five times the steady rate of new Pods with which SIG Scalability tests clusters.
 	admissionsPerSecond = 100
-	// admissionsAtOnce is the largest number of concurrent admissions. On a slow machine it makes the rate lower than
+	// maxConcurrentAdmissions is the largest number of concurrent admissions. On a slow machine it makes the rate lower than
 	// admissionsPerSecond. Without this limit, calls of the webhook would take longer than the API server waits.
-	admissionsAtOnce = 8
+	maxConcurrentAdmissions = 8
 	// admissionLimit is the time limit for one admission. The API server calls the mutating and the validating webhook, and
 	// waits 2 s for each.
 	admissionLimit = 10 * time.Second
@@ -74,15 +74,15 @@ func newLoad(t *testing.T, namespace string) *load {
 	return &load{namespace: namespace, client: client, ended: make(chan struct{})}
 }
 
-// start begins to create Pods in the background. The method end stops the load.
-func (l *load) start(ctx context.Context) {
+// startLoad begins to create Pods in the background.
+func (l *load) startLoad(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(ctx)
 	l.began = time.Now()
 	go func() {
 		defer close(l.ended)
 		var out sync.WaitGroup
 		defer out.Wait()
-		slots := make(chan struct{}, admissionsAtOnce)
+		slots := make(chan struct{}, maxConcurrentAdmissions)
 		for next := l.began; ; next = next.Add(time.Second / admissionsPerSecond) {
 			// After a delay, the load makes up for the admissions of the last second only.
 			if latest := time.Now().Add(-time.Second); next.Before(latest) {
@@ -105,8 +105,8 @@ func (l *load) start(ctx context.Context) {
 	}()
 }
 
-// end stops the load, and waits until the last admission has ended.
-func (l *load) end() {
+// stopLoad stops the load, and waits until the last admission has ended.
+func (l *load) stopLoad() {
 	l.stop()
 	<-l.ended
 }
@@ -169,10 +169,10 @@ func countResponses(all []admission) (number int) {
 	return number
 }
 
-func figures(name string, lasted time.Duration, of []admission) string {
+func figures(name string, lasted time.Duration, admissions []admission) string {
 	var admitted, denied, noResponse int
 	var took []time.Duration
-	for _, a := range of {
+	for _, a := range admissions {
 		switch {
 		case a.denied != nil:
 			denied++
@@ -184,14 +184,14 @@ func figures(name string, lasted time.Duration, of []admission) string {
 		}
 	}
 	slices.Sort(took)
-	quantile := func(per int) string {
+	quantile := func(percent int) string {
 		if len(took) == 0 {
 			return "-"
 		}
-		return fmt.Sprintf("%.0f", took[(len(took)-1)*per/100].Seconds()*1000)
+		return fmt.Sprintf("%.0f", took[(len(took)-1)*percent/100].Seconds()*1000)
 	}
-	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(of), admitted, denied, noResponse,
-		quantile(50), quantile(99), quantile(100))
+	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(admissions), admitted,
+		denied, noResponse, quantile(50), quantile(99), quantile(100))
 }
 
 var figuresHead = strings.Join([]string{

@@ -52,8 +52,8 @@ func TestOperationsUnderLoad(t *testing.T) {
 	o.logs.keep(t)
 	t.Cleanup(func() { o.restore(t) })
 	o.recordKnown(t, "as shipped")
-	o.start(t.Context())
-	t.Cleanup(o.end)
+	o.startLoad(t.Context())
+	t.Cleanup(o.stopLoad)
 	for _, event := range []struct {
 		name string
 		do   func(*testing.T)
@@ -81,7 +81,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 		o.awaitAdmissions(t, max(0, int(time.Until(o.began.Add(2*time.Minute)).Seconds()*admissionsPerSecond)))
 		o.rows = append(o.rows, figures("nothing", time.Since(rest), o.between(rest, time.Now())))
 	}
-	o.end()
+	o.stopLoad()
 	all := time.Since(o.began)
 	o.rows = append(o.rows, figures("all told", all, o.admissions))
 	t.Logf("\n%s\n%s", figuresHead, strings.Join(o.rows, "\n"))
@@ -120,14 +120,14 @@ func (o *operations) serviceUnread(a admission) bool {
 //     or serviceUnread recognizes it.
 //   - Failed calls of the webhook, from the kill of a replica until it is ready again. The API server sends reviews to this
 //     replica until the Service has removed it.
-//   - Without LONG, late admissions (see admission.late): one of 1,000, or any number if the machine was too slow.
+//   - Without LONG, admissions for which timedOut is true: one of 1,000, or any number if the machine was too slow.
 func (o *operations) assertNoneLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0
 	for _, a := range o.admissions {
 		away := o.apiServerDown.overlaps(a)
 		killed := o.killed.overlaps(a) && a.denied != nil && strings.Contains(a.denied.Error(), "failed calling webhook")
-		if !long() && a.late() {
+		if !long() && a.timedOut() {
 			heldUp++
 			continue
 		}
@@ -155,9 +155,9 @@ func (o *operations) assertNoneLost(t *testing.T) {
 	}
 }
 
-// late reports whether an admission was denied because the API server gave up waiting for the webhook, or because a replica
+// timedOut reports whether an admission was denied because the API server gave up waiting for the webhook, or because a replica
 // gave up waiting for the other replicas.
-func (a admission) late() bool {
+func (a admission) timedOut() bool {
 	return a.denied != nil && (strings.Contains(a.denied.Error(), "context deadline exceeded") ||
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
 }

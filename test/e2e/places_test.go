@@ -234,7 +234,7 @@ func installPlaces(t *testing.T) string {
 	require.NoError(t, err)
 	homes, err := rendered.Read("72-homes.yaml")
 	require.NoError(t, err)
-	all := strings.Join([]string{manifests, placesNetPolicy(t, rendered), homes,
+	all := strings.Join([]string{manifests, renamedNetPolicy(t, rendered), homes,
 		fmt.Sprintf(placesAccounts, placesInstallation.namespace), fmt.Sprintf(placesAccounts, placesHomesNamespace),
 		fmt.Sprintf(scratchClaim, "places", scratch), fmt.Sprintf(scratchClaim, "places-baseline", scratch)}, "\n---\n")
 	excludePlacesFromNet(t)
@@ -263,9 +263,9 @@ func makeDirectory(t *testing.T, path string, gid int, mode os.FileMode) {
 	require.NoError(t, os.Chmod(path, mode))
 }
 
-// placesNetPolicy returns the policy net.jupyter-user.io that the chart renders for placesInstallation, under another name.
+// renamedNetPolicy returns the policy net.jupyter-user.io that the chart renders for placesInstallation, under another name.
 // This policy limits the mounts of the share to the home of the user and the configured directories.
-func placesNetPolicy(t *testing.T, rendered deploy.Rendered) string {
+func renamedNetPolicy(t *testing.T, rendered deploy.Rendered) string {
 	t.Helper()
 	net, err := rendered.Read("62-policy-net.yaml")
 	require.NoError(t, err)

@@ -15,9 +15,9 @@ import (
 // carolsHomes returns the users whose homes carol may use. Some of these users have no home, or something else in its
 // place. They must be denied for this reason, and not because carol lacks the right.
 func carolsHomes() []string {
-	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
+	names := []string{"li", "no-home", "nested", "qiang.guo0", "a-file", "a-link", "link-owner", newcomer.name}
 	for _, h := range homes() {
-		if h.name != otherUser {
+		if h.name != dan {
 			names = append(names, h.name)
 		}
 	}
@@ -69,7 +69,7 @@ func (c *testCluster) allowUseOfEveryHome(ctx context.Context, namespace string)
 	if err != nil {
 		return nil, err
 	}
-	return hub, c.awaitRight(ctx, hub.Name, namespace, "use", otherUser)
+	return hub, c.awaitRight(ctx, hub.Name, namespace, "use", dan)
 }
 
 func serviceAccount(namespace, name string) string {

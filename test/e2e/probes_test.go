@@ -25,8 +25,8 @@ const otherAddress = `
 c.ServerApp.port = 9999
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.base_url = "/me/"
-c.ServerApp.certfile = "/home/settled/.jupyter/tls.crt"
-c.ServerApp.keyfile = "/home/settled/.jupyter/tls.key"
+c.ServerApp.certfile = "/home/configured/.jupyter/tls.crt"
+c.ServerApp.keyfile = "/home/configured/.jupyter/tls.key"
 c.ContentsManager.untitled_notebook = "of-the-users"
 `
 
@@ -36,13 +36,13 @@ func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
 	require.NoError(t, cluster.share.makeFolder(slow, ".jupyter"))
 	require.NoError(t, cluster.share.write(slow, ".jupyter/jupyter_server_config.py", slowStart))
-	settled := homeOf("settled")
-	require.NoError(t, cluster.share.makeFolder(settled, ".jupyter"))
-	require.NoError(t, cluster.share.write(settled, ".jupyter/jupyter_server_config.py", otherAddress))
-	pair, err := pki.New(time.Hour, "settled")
+	configured := homeOf("configured")
+	require.NoError(t, cluster.share.makeFolder(configured, ".jupyter"))
+	require.NoError(t, cluster.share.write(configured, ".jupyter/jupyter_server_config.py", otherAddress))
+	pair, err := pki.New(time.Hour, "configured")
 	require.NoError(t, err)
-	require.NoError(t, cluster.share.write(settled, ".jupyter/tls.crt", string(pair.Cert)))
-	require.NoError(t, cluster.share.write(settled, ".jupyter/tls.key", string(pair.Key)))
+	require.NoError(t, cluster.share.write(configured, ".jupyter/tls.crt", string(pair.Cert)))
+	require.NoError(t, cluster.share.write(configured, ".jupyter/tls.key", string(pair.Key)))
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +70,7 @@ func testSlow(t *testing.T, in discovery) {
 func testUserSettings(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {
-			p := run(t, in, "settled-"+name, "settled", image, withToken)
+			p := run(t, in, "configured-"+name, "configured", image, withToken)
 			server := p.jupyter(t)
 			made := server.Call(t, http.MethodPost, "api/contents", map[string]string{"type": "notebook"}, http.StatusCreated)
 			assert.Contains(t, string(made), `"of-the-users`, "the user's own settings name it")

@@ -41,9 +41,9 @@ print("\n".join(wrote))
 func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
-			p := run(t, discovery, "restarted", "busy", images.DockerStacks, withToken)
+			p := run(t, discovery, "restarted", "emptied", images.DockerStacks, withToken)
 			wrote := strings.Fields(p.jupyter(t).Kernel(t).Run(t, writeEverywhere))
-			assert.Contains(t, wrote, "/home/busy/vandalised", "the home is the user's")
+			assert.Contains(t, wrote, "/home/emptied/vandalised", "the home is the user's")
 			for _, path := range wrote {
 				for _, closed := range []string{"/config/", "/etc/", "/usr/", "/bin/", "/opt/"} {
 					assert.False(t, strings.HasPrefix(path, closed), path)
@@ -53,10 +53,10 @@ func TestRestart(t *testing.T) {
 			p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
 				return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
 			})
-			assertOwned(t, p, homeOf("busy"))
+			assertOwned(t, p, homeOf("emptied"))
 			answer := p.jupyter(t).Kernel(t).Run(t, "import os; print(os.getuid(), os.getcwd())")
-			assert.Equal(t, "5008 /home/busy\n", answer)
-			emptyHome(t, "busy")
+			assert.Equal(t, "5008 /home/emptied\n", answer)
+			emptyHome(t, "emptied")
 		})
 	}
 }
@@ -64,25 +64,25 @@ func TestRestart(t *testing.T) {
 // TestRestartWithChangedHome tests that with discovery at start, jupyter-user-init checks the home at every start of the
 // notebook container. If another directory is at the path of the home by then, the kubelet mounts that directory.
 func TestRestartWithChangedHome(t *testing.T) {
-	path := cluster.share.path("moving")
+	path := cluster.share.path("replaced")
 	for name, c := range map[string]struct {
 		change func() error
 		want   string
 	}{
 		"another owner": {
 			func() error { return os.Chown(path, 5002, 6002) },
-			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the Pod again"},
+			"/home/replaced belongs to UID 5002 now, and was replaced's (5006) when the pod started: create the Pod again"},
 		"another directory of the same owner": {
 			// A mounted directory keeps its inode in use, so the new directory gets another inode.
-			func() error { return errors.Join(os.RemoveAll(path), cluster.share.makeHome(homeOf("moving"))) },
-			"/home/moving is another directory than the one that the init container found"},
+			func() error { return errors.Join(os.RemoveAll(path), cluster.share.makeHome(homeOf("replaced"))) },
+			"/home/replaced is another directory than the one that the init container found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() {
 				require.NoError(t, os.RemoveAll(path))
-				require.NoError(t, cluster.share.makeHome(homeOf("moving")))
+				require.NoError(t, cluster.share.makeHome(homeOf("replaced")))
 			})
-			p := run(t, atStart, "moved", "moving", images.DockerStacks)
+			p := run(t, atStart, "moved", "replaced", images.DockerStacks)
 			p.ready(t)
 			require.NoError(t, c.change())
 			killNotebook(t, p)

@@ -20,12 +20,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess returns the denial for a requester without the right to use the home of user. who is the name of the requester.
-// account is the ServiceAccount of the Pod.
-func noAccess(who, user, namespace, account string) string {
+// noAccess returns the denial for a requester without the right to use the home of user. account is the ServiceAccount of
+// the Pod.
+func noAccess(requester, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
-		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
+		"homes.jupyter-user.io named %[2]s", requester, user, namespace, account)
 }
 
 // TestRequesterWithoutAccess tests that bob, who may create Pods but may not use any home, is denied a notebook.
@@ -81,8 +81,8 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: jupyter-dan
-  labels: {app: jupyterhub, component: singleuser-server, hub.jupyter.org/username: ` + otherUser + `}
-  annotations: {hub.jupyter.org/username: ` + otherUser + `, jupyter-user.io/probes: "on"}
+  labels: {app: jupyterhub, component: singleuser-server, hub.jupyter.org/username: ` + dan + `}
+  annotations: {hub.jupyter.org/username: ` + dan + `, jupyter-user.io/probes: "on"}
 spec:
   automountServiceAccountToken: false
   securityContext: {fsGroup: 100}
@@ -109,17 +109,17 @@ func TestHubServiceAccount(t *testing.T) {
 			require.NoError(t, cluster.Allow(t.Context(), discovery.namespace, hub, createPods))
 			t.Run("the same pod by another requester", func(t *testing.T) {
 				assertDenied(t, tryCreateAs(t, cluster.carol, discovery.namespace, spawnedPod),
-					noAccess("carol", otherUser, discovery.namespace, "default"))
+					noAccess("carol", dan, discovery.namespace, "default"))
 			})
 			t.Run("a pod that runs with the hub's ServiceAccount", func(t *testing.T) {
-				assertDenied(t, dryRunWithAccount(t, cluster.carol, discovery, "hub", otherUser),
-					noAccess("carol", otherUser, discovery.namespace, "hub"))
+				assertDenied(t, dryRunWithAccount(t, cluster.carol, discovery, "hub", dan),
+					noAccess("carol", dan, discovery.namespace, "hub"))
 			})
 			result := tryCreateAs(t, hub, discovery.namespace, spawnedPod)
 			require.Zero(t, result.ExitCode, result.Stderr)
 			p := removeAtEnd(t, discovery.namespace, "jupyter-dan")
 			p.ready(t)
-			assertOwned(t, p, homeOf(otherUser))
+			assertOwned(t, p, homeOf(dan))
 		})
 	}
 }

@@ -38,10 +38,10 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe watches the processes of all Pods while the function called while runs. This function can call seen with a
-// program. seen(initProgram) reports whether observe has seen this program and its mounts. seen(notebookProgram) reports
-// whether observe has seen this program as root.
-func observe(t *testing.T, while func(seen func(program string) bool)) observed {
+// observe watches the processes of all Pods while the function action runs. This function can call seen with a program.
+// seen(initProgram) reports whether observe has seen this program and its mounts. seen(notebookProgram) reports whether
+// observe has seen this program as root.
+func observe(t *testing.T, action func(seen func(program string) bool)) observed {
 	t.Helper()
 	var programs sync.Map
 	ctx, stop := context.WithCancel(t.Context())
@@ -64,7 +64,7 @@ func observe(t *testing.T, while func(seen func(program string) bool)) observed 
 			return p.IsRoot() && !p.IsRuntime()
 		})
 	}()
-	while(func(program string) bool {
+	action(func(program string) bool {
 		_, ok := programs.Load(program)
 		return ok
 	})

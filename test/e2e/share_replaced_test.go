@@ -19,7 +19,9 @@ import (
 // do this.
 var replacements = map[string]func(path string) error{
 	// The kubelet follows a relative link inside the share.
-	"a link to another user's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
+	"a link to another user's home": func(path string) error {
+		return errors.Join(os.RemoveAll(path), os.Symlink("many-files", path))
+	},
 	"another user's directory": func(path string) error {
 		return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002), os.WriteFile(path+"/file-0", nil, 0o600))
 	},
@@ -54,7 +56,7 @@ func TestHomeReplacedAfterInitContainer(t *testing.T) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
-		release(t, hold)
+		continueInit(t, hold)
 		assertReplacedHomeClosed(t, p, in, 0)
 	})
 }

@@ -24,8 +24,8 @@ type home struct {
 // crowdSize is the number of users whose notebooks TestCrowd runs at the same time.
 const crowdSize = 50
 
-// otherUser is the name of the user dan, whose home carol may not use.
-const otherUser = "dan"
+// dan is the name of a user whose home carol may not use.
+const dan = "dan"
 
 // homes returns the homes of the share. Some of their owners cannot run a notebook.
 func homes() []home {
@@ -34,24 +34,24 @@ func homes() []home {
 		{"bob", 5002, 6002, 0o755},
 		{"qiang.guo03", 5003, 6003, 0o750},
 		{"qiang_guo03", 5004, 6004, 0o700},
-		{"hoarder", 5005, 6005, 0o700}, // This home has 1,000 files.
-		{"far-away", 1712401234, 1712400513, 0o700},
-		{"moving", 5006, 6006, 0o700},
+		{"many-files", 5005, 6005, 0o700}, // This home has 1,000 files.
+		{"large-uid", 1712401234, 1712400513, 0o700},
+		{"replaced", 5006, 6006, 0o700},
 		{"slow", 5007, 6007, 0o700},
-		{"busy", 5008, 6008, 0o700},
-		{otherUser, 5009, 6009, 0o700},
+		{"emptied", 5008, 6008, 0o700},
+		{dan, 5009, 6009, 0o700},
 		{"grouped", 5009, 6009, 0o700},
-		{"joiner", 5014, 6014, 0o700},
-		{"disputed", 5012, 6012, 0o700},
+		{"many-groups", 5014, 6014, 0o700},
+		{"two-uids", 5012, 6012, 0o700},
 		{"alice.smith", 5015, 6015, 0o700}, // KubeSpawner changes this name in Pod names and labels.
 		{"user-1", 5016, 6016, 0o700},
 		{"renamed", 5013, 6013, 0o700},
-		{"settled", 5018, 6018, 0o700},    // This user has Jupyter settings.
+		{"configured", 5018, 6018, 0o700}, // This user has Jupyter settings.
 		{"filled", 5019, 6019, 0o700},     // TestUnwritableHome makes this home on its small share too.
 		{"unwritable", 5020, 6020, 0o500}, // By its mode, the owner cannot write to this home.
-		{"toor", 0, 0, 0o700},
+		{"root-owned", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},
-		{"daemonic", 500, 500, 0o700},
+		{"low-uid", 500, 500, 0o700},
 	}
 	for i := range crowdSize {
 		all = append(all, home{crowdName(i), 7001 + i, 8001 + i, 0o700})
@@ -85,7 +85,7 @@ func (c *testCluster) makeHomes(context.Context) error {
 		}
 	}
 	for i := range 1000 {
-		if err := c.share.write(homeOf("hoarder"), "file-"+strconv.Itoa(i), strings.Repeat("x", 100)); err != nil {
+		if err := c.share.write(homeOf("many-files"), "file-"+strconv.Itoa(i), strings.Repeat("x", 100)); err != nil {
 			return err
 		}
 	}
@@ -99,9 +99,9 @@ func (c *testCluster) makeHomes(context.Context) error {
 		// A file and a link in place of homes.
 		os.WriteFile(c.share.path("a-file"), nil, 0o644),
 		os.Symlink("alice", c.share.path("a-link")),
-		// In place of the home of led, a link that belongs to led and leads to another user's home.
-		os.Symlink("hoarder", c.share.path("led")),
-		os.Lchown(c.share.path("led"), 5001, 6001),
+		// In place of the home of link-owner, a link that belongs to link-owner and leads to another user's home.
+		os.Symlink("many-files", c.share.path("link-owner")),
+		os.Lchown(c.share.path("link-owner"), 5001, 6001),
 	)
 }
 

@@ -19,7 +19,7 @@ import (
 
 // podTemplate is the template for the Pods of a workload. Its placeholders are the label app, the ServiceAccount and the
 // restart policy.
-const podTemplate = `{metadata: {labels: {app: %s, jupyter-user: ` + otherUser + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
+const podTemplate = `{metadata: {labels: {app: %s, jupyter-user: ` + dan + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
 // workloads has a manifest for each kind of workload. Its placeholders are the name and the template of the Pods. restart
@@ -72,7 +72,7 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
-		require.NoError(t, cluster.allowRunAs(t.Context(), discovery.namespace, "nightly", otherUser))
+		require.NoError(t, cluster.allowRunAs(t.Context(), discovery.namespace, "nightly", dan))
 		for kind := range workloads {
 			t.Run("denied/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
@@ -98,7 +98,7 @@ func TestWorkloads(t *testing.T) {
 					p = pod{discovery.namespace, pods[0].Name}
 					return node.IsReady(&pods[0]), err
 				}))
-				assertOwned(t, p, homeOf(otherUser))
+				assertOwned(t, p, homeOf(dan))
 			})
 		}
 	}
@@ -126,15 +126,15 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 // TestRunAsForEveryPodCreator tests the warning of deploy/docs/access.md: everyone who can create Pods in the namespace can
 // use a ServiceAccount that may run as a user.
 func TestRunAsForEveryPodCreator(t *testing.T) {
-	require.NoError(t, cluster.allowRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
-	result := dryRunWithAccount(t, cluster.bob, atStart, "nightly", otherUser)
+	require.NoError(t, cluster.allowRunAs(t.Context(), atStart.namespace, "nightly", dan))
+	result := dryRunWithAccount(t, cluster.bob, atStart, "nightly", dan)
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// dryRunWithAccount creates a Pod of user in a dry run, as the requester called who, and returns the result of kubectl.
+// dryRunWithAccount creates a Pod of user in a dry run, as the requester, and returns the result of kubectl.
 // account is the ServiceAccount of the Pod.
-func dryRunWithAccount(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
+func dryRunWithAccount(t *testing.T, requester *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
-	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",
-		`--overrides={"spec": {"serviceAccountName": "`+account+`"}}`)
+	return kubectlAs(t, requester, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user,
+		"--dry-run=server", `--overrides={"spec": {"serviceAccountName": "`+account+`"}}`)
 }

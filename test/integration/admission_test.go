@@ -241,11 +241,11 @@ func afterwards(t *testing.T, c *cluster) {
 	c.namespace(t, "after", "baseline")
 	c.run(t, "after", "nb", "--labels=jupyter-user=alice")
 	reviews := len(c.decisions(t, "after"))
-	for _, do := range [][]string{
+	for _, arguments := range [][]string{
 		{"annotate", "pod", "nb", "-n", "after", "example.com/x=y"},
 		{"delete", "pod", "nb", "-n", "after", "--now"},
 	} {
-		done := c.kubectl(t, do...)
+		done := c.kubectl(t, arguments...)
 		require.Zero(t, done.ExitCode, done.Stderr)
 	}
 	assert.Len(t, c.decisions(t, "after"), reviews, "the API server does not call the webhook")

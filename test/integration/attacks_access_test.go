@@ -61,9 +61,9 @@ func (g *guarded) giveRights(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func createBy(who, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+func createBy(requester, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		return create(t.Context(), g.clientOf(t, who), "lab", injected(t, user, change))
+		return create(t.Context(), g.clientOf(t, requester), "lab", injected(t, user, change))
 	}
 }
 

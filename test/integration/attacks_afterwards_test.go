@@ -111,10 +111,10 @@ func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	return err
 }
 
-func applyNotebook(t *testing.T, g *guarded, as kubernetes.Interface, manifest string) error {
+func applyNotebook(t *testing.T, g *guarded, client kubernetes.Interface, manifest string) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice"))
-	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.ApplyPatchType, []byte(manifest),
+	_, err := client.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.ApplyPatchType, []byte(manifest),
 		metav1.PatchOptions{FieldManager: "attacker", Force: new(true)})
 	return err
 }

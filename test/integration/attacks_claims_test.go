@@ -71,22 +71,23 @@ func attacksOnClaims() map[string]attack {
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
 // onShareClaim returns an attack on the share's claim in namespace open.
-func onShareClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
+func onShareClaim(try func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
 		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{})
 		if !apierrors.IsAlreadyExists(err) {
 			require.NoError(t, err)
 		}
-		there, err := claims.Get(t.Context(), "hpc-shared-pvc", metav1.GetOptions{})
+		stored, err := claims.Get(t.Context(), "hpc-shared-pvc", metav1.GetOptions{})
 		require.NoError(t, err)
-		return do(t, g, there)
+		return try(t, g, stored)
 	}
 }
 
-func setOwner(t *testing.T, as kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
+func setOwner(t *testing.T, client kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
 	t.Helper()
 	c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
-	_, err := as.CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := client.CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c,
+		metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }

@@ -54,10 +54,10 @@ func patchedByCarol(patch string, subresource ...string) func(*testing.T, *guard
 	return func(t *testing.T, g *guarded) error { return patchNotebook(t, g, g.carol, patch, subresource...) }
 }
 
-func patchNotebook(t *testing.T, g *guarded, as kubernetes.Interface, patch string, subresource ...string) error {
+func patchNotebook(t *testing.T, g *guarded, client kubernetes.Interface, patch string, subresource ...string) error {
 	t.Helper()
 	pod := createStored(t, g.carol, injected(t, "alice", addGate))
-	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
+	_, err := client.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
 		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresource...)
 	return err
 }
@@ -82,18 +82,19 @@ func debugger() corev1.EphemeralContainer {
 }
 
 // withDebugger returns an attack that adds an ephemeral container to alice's notebook.
-func withDebugger(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
+func withDebugger(requester func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer),
+) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		added := debugger()
 		change(&added)
-		return addEphemeral(t, who(g), createStored(t, g.carol, injected(t, "alice")), added)
+		return addEphemeral(t, requester(g), createStored(t, g.carol, injected(t, "alice")), added)
 	}
 }
 
-func addEphemeral(t *testing.T, as kubernetes.Interface, pod *corev1.Pod, added ...corev1.EphemeralContainer) error {
+func addEphemeral(t *testing.T, client kubernetes.Interface, pod *corev1.Pod, added ...corev1.EphemeralContainer) error {
 	t.Helper()
 	pod.Spec.EphemeralContainers = added
-	_, err := as.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
+	_, err := client.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
 		metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
@@ -138,12 +139,12 @@ func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error 
 	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
 }
 
-// enterContainer returns an attack: carol enters a container of alice's notebook. If how is "exec", she runs a command in
-// the container. If how is "attach", she attaches to the container.
-func enterContainer(container, how string) func(*testing.T, *guarded) error {
+// enterContainer returns an attack: carol enters a container of alice's notebook. If subresource is "exec", she runs a
+// command in the container. If subresource is "attach", she attaches to the container.
+func enterContainer(container, subresource string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.carol, injected(t, "alice"))
-		err := g.carol.CoreV1().RESTClient().Post().Namespace("lab").Resource("pods").Name(pod.Name).SubResource(how).
+		err := g.carol.CoreV1().RESTClient().Post().Namespace("lab").Resource("pods").Name(pod.Name).SubResource(subresource).
 			Param("container", container).Param("command", "id").Param("stdout", "true").Do(t.Context()).Error()
 		if err != nil && strings.Contains(err.Error(), "does not have a host assigned") {
 			return nil // The request was admitted. It fails later, because there is no node.

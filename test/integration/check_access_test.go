@@ -32,7 +32,7 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 		roleBinding("lab", "staff-pods", "pods", groupSubject("staff")),
 		roleBinding("lab", "dave", "pods", userSubject("dave")),
 		roleBinding("lab", "controller", "cluster-admin", serviceAccount("kube-system", "job-controller")))(t, l)
-	for name, of := range map[string]struct {
+	for name, q := range map[string]struct {
 		as, user string
 		groups   []string
 		may      bool
@@ -56,29 +56,29 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
+				a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: q.as, Groups: q.groups, User: q.user, Namespace: "lab"})
 				require.NoError(c, err)
-				assert.Equal(c, of.may, a.May, a.Message)
-				assert.Contains(c, a.Message, of.message)
+				assert.Equal(c, q.may, a.May, a.Message)
+				assert.Contains(c, a.Message, q.message)
 				rights := ""
 				for _, right := range a.Rights {
 					rights += right.Verb + " " + right.Who + " " + right.Through + "\n"
 				}
-				assert.Contains(c, rights, of.via)
+				assert.Contains(c, rights, q.via)
 				assert.NotContains(c, rights, "job-controller")
 			}, wait, wait/100)
 		})
 	}
-	t.Run("further rules", func(t *testing.T) { accessDenied(t, l) })
+	t.Run("further rules", func(t *testing.T) { accessByOtherRules(t, l) })
 	changeRecord("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessDenied tests the command "check access" in cases that depend on more than the right: on the Pod Security level
+// accessByOtherRules tests the command "check access" in cases that depend on more than the right: on the Pod Security level
 // of the namespace, on whether the webhook serves the namespace, and on whether the user's name is valid.
-func accessDenied(t *testing.T, l *checkedCluster) {
+func accessByOtherRules(t *testing.T, l *checkedCluster) {
 	createOpenNamespace(t, l)
 	createUntilEnd(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
 		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", userSubject("dave")),
@@ -92,17 +92,17 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 		may                 bool
 		message             string
 	}
-	assertAccess := func(t *testing.T, of query) {
+	assertAccess := func(t *testing.T, q query) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: of.as, User: of.user, Namespace: of.namespace})
+			a, err := check.Access(t.Context(), l.look, check.AccessQuery{Requester: q.as, User: q.user, Namespace: q.namespace})
 			require.NoError(c, err)
-			assert.Equal(c, of.may, a.May, a.Message)
-			assert.Contains(c, a.Message, of.message)
+			assert.Equal(c, q.may, a.May, a.Message)
+			assert.Contains(c, a.Message, q.message)
 		}, wait, wait/100)
 	}
 	const unguarded = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
-	for name, of := range map[string]query{
+	for name, q := range map[string]query{
 		"below baseline":                                 {"dave", "alice", "open", false, unguarded},
 		"below baseline, without the right":              {"dave", "bob", "open", false, "; and then " + unguarded},
 		"below baseline, with every home":                {"erin", "bob", "open", true, "erin may be bob"},
@@ -114,7 +114,7 @@ func accessDenied(t *testing.T, l *checkedCluster) {
 		"a path as name, all requesters":                 {"", "../bob", "lab", false, "leading dot"},
 		"a valid name, with every home":                  {"erin", "bob", "lab", true, ""},
 	} {
-		t.Run(name, func(t *testing.T) { assertAccess(t, of) })
+		t.Run(name, func(t *testing.T) { assertAccess(t, q) })
 	}
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{User: "alice", Namespace: "open"})
 	require.NoError(t, err)

@@ -24,48 +24,48 @@ func setReplicas(t *testing.T, l *checkedCluster, available int32) {
 	t.Cleanup(func() { set(2) })
 }
 
-func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *checkedCluster) {
+func policyWith(name string, change func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
-		changeUntilEnd(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as)
+		changeUntilEnd(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, change)
 	}
 }
 
-func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *checkedCluster) {
+func mutatingWith(change func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
-		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, change)
 	}
 }
 
-func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *checkedCluster) {
+func verifierWith(change func(*admissionv1.ValidatingWebhook)) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
 		changeUntilEnd(t, l, "", "jupyter-user-webhook", &admissionv1.ValidatingWebhookConfiguration{},
-			func(c *admissionv1.ValidatingWebhookConfiguration) { as(&c.Webhooks[0]) })
+			func(c *admissionv1.ValidatingWebhookConfiguration) { change(&c.Webhooks[0]) })
 	}
 }
 
 // deleteUntilEnd returns a change that deletes an object, and creates it again when the test ends.
 func deleteUntilEnd(object client.Object) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
-		of := object.DeepCopyObject().(client.Object)
-		require.NoError(t, l.Get(t.Context(), client.ObjectKeyFromObject(of), of))
-		require.NoError(t, l.Delete(t.Context(), of))
+		deleted := object.DeepCopyObject().(client.Object)
+		require.NoError(t, l.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted))
+		require.NoError(t, l.Delete(t.Context(), deleted))
 		t.Cleanup(func() {
-			of.SetResourceVersion("")
-			of.SetUID("")
-			require.NoError(t, l.Create(cleanupContext, of))
+			deleted.SetResourceVersion("")
+			deleted.SetUID("")
+			require.NoError(t, l.Create(cleanupContext, deleted))
 		})
 	}
 }
 
-func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
+func bindingWith(change func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
-		changeUntilEnd(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+		changeUntilEnd(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, change)
 	}
 }
 
-func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
+func hubBindingWith(change func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
-		changeUntilEnd(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+		changeUntilEnd(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, change)
 	}
 }
 
@@ -100,8 +100,8 @@ func createOldNode(t *testing.T, l *checkedCluster) {
 	require.NoError(t, l.Status().Update(t.Context(), node))
 }
 
-func volumeWith(name string, as func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
+func volumeWith(name string, change func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
 	volume := shareVolume(name, "/export", "lab")
-	as(volume)
+	change(volume)
 	return volume
 }

@@ -82,7 +82,7 @@ func shareVolume(name, path, namespace string) *corev1.PersistentVolume {
 
 // issueCertificate returns the certificate of a new CA, and a certificate for a host with its key. The CA has signed the
 // host's certificate. All three are PEM.
-func issueCertificate(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
+func issueCertificate(t *testing.T, host string, lifetime time.Duration) (ca, crt, key []byte) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func issueCertificate(t *testing.T, host string, valid time.Duration) (ca, crt, 
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, IsCA: true,
 		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour)}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(valid)}
+		NotAfter: time.Now().Add(lifetime)}
 	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, caKey.Public(), caKey)
 	require.NoError(t, err)
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, leafKey.Public(), caKey)

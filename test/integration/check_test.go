@@ -41,10 +41,10 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startChecked(t)
 	t.Run("a correct installation", func(t *testing.T) { assertAllOK(t, l) })
-	for name, of := range checkCases {
+	for name, c := range checkCases {
 		t.Run(name, func(t *testing.T) {
-			of.change(t, l)
-			l.assertFinding(t, of.check, of.status, of.message)
+			c.change(t, l)
+			l.assertFinding(t, c.check, c.status, c.message)
 		})
 	}
 	t.Run("defaults of the API server", func(t *testing.T) { checkDefaults(t, l) })
@@ -98,16 +98,16 @@ func (l *checkedCluster) findings(t *testing.T) []check.Finding {
 	return found
 }
 
-func (l *checkedCluster) assertFinding(t *testing.T, of string, status check.Status, says string) {
+func (l *checkedCluster) assertFinding(t *testing.T, checkID string, status check.Status, says string) {
 	t.Helper()
-	assertFound(t, l.findings(t), of, status, says)
+	assertFound(t, l.findings(t), checkID, status, says)
 }
 
-func assertFound(t *testing.T, findings []check.Finding, of string, status check.Status, says string) {
+func assertFound(t *testing.T, findings []check.Finding, checkID string, status check.Status, says string) {
 	t.Helper()
 	var others []string
 	for _, f := range findings {
-		if f.Check != of {
+		if f.Check != checkID {
 			continue
 		}
 		others = append(others, string(f.Status)+": "+f.Where+": "+f.Message)
@@ -115,7 +115,7 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 			return
 		}
 	}
-	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(others, "\n"))
+	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", checkID, status, says, strings.Join(others, "\n"))
 }
 
 // assertAllOK asserts that every finding is OK, except those of the check "certificate". That check fails because the API
@@ -137,12 +137,12 @@ func assertAllOK(t *testing.T, l *checkedCluster) {
 }
 
 // changeUntilEnd changes an object until the test ends.
-func changeUntilEnd[T client.Object](t *testing.T, l *checkedCluster, namespace, name string, object T, as func(T)) {
+func changeUntilEnd[T client.Object](t *testing.T, l *checkedCluster, namespace, name string, object T, change func(T)) {
 	t.Helper()
 	key := client.ObjectKey{Namespace: namespace, Name: name}
 	require.NoError(t, l.Get(t.Context(), key, object))
 	before := object.DeepCopyObject().(client.Object)
-	as(object)
+	change(object)
 	require.NoError(t, l.Update(t.Context(), object))
 	t.Cleanup(func() {
 		now := before.DeepCopyObject().(client.Object)

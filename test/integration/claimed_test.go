@@ -26,12 +26,12 @@ func TestClaimedInCEL(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict(text, &table))
 	require.Greater(t, len(table), 30)
 	g := startGuarded(t)
-	for _, of := range table {
-		t.Run(of.Name, func(t *testing.T) {
+	for _, c := range table {
+		t.Run(c.Name, func(t *testing.T) {
 			pod := plainPod()
-			pod.Labels, pod.Annotations = of.Labels, of.Annotations
+			pod.Labels, pod.Annotations = c.Labels, c.Annotations
 			err := create(t.Context(), g.bob, "lab", pod)
-			if of.Claimed {
+			if c.Claimed {
 				require.ErrorContains(t, err, "ValidatingAdmissionPolicy 'access.jupyter-user.io'")
 				return
 			}

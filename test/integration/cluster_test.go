@@ -44,31 +44,31 @@ type cluster struct {
 	filesRead sync.Once
 }
 
-// A directory takes the place of a directory service. It has the identities of the users with discovery at admission.
-type directory map[string]identity.Identity
+// A fakeDirectoryService has the identities of the users with discovery at admission.
+type fakeDirectoryService map[string]identity.Identity
 
-func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
+func (d fakeDirectoryService) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
 	if id, ok := d[name.String()]; ok {
 		return &id, nil
 	}
 	return nil, nil
 }
 
-// FindUncached is the same as Find, because a directory caches nothing.
-func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is the same as Find, because a fakeDirectoryService caches nothing.
+func (d fakeDirectoryService) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return d.Find(ctx, name)
 }
 
-var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
+var users = fakeDirectoryService{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// directoryFor returns the directory for a configuration. If the configuration takes homes from the directory service,
-// alice has a home in the directory.
-func directoryFor(configured *config.Config) directory {
+// fakeDirectoryServiceFor returns the directory service for a configuration. If the configuration takes homes from the
+// directory service, alice has a home there.
+func fakeDirectoryServiceFor(configured *config.Config) fakeDirectoryService {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {
 		alice.Home = "/hpc/home/a/alice"
 	}
-	return directory{"alice": alice}
+	return fakeDirectoryService{"alice": alice}
 }
 
 func start(t *testing.T, plugins ...string) *cluster {
@@ -123,7 +123,8 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	handler := func(w *webhook.Webhook) http.Handler {
 		return server.NewHandler(w, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	}
-	atAdmission, atStart := handler(webhook.New(configured, directoryFor(configured))), handler(webhook.New(configured, nil))
+	atAdmission := handler(webhook.New(configured, fakeDirectoryServiceFor(configured)))
+	atStart := handler(webhook.New(configured, nil))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -143,11 +144,11 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 }
 
 // decider returns the webhook that decides about a Pod. If the user of the Pod is known, the webhook finds identities in
-// a directory, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have
+// a fakeDirectoryService, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have
 // both, to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
-		return webhook.New(configured, directoryFor(configured))
+		return webhook.New(configured, fakeDirectoryServiceFor(configured))
 	}
 	return webhook.New(configured, nil)
 }

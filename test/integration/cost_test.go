@@ -124,9 +124,9 @@ func TestCostOfLongLists(t *testing.T) {
 
 // growFuncs returns functions that make a list or a map of a Pod longer.
 func growFuncs() map[string]func(*corev1.Pod, int) {
-	each := func(n int, do func(name string)) {
+	each := func(n int, add func(name string)) {
 		for i := range n {
-			do(fmt.Sprintf("a%d", i))
+			add(fmt.Sprintf("a%d", i))
 		}
 	}
 	return map[string]func(*corev1.Pod, int){

@@ -17,7 +17,7 @@ func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
 	g.reconfigure(t, func(c *config.Config) { c.Share.FSGroup = config.FSGroupKeep })
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		user   string
 		gid    int64
 		denial string
@@ -30,16 +30,16 @@ func TestAttacksByFSGroup(t *testing.T) {
 		"a group, with discovery at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pod := injectedBy(t, g.configured, of.user)
+			pod := injectedBy(t, g.configured, c.user)
 			if pod.Spec.SecurityContext == nil {
 				pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
 			}
-			pod.Spec.SecurityContext.FSGroup = &of.gid
+			pod.Spec.SecurityContext.FSGroup = &c.gid
 			err := create(t.Context(), g.carol, "lab", pod)
-			if of.denial == "" {
+			if c.denial == "" {
 				assert.NoError(t, err)
 			} else {
-				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+of.denial)
+				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+c.denial)
 			}
 		})
 	}

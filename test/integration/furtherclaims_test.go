@@ -154,16 +154,16 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 }
 
 // onScratchClaim returns an attack on the claim hpc-scratch in namespace open.
-func onScratchClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
+func onScratchClaim(try func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
 		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-scratch" }), metav1.CreateOptions{})
 		if !apierrors.IsAlreadyExists(err) {
 			require.NoError(t, err)
 		}
-		there, err := claims.Get(t.Context(), "hpc-scratch", metav1.GetOptions{})
+		stored, err := claims.Get(t.Context(), "hpc-scratch", metav1.GetOptions{})
 		require.NoError(t, err)
-		return do(t, g, there)
+		return try(t, g, stored)
 	}
 }
 

@@ -164,15 +164,15 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 }
 
 // create creates a Pod in a dry run. The rules that deny a real creation also deny the dry run.
-func create(ctx context.Context, as kubernetes.Interface, namespace string, pod *corev1.Pod) error {
-	_, err := as.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+func create(ctx context.Context, client kubernetes.Interface, namespace string, pod *corev1.Pod) error {
+	_, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
 // createStored creates a Pod in namespace lab, not in a dry run.
-func createStored(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
+func createStored(t *testing.T, client kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
-	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
+	kept, err := client.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)
 	return kept
 }

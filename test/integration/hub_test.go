@@ -31,10 +31,10 @@ import (
 
 const (
 	hubUsers = 100
-	// logInsAtOnce is the number of users who start their server at the same time. It is less than the hub's limit of 64,
+	// concurrentLogIns is the number of users who start their server at the same time. It is less than the hub's limit of 64,
 	// above which the hub tells users to try again.
-	logInsAtOnce = 16
-	hubLimit     = time.Minute
+	concurrentLogIns = 16
+	hubLimit         = time.Minute
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the
 	// request again.
 	hubPatience = 3 * time.Second
@@ -83,7 +83,7 @@ func TestHubWithHundredUsers(t *testing.T) {
 func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, durations []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
-	slots := make(chan struct{}, logInsAtOnce)
+	slots := make(chan struct{}, concurrentLogIns)
 	for i := range durations {
 		group.Go(func() {
 			slots <- struct{}{}

@@ -77,10 +77,11 @@ func TestUserOfDirectoryService(t *testing.T) {
 	_, pod := c.run(t, "lab", "nb", "--labels=jupyter-user=alice")
 	runsAsAlice(pod)
 
-	hubPod := func(name, of string) string {
+	hubPod := func(name, hubName string) string {
 		return "{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", labels: {hub.jupyter.org/username: x, component: " +
 			"singleuser-server}, " +
-			"annotations: {hub.jupyter.org/username: " + of + "}}, spec: {containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook}]}}"
+			"annotations: {hub.jupyter.org/username: " + hubName + "}}, " +
+			"spec: {containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook}]}}"
 	}
 	made := c.create(t, "lab", hubPod("hub", "a.liddell@corp.example"))
 	require.Zero(t, made.ExitCode, made.Stderr)

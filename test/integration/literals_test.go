@@ -92,9 +92,9 @@ func bareNotebook(t *testing.T, user, image string) *corev1.Pod {
 // impersonate returns a client that impersonates a user, for names that cannot be in a certificate.
 func (g *guarded) impersonate(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
-	as := rest.CopyConfig(g.Admin.Config)
-	as.Impersonate = rest.ImpersonationConfig{UserName: name}
-	client, err := kubernetes.NewForConfig(as)
+	impersonating := rest.CopyConfig(g.Admin.Config)
+	impersonating.Impersonate = rest.ImpersonationConfig{UserName: name}
+	client, err := kubernetes.NewForConfig(impersonating)
 	require.NoError(t, err)
 	return client
 }

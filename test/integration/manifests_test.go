@@ -80,9 +80,9 @@ func TestWebhookEntriesAreDisjoint(t *testing.T) {
 	}
 }
 
-func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
+func selects(t *testing.T, s *metav1.LabelSelector, set map[string]string) bool {
 	t.Helper()
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	require.NoError(t, err)
-	return selector.Matches(labels.Set(of))
+	return selector.Matches(labels.Set(set))
 }

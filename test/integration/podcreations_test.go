@@ -33,7 +33,7 @@ func (c *cluster) countPodCreations(t *testing.T) podCreations {
 	families, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
 	require.NoError(t, err)
 	p := podCreations{map[string]int{}, map[time.Duration]int{}}
-	of := func(family string, add func(labels map[string]string, series *dto.Metric)) {
+	eachCreation := func(family string, add func(labels map[string]string, series *dto.Metric)) {
 		require.Contains(t, families, family)
 		for _, series := range families[family].GetMetric() {
 			labels := map[string]string{}
@@ -45,10 +45,10 @@ func (c *cluster) countPodCreations(t *testing.T) podCreations {
 			}
 		}
 	}
-	of("apiserver_request_total", func(labels map[string]string, series *dto.Metric) {
+	eachCreation("apiserver_request_total", func(labels map[string]string, series *dto.Metric) {
 		p.codes[labels["code"]] += int(series.GetCounter().GetValue())
 	})
-	of("apiserver_request_duration_seconds", func(_ map[string]string, series *dto.Metric) {
+	eachCreation("apiserver_request_duration_seconds", func(_ map[string]string, series *dto.Metric) {
 		for _, bucket := range series.GetHistogram().GetBucket() {
 			if limit := bucket.GetUpperBound(); !math.IsInf(limit, 1) {
 				p.within[time.Duration(limit*float64(time.Second))] += int(bucket.GetCumulativeCount())

@@ -37,7 +37,7 @@ func TestRightsOfExamples(t *testing.T) {
 		require.Zero(t, made.ExitCode, made.Stderr)
 		assert.Empty(t, made.Stderr)
 	}
-	for who, granted := range map[string][]string{
+	for requester, granted := range map[string][]string{
 		"alice@corp.example":                                          {"lab use homes alice"},
 		"system:serviceaccount:jhub:hub":                              {"jhub use homes alice", "jhub use homes bob", "jhub use homes "},
 		"system:serviceaccount:reports:nightly":                       {"reports run-as homes alice"},
@@ -45,7 +45,9 @@ func TestRightsOfExamples(t *testing.T) {
 		"system:serviceaccount:jupyter-user-homes:jupyter-user-homes": {"jupyter-user-homes run-as shares hpc-shared-pvc"},
 		"somebody": nil,
 	} {
-		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.ElementsMatch(c, granted, g.rights(t, who)) }, wait, wait/100, who)
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			assert.ElementsMatch(c, granted, g.rights(t, requester))
+		}, wait, wait/100, requester)
 	}
 }
 
@@ -56,15 +58,15 @@ func (g *guarded) rights(t *testing.T, requester string) (found []string) {
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
 	for _, namespace := range []string{"lab", "jhub", "reports", "backup", "jupyter-user-homes", "jupyter-user-system"} {
 		for _, verb := range []string{"use", "run-as", "get", "create"} {
-			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
-				resource, name, _ := strings.Cut(of, " ")
+			for _, right := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
+				resource, name, _ := strings.Cut(right, " ")
 				reviewed, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
 					Spec: authorizationv1.SubjectAccessReviewSpec{User: requester, ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: resource, Name: name}},
 				}, metav1.CreateOptions{})
 				require.NoError(t, err)
 				if reviewed.Status.Allowed {
-					found = append(found, namespace+" "+verb+" "+of)
+					found = append(found, namespace+" "+verb+" "+right)
 				}
 			}
 		}
@@ -96,16 +98,16 @@ func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, role := range []string{"view", "edit", "admin"} {
-		who := role + "or"
+		requester := role + "or"
 		_, err := g.admin(t).RbacV1().RoleBindings("lab").Create(t.Context(), &rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: who},
+			ObjectMeta: metav1.ObjectMeta{Name: requester},
 			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: role},
-			Subjects:   []rbacv1.Subject{{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: who}},
+			Subjects:   []rbacv1.Subject{{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: requester}},
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
-		g.allow(t, "lab", who, withPods)
-		assert.Empty(t, g.rights(t, who))
-		assertDenied(t, create(t.Context(), g.clientOf(t, who), "lab", injected(t, "alice")), noAccess)
+		g.allow(t, "lab", requester, withPods)
+		assert.Empty(t, g.rights(t, requester))
+		assertDenied(t, create(t.Context(), g.clientOf(t, requester), "lab", injected(t, "alice")), noAccess)
 	}
 }
 
@@ -158,24 +160,24 @@ func TestPodsOfExamples(t *testing.T) {
 		require.NoError(t, g.Admin.Do(t.Context(), "", "apply", "-f", examples+file+".yaml"))
 	}
 	const controller = "system:serviceaccount:kube-system:job-controller"
-	for _, of := range []struct{ who, namespace, account, user string }{
+	for _, c := range []struct{ requester, namespace, account, user string }{
 		{"alice@corp.example", "lab", "default", "alice"},
 		{"system:serviceaccount:jhub:hub", "jhub", "default", "bob"},
 		{controller, "reports", "nightly", "alice"},
 		{controller, "backup", "backup", ""},
 	} {
-		if of.account != "default" {
-			_, err := g.admin(t).CoreV1().ServiceAccounts(of.namespace).Create(t.Context(),
-				&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: of.account}}, metav1.CreateOptions{})
+		if c.account != "default" {
+			_, err := g.admin(t).CoreV1().ServiceAccounts(c.namespace).Create(t.Context(),
+				&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: c.account}}, metav1.CreateOptions{})
 			require.NoError(t, err)
 		}
-		g.allow(t, of.namespace, of.who, withPods)
+		g.allow(t, c.namespace, c.requester, withPods)
 		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
-		if of.user != "" {
-			pod = injected(t, of.user)
+		if c.user != "" {
+			pod = injected(t, c.user)
 		}
-		pod.Spec.ServiceAccountName = of.account
-		assert.NoError(t, create(t.Context(), g.clientOf(t, of.who), of.namespace, pod), of.who)
+		pod.Spec.ServiceAccountName = c.account
+		assert.NoError(t, create(t.Context(), g.clientOf(t, c.requester), c.namespace, pod), c.requester)
 	}
 }

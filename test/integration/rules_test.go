@@ -101,9 +101,9 @@ func selectorsOfBindings(t *testing.T) map[string][]string {
 		name := strings.TrimSuffix(binding.Spec.PolicyName, ".jupyter-user.io")
 		selector := ""
 		if binding.Spec.MatchResources != nil {
-			of, err := metav1.LabelSelectorAsSelector(binding.Spec.MatchResources.ObjectSelector)
+			parsed, err := metav1.LabelSelectorAsSelector(binding.Spec.MatchResources.ObjectSelector)
 			require.NoError(t, err)
-			selector = of.String()
+			selector = parsed.String()
 		}
 		found[name] = append(found[name], selector)
 		slices.Sort(found[name])

@@ -129,11 +129,11 @@ func changeIdempotently(pod *corev1.Pod, change string) {
 	}
 }
 
-func forEveryContainer(pod *corev1.Pod, do func(*corev1.Container)) {
+func forEveryContainer(pod *corev1.Pod, change func(*corev1.Container)) {
 	for i := range pod.Spec.InitContainers {
-		do(&pod.Spec.InitContainers[i])
+		change(&pod.Spec.InitContainers[i])
 	}
 	for i := range pod.Spec.Containers {
-		do(&pod.Spec.Containers[i])
+		change(&pod.Spec.Containers[i])
 	}
 }

@@ -40,7 +40,7 @@ func ownHomes(t *testing.T, g *guarded) {
 	assert.NoError(t, err, "users may debug notebooks with their own home")
 }
 
-func actsForOthers(t *testing.T, g *guarded) {
+func controllersDenied(t *testing.T, g *guarded) {
 	const argo = "system:serviceaccount:argocd:controller"
 	g.allow(t, "lab", argo, withPods, mayUse())
 	require.NoError(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")))

@@ -105,10 +105,10 @@ func TestRolloutOfConfiguration(t *testing.T) {
 		front.set(func() {
 			front.replicas = [2]http.Handler{c.replica(t, before, addresses...), c.replica(t, after, addresses...)}
 		})
-		for made, by := range []*config.Config{before, after} {
-			result := run(t, made)
+		for i, mutating := range []*config.Config{before, after} {
+			result := run(t, i)
 			require.Zero(t, result.ExitCode, result.Stderr)
-			assert.Contains(t, result.Stdout, "jupyter-user.io/config: "+by.Generation()+"\n")
+			assert.Contains(t, result.Stdout, "jupyter-user.io/config: "+mutating.Generation()+"\n")
 		}
 		asked := 0
 		for _, a := range c.decisions(t, "rollout") {
@@ -120,11 +120,11 @@ func TestRolloutOfConfiguration(t *testing.T) {
 	})
 	t.Run("replicas that do not know of each other", func(t *testing.T) {
 		front.set(func() { front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)} })
-		for made, by := range []*config.Config{before, after} {
-			result := run(t, made)
+		for i, mutating := range []*config.Config{before, after} {
+			result := run(t, i)
 			assert.Equal(t, 1, result.ExitCode)
 			assert.Contains(t, result.Stderr, "Error from server (GenerationUnknown): ")
-			assert.Contains(t, result.Stderr, "knows configuration "+by.Generation())
+			assert.Contains(t, result.Stderr, "knows configuration "+mutating.Generation())
 			assert.Contains(t, result.Stderr, "try again")
 		}
 	})
@@ -156,9 +156,9 @@ func (x *crossed) mutatingIndex() int {
 }
 
 func (x *crossed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	by := x.mutatingIndex()
+	index := x.mutatingIndex()
 	if r.URL.Path == server.VerifyPath {
-		by = 1 - by
+		index = 1 - index
 	}
-	x.replica(by).ServeHTTP(w, r)
+	x.replica(index).ServeHTTP(w, r)
 }

@@ -32,22 +32,22 @@ func TestWarnMode(t *testing.T) {
 		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
 	}))
 
-	for name, day := range warnedPods {
+	for name, warned := range warnedPods {
 		t.Run(name, func(t *testing.T) {
 			// The stored Pod is as without the webhook.
-			made := c.create(t, "before", day.pod)
+			made := c.create(t, "before", warned.pod)
 			require.Zero(t, made.ExitCode, made.Stderr)
 			stored := decode(t, made.Stdout)
 			assert.Empty(t, stored.Spec.InitContainers)
-			assert.Len(t, stored.Spec.Volumes, day.volumes+1, "the Pod's own volumes and the ServiceAccount's token")
+			assert.Len(t, stored.Spec.Volumes, warned.volumes+1, "the Pod's own volumes and the ServiceAccount's token")
 			assert.Empty(t, stored.Spec.Containers[0].Env)
 			for key := range stored.Annotations {
 				assert.False(t, strings.HasPrefix(key, "jupyter-user.io/"), key)
 			}
-			for _, warning := range day.warnings {
+			for _, warning := range warned.warnings {
 				assert.Contains(t, made.Stderr, "Warning: "+warning)
 			}
-			if len(day.warnings) == 0 {
+			if len(warned.warnings) == 0 {
 				assert.Empty(t, made.Stderr, "there is no warning about a Pod that is no notebook")
 			}
 		})

@@ -112,7 +112,7 @@ func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.T
 	if err != nil {
 		return err
 	}
-	text := r.test(filepath.Join(source, "deploy", "monitoring", "rules.yaml"), stretch, firing, silent)
+	text := r.testFile(filepath.Join(source, "deploy", "monitoring", "rules.yaml"), stretch, firing, silent)
 	file := filepath.Join(folder, "recording.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
@@ -133,8 +133,8 @@ func Promtool(ctx context.Context, arguments ...string) (string, error) {
 	return string(output), err
 }
 
-// test returns the text of the test file that promtool runs.
-func (r *Recording) test(rules string, stretch int, firing []time.Time, silent func(time.Time) bool) string {
+// testFile returns the text of the test file that promtool runs.
+func (r *Recording) testFile(rules string, stretch int, firing []time.Time, silent func(time.Time) bool) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	step := model.Duration(r.interval * time.Duration(stretch))

@@ -43,8 +43,8 @@ func pagePaths(t testing.TB) (found []string) {
 }
 
 var (
-	// shell matches a fenced block of any language. The block can be indented, as in a list.
-	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
+	// fencedBlock matches a fenced block of any language. The block can be indented, as in a list.
+	fencedBlock = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
 	// quoted matches text between backticks. In a table, this text has \| for a pipe.
 	quoted = regexp.MustCompile("`([^`]+)`")
 	// commandLine matches the beginning of a command line between backticks. With kubectl and most other programs, a
@@ -84,7 +84,7 @@ func YAML(t testing.TB) (found []Command) {
 	for _, page := range pagePaths(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
-		for _, block := range shell.FindAllStringSubmatch(string(text), -1) {
+		for _, block := range fencedBlock.FindAllStringSubmatch(string(text), -1) {
 			if block[2] == "yaml" {
 				found = append(found, Command{page, block[3]})
 			}
@@ -95,7 +95,7 @@ func YAML(t testing.TB) (found []Command) {
 
 // CommandsOf returns the command lines of a page: first those in blocks of type sh, and then those between backticks.
 func CommandsOf(page, text string) (found []Command) {
-	for _, block := range shell.FindAllStringSubmatch(text, -1) {
+	for _, block := range fencedBlock.FindAllStringSubmatch(text, -1) {
 		if block[2] != "sh" {
 			continue
 		}
@@ -110,7 +110,7 @@ func CommandsOf(page, text string) (found []Command) {
 			}
 		}
 	}
-	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
+	for _, match := range quoted.FindAllStringSubmatch(fencedBlock.ReplaceAllString(text, ""), -1) {
 		line := strings.ReplaceAll(strings.Join(strings.Fields(match[1]), " "), `\|`, "|")
 		if commandLine.MatchString(line) {
 			found = append(found, Command{page, line})
@@ -172,12 +172,12 @@ func (c Command) Matches(entry string) bool {
 	return c.Line() == entry
 }
 
-// CommandsIn returns the commands in each section whose Name begins with the given word, in the order of commands.txt.
-func CommandsIn(t testing.TB, test string) (found []Command) {
+// CommandsIn returns the commands in each section whose Name has the given first word, in the order of commands.txt.
+func CommandsIn(t testing.TB, firstWord string) (found []Command) {
 	t.Helper()
 	all := Commands(t)
 	for _, section := range Sections(t, "commands.txt") {
-		if strings.Fields(section.Name)[0] != test {
+		if strings.Fields(section.Name)[0] != firstWord {
 			continue
 		}
 		for _, entry := range section.Lines {
@@ -190,6 +190,6 @@ func CommandsIn(t testing.TB, test string) (found []Command) {
 			require.Greater(t, len(found), before, "no page has the command %s", entry)
 		}
 	}
-	require.NotEmpty(t, found, "commands.txt has no command for %s", test)
+	require.NotEmpty(t, found, "commands.txt has no command for %s", firstWord)
 	return found
 }

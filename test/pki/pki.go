@@ -25,9 +25,9 @@ type Pair struct{ Cert, Key []byte }
 
 // Make returns a self-signed pair for 127.0.0.1 and localhost. The pair is valid from an hour ago and for the given
 // duration from now. With a negative duration, it has expired.
-func Make(t testing.TB, valid time.Duration) Pair {
+func Make(t testing.TB, lifetime time.Duration) Pair {
 	t.Helper()
-	pair, err := New(valid, "localhost")
+	pair, err := New(lifetime, "localhost")
 	require.NoError(t, err)
 	return pair
 }
@@ -35,8 +35,8 @@ func Make(t testing.TB, valid time.Duration) Pair {
 // New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. The pair is valid from an hour
 // ago and for the given duration from now. A server or a client can use the pair, and its certificate is a CA. The common
 // name is the first of the names.
-func New(valid time.Duration, names ...string) (Pair, error) {
-	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
+func New(lifetime time.Duration, names ...string) (Pair, error) {
+	return Between(time.Now().Add(-time.Hour), time.Now().Add(lifetime), names...)
 }
 
 // Between is like New, but the pair is valid from one time until another.
@@ -54,8 +54,8 @@ func Between(from, until time.Time, names ...string) (Pair, error) {
 }
 
 // Issue returns a pair for a server or a client. The new certificate is signed with the key of p, and is no CA.
-func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
-	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
+func (p Pair) Issue(lifetime time.Duration, names ...string) (Pair, error) {
+	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(lifetime), names)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -63,8 +63,8 @@ func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 }
 
 // IssueServer is like Issue, but a client cannot use the pair.
-func (p Pair) IssueServer(valid time.Duration, names ...string) (Pair, error) {
-	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
+func (p Pair) IssueServer(lifetime time.Duration, names ...string) (Pair, error) {
+	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(lifetime), names)
 	if err != nil {
 		return Pair{}, err
 	}

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Stage calls the function "do" and returns its error. Before it returns, it writes a line with the elapsed time, the name,
+// Stage calls the function work and returns its error. Before it returns, it writes a line with the elapsed time, the name,
 // and FAILED if there is an error. If out is nil, Stage writes nothing.
-func Stage(out io.Writer, name string, do func() error) error {
+func Stage(out io.Writer, name string, work func() error) error {
 	began := time.Now()
-	err := do()
+	err := work()
 	if out == nil {
 		return err
 	}

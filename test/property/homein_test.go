@@ -74,12 +74,12 @@ func attacksOnHomeIn() map[string]attack {
 			pod.Spec.Containers[1].VolumeMounts = pod.Spec.Containers[2].VolumeMounts
 		}},
 	}
-	for which, of := range map[string]func(*corev1.Pod) *corev1.Container{
+	for container, find := range map[string]func(*corev1.Pod) *corev1.Container{
 		"a sidecar":         func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.Containers[2] },
 		"an init container": func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.InitContainers[2] },
 	} {
 		for does, a := range attacksOnHomeInContainer() {
-			all[which+" with "+does] = attack{a.reason, func(pod *corev1.Pod) { a.change(of(pod)) }}
+			all[container+" with "+does] = attack{a.reason, func(pod *corev1.Pod) { a.change(find(pod)) }}
 		}
 	}
 	return all
@@ -112,7 +112,7 @@ func attacksOnHomeInContainer() map[string]struct {
 		"no security context":         {"Drifted", func(c *corev1.Container) { c.SecurityContext = nil }},
 		"the share as a block device": {"DeviceForeign", func(c *corev1.Container) { c.VolumeDevices = []corev1.VolumeDevice{{Name: share, DevicePath: "/d"}} }},
 	}
-	for name, of := range map[string]func(*corev1.SecurityContext){
+	for name, weaken := range map[string]func(*corev1.SecurityContext){
 		"another UID":          func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) },
 		"root":                 func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) },
 		"no UID":               func(s *corev1.SecurityContext) { s.RunAsUser = nil },
@@ -124,7 +124,7 @@ func attacksOnHomeInContainer() map[string]struct {
 		"capabilities kept":    func(s *corev1.SecurityContext) { s.Capabilities.Drop = nil },
 		"the real /proc":       func(s *corev1.SecurityContext) { s.ProcMount = new(corev1.UnmaskedProcMount) },
 	} {
-		all[name] = change{"Drifted", func(c *corev1.Container) { of(c.SecurityContext) }}
+		all[name] = change{"Drifted", func(c *corev1.Container) { weaken(c.SecurityContext) }}
 	}
 	return all
 }

@@ -115,7 +115,7 @@ func TestCertManagerRotation(t *testing.T) {
 	assert.Contains(t, c.check(t), "ok: is for jupyter-user-webhook.jupyter-user-system.svc until ")
 
 	l := c.startLoad(t)
-	during := func(what string, do func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, c.service, what, do) }
+	during := func(what string, work func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, c.service, what, work) }
 	during("the certificate is renewed", func(t *testing.T) {
 		before, key := c.secret(t, mountedName), c.key(t, mountedName)
 		c.renew(t, "jupyter-user-webhook")

@@ -33,9 +33,9 @@ func TestClientCertificates(t *testing.T) {
 		Data: map[string][]byte{"tls.crt": serving.Cert, "tls.key": serving.Key},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	accepts := func(t *testing.T, of pki.Pair, names ...string) {
+	accepts := func(t *testing.T, clientCA pki.Pair, names ...string) {
 		file := filepath.Join(t.TempDir(), "ca.crt")
-		require.NoError(t, os.WriteFile(file, of.Cert, 0o600))
+		require.NoError(t, os.WriteFile(file, clientCA.Cert, 0o600))
 		w.startReplicas(t, "--client-ca-file="+file, "--client-name="+strings.Join(names, ","))
 		require.Eventually(t, func() bool { return w.service.allReady() }, patience, pollEvery, "each replica is ready: its readiness probe needs no client certificate")
 	}

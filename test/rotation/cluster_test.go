@@ -71,8 +71,8 @@ func TestMain(m *testing.M) {
 }
 
 // newCluster starts an API server and installs the chart with some values. Before the chart, it installs the
-// CustomResourceDefinitions in the folder "kinds", unless this path is empty.
-func newCluster(t *testing.T, kinds string, values ...string) *cluster {
+// CustomResourceDefinitions in crdFolder, unless this path is empty.
+func newCluster(t *testing.T, crdFolder string, values ...string) *cluster {
 	t.Helper()
 	w := &cluster{service: newService(t), authority: pki.Make(t, time.Hour)}
 	var err error
@@ -88,8 +88,8 @@ func newCluster(t *testing.T, kinds string, values ...string) *cluster {
 	w.client, err = kubernetes.NewForConfig(w.Admin.Config)
 	require.NoError(t, err)
 	require.NoError(t, w.Namespace(t.Context(), "lab", nil))
-	if kinds != "" {
-		require.NoError(t, w.Admin.Do(t.Context(), "", "apply", "-f", kinds))
+	if crdFolder != "" {
+		require.NoError(t, w.Admin.Do(t.Context(), "", "apply", "-f", crdFolder))
 		require.NoError(t, w.Admin.Do(t.Context(), "", "wait", "--for=condition=Established", "crd", "--all"))
 	}
 	require.NoError(t, w.Admin.Do(t.Context(), rendered(t, values...), "apply", "-f", "-"))
@@ -204,14 +204,14 @@ func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts reports whether every caBundle trusts the certificate of every replica, and the function "authorities" accepts the
+// trusts reports whether every caBundle trusts the certificate of every replica, and acceptsCount returns true for the
 // number of CAs in every caBundle.
-func (w *cluster) trusts(t *testing.T, authorities func(int) bool) bool {
+func (w *cluster) trusts(t *testing.T, acceptsCount func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)
 	for _, bundle := range bundles {
 		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM([]byte(bundle)) || !authorities(strings.Count(bundle, "BEGIN CERTIFICATE")) {
+		if !roots.AppendCertsFromPEM([]byte(bundle)) || !acceptsCount(strings.Count(bundle, "BEGIN CERTIFICATE")) {
 			return false
 		}
 		for _, replica := range w.service.replicas {

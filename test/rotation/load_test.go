@@ -78,16 +78,16 @@ func (l *load) count(took time.Duration, err error) {
 	l.slowest = max(l.slowest, took)
 }
 
-// runUnderLoad calls the function "do" in a subtest while the load creates Pods. It logs the numbers of admissions and
+// runUnderLoad calls the function work in a subtest while the load creates Pods. It logs the numbers of admissions and
 // connections, and the slowest admission. No admission may fail, and there must be new connections.
-func (l *load) runUnderLoad(t *testing.T, s *service, what string, do func(t *testing.T)) {
+func (l *load) runUnderLoad(t *testing.T, s *service, what string, work func(t *testing.T)) {
 	t.Helper()
 	l.lock.Lock()
 	l.admitted, l.failed, l.slowest = 0, map[string]int{}, 0
 	l.lock.Unlock()
 	opened, began := s.opened.Load(), time.Now()
 	t.Run(what, func(t *testing.T) {
-		do(t)
+		work(t)
 		// The load goes on for some more handshakes after the change.
 		target := s.opened.Load() + 4
 		require.Eventually(t, func() bool { return s.opened.Load() > target }, patience, pollEvery, "new connections")

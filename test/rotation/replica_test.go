@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,7 +48,10 @@ func (w *cluster) startReplicas(t *testing.T, more ...string) {
 	for _, delay := range kubeletDelays {
 		r := &replica{mount: t.TempDir()}
 		arguments := append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + r.mount}, more...)
-		go w.writeSecretFiles(t, t.Context(), r.mount, delay)
+		var writing sync.WaitGroup
+		writing.Go(func() { w.writeSecretFiles(t, t.Context(), r.mount, delay) })
+		// The context of t has ended when this runs. It runs before the folder is removed, because it is registered later.
+		t.Cleanup(writing.Wait)
 		r.log, _ = run(t, path, arguments...)
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, machine.Patience, pollEvery, r.log.String())
 		fields := r.log.Lines(t, "serving")[0]

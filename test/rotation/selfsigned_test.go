@@ -34,11 +34,11 @@ func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jo
 	}
 }
 
-// awaitSettled waits until every replica serves the Secret's certificate, every caBundle trusts this certificate, and the
-// function "authorities" accepts the number of CAs in every caBundle.
-func (w *cluster) awaitSettled(t *testing.T, authorities func(int) bool) {
+// awaitSettled waits until every replica serves the Secret's certificate, every caBundle trusts this certificate, and
+// acceptsCount returns true for the number of CAs in every caBundle.
+func (w *cluster) awaitSettled(t *testing.T, acceptsCount func(int) bool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
+	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, acceptsCount) }, patience, pollEvery, "all agree again")
 }
 
 func TestSelfSignedRotation(t *testing.T) {
@@ -57,7 +57,7 @@ func TestSelfSignedRotation(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
 
 	l := w.startLoad(t)
-	during := func(what string, do func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, w.service, what, do) }
+	during := func(what string, work func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, w.service, what, work) }
 	during("the certificate is renewed", func(t *testing.T) {
 		before, authority := w.secret(t, mountedName), w.bundles(t)
 		own := w.secret(t, authorityName)
@@ -106,13 +106,13 @@ func (w *cluster) changed(t *testing.T, before []string) bool {
 }
 
 // awaitReplaced waits until the Secret has another certificate than before, and then calls awaitSettled.
-func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
+func (w *cluster) awaitReplaced(t *testing.T, before *corev1.Secret, acceptsCount func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		now := w.secret(t, mountedName)
 		return len(now.Data["tls.crt"]) > 0 && string(now.Data["tls.crt"]) != string(before.Data["tls.crt"])
 	}, patience, pollEvery, "another certificate")
-	w.awaitSettled(t, authorities)
+	w.awaitSettled(t, acceptsCount)
 }
 
 // testRights reads the Secret with the certificate, which is allowed. Then it sends requests that an attacker with the

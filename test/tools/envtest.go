@@ -70,14 +70,14 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release if the list "found" has it. Otherwise it returns the newest patch release of the same
-// minor release, or an empty string if there is none. The list must have the newest release first. No test depends on a
+// choose returns the wanted release if it is one of the candidates. Otherwise it returns the newest patch release of the same
+// minor release, or an empty string if there is none. The candidates must have the newest release first. No test depends on a
 // patch release.
-func choose(found []string, wanted string) string {
-	if slices.Contains(found, wanted) {
+func choose(candidates []string, wanted string) string {
+	if slices.Contains(candidates, wanted) {
 		return wanted
 	}
-	for _, release := range found {
+	for _, release := range candidates {
 		if semver.MajorMinor(release) == semver.MajorMinor(wanted) {
 			return release
 		}

@@ -17,13 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stalledGo returns the path at which stallGo writes its go command.
-func stalledGo(b *builder) string { return filepath.Join(filepath.Dir(b.cache), "go") }
+// stalledGoPath returns the path at which stallGo writes its go command.
+func stalledGoPath(b *builder) string { return filepath.Join(filepath.Dir(b.cache), "go") }
 
 // stallGo writes a go command that hangs at `go build`. It returns the path of a file that appears when the command hangs.
 func stallGo(t *testing.T, b *builder) (mark string) {
 	t.Helper()
-	mark = stalledGo(b) + ".stalled"
+	mark = stalledGoPath(b) + ".stalled"
 	// In the script, exec replaces the shell, so that killing the process leaves no child.
 	script := `#!/bin/sh
 [ "$1" = build ] || exec go "$@"
@@ -31,7 +31,7 @@ echo $$ >"$0.new"
 mv "$0.new" "$0.stalled"
 exec sleep 600
 `
-	require.NoError(t, os.WriteFile(stalledGo(b), []byte(script), 0o755))
+	require.NoError(t, os.WriteFile(stalledGoPath(b), []byte(script), 0o755))
 	t.Cleanup(func() {
 		// The test can have failed before it ended the process.
 		number, _ := os.ReadFile(mark)
@@ -81,7 +81,7 @@ func TestConcurrentBuilds(t *testing.T) {
 func TestCancelledBuild(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)
-	b.command = stalledGo(b)
+	b.command = stalledGoPath(b)
 	ctx, cancel := context.WithCancel(t.Context())
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
@@ -105,7 +105,7 @@ func TestBuildToBeKilled(t *testing.T) {
 		t.Skip("only a part of TestKilledBuild")
 	}
 	b := fakeBuilder(folder)
-	b.command = stalledGo(b)
+	b.command = stalledGoPath(b)
 	_, err := b.build(t.Context(), fake)
 	t.Fatalf("a build that never ends has ended: %v", err)
 }

@@ -110,16 +110,16 @@ func yamlNode(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// A text is written without quotes if the expression unquoted matches it and the expression switches does not. The latter
-// matches words that YAML, or an older version of YAML, reads as a boolean or null.
+// A text is written without quotes if the expression unquoted matches it and yamlKeywords does not. The latter matches
+// words that YAML, or an older version of YAML, reads as a boolean or null.
 var (
-	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
-	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)
+	unquoted     = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
+	yamlKeywords = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)
 )
 
 func textNode(value string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
-	if !unquoted.MatchString(value) || switches.MatchString(value) {
+	if !unquoted.MatchString(value) || yamlKeywords.MatchString(value) {
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n

@@ -54,14 +54,14 @@ func TestGenerationIgnoresMode(t *testing.T) {
 	assert.Equal(t, config.Default().Generation(), parse(t, "mode: Warn\n").Generation())
 }
 
-func eachField(t reflect.Type, index []int, path string, do func([]int, string)) {
+func eachField(t reflect.Type, index []int, path string, visit func([]int, string)) {
 	for f := range t.Fields() {
 		at, name := append(append([]int{}, index...), f.Index...), path+"."+f.Name
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[resource.Quantity]() {
-			eachField(f.Type, at, name, do)
+			eachField(f.Type, at, name, visit)
 			continue
 		}
-		do(at, name)
+		visit(at, name)
 	}
 }
 

@@ -66,9 +66,9 @@ func (p HomePattern) Beginning() string {
 
 func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlaceholder) }
 
-// overlapsHome reports whether a directory of the share can be, contain, or be inside the home of any user. The directory can be
-// a pattern too. overlapsHome ignores case, because some shares ignore case.
-func (p HomePattern) overlapsHome(dir string) bool {
+// overlaps reports whether a directory of the share can be, contain, or be inside the home of any user. The directory can be
+// a pattern too. overlaps ignores case, because some shares ignore case.
+func (p HomePattern) overlaps(dir string) bool {
 	return related(strings.ToLower(string(p)), strings.ToLower(dir))
 }
 

@@ -110,7 +110,7 @@ func denyHomeOverlap(d, share containerDir, home HomePattern) *field.Error {
 		return nil
 	}
 	below, within := strings.CutPrefix(d.dir, share.dir+"/")
-	if within && !home.overlapsHome(below) {
+	if within && !home.overlaps(below) {
 		return nil
 	}
 	return field.Invalid(d.field, d.dir, fmt.Sprintf("must lie apart from share.home (%s): %s", path.Join(share.dir, string(home)),

@@ -127,9 +127,9 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		seen.Insert(gid)
 	}
 	errs = append(errs, validateImageGroups(i, path.Child("imageGroups"))...)
-	if i.MaxGroups < 0 || i.MaxGroups > maxGroups {
+	if i.MaxGroups < 0 || i.MaxGroups > ngroupsMax {
 		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
-			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", maxGroups)))
+			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", ngroupsMax)))
 	}
 	choices := []TooManyGroups{TooManyGroupsDeny, TooManyGroupsCut}
 	if !slices.Contains(choices, i.TooManyGroups) {
@@ -166,8 +166,8 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// maxGroups is the kernel's NGROUPS_MAX.
-const maxGroups = 65536
+// ngroupsMax is the kernel's NGROUPS_MAX.
+const ngroupsMax = 65536
 
 func between(lowest, highest int) string {
 	return fmt.Sprintf("must be between %d and %d", lowest, highest)

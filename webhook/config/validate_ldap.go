@@ -10,8 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxWait is the longest waitMilliseconds. It leaves time for the rest of a review, which must end within a second.
-const maxWait = 600
+// maxWaitMilliseconds is the largest waitMilliseconds. It leaves time for the rest of a review, which must end within a
+// second.
+const maxWaitMilliseconds = 600
 
 // validateLDAP also checks the settings if no URL is set, so that mistakes show before the directory service is in use.
 func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
@@ -147,7 +148,7 @@ func validateTimes(l *LDAP, path *field.Path) field.ErrorList {
 		key            string
 		value, highest int
 	}{
-		{"waitMilliseconds", l.WaitMilliseconds, maxWait}, {"freshSeconds", l.FreshSeconds, 3600},
+		{"waitMilliseconds", l.WaitMilliseconds, maxWaitMilliseconds}, {"freshSeconds", l.FreshSeconds, 3600},
 		{"freshMissingSeconds", l.FreshMissingSeconds, 3600}, {"staleSeconds", l.StaleSeconds, 86400},
 	} {
 		if f.value < 1 || f.value > f.highest {

@@ -67,7 +67,7 @@ func validateDirectorySubPath(s *Share, at *field.Path, dir Directory) field.Err
 		return wrong
 	}
 	why := snapshotFault(dir.SubPath)
-	if dir.ClaimName == "" && s.Home.overlapsHome(dir.SubPath) {
+	if dir.ClaimName == "" && s.Home.overlaps(dir.SubPath) {
 		why = fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", s.Home)
 	}
 	if why != "" {
@@ -82,7 +82,7 @@ func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.Error
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
 		missing := list[j].ClaimName == "" && other == ""
-		if list[i].ClaimName == list[j].ClaimName && !missing && HomePattern(dir).overlapsHome(other) {
+		if list[i].ClaimName == list[j].ClaimName && !missing && HomePattern(dir).overlaps(other) {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
 				"directory would be seen with the access of the other", path.Index(j).Child("subPath"),
 				cmp.Or(other, "the whole of the claim")))}

@@ -14,7 +14,7 @@ import (
 // TestTooLargeMessages tests that each denial of a Pod that is too large says to leave something out.
 func TestTooLargeMessages(t *testing.T) {
 	for _, d := range []denial.Denial{
-		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyNames(2, 1), denial.TooManyInAll("f", 1),
+		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyKeys(2, 1), denial.TooManyInAll("f", 1),
 	} {
 		assert.Contains(t, d.Message, "leave ")
 		assert.NotContains(t, d.Message, "no API server")
@@ -119,7 +119,7 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 			"OpensInImagesHome": denial.OpensInImagesHome(evil, "/home/alice"),
 			"MountOverKernel":   denial.MountOverKernel("f", evil).Message,
 			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,
-			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),
+			"FSGroupRemoved":    denial.FSGroupRemoved(1, []string{evil, evil}),
 			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),
 			"Shown":             denial.Printable(evil),
 			"Plain":             denial.PrintableText(denial.Cut(evil, 100)),

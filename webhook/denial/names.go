@@ -18,15 +18,15 @@ func NameReserved(field, name string) Denial {
 		"directory", name)
 }
 
-// NameDomain denies a name with a domain that is not one of user.domains. domain is the list of the configured domains as
+// NameDomain denies a name with a domain that is not one of user.domains. domains is the list of the configured domains as
 // text; empty if there are none.
-func NameDomain(field, name, domain string) Denial {
-	if domain == "" {
+func NameDomain(field, name, domains string) Denial {
+	if domains == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster accepts none: use the name without the domain, or "+
 			"ask the admin to set user.domains", shorten(name))
 	}
 	return forbidden("NameDomain", field, "the domain of %q is not %s, so this may be a different user from the one with that "+
-		"name here", shorten(name), domain)
+		"name here", shorten(name), domains)
 }
 
 // NamesDiffer denies a Pod whose label and annotation name two users.

@@ -44,8 +44,8 @@ func TooMany(field string, have, limit int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyNames denies a Pod with a map that has more than limit keys. have is the number of keys.
-func TooManyNames(have, limit int) Denial {
+// TooManyKeys denies a Pod with a map that has more than limit keys. have is the number of keys.
+func TooManyKeys(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
 		"notebook has at most %d: leave some out", have, limit)
 }

@@ -55,51 +55,51 @@ func ClaimClosed(field, claim string) Denial {
 // MountForeign denies an unplanned mount of one of our volumes, in a container with the home. homeAlone is true for a
 // container that the annotation jupyter-user.io/home-in names: such a container gets the home, but no directories of
 // share.directories.
-func MountForeign(field, volume, at string, homeAlone bool) Denial {
+func MountForeign(field, volume, mountPath string, homeAlone bool) Denial {
 	adds := "the home and the directories that the admin lists in share.directories"
 	if homeAlone {
 		adds = "only the home to a container that jupyter-user.io/home-in names"
 	}
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
-		"mount, the webhook adds %s", volume, Printable(at), adds)
+		"mount, the webhook adds %s", volume, Printable(mountPath), adds)
 }
 
 // MountElsewhere denies a mount of one of our volumes in a container without the home.
-func MountElsewhere(field, volume, at, notebook string) Denial {
+func MountElsewhere(field, volume, mountPath, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, but only the notebook container %s has the home: "+
 		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
 		"if the user is known at admission; or run what needs the home in the notebook container",
-		volume, Printable(at), notebook)
+		volume, Printable(mountPath), notebook)
 }
 
 // MountTaken denies a mount, or another path of the Pod's own, that is one of our mount paths or inside the scratch
 // directory. ours describes our mount.
-func MountTaken(field, at, ours string) Denial {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
+func MountTaken(field, path, ours string) Denial {
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(path), ours)
 }
 
 // MountNested denies a mount of the Pod's own inside or around another mount, or below a path of the kernel such as /proc.
 // The reason is that a symbolic link could direct a mount over the program that the container starts as root.
-func MountNested(field, at, other string) Denial {
+func MountNested(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
-		"the program that this container starts as root: use a path outside every other mount", Printable(at),
+		"the program that this container starts as root: use a path outside every other mount", Printable(path),
 		Printable(other))
 }
 
 // MountOverKernel denies a mount of the Pod's own over a path of the kernel, such as /proc, in a container that starts as root
 // or sees more of the share than the home.
-func MountOverKernel(field, at string) Denial {
+func MountOverKernel(field, path string) Denial {
 	return forbidden("MountNested", field, "%s belongs to the kernel, and a mount over it would hide what the kernel shows "+
-		"there: use another path", Printable(at))
+		"there: use another path", Printable(path))
 }
 
 // MountInShare denies a path inside or around a mount, in a container that sees more of the share than the home. The reason
 // is that the container runtime creates missing directories as root, and a symbolic link could direct the path into another
 // user's home.
-func MountInShare(field, at, other string) Denial {
+func MountInShare(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, and notebooks here see more of the share than "+
 		"the home: missing directories of that path are created as root, even where the user may not write, or where a symbolic "+
-		"link leads to another user's home; use a path outside every mount", Printable(at), Printable(other))
+		"link leads to another user's home; use a path outside every mount", Printable(path), Printable(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads from one of our volumes.
@@ -114,8 +114,8 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
-// DeviceNested denies a block device inside a mount. ours describes the mount, which can also be one of the Pod's own.
-func DeviceNested(field, at, ours string) Denial {
+// DeviceNested denies a block device inside a mount. mount describes the mount, which can also be one of the Pod's own.
+func DeviceNested(field, path, mount string) Denial {
 	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
-		"root, and leave it there; use another path, such as one below /dev", Printable(at), ours)
+		"root, and leave it there; use another path, such as one below /dev", Printable(path), mount)
 }

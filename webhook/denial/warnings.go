@@ -8,9 +8,9 @@ import (
 // Warnings are shown to the requester, by kubectl as "Warning: …". They say what the webhook changed, what it left out, and
 // which facts about the Pod it could not find out.
 
-// FSGroupTaken warns that the fsGroup was removed. volumes are the volumes whose files the kubelet then no longer gives
+// FSGroupRemoved warns that the fsGroup was removed. volumes are the volumes whose files the kubelet then no longer gives
 // to that group.
-func FSGroupTaken(gid int64, volumes []string) string {
+func FSGroupRemoved(gid int64, volumes []string) string {
 	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
 		"sure that the user can write there", gid, list(volumes))
 }
@@ -29,19 +29,19 @@ func GroupsLeftOut(name string, minGID int64) string {
 		"and those with a number that no Pod can have; the pod cannot access their files", name, minGID)
 }
 
-// PrivilegeTaken warns that privileges of the notebook container were removed.
-func PrivilegeTaken(fields []string) string {
+// PrivilegesRemoved warns that privileges of the notebook container were removed.
+func PrivilegesRemoved(fields []string) string {
 	return fmt.Sprintf("%s removed: the notebook runs as the user, without privileges", are(fields))
 }
 
-// PrivilegeTakenFrom warns that privileges of another container with the home were removed.
-func PrivilegeTakenFrom(container string, fields []string) string {
+// PrivilegesRemovedFrom warns that privileges of another container with the home were removed.
+func PrivilegesRemovedFrom(container string, fields []string) string {
 	return fmt.Sprintf("%s removed from the container %s: it has the home, so it runs as the user, without privileges",
 		are(fields), Printable(container))
 }
 
-// RootForAnInstant warns that the notebook container starts as root, although the Pod sets its runAsNonRoot to true.
-func RootForAnInstant() string {
+// StartsAsRoot warns that the notebook container starts as root, although the Pod sets its runAsNonRoot to true.
+func StartsAsRoot() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container starts as root, with two " +
 		"capabilities, and becomes the user before its own command runs"
 }
@@ -103,16 +103,16 @@ func AnnotationUnknown(key string, known []string) string {
 	return fmt.Sprintf("the annotation %s is unknown to the webhook, which knows %s", Printable(key), list(known))
 }
 
-// EnvTaken warns that variables of the Pod that identify the user, such as USER or HOME, were replaced or removed.
-func EnvTaken(names []string) string {
+// EnvReplaced warns that variables of the Pod that identify the user, such as USER or HOME, were replaced or removed.
+func EnvReplaced(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
-// HomeOfTheImage warns that a field or variable that named a directory in the image's own home (was) now names the user's
-// home, or a directory in the user's home (home).
-func HomeOfTheImage(field, was, home string) string {
-	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field, home,
-		Printable(was))
+// HomeOfTheImage warns that a field or variable that named a directory in the image's own home (old) now names the user's
+// home, or a directory in the user's home (replacement).
+func HomeOfTheImage(field, old, replacement string) string {
+	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field,
+		replacement, Printable(old))
 }
 
 // The next three functions are for Warn mode, in which nothing is changed or denied.

@@ -24,8 +24,9 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `, string(got))
 }
 
-// TestNamesOfEveryConfiguration tests that the program in the Pod also accepts names that only some configurations allow.
-func TestNamesOfEveryConfiguration(t *testing.T) {
+// TestNamesThatSomeConfigurationsAllow tests that the program in the Pod also accepts names that only some configurations
+// allow.
+func TestNamesThatSomeConfigurationsAllow(t *testing.T) {
 	rules := config.User{MaxLength: 32, AllowUpperCase: true, AllowLeadingDigit: true}
 	for _, text := range []string{"alice", "_svc", "Alice", "a.b-c_d", "20201234", "2020-guo", "7", "0x10", "9.lab"} {
 		name, denied := user.Parse("", text, rules)

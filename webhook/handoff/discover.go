@@ -39,8 +39,8 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
-// deniedGIDsBefore is the name that the flag --denied-gids had in v0.1.0.
-const deniedGIDsBefore = "refused-gids"
+// formerDeniedGIDsFlag is the name that the flag --denied-gids had in v0.1.0.
+const formerDeniedGIDsFlag = "refused-gids"
 
 // Args returns the command line, without the path of the binary.
 func (d Discover) Args() []string {
@@ -67,7 +67,7 @@ func (d Discover) Args() []string {
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",
-		"--"+deniedGIDsBefore+"=",
+		"--"+formerDeniedGIDsFlag+"=",
 		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:    r.user(),
@@ -79,7 +79,7 @@ func ParseDiscover(args []string) (Discover, error) {
 
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
-		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(deniedGIDsBefore)...),
+		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(formerDeniedGIDsFlag)...),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
 		Umask:         r.umask(),

@@ -13,10 +13,13 @@ import (
 // jupyter-user.io/account-files overrides this for one Pod.
 
 func (in *planning) planAccounts() [2]wantedMount {
-	file := func(name, at, what string) wantedMount {
+	file := func(name, at, before string) wantedMount {
 		return wantedMount{
 			Mount: pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what:  description{what, in.facts.User.String(), " (turned off by the annotation " + accountFilesAnnotation + ": off)"},
+			description: description{
+				before: before, name: in.facts.User.String(),
+				after: " (turned off by the annotation " + accountFilesAnnotation + ": off)",
+			},
 		}
 	}
 	return [...]wantedMount{

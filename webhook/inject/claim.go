@@ -13,26 +13,26 @@ import (
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {
-			Labels      claim `json:"labels"`
-			Annotations claim `json:"annotations"`
+			Labels      claimEntries `json:"labels"`
+			Annotations claimEntries `json:"annotations"`
 		} `json:"metadata"`
 	}
 	err = json.Unmarshal(raw, &pod, jsontext.AllowDuplicateNames(true))
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claim has the labels or annotations of a Pod that user.Claimed reads, by name. The others are not decoded.
-type claim map[string]string
+// claimEntries has the labels or annotations of a Pod that user.Claimed reads, by name. The others are not decoded.
+type claimEntries map[string]string
 
 // UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.
-func (c *claim) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (c *claimEntries) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return d.SkipValue()
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
-	*c = claim{}
+	*c = claimEntries{}
 	for d.PeekKind() != jsontext.KindEndObject {
 		key, err := d.ReadToken()
 		if err != nil {

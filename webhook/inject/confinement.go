@@ -17,7 +17,7 @@ import (
 // containerTypes are the SELinux types that Pod Security baseline allows.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
-func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {
+func dropForbidden(c *changes, at pod.Pointer, have *pod.SecurityContext) {
 	field := func(key string) member { return member{at, true, key} }
 	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions
 	c.removeField(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")

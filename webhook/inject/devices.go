@@ -37,7 +37,7 @@ func (p mountsPiece) denyDeviceConflict(field func() string, devicePath string, 
 	at := pod.CleanPath(devicePath)
 	for _, want := range p.want {
 		if !want.closed && pod.Inside(at, want.MountPath) {
-			c.deny(denial.DeviceNested(field(), devicePath, want.what.String()))
+			c.deny(denial.DeviceNested(field(), devicePath, want.description.String()))
 			return
 		}
 	}

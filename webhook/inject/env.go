@@ -129,7 +129,7 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 		}
 	}
 	if len(replaced) > 0 {
-		c.warn(denial.EnvTaken(replaced))
+		c.warn(denial.EnvReplaced(replaced))
 	}
 	p.replaceImagesHome(c)
 	slices.Sort(surplus)

@@ -97,7 +97,7 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	case !p.keepsFSGroup:
 		c.removeField(field, true)
 		if served := p.fsGroupVolumes(document); len(served) > 0 {
-			c.warn(denial.FSGroupTaken(gid, served))
+			c.warn(denial.FSGroupRemoved(gid, served))
 		}
 	case gid == p.primary || slices.Contains(p.groups, gid):
 		c.recordKept(field)

@@ -28,7 +28,7 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.facts.User.String()
 	mounts = make([]wantedMount, 0, typicalMounts)
 	if in.seesEveryHome() {
-		mounts = append(mounts, wantedMount{what: description{"the share", "", ""}, Mount: pod.Mount{
+		mounts = append(mounts, wantedMount{description: description{"the share", "", ""}, Mount: pod.Mount{
 			Name: in.planner.config.Share.VolumeName, MountPath: in.planner.config.Share.MountPath,
 		}})
 	} else {
@@ -62,12 +62,12 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 func (in *planning) directoryMount(d *config.Directory) wantedMount {
 	name := in.facts.User.String()
 	subPath := d.SubPathOf(name)
-	m := wantedMount{what: description{"the share's ", subPath, ""}, Mount: pod.Mount{
+	m := wantedMount{description: description{"the share's ", subPath, ""}, Mount: pod.Mount{
 		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPathOf(name), SubPath: subPath,
 		ReadOnly: d.Access != config.AccessReadWrite,
 	}}
 	if d.ClaimName != "" {
-		m.Name, m.what = d.ClaimName, description{"a directory of the claim ", d.ClaimName, ""}
+		m.Name, m.description = d.ClaimName, description{"a directory of the claim ", d.ClaimName, ""}
 	}
 	return m
 }
@@ -90,11 +90,11 @@ func (in *planning) findHome() *denial.Denial {
 	default:
 		in.subPath, in.parent = share.Home.Of(name), share.Home.Parent(name)
 	}
-	in.homes = in.planner.fixedHomes
-	if in.homes == "" {
-		in.homes = share.MountPath + "/" + in.parent
+	in.homesDir = in.planner.fixedHomes
+	if in.homesDir == "" {
+		in.homesDir = share.MountPath + "/" + in.parent
 	}
-	in.homeOnShare = in.homes + "/" + name
+	in.homeOnShare = in.homesDir + "/" + name
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 }
 
 func (in *planning) homeMount(mountPath string) wantedMount {
-	return wantedMount{what: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
+	return wantedMount{description: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
 		Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: in.subPath,
 	}}
 }
@@ -134,7 +134,7 @@ func (p homeInPiece) reconcile(_ *pod.Pod, c *changes) {
 		container := &p.containers[i]
 		container.mounts.reconcileContainer(false, c)
 		container.privileges.enforce(c, func(fields []string) string {
-			return denial.PrivilegeTakenFrom(container.privileges.container.Name, fields)
+			return denial.PrivilegesRemovedFrom(container.privileges.container.Name, fields)
 		})
 	}
 }

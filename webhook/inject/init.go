@@ -99,7 +99,7 @@ func (in *planning) planInit() initPiece {
 	want.Resources = in.initResources()
 	if in.planner.fixedHomes == "" {
 		want.VolumeMounts = slices.Clone(want.VolumeMounts)
-		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.parent)
+		want.VolumeMounts[0] = homesMount(in.planner.config, in.homesDir, in.parent)
 	}
 	want.VolumeMounts = append(slices.Clip(want.VolumeMounts), in.parentMounts()...)
 	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
@@ -149,7 +149,7 @@ func (in *planning) initResources() *pod.Resources {
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
 		User:       in.facts.User.String(),
-		Homes:      in.homes,
+		Homes:      in.homesDir,
 		Scratch:    in.planner.config.Scratch.MountPath,
 		Home:       in.home,
 		MinUID:     in.planner.config.Identity.MinUID,
@@ -253,7 +253,7 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	}
 	putPrivileges(c, member{object: at, exists: exists}, now, want)
 	putField(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
-	dropUnconfined(c, at, now)
+	dropForbidden(c, at, now)
 }
 
 // tolerated reports whether a mount of a volume that is not ours can stay in the init container. The mount must be below

@@ -172,17 +172,17 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 // but start no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
-// traits maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
+// flagSettings maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
 // the flags: "port" is for --port, --ServerApp.port, and the same flag of NotebookApp, LabApp and JupyterHubSingleUser.
-var traits = map[string]string{
+var flagSettings = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
 	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
 }
 
-// jupyterFlags returns the values that a command line gives to the settings in traits. It reads --port 9999, --port=9999
-// and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
+// jupyterFlags returns the values that a command line gives to the settings in flagSettings. It reads --port 9999,
+// --port=9999 and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
@@ -199,7 +199,7 @@ func jupyterFlags(argv []string) map[string]string {
 }
 
 // jupyterFlag returns the setting of an argument, and the value in that argument. trait is empty if the argument sets none
-// of the settings in traits. If inline is false, the value is the next argument.
+// of the settings in flagSettings. If inline is false, the value is the next argument.
 func jupyterFlag(arg string) (trait, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {
@@ -209,7 +209,7 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
 		name = name[dot+1:]
 	}
-	return traits[name], value, inline
+	return flagSettings[name], value, inline
 }
 
 // hasUnknownArgument reports whether an argument begins with a reference $(NAME). Such an argument can be any flag, such as

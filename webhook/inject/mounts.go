@@ -34,8 +34,8 @@ import (
 // wantedMount is a mount that the webhook adds.
 type wantedMount struct {
 	pod.Mount
-	// what is the description of the mount in a denial.
-	what description
+	// description describes the mount in a denial.
+	description description
 	// closed reports whether other mounts inside this mount are denied.
 	closed bool
 }
@@ -70,10 +70,11 @@ type mountsPiece struct {
 
 func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
+	scratch := in.planner.config.Scratch
 	want := append(homes, wantedMount{
-		Mount:  pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.planner.config.Scratch.MountPath},
-		what:   description{"what the init container found", "", ""},
-		closed: true,
+		Mount:       pod.Mount{Name: scratch.VolumeName, ReadOnly: true, MountPath: scratch.MountPath},
+		description: description{"what the init container found", "", ""},
+		closed:      true,
 	})
 	if s.accountFiles {
 		accounts := in.planAccounts()
@@ -116,7 +117,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	ownInit := false
 	for at, container := range pod.AllContainers {
 		switch {
-		case p.findsOwner(at, container):
+		case p.isOwnInit(at, container):
 			ownInit = true
 			c.deny(denial.OwnInitContainer(at.Pointer().Field(), container.Name, p.container.Name, p.ours.share, p.ours.scratch))
 		case container == p.container:
@@ -128,15 +129,15 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-// findsOwner reports whether a container is an init container of the Pod's own that mounts both the share and the scratch
+// isOwnInit reports whether a container is an init container of the Pod's own that mounts both the share and the scratch
 // volume. Such a container is assumed to do the work of our init container.
-func (p mountsPiece) findsOwner(at pod.Element, container *pod.Container) bool {
+func (p mountsPiece) isOwnInit(at pod.Element, container *pod.Container) bool {
 	isOwn := at.List == pod.InitContainersPath && container.Name != handoff.Container
 	return isOwn && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
 // reconcileContainer adds our mounts to the container and denies mounts that conflict with them. ownInit reports whether an
-// init container of the Pod's own finds the owner (findsOwner). Then the mounts of the share and the scratch volume get no
+// init container of the Pod's own finds the owner (isOwnInit). Then the mounts of the share and the scratch volume get no
 // denials of their own, because the denial of that init container already says that these mounts must be removed.
 func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 	mounts := p.at.Child("volumeMounts")
@@ -182,7 +183,7 @@ func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 func (p mountsPiece) denyConflict(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
 	if want, taken := p.conflicting(at); taken {
-		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
+		c.deny(denial.MountTaken(field(), mountPath, want.description.String()))
 		return
 	}
 	if !p.startsAsRoot && !p.seesMore {

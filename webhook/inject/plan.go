@@ -141,9 +141,9 @@ type planning struct {
 	// home is the value of HOME in the notebook container.
 	home string
 	// subPath is the home, relative to the share's root; empty if the home is unknown. parent is the directory above the
-	// home, also relative to the share's root, and homes the path of that directory in the init container. homeOnShare is
-	// the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
-	subPath, parent, homes, homeOnShare string
+	// home, also relative to the share's root, and homesDir the path of that directory in the init container. homeOnShare
+	// is the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
+	subPath, parent, homesDir, homeOnShare string
 	// deniedVolumes are the names of the volumes that use the share's claim, but do not have the configured name of the
 	// share's volume.
 	deniedVolumes []string

@@ -60,9 +60,9 @@ func (in *planning) userContext() *pod.SecurityContext {
 }
 
 func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
-	p.enforce(c, denial.PrivilegeTaken)
+	p.enforce(c, denial.PrivilegesRemoved)
 	if have := p.container.SecurityContext; have != nil && isTrue(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
-		c.warn(denial.RootForAnInstant())
+		c.warn(denial.StartsAsRoot())
 	}
 }
 

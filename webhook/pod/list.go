@@ -21,15 +21,15 @@ const (
 	maxContainers = 200
 	// maxVolumes is the limit for the volumes of a Pod.
 	maxVolumes = 500
-	// maxVariables is the limit for the environment variables of one container. maxArguments is the limit for a list of
+	// maxVariables is the limit for the environment variables of one container. maxStrings is the limit for a list of
 	// strings, such as the arguments of a command.
-	maxVariables, maxArguments = 10_000, 10_000
+	maxVariables, maxStrings = 10_000, 10_000
 	// maxElements is the limit for a list with elements of any other type.
 	maxElements = 1000
 	// maxElementsInAll is the limit for the total number of elements in the lists and maps of all containers of one kind.
 	maxElementsInAll = 30_000
-	// maxNames is the limit for the keys of one JSON object, such as the annotations, which Kubernetes limits to 256 KiB.
-	maxNames = 20_000
+	// maxKeys is the limit for the keys of one JSON object, such as the annotations, which Kubernetes limits to 256 KiB.
+	maxKeys = 20_000
 )
 
 // TooLongError is the error of a list or a map of a Pod with more elements than its limit.
@@ -103,7 +103,7 @@ func maxOf[T any]() int {
 	case *EnvVar:
 		return maxVariables
 	case *string:
-		return maxArguments
+		return maxStrings
 	}
 	return maxElements
 }
@@ -163,11 +163,11 @@ func (p *Probe) elements() int {
 	return len(p.Exec.Command)
 }
 
-// checkNameCount returns an error if a JSON object of the document has more than maxNames names (keys). The decoder that
-// reads the Pod keeps the names of an object to find duplicates, also the names of unknown fields: 400,000 names, 3.9 MB of
-// JSON, take 100 MB. So checkNameCount, which keeps no names, must run first.
-func checkNameCount(raw []byte) error {
-	if len(raw) <= 6*maxNames {
+// checkKeyCount returns an error if a JSON object of the document has more than maxKeys keys. The decoder that reads the
+// Pod keeps the keys of an object to find duplicates, also the keys of unknown fields: 400,000 keys, 3.9 MB of JSON, take
+// 100 MB. So checkKeyCount, which keeps no keys, must run first.
+func checkKeyCount(raw []byte) error {
+	if len(raw) <= 6*maxKeys {
 		return nil // each entry has at least a quoted letter, a colon, a value and a comma
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
@@ -175,8 +175,8 @@ func checkNameCount(raw []byte) error {
 	for {
 		token, err := d.ReadToken()
 		switch {
-		case errors.Is(err, io.EOF) && largest > maxNames:
-			return &TooLongError{Have: largest, Max: maxNames}
+		case errors.Is(err, io.EOF) && largest > maxKeys:
+			return &TooLongError{Have: largest, Max: maxKeys}
 		case err != nil:
 			return nil //nolint:nilerr // decoding the document reports this error
 		case token.Kind() == jsontext.KindEndArray:

@@ -250,7 +250,7 @@ func Read(raw []byte) (*Pod, error) {
 
 // Unmarshal decodes a Pod, or a review with a Pod. It returns an error for a list or a map that exceeds its limit (list.go).
 func Unmarshal(raw []byte, into any) error {
-	if err := checkNameCount(raw); err != nil {
+	if err := checkKeyCount(raw); err != nil {
 		return err
 	}
 	return json.Unmarshal(raw, into)

@@ -96,7 +96,7 @@ func TestReplicaWithOldCertificate(t *testing.T) {
 	r.cert.Store(next.TLS(t))
 	_, err := (&http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: next.Roots(), Certificates: []tls.Certificate{*old.TLS(t)}},
-	}}).Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
+	}}).Post(r.mutateURL(), "application/json", strings.NewReader(review(notebook)))
 	assert.Error(t, err)
 	assert.NoError(t, r.Ready(nil))
 }

@@ -57,12 +57,12 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 		f.Add(seed)
 	}
 	h := newHandler(f)
-	oracle := oracle(f, h)
+	reference := controllerRuntimeWebhook(f, h)
 	f.Fuzz(func(t *testing.T, body string) {
 		if !strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "{") {
 			return // denied before it is decoded
 		}
-		want, got := responseOf(t, oracle, body), responseOf(t, h, body)
+		want, got := responseOf(t, reference, body), responseOf(t, h, body)
 		switch reason := got.reason(); {
 		case reason == "NotAReview" || reason == "PodUnreadable" && (want.reason() != reason || stricter(body)):
 			assert.False(t, got.Response.Allowed)
@@ -148,8 +148,8 @@ func newHandler(t testing.TB) *handler {
 	return &handler{kind: kindMutate, decide: webhook.New(config.Default(), nil).Decide, log: slog.New(slog.DiscardHandler), metrics: metrics}
 }
 
-// oracle returns controller-runtime's webhook, which makes the same decisions as h.
-func oracle(t testing.TB, h *handler) http.Handler {
+// controllerRuntimeWebhook returns controller-runtime's webhook, which makes the same decisions as h.
+func controllerRuntimeWebhook(t testing.TB, h *handler) http.Handler {
 	t.Helper()
 	decide := admission.HandlerFunc(func(ctx context.Context, req admission.Request) admission.Response {
 		asked := request{
@@ -182,7 +182,7 @@ func (a canonical) reason() string {
 func responseOf(t testing.TB, h http.Handler, body string) (a canonical) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
-	h.ServeHTTP(recorder, posted(body))
+	h.ServeHTTP(recorder, postRequest(body))
 	assert.Equal(t, 200, recorder.Code)
 	require.NoError(t, stdjson.Unmarshal(recorder.Body.Bytes(), &a.AdmissionReview), recorder.Body.String())
 	require.NotNil(t, a.Response)
@@ -200,7 +200,7 @@ func responseOf(t testing.TB, h http.Handler, body string) (a canonical) {
 	return a
 }
 
-func posted(body string) *http.Request {
+func postRequest(body string) *http.Request {
 	req := httptest.NewRequest(http.MethodPost, "/mutate", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	return req

@@ -66,9 +66,9 @@ func TestMaxGroups(t *testing.T) {
 	}
 }
 
-// TestVerifyCutGroups tests that both reviews find a denied group before they cut the groups. It also tests that the
-// verifier denies a Pod that was injected without the cut.
-func TestVerifyCutGroups(t *testing.T) {
+// TestDeniedGroupIsFoundBeforeCut tests that both reviews find a denied group before they cut the groups. It also tests that
+// the verifier denies a Pod that was injected without the cut.
+func TestDeniedGroupIsFoundBeforeCut(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
 	injected := func(w *webhook.Webhook) webhook.Review {

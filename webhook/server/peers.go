@@ -49,9 +49,9 @@ type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// lastAnswered is the address of the replica that decided last. During a rollout about half of the reviews are
+	// lastReplica is the address of the replica that decided last. During a rollout about half of the reviews are
 	// forwarded, and a request to one replica is cheaper than requests to all.
-	lastAnswered atomic.Pointer[string]
+	lastReplica atomic.Pointer[string]
 
 	lock sync.Mutex
 	// httpClient is the client whose connections use the certificate httpClientFor.
@@ -101,7 +101,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if err != nil {
 		return nil, "", err
 	}
-	if last := p.lastAnswered.Load(); last != nil {
+	if last := p.lastReplica.Load(); last != nil {
 		if resp, err := askReplica(ctx, client, *last, review, lastReplicaTimeout); err == nil {
 			return resp, *last, nil
 		}
@@ -128,7 +128,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	for range addresses {
 		r := <-responses
 		if r.err == nil {
-			p.lastAnswered.Store(&r.peer)
+			p.lastReplica.Store(&r.peer)
 			return r.resp, r.peer, nil
 		}
 		failures = append(failures, r.err)

@@ -111,7 +111,7 @@ func TestUnknownConfiguration(t *testing.T) {
 		"refused connection":  {[]string{"127.0.0.1:1"}, "connection refused"},
 		"hanging peer":        {[]string{all.hanging(t)}, "deadline exceeded"},
 		"another release":     {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
-		"an empty response":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
+		"an empty response":   {[]string{all.listen(t, responding("{}"))}, "without a response"},
 		"another certificate": {[]string{strangers.listen(t, strangers.withPeriod(t, "2", nil))}, "certificate"},
 		"no TLS":              {[]string{plain(t, injecting)}, "HTTP response to HTTPS client"},
 		"unknown host":        {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
@@ -140,7 +140,7 @@ func (r replicas) hanging(t *testing.T) (address string) {
 	return address
 }
 
-func saying(body string) http.Handler {
+func responding(body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
 }
 

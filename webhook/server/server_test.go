@@ -98,7 +98,7 @@ func (r *testServer) client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: machine.Patience}
 }
 
-func (r *testServer) mutate() string { return "https://" + r.address + "/mutate" }
+func (r *testServer) mutateURL() string { return "https://" + r.address + "/mutate" }
 
 func TestReadyWhileServing(t *testing.T) {
 	r, _ := newTestServer(t, http.NotFoundHandler(), time.Second)
@@ -183,7 +183,7 @@ func TestReviewOverTLS(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	client := r.client(t)
 	for range 3 {
-		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
+		response, err := client.Post(r.mutateURL(), "application/json", strings.NewReader(review(notebook)))
 		require.NoError(t, err)
 		assert.Equal(t, "HTTP/1.1", response.Proto)
 		assert.False(t, response.Close, "the connection is kept")
@@ -246,14 +246,14 @@ func TestTooLargeBodyOverTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := r.client(t)
-			response, err := client.Post(r.mutate(), "application/json", body)
+			response, err := client.Post(r.mutateURL(), "application/json", body)
 			require.NoError(t, err)
 			reply := read(t, response)
 			assert.Equal(t, 413, reply.Response.Status.Code)
 			assert.Equal(t, uid, reply.Response.UID)
 			assert.NoError(t, response.Body.Close())
 
-			response, err = client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
+			response, err = client.Post(r.mutateURL(), "application/json", strings.NewReader(review(notebook)))
 			require.NoError(t, err)
 			assert.True(t, read(t, response).Response.Allowed)
 			assert.NoError(t, response.Body.Close())
@@ -263,7 +263,7 @@ func TestTooLargeBodyOverTLS(t *testing.T) {
 
 func TestLongHeadersAreDenied(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
-	req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
+	req, err := http.NewRequest(http.MethodPost, r.mutateURL(), strings.NewReader(review(notebook)))
 	require.NoError(t, err)
 	req.Header.Set("X-Long", strings.Repeat("x", 128<<10))
 	response, err := r.client(t).Do(req)

@@ -41,7 +41,7 @@ func TestShutdownLosesNoReview(t *testing.T) {
 			r := startDraining(t, edge, over)
 			client := r.client(t)
 			ask := func(hold string) (closes bool, err error) {
-				req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
+				req, err := http.NewRequest(http.MethodPost, r.mutateURL(), strings.NewReader(review(notebook)))
 				if err != nil {
 					return false, err
 				}
@@ -140,7 +140,7 @@ func TestDrainServesIdleConnection(t *testing.T) {
 	r := startDraining(t, newEdge(t, nil), over)
 	client := r.client(t)
 	ask := func() *http.Response {
-		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
+		response, err := client.Post(r.mutateURL(), "application/json", strings.NewReader(review(notebook)))
 		require.NoError(t, err)
 		assert.True(t, read(t, response).Response.Allowed)
 		require.NoError(t, response.Body.Close())

@@ -154,12 +154,12 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	}
 	a.Rights = append(a.Rights, accounts...)
 	a.May = direct && mayCreate || len(accounts) > 0 && canStart
-	a.Message = sentence(q, a, mayCreate)
+	a.Message = requesterMessage(q, a, mayCreate)
 	return nil
 }
 
-// sentence returns the Message of a report about one requester.
-func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
+// requesterMessage returns the Message of a report about one requester.
+func requesterMessage(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
 		return fmt.Sprintf("%s may be %s in namespace %s", q.Requester, q.User, q.Namespace)
@@ -191,16 +191,17 @@ func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right,
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
 		return nil, fmt.Errorf("list the ServiceAccounts of namespace %s: %w", q.Namespace, err)
 	}
-	for _, of := range accounts.Items {
-		name := accountPrefix + of.Namespace + ":" + of.Name
+	for _, account := range accounts.Items {
+		name := accountPrefix + account.Namespace + ":" + account.Name
 		// The policy checks a ServiceAccount with these groups.
-		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + of.Namespace}
+		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace}
 		allowed, through, err := s.reviewAccess(ctx, name, groups, attributes(q, runAs))
 		if err != nil {
 			return nil, err
 		}
 		if allowed {
-			rights = append(rights, Right{Verb: runAs, Who: "ServiceAccount " + of.Namespace + "/" + of.Name, Through: through})
+			who := "ServiceAccount " + account.Namespace + "/" + account.Name
+			rights = append(rights, Right{Verb: runAs, Who: who, Through: through})
 		}
 	}
 	return rights, nil

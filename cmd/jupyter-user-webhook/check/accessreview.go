@@ -29,21 +29,21 @@ func (s *state) mayCreateWorkloads(ctx context.Context, q AccessQuery) (bool, er
 }
 
 func (s *state) may(ctx context.Context, q AccessQuery, verb, resource string) (bool, error) {
-	resource, of, _ := strings.Cut(resource, ".")
+	resource, apiGroup, _ := strings.Cut(resource, ".")
 	allowed, _, err := s.reviewAccess(ctx, q.Requester, groupsOf(q.Requester, q.Groups), &authorizationv1.ResourceAttributes{
-		Namespace: q.Namespace, Verb: verb, Group: of, Resource: resource})
+		Namespace: q.Namespace, Verb: verb, Group: apiGroup, Resource: resource})
 	return allowed, err
 }
 
 // reviewAccess asks the API server, by a SubjectAccessReview, whether a requester with the given groups may do what the
 // attributes describe. It returns the decision and the reason.
-func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
+func (s *state) reviewAccess(ctx context.Context, requester string, groups []string, attrs *authorizationv1.ResourceAttributes,
 ) (allowed bool, reason string, err error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: as, Groups: groups, ResourceAttributes: of,
+		User: requester, Groups: groups, ResourceAttributes: attrs,
 	}}
 	if err := s.cluster.client.Create(ctx, review); err != nil {
-		return false, "", fmt.Errorf("ask the API server what %s may: %w", as, err)
+		return false, "", fmt.Errorf("ask the API server what %s may: %w", requester, err)
 	}
 	if reason = review.Status.Reason; reason == "" {
 		reason = "the API server, which does not say why"
@@ -53,12 +53,12 @@ func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of
 
 // groupsOf returns the given groups and those that the API server adds: the groups of a ServiceAccount, and the group of
 // authenticated or of anonymous requesters.
-func groupsOf(as string, given []string) []string {
+func groupsOf(requester string, given []string) []string {
 	groups := slices.Clone(given)
-	if namespace, _, is := serviceAccountOf(rbacv1.Subject{Kind: rbacv1.UserKind, Name: as}); is {
+	if namespace, _, is := serviceAccountOf(rbacv1.Subject{Kind: rbacv1.UserKind, Name: requester}); is {
 		groups = append(groups, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	}
-	if as == "system:anonymous" {
+	if requester == "system:anonymous" {
 		return append(groups, "system:unauthenticated")
 	}
 	return append(groups, "system:authenticated")

@@ -197,22 +197,22 @@ func plain(s string) string {
 
 // firstFew returns the first five names of a list as text, with the number of further names.
 func firstFew(names []string) string {
-	const most = 5
-	if more := len(names) - most; more > 0 {
-		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", more)
+	const maxListed = 5
+	if more := len(names) - maxListed; more > 0 {
+		return strings.Join(names[:maxListed], ", ") + fmt.Sprintf(" and %d more", more)
 	}
 	return strings.Join(names, ", ")
 }
 
 // count returns a number with its noun, such as "2 namespaces".
-func count(n int, of string) string {
+func count(n int, noun string) string {
 	if n == 1 {
-		return "1 " + of
+		return "1 " + noun
 	}
-	if stem, is := strings.CutSuffix(of, "y"); is {
+	if stem, is := strings.CutSuffix(noun, "y"); is {
 		return strconv.Itoa(n) + " " + stem + "ies"
 	}
-	return strconv.Itoa(n) + " " + of + "s"
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -26,11 +26,11 @@ func TestCheckNamesAreStable(t *testing.T) {
 // TestEveryInputIsRead tests that each input that a check names is read. Otherwise the check would run without the input,
 // and would not report it as unknown.
 func TestEveryInputIsRead(t *testing.T) {
-	reads := (&state{}).reads(t.Context())
+	readers := (&state{}).readers(t.Context())
 	for _, c := range checkTypes {
 		for _, need := range c.inputs {
 			if need != parameters && need != configuration {
-				assert.Contains(t, reads, need, c.id)
+				assert.Contains(t, readers, need, c.id)
 			}
 		}
 	}

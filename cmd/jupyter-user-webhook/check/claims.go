@@ -126,23 +126,24 @@ func (s *state) servedNamespaces() []string {
 //   - a ClusterRoleBinding grants run-as on homes to a ServiceAccount of the namespace
 //   - the options name the namespace
 func (s *state) programsAlone() func(namespace string) bool {
-	return s.programsWith(func(grant) bool { return true })
+	return s.programsAloneIf(func(grant) bool { return true })
 }
 
-// programsWith is programsAlone with a filter: a grant of run-as on the share counts only if accepted returns true for it.
-func (s *state) programsWith(accepted func(grant) bool) func(namespace string) bool {
+// programsAloneIf is programsAlone with a filter: a grant of run-as on the share counts only if accepted returns true for
+// it.
+func (s *state) programsAloneIf(accepted func(grant) bool) func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
-		of, applies := g.runsIn()
+		namespace, applies := g.runsIn()
 		runs := g.verb == runAs && applies
 		switch {
 		case g.resource == homes:
 			notebooks[g.namespace] = true
 			if runs {
-				notebooks[of] = true
+				notebooks[namespace] = true
 			}
-		case runs && of == g.namespace && accepted(g):
-			programs[of] = true
+		case runs && namespace == g.namespace && accepted(g):
+			programs[namespace] = true
 		}
 	}
 	return func(namespace string) bool {

@@ -36,10 +36,10 @@ func TestNamespaceOfProgram(t *testing.T) {
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
 	// A ClusterRoleBinding makes the namespace "backup" one with notebooks if the subject is a ServiceAccount of the
 	// namespace, not if the subject is a group of admins.
-	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
+	everywhere := func(subject rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})
-		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "e"}, Subjects: []rbacv1.Subject{who}}}
+		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "e"}, Subjects: []rbacv1.Subject{subject}}}
 		return s
 	}
 	argo := subject("ServiceAccount", "backup", "argo")

@@ -122,8 +122,8 @@ func drift(want, have unstructured.Unstructured) (found []string) {
 }
 
 // differences returns the differences between two documents, as texts that begin with the path of the field. The parameter
-// "at" is the path of the documents themselves.
-func differences(at string, want, have any) (found []string) {
+// path is the path of the documents themselves.
+func differences(path string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil
 	}
@@ -131,7 +131,7 @@ func differences(at string, want, have any) (found []string) {
 		keys := maps.Clone(w)
 		maps.Copy(keys, h)
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			found = append(found, differences(at+"."+key, w[key], h[key])...)
+			found = append(found, differences(path+"."+key, w[key], h[key])...)
 		}
 		return found
 	}
@@ -141,21 +141,21 @@ func differences(at string, want, have any) (found []string) {
 		for same < min(len(w), len(h)) && w[same] == h[same] {
 			same++
 		}
-		return []string{at + " differs: " + valueText(h[same:]) + " in place of " + valueText(w[same:])}
+		return []string{path + " differs: " + valueText(h[same:]) + " in place of " + valueText(w[same:])}
 	}
 	w, h, lists := bothOf[[]any](want, have)
 	switch {
 	case have == nil:
-		return []string{at + " is missing"}
+		return []string{path + " is missing"}
 	case want == nil:
-		return []string{at + " was added: " + valueText(have)}
+		return []string{path + " was added: " + valueText(have)}
 	case !lists:
-		return []string{at + " is " + valueText(have) + ", not " + valueText(want)}
+		return []string{path + " is " + valueText(have) + ", not " + valueText(want)}
 	case len(w) != len(h):
-		return []string{fmt.Sprintf("%s has %d elements, not %d", at, len(h), len(w))}
+		return []string{fmt.Sprintf("%s has %d elements, not %d", path, len(h), len(w))}
 	}
 	for i := range w {
-		found = append(found, differences(fmt.Sprintf("%s[%s]", at, element(w[i], i)), w[i], h[i])...)
+		found = append(found, differences(fmt.Sprintf("%s[%s]", path, element(w[i], i)), w[i], h[i])...)
 	}
 	return found
 }

@@ -187,7 +187,7 @@ func TestReadRelease(t *testing.T) {
 
 // TestCompareFindsChanges tests changes with which an attacker could weaken the installation, each of one object.
 func TestCompareFindsChanges(t *testing.T) {
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		what, object string
 		path         []string
 		to           any
@@ -221,17 +221,17 @@ func TestCompareFindsChanges(t *testing.T) {
 		"a binding with an objectSelector":      {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := installedAs(t, of.what, func(name string, object map[string]any) {
-				if name == of.object {
-					require.NoError(t, unstructured.SetNestedField(object, of.to, of.path...))
+			s := installedAs(t, c.what, func(name string, object map[string]any) {
+				if name == c.object {
+					require.NoError(t, unstructured.SetNestedField(object, c.to, c.path...))
 				}
 			})
-			found := s.compare(t.Context(), of.what)
+			found := s.compare(t.Context(), c.what)
 			require.NotEmpty(t, found)
 			for _, f := range found {
 				assert.Equal(t, Failed, f.Status)
 			}
-			assert.Contains(t, found[0].Message, of.says)
+			assert.Contains(t, found[0].Message, c.says)
 		})
 	}
 }

@@ -24,7 +24,7 @@ func TestJudgeDenial(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
 	}
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		code    int32
 		message string
 		status  Status
@@ -44,10 +44,10 @@ func TestJudgeDenial(t *testing.T) {
 		"a quota":                         {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.message}}
+			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: c.code, Message: c.message}}
 			f := judgeDenial("namespace lab", err)
-			assert.Equal(t, of.status, f.Status, f.Message)
-			assert.Contains(t, f.Message, of.message)
+			assert.Equal(t, c.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, c.message)
 		})
 	}
 	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
@@ -68,7 +68,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 }
 
 func TestJudgeAdmitted(t *testing.T) {
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		source webhook.Identities
 		change func(*corev1.Pod)
 		status Status
@@ -86,11 +86,11 @@ func TestJudgeAdmitted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}
 			s.namespaces.Items = []corev1.Namespace{named("lab")}
-			pod := admitted(t, of.source)
-			of.change(pod)
+			pod := admitted(t, c.source)
+			c.change(pod)
 			f := s.judgeAdmitted(t.Context(), "namespace lab", pod)
-			assert.Equal(t, of.status, f.Status, f.Message)
-			assert.Contains(t, f.Message, of.says)
+			assert.Equal(t, c.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, c.says)
 		})
 	}
 }
@@ -128,7 +128,7 @@ func TestJudgeWarnMode(t *testing.T) {
 	denies := func(message string) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: message}}
 	}
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		mode     config.Mode
 		made     bool
 		warnings []string
@@ -154,14 +154,14 @@ func TestJudgeWarnMode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}
-			s.config.Mode = of.mode
+			s.config.Mode = c.mode
 			pod := notebook("lab", "alice")
-			if of.made {
+			if c.made {
 				pod = admitted(t, nil)
 			}
-			f := s.judgeWarnMode("namespace lab", pod, warnModeWarnings(of.warnings), of.err)
-			assert.Equal(t, of.status, f.Status, f.Message)
-			assert.Contains(t, f.Message, of.says)
+			f := s.judgeWarnMode("namespace lab", pod, warnModeWarnings(c.warnings), c.err)
+			assert.Equal(t, c.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, c.says)
 		})
 	}
 }

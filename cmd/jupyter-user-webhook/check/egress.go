@@ -62,7 +62,7 @@ func exceptIn(exempt []string) string {
 // anyway, so that the namespace needs no NetworkPolicy. Such a namespace has the share only for a program, and a
 // ServiceAccount there has run-as on the share's claim.
 func (s *state) readsEveryHome() func(namespace string) bool {
-	return s.programsWith(func(g grant) bool { return g.covers(s.claimName()) })
+	return s.programsAloneIf(func(g grant) bool { return g.covers(s.claimName()) })
 }
 
 // isSystemNamespace reports whether a namespace belongs to the cluster or to the webhook. Only admins should create Pods
@@ -118,13 +118,13 @@ func (s *state) servers(ctx context.Context) (addresses []string, unclear []Find
 			unclear = append(unclear, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster. Make sure that "+
 				"no NetworkPolicy allows its Pods by their labels, which this check does not see", server))
 		}
-		of, err := s.addresses(ctx, server)
+		found, err := s.addresses(ctx, server)
 		if err != nil {
 			unclear = append(unclear, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s cannot be found "+
 				"from here: %s", server,
 				oneLine(err)))
 		}
-		addresses = append(addresses, of...)
+		addresses = append(addresses, found...)
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses), unclear

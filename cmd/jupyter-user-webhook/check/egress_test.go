@@ -97,7 +97,7 @@ func assertOneFinding(t *testing.T, found []Finding, status Status, says string)
 }
 
 func TestEgress(t *testing.T) {
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		change func(*state)
 		status Status
 		says   string
@@ -130,8 +130,8 @@ func TestEgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := closedCluster(t)
-			of.change(s)
-			assertOneFinding(t, egress(t.Context(), s), of.status, of.says)
+			c.change(s)
+			assertOneFinding(t, egress(t.Context(), s), c.status, c.says)
 		})
 	}
 	s := closedCluster(t)
@@ -177,7 +177,7 @@ func TestEgressOfAProgram(t *testing.T) {
 }
 
 func TestShareVolumes(t *testing.T) {
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		change func(*state)
 		status Status
 		says   string
@@ -226,8 +226,8 @@ func TestShareVolumes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := closedCluster(t)
-			of.change(s)
-			assertOneFinding(t, shareVolumes(t.Context(), s), of.status, of.says)
+			c.change(s)
+			assertOneFinding(t, shareVolumes(t.Context(), s), c.status, c.says)
 		})
 	}
 }

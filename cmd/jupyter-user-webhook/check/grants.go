@@ -162,17 +162,17 @@ func subjectText(subject rbacv1.Subject) string {
 // ServiceAccount can use run-as. If applies is false, the right has no effect: the subject includes no ServiceAccount, or
 // its ServiceAccounts are in another namespace than the binding.
 func (g grant) runsIn() (namespace string, applies bool) {
-	if of, _, is := serviceAccountOf(g.subject); is {
-		return of, g.namespace == "" || g.namespace == of
+	if accountNamespace, _, is := serviceAccountOf(g.subject); is {
+		return accountNamespace, g.namespace == "" || g.namespace == accountNamespace
 	}
-	of, is := accountGroup(g.subject)
+	accountNamespace, is := accountGroup(g.subject)
 	switch {
 	case !is && !isEveryone(g.subject):
 		return "", false
-	case of == "":
+	case accountNamespace == "":
 		return g.namespace, true
 	}
-	return of, g.namespace == "" || g.namespace == of
+	return accountNamespace, g.namespace == "" || g.namespace == accountNamespace
 }
 
 // runsBesideNotebooks reports whether a grant names no homes, and its subject includes a ServiceAccount of a namespace with

@@ -63,7 +63,7 @@ func TestCertificate(t *testing.T) {
 	_, other := ca.issueCertificate(t, "other.svc", later)
 	_, chained := between.issueCertificate(t, serviceDNS, later)
 	_, strange := (*issuer)(nil).issueCertificate(t, serviceDNS, later)
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		crt, bundle []byte
 		status      Status
 		says        string
@@ -83,12 +83,12 @@ func TestCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, mutatingWebhooks, func(_ string, object map[string]any) {
 				for _, webhook := range objects(object["webhooks"]) {
-					require.NoError(t, unstructured.SetNestedField(webhook, base64.StdEncoding.EncodeToString(of.bundle), "clientConfig", "caBundle"))
+					require.NoError(t, unstructured.SetNestedField(webhook, base64.StdEncoding.EncodeToString(c.bundle), "clientConfig", "caBundle"))
 				}
 			})
 			s.installed[validatingWebhooks], s.now = &unstructured.UnstructuredList{}, now
-			s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": of.crt}}
-			assertOneFinding(t, certificate(t.Context(), s), of.status, of.says)
+			s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": c.crt}}
+			assertOneFinding(t, certificate(t.Context(), s), c.status, c.says)
 		})
 	}
 	s := &state{}

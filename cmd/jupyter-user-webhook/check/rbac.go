@@ -134,10 +134,10 @@ func (s *state) aggregated() (found []Finding) {
 	return found
 }
 
-func selected(selectors []metav1.LabelSelector, of map[string]string) bool {
+func selected(selectors []metav1.LabelSelector, roleLabels map[string]string) bool {
 	for _, s := range selectors {
 		selector, err := metav1.LabelSelectorAsSelector(&s)
-		if err == nil && selector.Matches(labels.Set(of)) {
+		if err == nil && selector.Matches(labels.Set(roleLabels)) {
 			return true
 		}
 	}

@@ -22,25 +22,25 @@ func subject(kind, namespace, name string) rbacv1.Subject {
 
 // clusterWithBinding returns a cluster with one binding: a RoleBinding in the namespace, or a ClusterRoleBinding if the
 // namespace is empty.
-func clusterWithBinding(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
+func clusterWithBinding(namespace string, subject rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
 	s := &state{}
 	s.clusterRoles.Items = []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: rules}}
 	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}
 	if namespace == "" {
 		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{ObjectMeta: metav1.ObjectMeta{Name: "b"}, RoleRef: ref,
-			Subjects: []rbacv1.Subject{of}}}
+			Subjects: []rbacv1.Subject{subject}}}
 		return s
 	}
 	s.roleBindings.Items = []rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "b"}, RoleRef: ref,
-		Subjects: []rbacv1.Subject{of}}}
+		Subjects: []rbacv1.Subject{subject}}}
 	return s
 }
 
 func TestRBAC(t *testing.T) {
 	hub := subject("ServiceAccount", "lab", "hub")
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		namespace string
-		who       rbacv1.Subject
+		subject   rbacv1.Subject
 		rule      rbacv1.PolicyRule
 		status    Status
 		says      string
@@ -76,15 +76,15 @@ func TestRBAC(t *testing.T) {
 		"a subresource of homes":           {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := rbac(t.Context(), clusterWithBinding(of.namespace, of.who, of.rule))
-			assert.Equal(t, of.status, byStatus(found)[0].Status, "%+v", found)
+			found := rbac(t.Context(), clusterWithBinding(c.namespace, c.subject, c.rule))
+			assert.Equal(t, c.status, byStatus(found)[0].Status, "%+v", found)
 			text := ""
 			for _, f := range found {
-				if f.Status == of.status {
+				if f.Status == c.status {
 					text += f.Where + ": " + f.Message + "\n"
 				}
 			}
-			assert.Contains(t, text, of.says)
+			assert.Contains(t, text, c.says)
 		})
 	}
 }
@@ -102,9 +102,9 @@ func TestHubWithRunAs(t *testing.T) {
 // if the ServiceAccount is in a namespace with notebooks, where anyone who can create Pods could be any user. It is a
 // Warning otherwise, and for kube-system and the webhook's namespace.
 func TestRuleWithEveryRight(t *testing.T) {
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		namespace string
-		who       rbacv1.Subject
+		subject   rbacv1.Subject
 		status    Status
 	}{
 		"a ServiceAccount of lab":                           {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
@@ -118,11 +118,11 @@ func TestRuleWithEveryRight(t *testing.T) {
 		"a user": {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := clusterWithBinding(of.namespace, of.who, everyRight)
+			s := clusterWithBinding(c.namespace, c.subject, everyRight)
 			s.parameters, s.Namespaces = map[string]string{"claims": "c"}, []string{"kube-system", systemNamespace}
 			s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "c"}}}
 			found := byStatus(rbac(t.Context(), s))
-			assert.Equal(t, of.status, found[0].Status, "%+v", found)
+			assert.Equal(t, c.status, found[0].Status, "%+v", found)
 		})
 	}
 	s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
@@ -150,42 +150,42 @@ func TestAroundPolicies(t *testing.T) {
 		rule.Verbs = verbs
 		return rule
 	}
-	of := func(rule rbacv1.PolicyRule, groups, resources string) rbacv1.PolicyRule {
+	on := func(rule rbacv1.PolicyRule, groups, resources string) rbacv1.PolicyRule {
 		rule.APIGroups, rule.Resources = []string{groups}, []string{resources}
 		return rule
 	}
 	const wire, logs = "may write NetworkPolicies in namespaces with notebooks", "may read logs of Pods in namespaces with notebooks"
-	for name, is := range map[string]struct {
+	for name, c := range map[string]struct {
 		namespace string
-		who       rbacv1.Subject
+		subject   rbacv1.Subject
 		rule      rbacv1.PolicyRule
 		says      string
 	}{
 		"creates NetworkPolicies":             {"lab", subject("User", "", "eve"), writes, wire},
 		"deletes NetworkPolicies":             {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
 		"a ClusterRoleBinding":                {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
-		"every resource of every group":       {"lab", subject("User", "", "eve"), of(with(writes, "update"), "*", "*"), wire},
+		"every resource of every group":       {"lab", subject("User", "", "eve"), on(with(writes, "update"), "*", "*"), wire},
 		"reads NetworkPolicies":               {"lab", subject("User", "", "eve"), with(writes, "get", "list", "watch"), ""},
 		"in a namespace without notebooks":    {"web", subject("User", "", "eve"), writes, ""},
 		"a controller of kube-system":         {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
 		"a rule that gives every right":       {"", subject("User", "", "boss"), everyRight, ""},
 		"reads logs":                          {"lab", subject("User", "", "eve"), reads, logs},
-		"reads the log of everything":         {"lab", subject("User", "", "eve"), of(reads, "", "*/log"), logs},
-		"reads Pods and no logs":              {"lab", subject("User", "", "eve"), of(reads, "", "pods"), ""},
+		"reads the log of everything":         {"lab", subject("User", "", "eve"), on(reads, "", "*/log"), logs},
+		"reads Pods and no logs":              {"lab", subject("User", "", "eve"), on(reads, "", "pods"), ""},
 		"lists logs":                          {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
-		"reads logs of another group's pods":  {"lab", subject("User", "", "eve"), of(reads, "metrics.k8s.io", "pods/log"), ""},
+		"reads logs of another group's pods":  {"lab", subject("User", "", "eve"), on(reads, "metrics.k8s.io", "pods/log"), ""},
 		"reads logs, a ServiceAccount of lab": {"lab", subject("ServiceAccount", "", "shipper"), reads, logs},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := clusterWithBinding(is.namespace, is.who, is.rule).aroundPolicies([]string{"lab"})
-			if is.says == "" {
+			found := clusterWithBinding(c.namespace, c.subject, c.rule).aroundPolicies([]string{"lab"})
+			if c.says == "" {
 				assert.Empty(t, found)
 				return
 			}
 			require.Len(t, found, 1)
 			assert.Equal(t, Warning, found[0].Status)
-			assert.Contains(t, found[0].Where, is.who.Name)
-			assert.Contains(t, found[0].Message, is.says)
+			assert.Contains(t, found[0].Where, c.subject.Name)
+			assert.Contains(t, found[0].Message, c.says)
 		})
 	}
 	assert.Empty(t, clusterWithBinding("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "no namespace has notebooks")

@@ -75,12 +75,12 @@ func scopeOf(names []string) scope {
 	return slices.Compact(names)
 }
 
-func (s scope) String() string { return s.as(strings.Join(s, ", ")) }
+func (s scope) String() string { return s.describe(strings.Join(s, ", ")) }
 
 // short returns a text with the first few namespaces.
-func (s scope) short() string { return s.as(firstFew(s)) }
+func (s scope) short() string { return s.describe(firstFew(s)) }
 
-func (s scope) as(names string) string {
+func (s scope) describe(names string) string {
 	switch len(s) {
 	case 0:
 		return "every namespace"

@@ -23,20 +23,20 @@ type values struct {
 
 // installedBy returns a cluster whose webhook entries and bindings have the given values. The map others has other values
 // for some entries and bindings, by their name.
-func installedBy(t *testing.T, of values, others map[string]values) *state {
+func installedBy(t *testing.T, usual values, others map[string]values) *state {
 	t.Helper()
 	s := &state{Options: Options{Manifest: rendered(t)}, config: config.Default(), installed: map[string]*unstructured.UnstructuredList{},
 		parameters: shippedValues(t)}
-	if of.warn {
+	if usual.warn {
 		s.config.Mode = config.ModeWarn
 	}
 	var only []string
-	for _, name := range of.only {
+	for _, name := range usual.only {
 		only = append(only, name.(string))
 	}
 	s.parameters["onlyNamespaces"] = strings.Join(only, " ")
 	writes := func(name string, into map[string]any, binding bool) {
-		v := of
+		v := usual
 		if other, is := others[name]; is {
 			v = other
 		}
@@ -139,7 +139,7 @@ func TestLeftOutNamespaceWithShare(t *testing.T) {
 // installation.
 func TestEntriesThatDiffer(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		all    values
 		others map[string]values
 		where  string
@@ -164,18 +164,18 @@ func TestEntriesThatDiffer(t *testing.T) {
 			"in effect in every namespace, and the installation is for namespace lab alone", Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad, _ := modeFindings(t, installedBy(t, of.all, of.others))
+			bad, _ := modeFindings(t, installedBy(t, c.all, c.others))
 			statuses := map[Status]int{}
 			for _, f := range bad {
 				statuses[f.Status]++
 				if f.Status == Failed {
-					assert.Equal(t, of.where, f.Where)
-					assert.Contains(t, f.Message, of.says)
+					assert.Equal(t, c.where, f.Where)
+					assert.Contains(t, f.Message, c.says)
 				}
 			}
 			want := map[Status]int{Failed: 1}
-			if of.more != "" {
-				want[of.more] = 1
+			if c.more != "" {
+				want[c.more] = 1
 			}
 			assert.Equal(t, want, statuses, "%+v", bad)
 		})
@@ -225,7 +225,7 @@ func TestInstallAgain(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)
 	evil["meta.helm.sh/release-name"] = "x; rm -rf /"
-	for name, of := range map[string]struct {
+	for name, c := range map[string]struct {
 		values      values
 		annotations map[string]string
 		says, then  string
@@ -246,13 +246,13 @@ func TestInstallAgain(t *testing.T) {
 			"jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := installedBy(t, of.values, nil)
-			if of.annotations != nil {
-				s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook", Annotations: of.annotations,
+			s := installedBy(t, c.values, nil)
+			if c.annotations != nil {
+				s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook", Annotations: c.annotations,
 					Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
 			}
-			assert.Equal(t, of.says, s.installAgain())
-			assert.Equal(t, of.then, s.installAgain("mode=Warn"))
+			assert.Equal(t, c.says, s.installAgain())
+			assert.Equal(t, c.then, s.installAgain("mode=Warn"))
 		})
 	}
 }

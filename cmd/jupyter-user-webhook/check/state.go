@@ -111,8 +111,8 @@ type state struct {
 	config     *config.Config
 }
 
-// lists returns the empty lists that the functions of state.reads fill, by the name of the input.
-func (s *state) lists() map[string]client.ObjectList {
+// emptyLists returns the empty lists that the functions of state.readers fill, by the name of the input.
+func (s *state) emptyLists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
 		claimsOfAll: &s.claims, podsOfAll: &s.pods,
@@ -159,7 +159,7 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 	}
 	var wait sync.WaitGroup
 	var lock sync.Mutex
-	for what, read := range s.reads(ctx) {
+	for what, read := range s.readers(ctx) {
 		if !slices.Contains(only, what) {
 			continue
 		}
@@ -179,11 +179,11 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 	return s, nil
 }
 
-// reads returns the functions that read the inputs, by the name of the input.
-func (s *state) reads(ctx context.Context) map[string]func() error {
-	reads := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
-	for what, list := range s.lists() {
-		reads[what] = func() error {
+// readers returns the functions that read the inputs, by the name of the input.
+func (s *state) readers(ctx context.Context) map[string]func() error {
+	readers := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
+	for what, list := range s.emptyLists() {
+		readers[what] = func() error {
 			err := s.cluster.client.List(ctx, list, listOptions(what)...)
 			if meta.IsNoMatchError(err) && (what == issuers || what == issued) {
 				return nil // there is no cert-manager
@@ -198,9 +198,9 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 		if what == certificates {
 			key.Name = certificateName
 		}
-		reads[what] = func() error { return client.IgnoreNotFound(s.cluster.client.Get(ctx, key, object)) }
+		readers[what] = func() error { return client.IgnoreNotFound(s.cluster.client.Get(ctx, key, object)) }
 	}
-	return reads
+	return readers
 }
 
 // listOptions returns the options of a list call. Some inputs are needed only from the webhook's namespace, and a call for

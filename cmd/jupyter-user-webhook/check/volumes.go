@@ -61,11 +61,11 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
 	}
-	of := slices.DeleteFunc(slices.Clone(all), func(other corev1.PersistentVolume) bool {
+	ofShare := slices.DeleteFunc(slices.Clone(all), func(other corev1.PersistentVolume) bool {
 		return other.Spec.ClaimRef == nil || other.Spec.ClaimRef.Name != s.claimName()
 	})
 	where := "PersistentVolume " + volume.Name
-	if len(s.otherExport(ctx, where, exportOf(volume), of)) > 0 || len(sameFiles(volume, of)) > 0 {
+	if len(s.otherExport(ctx, where, exportOf(volume), ofShare)) > 0 || len(sameFiles(volume, ofShare)) > 0 {
 		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
 			"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
 	}
@@ -128,12 +128,12 @@ func exportIn(attributes map[string]string) (e export) {
 // or above that directory. The finding is Unknown if the address of a server cannot be found.
 func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
-		of := exportOf(volume)
-		a, b := directory(e.path), directory(of.path)
-		if e.server == "" || of.server == "" || !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
+		shareExport := exportOf(volume)
+		a, b := withSlashes(e.path), withSlashes(shareExport.path)
+		if e.server == "" || shareExport.server == "" || !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
 			continue
 		}
-		same, err := s.sameHost(ctx, e.server, of.server)
+		same, err := s.sameHost(ctx, e.server, shareExport.server)
 		switch {
 		case err != nil:
 			return []Finding{unknown(where, "it is unknown whether its server %s is the share's: %s", e.server, oneLine(err))}
@@ -148,13 +148,13 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 // sameFiles returns a finding if a volume has the same CSI handle as a volume of the share, or if both have paths on the
 // nodes that are equal or of which one is inside the other.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
-	for _, of := range share {
-		a, b := volume.Spec.CSI, of.Spec.CSI
-		here, there := nodePath(volume), nodePath(of)
+	for _, shareVolume := range share {
+		a, b := volume.Spec.CSI, shareVolume.Spec.CSI
+		path, sharePath := nodePath(volume), nodePath(shareVolume)
 		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
-			here != "" && there != "" && (strings.HasPrefix(here, there) || strings.HasPrefix(there, here)) {
+			path != "" && sharePath != "" && (strings.HasPrefix(path, sharePath) || strings.HasPrefix(sharePath, path)) {
 			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and share.volumeNames does not "+
-				"name it: a Pod with a claim bound to it reaches the share", of.Name)}
+				"name it: a Pod with a claim bound to it reaches the share", shareVolume.Name)}
 		}
 	}
 	return nil
@@ -164,9 +164,9 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 func nodePath(volume corev1.PersistentVolume) string {
 	switch {
 	case volume.Spec.HostPath != nil:
-		return directory(volume.Spec.HostPath.Path)
+		return withSlashes(volume.Spec.HostPath.Path)
 	case volume.Spec.Local != nil:
-		return directory(volume.Spec.Local.Path)
+		return withSlashes(volume.Spec.Local.Path)
 	}
 	return ""
 }
@@ -177,7 +177,7 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
 		if path := nodePath(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
-			return strings.HasPrefix(path, directory(word))
+			return strings.HasPrefix(path, withSlashes(word))
 		}) {
 			found = append(found, failed(where, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,
 				volume.Name))
@@ -196,8 +196,8 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 	return found
 }
 
-// directory returns a path with one slash at its beginning and at its end, and without double slashes.
-func directory(path string) string {
+// withSlashes returns a path with one slash at its beginning and at its end, and without double slashes.
+func withSlashes(path string) string {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
 }
@@ -207,10 +207,10 @@ func (s *state) sameHost(ctx context.Context, a, b string) (bool, error) {
 	if strings.EqualFold(a, b) {
 		return true, nil
 	}
-	of, err := s.addresses(ctx, a)
+	addressesOfA, err := s.addresses(ctx, a)
 	if err != nil {
 		return false, err
 	}
-	with, err := s.addresses(ctx, b)
-	return slices.ContainsFunc(of, func(address string) bool { return slices.Contains(with, address) }), err
+	addressesOfB, err := s.addresses(ctx, b)
+	return slices.ContainsFunc(addressesOfA, func(address string) bool { return slices.Contains(addressesOfB, address) }), err
 }

@@ -117,7 +117,7 @@ func readRelease(data []byte) (r release, err error) {
 	if err != nil {
 		return r, err
 	}
-	const most = 32 << 20
-	err = json.NewDecoder(io.LimitReader(compressed, most)).Decode(&r)
+	const maxSize = 32 << 20
+	err = json.NewDecoder(io.LimitReader(compressed, maxSize)).Decode(&r)
 	return r, err
 }

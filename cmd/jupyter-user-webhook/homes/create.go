@@ -76,7 +76,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		// Another run, on another node, has made the directory meanwhile.
 		var there bool
 		if there, err = p.hasDirectory(name, id.UID); there {
-			r.There++
+			r.Existing++
 			return nil
 		}
 		if err == nil {

@@ -177,7 +177,7 @@ func TestConcurrentRuns(t *testing.T) {
 				process, output := o.process(t)
 				require.NoError(t, process.Run(), output)
 				if c.nodes == 1 {
-					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", output.String())
+					assert.Equal(t, "{Made:0 Existing:50 Skipped:0 Failed:0}\n", output.String())
 				}
 				assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 				assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
@@ -219,7 +219,7 @@ func TestServerDeniesChanges(t *testing.T) {
 				require.Error(t, process.Run())
 				lines := strings.Split(strings.TrimSpace(output.String()), "\n")
 				require.Len(t, lines, 2, output)
-				assert.Equal(t, "{Made:0 There:0 Skipped:0 Failed:0}", lines[0])
+				assert.Equal(t, "{Made:0 Existing:0 Skipped:0 Failed:0}", lines[0])
 				assert.Contains(t, lines[1], "error: make home/alice: "+c.want)
 				assert.Equal(t, before, tree(t, s.root))
 			})
@@ -339,8 +339,8 @@ func TestDirectoryCreatedMeanwhile(t *testing.T) {
 			"another user's, late, on NFS": {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},
 			"another user's":               {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", false},
 			"another user's, on NFS":       {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002", false},
-			"the user's":                   {0, 5001, "{Made:0 There:1 Skipped:0 Failed:0}", false},
-			"the user's, on NFS":           {syscall.EINVAL, 5001, "{Made:0 There:1 Skipped:0 Failed:0}", false},
+			"the user's":                   {0, 5001, "{Made:0 Existing:1 Skipped:0 Failed:0}", false},
+			"the user's, on NFS":           {syscall.EINVAL, 5001, "{Made:0 Existing:1 Skipped:0 Failed:0}", false},
 		} {
 			t.Run(name, func(t *testing.T) {
 				s := newSite(t)

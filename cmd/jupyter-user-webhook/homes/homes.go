@@ -60,7 +60,7 @@ const (
 
 // Summary counts the directories that were made (or would be made), the directories that existed already, the skipped
 // accounts, and the failures.
-type Summary struct{ Made, There, Skipped, Failed int }
+type Summary struct{ Made, Existing, Skipped, Failed int }
 
 // progressEvery is the number of accounts between two progress messages of a run.
 const progressEvery = 1000
@@ -133,7 +133,7 @@ func (r *run) account(ctx context.Context, a Account) error {
 		case err != nil:
 			r.say(Failed, "%s: %v", r.displayName(pattern, name.String()), err)
 		case there:
-			r.There++
+			r.Existing++
 		default:
 			missing = append(missing, pattern)
 		}

@@ -123,7 +123,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	s.lines = nil
 	summary, err = s.run(t, "alice", "bob")
 	require.NoError(t, err)
-	assert.Equal(t, homes.Summary{There: 2}, summary)
+	assert.Equal(t, homes.Summary{Existing: 2}, summary)
 	assert.Equal(t, before, tree(t, s.root))
 	assert.Empty(t, s.lines)
 }
@@ -166,7 +166,7 @@ func TestProgress(t *testing.T) {
 	}
 	summary, err := s.run(t, names...)
 	require.NoError(t, err)
-	assert.Equal(t, homes.Summary{Made: 1, There: 2499}, summary)
+	assert.Equal(t, homes.Summary{Made: 1, Existing: 2499}, summary)
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 

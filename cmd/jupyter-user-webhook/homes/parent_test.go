@@ -91,14 +91,14 @@ func TestUnsafePaths(t *testing.T) {
 	}
 }
 
-func (s *site) link(t *testing.T, target, at string) {
+func (s *site) link(t *testing.T, target, path string) {
 	t.Helper()
-	require.NoError(t, os.Symlink(target, s.path(at)))
+	require.NoError(t, os.Symlink(target, s.path(path)))
 }
 
-func (s *site) file(t *testing.T, at string) {
+func (s *site) file(t *testing.T, path string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
+	require.NoError(t, os.WriteFile(s.path(path), nil, 0o644))
 }
 
 // TestInvalidShareRoot tests that a run does not begin if the root of the share is missing, or if others than root can

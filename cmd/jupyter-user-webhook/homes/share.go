@@ -88,33 +88,32 @@ func (s *share) open(dir string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), dir), nil
 }
 
-func openBeneath(at int, path string) (fd int, err error) {
+func openBeneath(dirFD int, path string) (fd int, err error) {
 	how := &unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 	}
 	// The kernel can return EAGAIN if a directory of the path was renamed meanwhile.
 	for err = unix.EAGAIN; errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR); {
-		fd, err = unix.Openat2(at, path, how)
+		fd, err = unix.Openat2(dirFD, path, how)
 	}
 	return fd, err
 }
 
 // checkOnlyRootWrites returns an error unless the directory belongs to root and its mode lets only root write to it. Others
-// who can write to it could replace the directories in it. The parameter called is the name of the directory in the error.
-func checkOnlyRootWrites(dir *os.File, called string) error {
+// who can write to it could replace the directories in it. displayName is the name of the directory in the error.
+func checkOnlyRootWrites(dir *os.File, displayName string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {
-		return fmt.Errorf("look at %s: %w", called, err)
+		return fmt.Errorf("look at %s: %w", displayName, err)
 	}
 	switch {
 	case stat.Uid != 0:
 		return fmt.Errorf("%s belongs to UID %d, who could replace a home with another directory: chown that directory to root",
-			called,
-			stat.Uid)
+			displayName, stat.Uid)
 	case stat.Mode&0o022 != 0:
 		return fmt.Errorf("%s may be written by others than root (mode %04o), who could replace a home with another "+
-			"directory: chmod go-w it", called, stat.Mode&0o7777)
+			"directory: chmod go-w it", displayName, stat.Mode&0o7777)
 	}
 	return nil
 }

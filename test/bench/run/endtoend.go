@@ -28,26 +28,26 @@ const (
 // user is the user of all Pods that are created end to end, so that the API server has the same work with each.
 const user = "alice"
 
-func measureEndToEnd(ctx context.Context, how effort, r *report) error {
+func measureEndToEnd(ctx context.Context, counts repetitions, r *report) error {
 	plane, err := startPlane(ctx)
 	if err != nil {
 		return err
 	}
 	r.Versions["kube-apiserver"], err = plane.serverVersion()
 	if err == nil {
-		err = plane.measure(ctx, how, r)
+		err = plane.measure(ctx, counts, r)
 	}
 	return errors.Join(err, plane.Stop())
 }
 
-func (c *cluster) measure(ctx context.Context, how effort, r *report) error {
+func (c *cluster) measure(ctx context.Context, counts repetitions, r *report) error {
 	stop, err := c.install(ctx)
 	if err != nil {
 		return errors.Join(err, stop())
 	}
-	err = c.compare(ctx, how, r, []string{nothing, inCore, constant, empty, ours, verified})
+	err = c.compare(ctx, counts, r, []string{nothing, inCore, constant, empty, ours, verified})
 	if err == nil {
-		err = c.measureInstalled(ctx, how, r)
+		err = c.measureInstalled(ctx, counts, r)
 	}
 	return errors.Join(err, stop())
 }
@@ -57,18 +57,18 @@ type created map[string][]float64
 
 // compare measures how much longer the creation of a Pod takes in each namespace than in a namespace without webhooks and
 // policies.
-func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces []string) error {
+func (c *cluster) compare(ctx context.Context, counts repetitions, r *report, namespaces []string) error {
 	const part = "end to end"
 	added := map[bool]created{}
 	for _, dryRun := range []bool{true, false} {
-		found, err := c.rounds(ctx, how, dryRun, namespaces)
+		found, err := c.rounds(ctx, counts, dryRun, namespaces)
 		if err != nil {
 			return err
 		}
 		added[dryRun] = found
 	}
 	over := func(dryRun bool, namespace string) float64 {
-		differences := make([]float64, how.rounds)
+		differences := make([]float64, counts.rounds)
 		for i := range differences {
 			differences[i] = added[dryRun][namespace][i] - added[dryRun][nothing][i]
 		}
@@ -91,13 +91,13 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces
 
 // rounds creates Pods in all namespaces in turn, with a random order of the namespaces in each round. It returns, for each
 // namespace, the median time of each round.
-func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
+func (c *cluster) rounds(ctx context.Context, counts repetitions, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)
-	for round := range how.rounds + 1 {
+	for round := range counts.rounds + 1 {
 		rand.Shuffle(len(turn), func(i, j int) { turn[i], turn[j] = turn[j], turn[i] })
 		took := created{}
-		for range how.creates {
+		for range counts.creates {
 			for _, namespace := range turn {
 				began := time.Now()
 				if _, err := c.create(ctx, namespace, dryRun); err != nil {

@@ -16,8 +16,8 @@ import (
 // measureGrowth measures how the time of a review grows with the number of users in a passwd file, and with the number of
 // containers or volumes of the Pod. It calls the handler in process, because the cost of a connection does not grow with
 // these numbers.
-func measureGrowth(_ context.Context, how effort, r *report) error {
-	if err := growUsers(how, r); err != nil {
+func measureGrowth(_ context.Context, counts repetitions, r *report) error {
+	if err := growUsers(counts, r); err != nil {
 		return err
 	}
 	ours, err := handlers.Webhook(handlers.KnownUser)
@@ -31,7 +31,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 			if line == "volumes" && n < 2 {
 				continue // Every Pod has at least two volumes.
 			}
-			took, err := inProcess(ours, how, pods.Review(pod, "alice"))
+			took, err := inProcess(ours, counts, pods.Review(pod, "alice"))
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 	return nil
 }
 
-func growUsers(how effort, r *report) error {
+func growUsers(counts repetitions, r *report) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func growUsers(how effort, r *report) error {
 			return err
 		}
 		user := pods.User(n - 1)
-		took, err := inProcess(ours, how, pods.Review(pods.JSON(pods.Small(user)), user))
+		took, err := inProcess(ours, counts, pods.Review(pods.JSON(pods.Small(user)), user))
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func growUsers(how effort, r *report) error {
 }
 
 // inProcess returns the median time of one review, in microseconds.
-func inProcess(handler http.Handler, how effort, body []byte) (float64, error) {
-	took, err := timed(handlers.NewCaller(handler, [][]byte{body}), how.requests, `"patch"`)
+func inProcess(handler http.Handler, counts repetitions, body []byte) (float64, error) {
+	took, err := timed(handlers.NewCaller(handler, [][]byte{body}), counts.requests, `"patch"`)
 	return float64(took.Nanoseconds()) / 1000, err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // measureInProcess measures the time of a review, without a connection, and its allocations.
-func measureInProcess(_ context.Context, how effort, r *report) error {
+func measureInProcess(_ context.Context, counts repetitions, r *report) error {
 	const part = "in process"
 	for _, sizeName := range []string{"6 KB", "60 KB"} {
 		size := strings.ReplaceAll(sizeName, " ", "")
@@ -27,10 +27,10 @@ func measureInProcess(_ context.Context, how effort, r *report) error {
 			}
 			callers[name] = handlers.NewCaller(handler, bodiesOf(size))
 		}
-		for range how.rounds {
+		for range counts.rounds {
 			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 			for _, name := range names {
-				took, err := timed(callers[name], how.requests, `"allowed":true`)
+				took, err := timed(callers[name], counts.requests, `"allowed":true`)
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}

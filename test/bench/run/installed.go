@@ -47,7 +47,7 @@ spec:
 
 // measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run.
 // The policies are bound only in some namespaces.
-func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
+func (c *cluster) measureInstalled(ctx context.Context, counts repetitions, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 			return err
@@ -59,18 +59,18 @@ func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) e
 	if err := c.installPolicies(ctx, verified, ordinary); err != nil {
 		return err
 	}
-	if err := c.compareInstalled(ctx, how, r); err != nil {
+	if err := c.compareInstalled(ctx, counts, r); err != nil {
 		return err
 	}
-	return c.compareOrdinary(ctx, how, r)
+	return c.compareOrdinary(ctx, counts, r)
 }
 
-func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) error {
-	took, err := c.rounds(ctx, how, false, []string{nothing, constant, verified})
+func (c *cluster) compareInstalled(ctx context.Context, counts repetitions, r *report) error {
+	took, err := c.rounds(ctx, counts, false, []string{nothing, constant, verified})
 	if err != nil {
 		return err
 	}
-	ratios, added := make([]float64, how.rounds), make([]float64, how.rounds)
+	ratios, added := make([]float64, counts.rounds), make([]float64, counts.rounds)
 	for i := range ratios {
 		added[i] = took[verified][i] - took[nothing][i]
 		ratios[i] = added[i] / (took[constant][i] - took[nothing][i])
@@ -82,7 +82,7 @@ func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) e
 
 // compareOrdinary measures the API server's processor time for Pods that are no notebooks. It compares namespaces in which
 // policies are in effect with the namespace that has no webhooks and no policies.
-func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
+func (c *cluster) compareOrdinary(ctx context.Context, counts repetitions, r *report) error {
 	server, err := c.apiServerProcess()
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 			namespace, name string
 			gate, stretch   float64
 		}{{onePolicy, "with one empty policy", 0, 0}, {ordinary, "with everything installed", 1.05, 1.02}} {
-			ratio, err := c.processorTimeRatio(ctx, how, server, request.do, with.namespace)
+			ratio, err := c.processorTimeRatio(ctx, counts, server, request.do, with.namespace)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", request.name, with.name, err)
 			}
@@ -108,17 +108,18 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 
 // processorTimeRatio returns the ratio of the API server's processor time for a batch of requests in a namespace to the
 // time for the same batch in the namespace without webhooks and policies: the median ratio of several batches.
-func (c *cluster) processorTimeRatio(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
+func (c *cluster) processorTimeRatio(ctx context.Context, counts repetitions, server int,
+	request func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64
-	for round := range how.pairs/batch + 1 {
+	for round := range counts.comparedRequests/batch + 1 {
 		spent := map[string]time.Duration{}
 		pair := []string{nothing, namespace}
 		rand.Shuffle(len(pair), func(i, j int) { pair[i], pair[j] = pair[j], pair[i] })
 		for _, in := range pair {
 			before := processorTime(server)
 			for range batch {
-				if err := do(ctx, in); err != nil {
+				if err := request(ctx, in); err != nil {
 					return 0, err
 				}
 			}

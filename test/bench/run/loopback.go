@@ -35,10 +35,10 @@ func (t turns) ratio(a, b string, figure func(measured) float64) float64 {
 	return median(ratios)
 }
 
-func (t turns) median(of string, figure func(measured) float64) float64 {
-	figures := make([]float64, len(t[of]))
+func (t turns) median(server string, figure func(measured) float64) float64 {
+	figures := make([]float64, len(t[server]))
 	for i := range figures {
-		figures[i] = figure(t[of][i])
+		figures[i] = figure(t[server][i])
 	}
 	return median(figures)
 }
@@ -77,13 +77,13 @@ func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 }
 
 // rounds sends one batch of requests to each server in each round, with a random order of the servers.
-func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]byte) (turns, error) {
+func (f fleet) rounds(ctx context.Context, counts repetitions, callers int, bodies [][]byte) (turns, error) {
 	all := turns{}
 	names := handlers.Names()
-	for round := range how.rounds + 1 {
+	for round := range counts.rounds + 1 {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
-			m, err := f[name].turn(ctx, how.requests, callers, bodies)
+			m, err := f[name].turn(ctx, counts.requests, callers, bodies)
 			if err != nil {
 				return nil, err
 			}
@@ -136,13 +136,13 @@ const loopbackHTTP1 = "loopback HTTP/1.1"
 // usualPrefix is the beginning of the names of the ratios of handlers.Usual.
 const usualPrefix = "the usual way, "
 
-func measureLoopback(ctx context.Context, how effort, r *report) error {
+func measureLoopback(ctx context.Context, counts repetitions, r *report) error {
 	const h2 = "loopback HTTP/2"
 	all, stop, err := startFleet(ctx, false)
 	if err != nil {
 		return err
 	}
-	found, err := all.bySize(ctx, how)
+	found, err := all.bySize(ctx, counts)
 	if err == nil {
 		small, large, many := found["6KB"], found["60KB"], found["1500env"]
 		r.add(
@@ -165,7 +165,7 @@ func measureLoopback(ctx context.Context, how effort, r *report) error {
 		if err != nil {
 			break
 		}
-		err = all.byCallers(ctx, how, callers, r)
+		err = all.byCallers(ctx, counts, callers, r)
 	}
 	if err == nil {
 		err = all.memoryAndStart(ctx, r)
@@ -177,19 +177,19 @@ func measureLoopback(ctx context.Context, how effort, r *report) error {
 	if err != nil {
 		return err
 	}
-	small, err := all.rounds(ctx, how, 1, bodiesOf("6KB"))
+	small, err := all.rounds(ctx, counts, 1, bodiesOf("6KB"))
 	if err == nil {
 		r.add(row{Part: h2, Measure: "p50 ÷ empty, 6 KB, where it would be offered", Value: small.ratio(handlers.Ours, handlers.Empty, p50)})
 	}
 	return errors.Join(err, stop())
 }
 
-func (f fleet) bySize(ctx context.Context, how effort) (map[string]turns, error) {
+func (f fleet) bySize(ctx context.Context, counts repetitions) (map[string]turns, error) {
 	found := map[string]turns{}
 	for size := range pods.Sizes() {
-		reduced := how
+		reduced := counts
 		if size == "1500env" {
-			reduced.requests = how.requests / 5
+			reduced.requests = counts.requests / 5
 		}
 		t, err := f.rounds(ctx, reduced, 1, bodiesOf(size))
 		if err != nil {
@@ -200,9 +200,9 @@ func (f fleet) bySize(ctx context.Context, how effort) (map[string]turns, error)
 	return found, nil
 }
 
-func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report) error {
-	how.rounds = how.rounds/3 + 1
-	t, err := f.rounds(ctx, how, callers, bodiesOf("6KB"))
+func (f fleet) byCallers(ctx context.Context, counts repetitions, callers int, r *report) error {
+	counts.rounds = counts.rounds/3 + 1
+	t, err := f.rounds(ctx, counts, callers, bodiesOf("6KB"))
 	if err != nil {
 		return err
 	}

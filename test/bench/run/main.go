@@ -38,23 +38,23 @@ func main() {
 	}
 }
 
-// effort has the numbers of repetitions. In each round, requests is the number of reviews for each server, and creates is
-// the number of Pods for each namespace. pairs is the number of requests in each of two compared namespaces, for the
-// measurement of the API server's processor time.
-type effort struct {
-	rounds, requests, creates, pairs int
+// repetitions are numbers of repetitions. In each round, requests is the number of reviews for each server, and creates is
+// the number of Pods for each namespace. comparedRequests is the number of requests in each of two compared namespaces, for
+// the measurement of the API server's processor time.
+type repetitions struct {
+	rounds, requests, creates, comparedRequests int
 }
 
 func run(ctx context.Context, out, only, revision string, quick bool) error {
-	how := effort{rounds: 15, requests: 300, creates: 25, pairs: 2000}
+	counts := repetitions{rounds: 15, requests: 300, creates: 25, comparedRequests: 2000}
 	if quick {
-		how = effort{rounds: 3, requests: 60, creates: 5, pairs: 100}
+		counts = repetitions{rounds: 3, requests: 60, creates: 5, comparedRequests: 100}
 	}
 	r := newReport(quick)
 	r.Versions["jupyter-user-webhook"] = revision
 	for _, part := range []struct {
 		name    string
-		measure func(context.Context, effort, *report) error
+		measure func(context.Context, repetitions, *report) error
 	}{
 		{"inprocess", measureInProcess}, {"loopback", measureLoopback}, {"endtoend", measureEndToEnd}, {"growth", measureGrowth},
 	} {
@@ -62,7 +62,7 @@ func run(ctx context.Context, out, only, revision string, quick bool) error {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "measuring", part.name)
-		if err := part.measure(ctx, how, r); err != nil {
+		if err := part.measure(ctx, counts, r); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}

@@ -185,10 +185,10 @@ func read(path string) string {
 }
 
 // median returns the median of figures. It sorts them in place.
-func median(of []float64) float64 {
-	slices.Sort(of)
-	if n := len(of); n%2 == 0 && n > 0 {
-		return (of[n/2-1] + of[n/2]) / 2
+func median(figures []float64) float64 {
+	slices.Sort(figures)
+	if n := len(figures); n%2 == 0 && n > 0 {
+		return (figures[n/2-1] + figures[n/2]) / 2
 	}
-	return of[len(of)/2]
+	return figures[len(figures)/2]
 }

@@ -145,8 +145,8 @@ type Event struct {
 }
 
 // Progress returns the events that the hub's page shows, until an event says that the server is ready or has failed. It
-// returns earlier when the function enough, which may be nil, returns true for an event.
-func (s *Session) Progress(ctx context.Context, server string, enough func(Event) bool) ([]Event, error) {
+// returns earlier when the function stopAt, which may be nil, returns true for an event.
+func (s *Session) Progress(ctx context.Context, server string, stopAt func(Event) bool) ([]Event, error) {
 	response, err := s.open(ctx, http.MethodGet, s.serverPath(server)+"/progress", nil)
 	if err != nil {
 		return nil, fmt.Errorf("follow the start of %s/%s: %w", s.User, server, err)
@@ -165,7 +165,7 @@ func (s *Session) Progress(ctx context.Context, server string, enough func(Event
 			return events, fmt.Errorf("read what the page would show: %w", err)
 		}
 		events = append(events, event)
-		if event.Ready || event.Failed || enough != nil && enough(event) {
+		if event.Ready || event.Failed || stopAt != nil && stopAt(event) {
 			return events, nil
 		}
 	}

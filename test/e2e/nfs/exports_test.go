@@ -64,7 +64,7 @@ func TestPodsWithFifteenGroups(t *testing.T) {
 	needRelease(t)
 	_, err := cluster.server.Script(t.Context(), `for g in $(seq $2 $3); do
 		mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
-		"/srv/hpc/home/grouped", fmt.Sprint(firstGroup), fmt.Sprint(firstGroup+mostGroups-1))
+		"/srv/hpc/home/grouped", fmt.Sprint(firstGroup), fmt.Sprint(firstGroup+groupCount-1))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_, err := cluster.server.Script(contextOf(t), "rm -rf /srv/hpc/home/grouped/*")
@@ -81,7 +81,7 @@ func TestPodsWithFifteenGroups(t *testing.T) {
 			p.ready(t)
 			lines := strings.Split(p.logs(t), "\n")
 			require.Equal(t, "5013", lines[0])
-			require.Len(t, strings.Fields(lines[1]), 1+mostGroups, "the primary group and the supplementary groups")
+			require.Len(t, strings.Fields(lines[1]), 1+groupCount, "the primary group and the supplementary groups")
 			for _, line := range lines[2:] {
 				if len(line) == len("9001") {
 					opened[in]++

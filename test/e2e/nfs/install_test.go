@@ -203,15 +203,15 @@ func (c *testCluster) installSecond(ctx context.Context) error {
 }
 
 const (
-	// firstGroup is the GID of the first group of the user called grouped. mostGroups is the number of groups of this user,
+	// firstGroup is the GID of the first group of the user called grouped. groupCount is the number of groups of this user,
 	// and the default limit for every user.
-	firstGroup, mostGroups = 9001, 15
-	// outageUsers is the number of users who have an account only for TestServerOutage. Each outage needs a user whom no
+	firstGroup, groupCount = 9001, 15
+	// outageUserCount is the number of users who have an account only for TestServerOutage. Each outage needs a user whom no
 	// replica has looked up before.
-	outageUsers = 50
+	outageUserCount = 50
 )
 
-// outageUserName returns the name of the user with the number n (0 to outageUsers-1).
+// outageUserName returns the name of the user with the number n (0 to outageUserCount-1).
 func outageUserName(n int) string { return fmt.Sprintf("judy%d", n) }
 
 // outageUserID returns the UID of the user with the number n. The GID is the same number.
@@ -226,10 +226,10 @@ func accountsConfigMap() (string, error) {
 	for _, h := range homes {
 		account(h.name, h.uid, h.gid)
 	}
-	for n := range outageUsers {
+	for n := range outageUserCount {
 		account(outageUserName(n), outageUserID(n), outageUserID(n))
 	}
-	for n := range mostGroups {
+	for n := range groupCount {
 		fmt.Fprintf(&group, "project%d:x:%d:grouped\n", n, firstGroup+n)
 	}
 	group.WriteString("physics:x:9101:lena\nchemistry:x:9102:\n")

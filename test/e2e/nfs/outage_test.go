@@ -32,10 +32,10 @@ const (
 	responseLimit = time.Second
 	// recoveryLimit is how long users may still be denied after the server responds again.
 	recoveryLimit = 5 * time.Second
-	// slowFactor excuses timeouts: if the machine was, at any time, more than slowFactor times slower than usual, a timeout
+	// maxSlowness excuses timeouts: if the machine was, at any time, more than maxSlowness times slower than usual, a timeout
 	// of the API server does not fail the test.
-	slowFactor = 4
-	pause      = time.Second
+	maxSlowness = 4
+	pause       = time.Second
 )
 
 // writeNumbersCommand has the last arguments of a kubectl run: a command that runs the small server, and in the background
@@ -54,12 +54,12 @@ var outages int
 func TestServerOutage(t *testing.T) {
 	needNFS(t)
 	writer := run(t, start3, "writer", "frank", writeNumbersCommand...)
-	leaver := run(t, start4, "leaver", "grace", writeFileCommand...)
-	for _, p := range []pod{writer, leaver} {
+	deleted := run(t, start4, "deleted", "grace", writeFileCommand...)
+	for _, p := range []pod{writer, deleted} {
 		p.ready(t)
 	}
 	dryRun := newDryRunner(t)
-	require.Less(t, outages, outageUsers)
+	require.Less(t, outages, outageUserCount)
 	unknown, id := outageUserName(outages), outageUserID(outages)
 	outages++
 	makeHome(t, fmt.Sprintf("mkdir $1; chown %d:%d $1; chmod 0700 $1", id, id), "/srv/hpc/home/"+unknown)
@@ -69,14 +69,14 @@ func TestServerOutage(t *testing.T) {
 	setServerLink(t, "down")
 	gone := time.Now()
 	before := numbers(t)
-	comer := run(t, start3, "comer", "ivan", writeFileCommand...)
-	require.NoError(t, cluster.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
+	newcomer := run(t, start3, "newcomer", "ivan", writeFileCommand...)
+	require.NoError(t, cluster.Client.CoreV1().Pods(deleted.namespace).Delete(t.Context(), deleted.name, metav1.DeleteOptions{}))
 	denials := 0
 	for time.Since(gone) < outage() || denials == 0 && time.Since(gone) < machine.Patience+outage() {
 		require.NoError(t, dryRun.create(t.Context(), "heidi"), "this user must be admitted from the cache")
 		err := dryRun.create(t.Context(), unknown)
 		require.Error(t, err, "the webhook has never looked up this user")
-		if strings.Contains(err.Error(), "failed calling webhook") && dryRun.watch.Slowest() > slowFactor {
+		if strings.Contains(err.Error(), "failed calling webhook") && dryRun.watch.Slowest() > maxSlowness {
 			t.Logf("not judged: %v, on a machine that was %.1f times slower than usual", err, dryRun.watch.Slowest())
 			continue
 		}
@@ -87,7 +87,7 @@ func TestServerOutage(t *testing.T) {
 	}
 	assert.NotZero(t, denials, "the API server has not reached the webhook once")
 	assertReady(t)
-	assert.False(t, node.IsReady(comer.get(t)), "the home cannot be mounted yet")
+	assert.False(t, node.IsReady(newcomer.get(t)), "the home cannot be mounted yet")
 	assert.Less(t, numbers(t)-before, 10, "the writer waits")
 
 	setServerLink(t, "up")
@@ -98,9 +98,9 @@ func TestServerOutage(t *testing.T) {
 	known := time.Now()
 	dryRun.watch.Within(t, known.Sub(back), recoveryLimit, "to know all users again")
 
-	comer.ready(t)
-	assertOwnerServes(t, comer, homeOf("ivan"))
-	assert.NoError(t, leaver.remove(t.Context()), "the deletion ends")
+	newcomer.ready(t)
+	assertOwnerServes(t, newcomer, homeOf("ivan"))
+	assert.NoError(t, deleted.remove(t.Context()), "the deletion ends")
 	mark := numbers(t)
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) { return numbers(t) > mark+10, nil }),
 		"the writer continues")

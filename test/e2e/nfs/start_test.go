@@ -53,20 +53,20 @@ const printOwner = `touch made && stat --format=%u:%g made && id -u && id -g && 
 // startCases returns the kinds of home, by the name of a user with such a home.
 func startCases() map[string]startCase {
 	return map[string]startCase{
-		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
-		"mode0750":     {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, 0, "5102:6102\n5102\n6102\n6102\n"},
-		"mode0755":     {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, 0, "5103:6103\n5103\n6103\n6103\n"},
-		"mode0300":     {`mkdir $1; chown 5104:6104 $1; chmod 0300 $1`, 0, "5104:6104\n5104\n6104\n6104\n"},
-		"setgid":       {`mkdir $1; chown 5105:6105 $1; chmod 2770 $1`, 0, "5105:6105\n5105\n6105\n6105\n"},
-		"missing":      {`true`, 1, "has no home"},
-		"roots":        {`mkdir $1; chmod 0700 $1`, 1, "UID 0 is root"},
-		"nobodys":      {`mkdir $1; chown 65534:65534 $1; chmod 0700 $1`, 1, "UID 65534 is nobody"},
-		"old-nobodys":  {`mkdir $1; chown 4294967294:6106 $1`, 1, "is nobody"},
-		"daemons":      {`mkdir $1; chown 500:6107 $1; chmod 0700 $1`, 1, "UID 500 is below 1000"},
-		"system-group": {`mkdir $1; chown 5108:50 $1; chmod 0700 $1`, 1, "GID 50 is below 1000"},
-		"led-by-link":  {`mkdir $1.d; chown 5109:6109 $1.d; ln -s $1.d $1`, 1, "is a symbolic link"},
-		"a-file":       {`touch $1; chown 5110:6110 $1`, 1, "is no directory"},
-		"mode0000":     {`mkdir $1; chown 5111:6111 $1; chmod 0000 $1`, 1, "may not enter /home/mode0000"},
+		"mode0700":         {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
+		"mode0750":         {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, 0, "5102:6102\n5102\n6102\n6102\n"},
+		"mode0755":         {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, 0, "5103:6103\n5103\n6103\n6103\n"},
+		"mode0300":         {`mkdir $1; chown 5104:6104 $1; chmod 0300 $1`, 0, "5104:6104\n5104\n6104\n6104\n"},
+		"setgid":           {`mkdir $1; chown 5105:6105 $1; chmod 2770 $1`, 0, "5105:6105\n5105\n6105\n6105\n"},
+		"missing":          {`true`, 1, "has no home"},
+		"root-owned":       {`mkdir $1; chmod 0700 $1`, 1, "UID 0 is root"},
+		"nobody-owned":     {`mkdir $1; chown 65534:65534 $1; chmod 0700 $1`, 1, "UID 65534 is nobody"},
+		"old-nobody-owned": {`mkdir $1; chown 4294967294:6106 $1`, 1, "is nobody"},
+		"low-uid":          {`mkdir $1; chown 500:6107 $1; chmod 0700 $1`, 1, "UID 500 is below 1000"},
+		"system-group":     {`mkdir $1; chown 5108:50 $1; chmod 0700 $1`, 1, "GID 50 is below 1000"},
+		"link":             {`mkdir $1.d; chown 5109:6109 $1.d; ln -s $1.d $1`, 1, "is a symbolic link"},
+		"a-file":           {`touch $1; chown 5110:6110 $1`, 1, "is no directory"},
+		"mode0000":         {`mkdir $1; chown 5111:6111 $1; chmod 0000 $1`, 1, "may not enter /home/mode0000"},
 	}
 }
 

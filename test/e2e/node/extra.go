@@ -60,7 +60,7 @@ func Boot(ctx context.Context, parts uml.Parts, host Host, o Options) (*Extra, e
 	}
 	machine, err := uml.Start(ctx, uml.Options{
 		Parts: parts, Enclosure: o.Enclosure, Name: host.Name, Address: host.Address, Gateway: Address, Range: host.Range,
-		Memory: memory, Disk: diskSize, Base: o.Base, Folders: folders,
+		Memory: memory, DiskSize: diskSize, Base: o.Base, Folders: folders,
 	})
 	if err != nil {
 		return nil, err

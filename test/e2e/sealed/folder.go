@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// parent is a folder for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
-	parent = "/var/tmp"
-	prefix = "jupyter-user-e2e-"
+	// parentFolder is a folder for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
+	parentFolder = "/var/tmp"
+	prefix       = "jupyter-user-e2e-"
 	// lockName is the name of a file in the folder of an enclosure. The file is locked while the folder is in use.
 	lockName = "lock"
-	// youngest is the age up to which a folder without a lock file is kept, because its program may be about to lock it.
-	youngest = time.Minute
+	// minSweepAge is the age up to which sweep keeps a folder without a lock file, because its program may be about to lock it.
+	minSweepAge = time.Minute
 	// removalTime is the time limit for the kernel to release a cgroup whose processes have ended.
 	removalTime = 10 * time.Second
 )
@@ -39,7 +39,7 @@ func enclosure(path string) Enclosure {
 func (e Enclosure) join(name string) string { return filepath.Join(e.Folder, name) }
 
 func newFolder() (*folder, error) {
-	path, err := os.MkdirTemp(parent, prefix)
+	path, err := os.MkdirTemp(parentFolder, prefix)
 	if err != nil {
 		return nil, fmt.Errorf("create a folder for the node: %w", err)
 	}
@@ -76,7 +76,7 @@ func (f *folder) remove() error {
 
 // sweep removes the folders and cgroups of runs that were killed.
 func sweep() error {
-	folders, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	folders, err := filepath.Glob(filepath.Join(parentFolder, prefix+"*"))
 	if err != nil {
 		return fmt.Errorf("look for what an earlier run left: %w", err)
 	}
@@ -99,7 +99,7 @@ func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		info, err := os.Stat(path)
-		return &folder{path: path}, err == nil && time.Since(info.ModTime()) > youngest
+		return &folder{path: path}, err == nil && time.Since(info.ModTime()) > minSweepAge
 	}
 	if err != nil {
 		return nil, false

@@ -38,20 +38,20 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	which := os.Getenv(programVariable)
-	if which == "" {
+	program := os.Getenv(programVariable)
+	if program == "" {
 		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
-		Inside:         func(enclosure sealed.Enclosure) int { return inside(which, enclosure) },
+		Inside:         func(enclosure sealed.Enclosure) int { return inside(program, enclosure) },
 		Tunnels:        []string{"http"},
 		Opened:         func(_, address string) { fmt.Println("address", address) },
-		UntilInterrupt: which == kept,
+		UntilInterrupt: program == kept,
 	}))
 }
 
-func inside(which string, enclosure sealed.Enclosure) int {
-	if which == serves {
+func inside(program string, enclosure sealed.Enclosure) int {
+	if program == serves {
 		return serve(enclosure)
 	}
 	if err := makeLeftovers(enclosure); err != nil {
@@ -59,7 +59,7 @@ func inside(which string, enclosure sealed.Enclosure) int {
 		return 1
 	}
 	fmt.Println("folder", enclosure.Folder)
-	if which == stays || which == kept {
+	if program == stays || program == kept {
 		select {}
 	}
 	return 7
@@ -113,14 +113,14 @@ type running struct {
 	stderr          *bytes.Buffer
 }
 
-func start(t *testing.T, which string) running {
+func start(t *testing.T, program string) running {
 	t.Helper()
-	return startBy(t, which, "/proc/self/exe")
+	return startBy(t, program, "/proc/self/exe")
 }
 
 // startBy starts one of the programs above, and waits until it has printed its folder. command is this test binary, or a
 // program that starts this test binary.
-func startBy(t *testing.T, which, command string, arguments ...string) running {
+func startBy(t *testing.T, program, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make namespaces")
@@ -128,7 +128,7 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*machine.Patience)
 	t.Cleanup(cancel)
 	r := running{Cmd: exec.CommandContext(ctx, command, arguments...), stderr: new(bytes.Buffer)}
-	r.Env = append(os.Environ(), programVariable+"="+which)
+	r.Env = append(os.Environ(), programVariable+"="+program)
 	r.Stderr = io.MultiWriter(t.Output(), r.stderr)
 	out, err := r.StdoutPipe()
 	require.NoError(t, err)

@@ -35,9 +35,9 @@ type Options struct {
 	// the machine.
 	Address, Gateway, Range string
 	Memory                  string
-	Disk                    int64
+	DiskSize                int64
 	// Base is the path of the disk of a machine that has been powered off. At first /disk has the content of Base. Changes
-	// go to another file, so Base stays as it is. If Base is empty, the disk is empty too, and has the size Disk in bytes.
+	// go to another file, so Base stays as it is. If Base is empty, the disk is empty too, and has DiskSize bytes.
 	Base string
 	// Folders maps folders of this machine to their paths in the machine.
 	Folders map[string]string
@@ -68,7 +68,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	}
 	disk := filepath.Join(folder, "disk")
 	if o.Base == "" {
-		if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, o.Disk)); err != nil {
+		if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, o.DiskSize)); err != nil {
 			return nil, err
 		}
 	}
@@ -187,13 +187,13 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 // machines is the number of machines that this program has started so far.
 var machines atomic.Int64
 
-// onOneCPU calls the function start. The process that this function starts, and the children of the process, run on one
+// onOneCPU calls the function startProcess. The process that this function starts, and the children of the process, run on one
 // CPU. The next call uses the next CPU.
 //
 // At each system call, the kernel of User Mode Linux and the process that it runs take turns. If one of them wakes up on
 // another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU took four times as
 // many turns per second as a kernel on two CPUs.
-func onOneCPU(start func() error) (err error) {
+func onOneCPU(startProcess func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var all, one unix.CPUSet
@@ -213,5 +213,5 @@ func onOneCPU(start func() error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &all)) }()
-	return start()
+	return startProcess()
 }

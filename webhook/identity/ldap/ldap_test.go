@@ -143,9 +143,9 @@ func TestFromHubEscapesFilter(t *testing.T) {
 	}
 }
 
-// TestLargeDirectories tests a group of 10,000 members, which are not read, a user in 1,200 groups, which are read in
+// TestManyGroupsAndMembers tests a group of 10,000 members, which are not read, a user in 1,200 groups, which are read in
 // pages, a user in more than 2,000 groups, and a server's size limit.
-func TestLargeDirectories(t *testing.T) {
+func TestManyGroupsAndMembers(t *testing.T) {
 	t.Parallel()
 	members := make([]string, 10_000)
 	for i := range members {
@@ -196,8 +196,8 @@ func TestReferrals(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account")
 }
 
-// TestHomes tests that an account needs a home attribute only if homes come from the directory service.
-func TestHomes(t *testing.T) {
+// TestHomeAttribute tests that an account needs a home attribute only if homes come from the directory service.
+func TestHomeAttribute(t *testing.T) {
 	adHome := func(name, home string) string {
 		return strings.TrimSuffix(adUser(name, 512, 5003, 6003), "\n") + "unixHomeDirectory: " + home + "\n\n"
 	}

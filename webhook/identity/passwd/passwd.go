@@ -115,7 +115,7 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 // withLock calls a function while it holds the lock. It waits only until the context ends, because the files can be on a
 // share, where a read can hang. After the end of the context the function continues, and the lock is released when the
 // function returns.
-func (s *Source) withLock(ctx context.Context, do func()) error {
+func (s *Source) withLock(ctx context.Context, work func()) error {
 	select {
 	case s.lock <- struct{}{}:
 	case <-ctx.Done():
@@ -125,7 +125,7 @@ func (s *Source) withLock(ctx context.Context, do func()) error {
 	go func() {
 		defer close(done)
 		defer func() { <-s.lock }()
-		do()
+		work()
 	}()
 	select {
 	case <-done:

@@ -64,10 +64,11 @@ func TestShareHangs(t *testing.T) {
 }
 
 func testHang(t *testing.T) {
-	root := &homes{}
-	root.resume()
+	homes := &homesNode{}
+	homes.resume()
 	mounted := t.TempDir()
-	server, err := fs.Mount(mounted, &top{homes: root}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "homes"}})
+	options := &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "homes"}}
+	server, err := fs.Mount(mounted, &rootNode{homes: homes}, options)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, server.Unmount()) }()
 	source, err := share.New(t.Context(), share.Options{
@@ -85,7 +86,7 @@ func testHang(t *testing.T) {
 	threads, goroutines := threadsOf(t), runtime.NumGoroutine()
 
 	watch := machine.WatchDuring(t)
-	unblock := root.block()
+	unblock := homes.block()
 	hung := load.run(t, silence)
 	t.Logf("while it hangs: %+v, threads %d, before %d, goroutines %d, before %d", hung, threadsOf(t), threads, runtime.NumGoroutine(),
 		goroutines)
@@ -165,59 +166,59 @@ func threadsOf(t *testing.T) int {
 	return threads
 }
 
-// top is the root of the mounted share, homes is its directory "home", and home is the home of any user.
+// rootNode is the root of the mounted share, homesNode is its directory "home", and homeNode is the home of any user.
 type (
-	top struct {
+	rootNode struct {
 		fs.Inode
-		homes *homes
+		homes *homesNode
 	}
-	homes struct {
+	homesNode struct {
 		fs.Inode
 		gate atomic.Pointer[chan struct{}]
 	}
-	home struct {
+	homeNode struct {
 		fs.Inode
-		parent *homes
+		parent *homesNode
 	}
 )
 
 const owner = 5001
 
-func (h *homes) resume() {
+func (h *homesNode) resume() {
 	open := make(chan struct{})
 	close(open)
 	h.gate.Store(&open)
 }
 
 // block blocks every later system call on the homes until unblock is called.
-func (h *homes) block() (unblock func()) {
+func (h *homesNode) block() (unblock func()) {
 	shut := make(chan struct{})
 	h.gate.Store(&shut)
 	return func() { close(shut) }
 }
 
-func (h *homes) wait() { <-*h.gate.Load() }
+func (h *homesNode) wait() { <-*h.gate.Load() }
 
-func (d *top) Lookup(ctx context.Context, name string, _ *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+func (d *rootNode) Lookup(ctx context.Context, name string, _ *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if name != "home" {
 		return nil, syscall.ENOENT
 	}
 	return d.NewInode(ctx, d.homes, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: 2}), 0
 }
 
-func (h *homes) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (h *homesNode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	h.wait()
 	out.Mode = 0o755
 	return 0
 }
 
-func (h *homes) Lookup(ctx context.Context, _ string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+func (h *homesNode) Lookup(ctx context.Context, _ string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	h.wait()
 	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
-	return h.NewInode(ctx, &home{parent: h}, fs.StableAttr{Mode: syscall.S_IFDIR}), 0
+	return h.NewInode(ctx, &homeNode{parent: h}, fs.StableAttr{Mode: syscall.S_IFDIR}), 0
 }
 
-func (h *home) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (h *homeNode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	h.parent.wait()
 	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
 	return 0

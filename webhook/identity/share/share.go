@@ -64,7 +64,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	}
 	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
 	// Lookup caches the result under the key ".", which cannot be the name of a user.
-	if _, err := s.finder.Lookup(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
+	if _, err := s.finder.Lookup(ctx, ".", s.checkLeadingDirectory); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
@@ -93,9 +93,9 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 		info, err = s.lstat(filepath.Join(s.share, home))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// If the directory of the homes is missing too, the share is not mounted: lookAtBeginning then returns an error.
-		// Otherwise only the home is missing.
-		return s.lookAtBeginning()
+		// If the directory of the homes is missing too, the share is not mounted: checkLeadingDirectory then returns an
+		// error. Otherwise only the home is missing.
+		return s.checkLeadingDirectory()
 	}
 	if err != nil {
 		return nil, err
@@ -130,9 +130,9 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// lookAtBeginning checks the leading directory of the pattern, which is the same for every user. This process must be able to
-// enter it.
-func (s *Source) lookAtBeginning() (*identity.Identity, error) {
+// checkLeadingDirectory checks the leading directory of the pattern, which is the same for every user. This process must be
+// able to enter it.
+func (s *Source) checkLeadingDirectory() (*identity.Identity, error) {
 	beginning := filepath.Join(s.share, s.home.Beginning())
 	info, err := s.lstat(beginning + "/.")
 	if err == nil && !info.IsDir() {

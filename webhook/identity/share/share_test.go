@@ -157,7 +157,7 @@ func TestStatMountsHome(t *testing.T) {
 		_ = syscall.Unmount(home, syscall.MNT_DETACH) // an error is possible: perhaps the kernel has not mounted it
 		assert.NoError(t, syscall.Unmount(homes, syscall.MNT_DETACH))
 	})
-	below, err := os.Lstat(home)
+	mountPoint, err := os.Lstat(home)
 	if err != nil {
 		t.Skip("this kernel's debugfs has no automount:", err)
 	}
@@ -165,7 +165,7 @@ func TestStatMountsHome(t *testing.T) {
 	require.NoError(t, err)
 	mounted, err := os.Stat(home + "/.")
 	require.NoError(t, err)
-	require.False(t, os.SameFile(below, mounted), "the test is of an automount")
+	require.False(t, os.SameFile(mountPoint, mounted), "the test is of an automount")
 	assert.True(t, os.SameFile(found, mounted))
 }
 

@@ -73,7 +73,7 @@ func Open(path string, rules config.User, registry prometheus.Registerer, log *s
 			return nil, err
 		}
 	}
-	if err := f.readIfChanged(); err != nil {
+	if err := f.reload(); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -86,7 +86,7 @@ func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 
 // FromHubUncached does the same as FromHub, but first reads the file again.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
-	_ = f.readIfChanged() // After an error the names of the previous file stay in use.
+	_ = f.reload() // After an error the names of the previous file stay in use.
 	return f.FromHub(ctx, hubName)
 }
 
@@ -99,13 +99,13 @@ func (f *File) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			_ = f.readIfChanged() // readIfChanged logs its error.
+			_ = f.reload() // reload logs its error.
 		}
 	}
 }
 
-// readIfChanged reads the file, and parses the content only if it has changed. Without an error the new names are used.
-func (f *File) readIfChanged() error {
+// reload reads the file, and parses the content only if it has changed. Without an error the new names are used.
+func (f *File) reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text, err := read(f.path)
@@ -121,17 +121,17 @@ func (f *File) readIfChanged() error {
 		f.checkedSum = [sha256.Size]byte{}
 	}
 	if err != nil {
-		f.logFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
+		f.setFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
 		return f.fault
 	}
 	f.names.Store(&names)
 	f.count.Set(float64(len(names)))
-	f.logFault(nil)
+	f.setFault(nil)
 	return nil
 }
 
-// logFault stores the error and sets the metric. It logs when the error changes, and when the error is gone.
-func (f *File) logFault(fault error) {
+// setFault stores the error and sets the metric. It logs when the error changes, and when the error is gone.
+func (f *File) setFault(fault error) {
 	previous := f.fault
 	f.fault = fault
 	switch {
