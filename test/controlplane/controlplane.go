@@ -100,7 +100,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	}
 	c := &ControlPlane{folder: folder, kubectl: paths[tools.Kubectl]}
 	c.stop = sync.OnceValue(c.stopAll)
-	// envtest takes no context. But its start fails when one of its processes has ended. So folder.interrupt kills the
+	// envtest takes no context. But its start fails when one of its processes has ended. So folder.failStart kills the
 	// processes when ctx is cancelled.
 	finished := make(chan struct{})
 	detach := context.AfterFunc(ctx, func() { folder.failStart(finished) })

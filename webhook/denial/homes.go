@@ -12,8 +12,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 // begins with "the home field". The message does not show the value of the field, because a requester who may not create
 // Pods of this user can get the message too.
 func HomeFieldUnusable(name, why string) Denial {
-	return forbidden("HomeUnusable", "", "the home field of %s %s: ask the admin to correct it in the directory service, or in the "+
-		"passwd file if that has the homes", name, why)
+	return forbidden("HomeUnusable", "", "the home field of %s %s: ask the admin to correct it in the directory service, or in "+
+		"the passwd file if that has the homes", name, why)
 }
 
 // HomeInUnknown denies a home below a directory whose owner the share does not show. why describes the owner that the share

@@ -18,7 +18,8 @@ func (f *Finder[V]) register() error {
 	})
 	f.lastFailure = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_failure_timestamp_seconds",
-		Help: "When a lookup at " + f.What + " last failed, because the server did not respond or returned an error; 0 if none ever has.",
+		Help: "When a lookup at " + f.What + " last failed, because the server did not respond or returned an error; " +
+			"0 if none ever has.",
 	})
 	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",
@@ -26,7 +27,8 @@ func (f *Finder[V]) register() error {
 	}, func() float64 { return float64(f.Running()) })
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_oldest_lookup_seconds",
-		Help: "How long the oldest lookup at " + f.What + " has been running; 0 if none is running. Much longer than a review waits for it (500 ms by default): it hangs.",
+		Help: "How long the oldest lookup at " + f.What + " has been running; 0 if none is running. " +
+			"Much longer than a review waits for it (500 ms by default): it hangs.",
 	}, func() float64 { return f.Oldest().Seconds() })
 	if f.Registry == nil {
 		return nil
