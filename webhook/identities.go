@@ -14,7 +14,7 @@ import (
 // return.
 type Identities interface {
 	// Find returns the identity, or nil if no source knows the user. It returns an error if the lookup failed, or if the
-	// user has no usable identity (isFinal).
+	// user has no usable identity. isFinal distinguishes the two.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
 	// FindUncached does the same as Find, but never returns a cached result.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)

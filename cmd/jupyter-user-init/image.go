@@ -15,9 +15,11 @@ import (
 type family struct {
 	// required lists the programs that must all be in the PATH of an image of the family.
 	required []string
-	// excluded lists the programs that an image of the family must not have: entrypoints that the family's start would skip.
+	// excluded lists programs that an image of the family must not have. They are entrypoints, and the family's entrypoint
+	// and command would run without them.
 	excluded []string
-	// guessed is true if other images can have these programs too. The entrypoint of such an image is skipped.
+	// guessed is true if images of other kinds can have the required programs too. If such an image has its own entrypoint,
+	// that entrypoint does not run.
 	guessed bool
 	// wraps is a program whose text must call start.sh; empty for a family without this condition.
 	wraps string

@@ -301,8 +301,7 @@ func checkInjected(pod *corev1.Pod) error {
 }
 
 // A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links
-// through the link ..data. The method set writes a new certificate to a new directory, and then replaces ..data by a link
-// to that directory.
+// through the link ..data, which set replaces.
 type secret struct {
 	dir     string
 	version int

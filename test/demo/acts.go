@@ -83,8 +83,7 @@ func (d *demo) serve(ctx context.Context) error {
 		"--http-listen", d.health, "--cert-dir", at.CertDir, "--drain=0s")
 	d.process.Stdout, d.process.Stderr = log, log
 	// Ctrl-C at the terminal must reach only the demo. The demo ends the webhook later.
-	d.process.SysProcAttr = ownGroup()
-	if err := d.process.Start(); err != nil {
+	if err := startInOwnGroup(d.process); err != nil {
 		return fmt.Errorf("start the webhook: %w", err)
 	}
 	d.ended = make(chan error, 1)

@@ -1,9 +1,15 @@
 package main
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
 
-// ownGroup returns attributes that put a child into a process group of its own. The kernel kills the child when this
-// program ends, also if this program is killed.
-func ownGroup() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	"jupyter-user.io/jupyter-user-webhook/test/children"
+)
+
+// startInOwnGroup starts a command in a process group of its own. The kernel kills the process when this program ends, also
+// if this program is killed.
+func startInOwnGroup(command *exec.Cmd) error {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return children.Start(command)
 }

@@ -115,8 +115,8 @@ func TestFrontPages(t *testing.T) {
 // trailingComment matches a comment at the end of a line of code.
 var trailingComment = regexp.MustCompile(` +# .*`)
 
-// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the code
-// and link targets in its tables.
+// untranslated returns the parts of a page that its translation must have too: the text of the fenced blocks, except
+// comments at the ends of lines, and the code and link targets in its tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
 		found = append(found, trailingComment.ReplaceAllString(block, ""))

@@ -29,7 +29,7 @@ var escapes = []string{
 var validName = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
 // TestHostileNames gives Pods ten thousand random user names, half by the label and half by KubeSpawner's annotation.
-// Each admitted name must match validName, and must be exactly the name in every injected path, command and value. For
+// Each admitted name must match validName, and every injected path, command and value must contain exactly this name. For
 // all other names the webhook injects nothing.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()

@@ -90,7 +90,7 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 }
 
 // checkNesting tests that no mount is inside another mount. A symbolic link in the outer mount could put the inner mount
-// over our program. The function tests the init container, and a notebook container that starts as root.
+// over jupyter-user-init. The function tests the init container, and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	containers := pod.Spec.InitContainers[:1:1]

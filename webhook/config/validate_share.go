@@ -125,7 +125,7 @@ func validateScratch(s *Scratch, path *field.Path) field.ErrorList {
 	errs = append(errs, validateMountPath(path.Child("mountPath"), s.MountPath)...)
 	if s.SizeLimit.CmpInt64(minScratch) < 0 {
 		errs = append(errs, field.Invalid(path.Child("sizeLimit"), s.SizeLimit.String(),
-			"must be at least 8Mi: it holds the in-pod binary and a few small files"))
+			"must be at least 8Mi: it holds jupyter-user-init and a few small files"))
 	} else if !wholeBytes(s.SizeLimit) {
 		errs = append(errs, field.Invalid(path.Child("sizeLimit"), s.SizeLimit.String(), "must be whole bytes"))
 	}

@@ -1,6 +1,6 @@
 package handoff
 
-// Discover is the init container's command line. Our binary finds the owner of the user's home, fails if the notebook
+// Discover is the init container's command line. jupyter-user-init finds the owner of the user's home, fails if the notebook
 // must not run as this owner, and writes the files of the scratch volume.
 type Discover struct {
 	// User is the user's name, which is also the last part of the home's path on the share.

@@ -1,7 +1,7 @@
 package handoff
 
 // Exec is the command line that the webhook puts before the command, the exec hooks and the exec probes of a notebook
-// container that starts as root. Our binary becomes the user that the init container found, changes to the working
+// container that starts as root. jupyter-user-init becomes the user that the init container found, changes to the working
 // directory, and runs Argv or the image's start. Kubernetes appends the container's args.
 type Exec struct {
 	// User is the name of the user that the process becomes.
@@ -12,10 +12,10 @@ type Exec struct {
 	Scratch string
 	// WorkingDir is the working directory. If it is empty, the home is used.
 	WorkingDir string
-	// JupyterConfig reports whether our binary puts Scratch first in JUPYTER_CONFIG_PATH, so that our settings of Jupyter
+	// If JupyterConfig is true, jupyter-user-init puts Scratch first in JUPYTER_CONFIG_PATH, so that our settings of Jupyter
 	// take precedence.
 	JupyterConfig bool
-	// Image is the start of the image; nil if Argv is a command.
+	// Image has the start (ENTRYPOINT and CMD) of the image; nil if Argv is a command.
 	Image *ImageStart
 	// Argv is the command to run. If Image is not nil, Argv has arguments for the start of the image.
 	Argv []string

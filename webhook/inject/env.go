@@ -21,10 +21,10 @@ import (
 // With discovery at admission the directory of our settings files (settings.go) is put before the Pod's directories in
 // JUPYTER_CONFIG_PATH, if Jupyter can start and the Pod's value is known.
 //
-// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a directory in the image's own home (jovyan.go) is
-// replaced. With discovery at admission a Pod without XDG_CACHE_HOME gets its usual default, .cache in the home, because
-// the webhook cannot know the image's variables. With discovery at start our binary replaces the image's value in the
-// container, if that value is in the image's own home.
+// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (jovyan.go) is replaced
+// by the same directory of the user's home. The image itself can set XDG_CACHE_HOME to such a value, which the webhook does
+// not see. So with discovery at admission a Pod without XDG_CACHE_HOME gets .cache in the user's home. With discovery at
+// start jupyter-user-init replaces the image's value in the container, if that value is in the image's own home.
 //
 // JUPYTER_RUNTIME_DIR is set to a directory below /tmp if Jupyter can start, the Pod does not set the variable, and the
 // container can write to /tmp.

@@ -22,7 +22,7 @@ import (
 //	a missing or an ephemeral container; an empty name     denied
 //	the notebook container; our init container             denied
 //	a container that is named already                      denied
-//	a proxy, which needs a UID of its own                  denied
+//	a known proxy (image.go), which needs its own UID      denied
 //	any name, with discovery at start                      denied: the UID is not known when the container is created
 //
 // An init container that gets the home runs after our init container, which checks the home.

@@ -29,7 +29,7 @@ import (
 // already is corrected if it is the first, and otherwise removed and added again. In a Pod of the QoS class Guaranteed
 // the requests of our init container equal its limits. A volume mount of another webhook is tolerated only below
 // /var/run/secrets, and not inside another mount. Anywhere else the mount could hide a home, or a symbolic link could
-// direct the mount over our program. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill
+// direct the mount over jupyter-user-init. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill
 // in. Any other container named jupyter-user-init is denied.
 
 const (
@@ -258,8 +258,8 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 
 // tolerated reports whether a mount of a volume that is not ours can stay in the init container. The mount must be below
 // secretsDir and outside every other mount. It must not be at tokenPath, inside tokenPath or around tokenPath. Otherwise a
-// symbolic link in a volume could direct the inner of two mounts over our program. nested has the paths that are inside
-// another mount.
+// symbolic link in a volume could direct the inner of two mounts over jupyter-user-init. nested has the paths that are
+// inside another mount.
 func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
 	_, isNested := nested[at]

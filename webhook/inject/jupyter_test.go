@@ -88,7 +88,8 @@ func TestReadCommand(t *testing.T) {
 	}
 }
 
-// TestReadRedirections checks that the text of a here-document is not read as commands.
+// TestReadRedirections tests that redirections are skipped. A script with a here-document or a process substitution is
+// runsUnclear as a whole.
 func TestReadRedirections(t *testing.T) {
 	for script, want := range map[string]programKind{
 		"cat <<EOF >a\nexec jupyter lab\nEOF\nid":    runsUnclear,

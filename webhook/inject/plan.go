@@ -7,8 +7,8 @@
 // The package is pure: the same Pod, facts and configuration give the same bytes. It does no I/O, reads no clock and writes
 // no log, so the webhook, the command line and the tests all run the same code.
 //
-// A field is ours if the webhook enforces its value, and the Pod's if the webhook only sets a default. Likewise, our volumes,
-// mounts, claims, init container and program are those of the webhook.
+// A field is ours if the webhook enforces its value, and the Pod's if the webhook only sets a default. Likewise, our
+// volumes, mounts, claims, init container and program are those of the webhook.
 //
 // Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens
 // if the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go,
@@ -168,7 +168,7 @@ type Planner struct {
 	further []string
 	// settings are Jupyter's settings as JSON, for Pods in which the webhook does not set where Jupyter listens.
 	settings string
-	// binary is the path of our program in the notebook container.
+	// binary is the path of jupyter-user-init in the notebook container.
 	binary string
 	// fixedHomes is the directory above the homes, as a path in the init container; empty if users have different
 	// directories above their homes.

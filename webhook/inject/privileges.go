@@ -10,14 +10,14 @@ import (
 
 // Privileges: the UID and GID of the notebook container, and the other fields of its security context that limit privileges.
 //
-// With discovery at admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are dropped.
-// With discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID, which our binary
-// needs to become the user. With either discovery, allowPrivilegeEscalation is false, the seccomp profile is RuntimeDefault or
-// a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
+// With discovery at admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are
+// dropped. With discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID,
+// which jupyter-user-init needs to become the user. With either discovery, allowPrivilegeEscalation is false, the seccomp
+// profile is RuntimeDefault or a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
 //
-// All of these fields are ours: a different value is replaced or removed. A Pod that asked for privileges gets a warning, and
-// with discovery at start also a Pod that asked for runAsNonRoot. The other fields of the container's security context, such as
-// readOnlyRootFilesystem, SELinux and AppArmor, are the Pod's.
+// All of these fields are ours: a different value is replaced or removed. A Pod that asked for privileges gets a warning,
+// and with discovery at start also a Pod that asked for runAsNonRoot. The other fields of the container's security context,
+// such as readOnlyRootFilesystem, SELinux and AppArmor, are the Pod's.
 
 type privilegesPiece struct {
 	at        pod.Pointer

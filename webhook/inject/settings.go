@@ -29,8 +29,8 @@ import (
 // The rows from ip to sock are left out where a hub sets the address of its servers, and where the port is not known.
 //
 // Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
-// Pod's own value; the image's value is not known and is replaced. With discovery at start our binary puts our directory
-// before the value that the container has.
+// Pod's own value; the image's value is not known and is replaced. With discovery at start jupyter-user-init puts our
+// directory before the value that the container has.
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {

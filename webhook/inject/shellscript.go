@@ -62,8 +62,8 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 	return slices.Concat(set, argv), true
 }
 
-// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A variable
-// that is set without export counts too, because it can be one that the script's own environment has.
+// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A
+// variable that is set without export counts too, because it can be one that the script's own environment has.
 func assignments(words []string) []string {
 	set := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !isAssignment(word) })
 	if len(set) < len(words) && words[0] != "export" {
@@ -202,7 +202,7 @@ func (s *splitter) readEscaped() {
 }
 
 // skipRedirection skips a redirection operator such as >> or 2>&, and marks the word after the operator to be skipped. The
-// operator << begins a here-document, which is not read.
+// operator << begins a here-document: the splitter gives up the whole script.
 func (s *splitter) skipRedirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()

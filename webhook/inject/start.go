@@ -16,16 +16,17 @@ import (
 // With discovery at admission the image's entrypoint and the Pod's command and args stay. The working directory is the home
 // if the Pod has none, or has one in the image's own home (jovyan.go).
 //
-// With discovery at start the container starts as root, so our binary precedes the commands that run in the container:
-// its command, exec hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not
-// wrapped, because Kubernetes appends them to the command. A command replaces the image's entrypoint. So for a Pod
-// without a command our binary gets --image-start, with the start of that image if it is configured (notebook.starts),
-// and the binary decides in the container what to run. The working directory is /, because on some shares root cannot
-// enter a home. Once our binary runs as the user, the binary changes to the home, or to the Pod's own working directory.
+// With discovery at start the container starts as root, so jupyter-user-init precedes the commands that run in the
+// container: its command, exec hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args
+// are not wrapped, because Kubernetes appends them to the command. A command replaces the image's entrypoint. So for a Pod
+// without a command jupyter-user-init gets --image-start, with the start of that image if it is configured
+// (notebook.starts), and the binary decides in the container what to run. The working directory is /, because on some
+// shares root cannot enter a home. Once jupyter-user-init runs as the user, the binary changes to the home, or to the Pod's
+// own working directory.
 //
-// The wrapper (our binary with its flags) is ours, and the wrapped command stays the Pod's. When the Pod is reviewed again,
-// the webhook parses the wrapper to find the wrapped command. A wrapped Pod whose identity is now known at admission is
-// unwrapped.
+// The wrapper (jupyter-user-init with its flags) is ours, and the wrapped command stays the Pod's. When the Pod is reviewed
+// again, the webhook parses the wrapper to find the wrapped command. A wrapped Pod whose identity is now known at admission
+// is unwrapped.
 //
 // With either discovery, command and args that make Jupyter open in the image's own home are changed (withUserHome).
 

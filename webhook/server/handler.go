@@ -75,8 +75,8 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 	return mux
 }
 
-// ServeHTTP handles one review: it reads the body, decodes the review and its Pod, decides, and writes the response. The
-// response to a body that has arrived completely is an AdmissionReview, and is logged and counted.
+// ServeHTTP handles one review: it reads the body, decodes the review and its Pod, decides, and writes the response. Unless
+// the client stops before the body is complete, the response is an AdmissionReview, and is logged and counted.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(body)

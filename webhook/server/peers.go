@@ -28,10 +28,11 @@ var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Rea
 const (
 	// peerTimeout is the time limit for the other replicas. The whole review must take less than a second.
 	peerTimeout = 800 * time.Millisecond
-	// lastReplicaTimeout is the time limit for the replica that decided last, before all replicas are asked.
+	// lastReplicaTimeout is the time limit for the replica that decided the most recent forwarded review, before all
+	// replicas are asked.
 	lastReplicaTimeout = 200 * time.Millisecond
-	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than idleTimeout,
-	// after which the other replica closes the connection.
+	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than
+	// idleTimeout, after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
 	// maxPeers is the maximum number of replicas that are asked. During a rollout there are more replicas than the
 	// Deployment's spec.replicas.
@@ -42,15 +43,15 @@ const (
 	maxPeerRequests = 8
 )
 
-// Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a Pod
-// can be injected by one replica and verified by another. A replica cannot compare the Pod with a plan of an unknown
+// Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a
+// Pod can be injected by one replica and verified by another. A replica cannot compare the Pod with a plan of an unknown
 // configuration, so it asks the other replicas: one of them injected the Pod.
 type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// lastReplica is the address of the replica that decided last. During a rollout about half of the reviews are
-	// forwarded, and a request to one replica is cheaper than requests to all.
+	// lastReplica is the address of the replica that decided the most recent forwarded review. During a rollout about half
+	// of the reviews are forwarded, and a request to one replica is cheaper than requests to all.
 	lastReplica atomic.Pointer[string]
 
 	lock sync.Mutex
@@ -82,8 +83,8 @@ type peerResponse struct {
 	err  error
 }
 
-// ask forwards a review to the replica that decided last. If that fails, it forwards the review to all replicas at the same
-// time. It returns the first decision, and the address of the replica that made it.
+// ask forwards a review to the replica that decided the most recent forwarded review. If that fails, it forwards the review
+// to all replicas at the same time. It returns the first decision, and the address of the replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()

@@ -96,8 +96,8 @@ func TestFaultOfOtherReplica(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestUnknownConfiguration tests that the Pod is denied with "try again" if no replica knows the configuration, and that the log
-// has the cause.
+// TestUnknownConfiguration tests that the Pod is denied with "try again" if no replica knows the configuration, and that
+// the log has the cause.
 func TestUnknownConfiguration(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	injecting := all.withPeriod(t, "2", nil)
@@ -226,8 +226,8 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }
 
-// TestLastPeerIsAskedFirst tests that reviews go to the replica that decided last, over the existing connection, until that
-// replica is gone.
+// TestLastPeerIsAskedFirst tests that reviews go to the replica that decided the most recent forwarded review, over the
+// existing connection, until that replica is gone.
 func TestLastPeerIsAskedFirst(t *testing.T) {
 	all := newReplicas(t)
 	var uninvolvedAsked, secondAsked atomic.Int32

@@ -171,7 +171,8 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks two values of the policies. hostPaths must contain the share's paths on the nodes. otherNFSServers
+// allowedVolumes checks two values of the policies. hostPaths has the paths on the nodes that lead to the share, so it must
+// contain the path of each of the share's volumes. otherNFSServers
 // has the servers that Pods may mount without a claim, so it must not contain the share's server.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName

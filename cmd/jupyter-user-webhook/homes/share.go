@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share is the share, or a further claim, with its root directory open.
+// share is the share, or the volume of a further claim (share.directories), with its root directory open.
 type share struct{ root *os.File }
 
 // openShare opens the root of the share, and locks it. The lock only prevents two runs of one node from doing the same

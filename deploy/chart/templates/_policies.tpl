@@ -199,8 +199,8 @@ needed.
     {{- range $i, $_ := .site.shares }}{{ if $i }} &&{{ end }}
     (!variables.needs{{ $i }} || variables.may{{ $i }})
     {{- end }}
-# The claims that a denial's message names: all that the request needs, also those to which the requester has a right, because a message
-# cannot check rights.
+# The claims that the message of a denial names: every claim that the request needs, also one to which the requester has the right,
+# because a messageExpression has no authorizer.
 - name: needed
   expression: >-
     ({{- range $i, $share := .site.shares }}{{ if $i }} +{{ end }}
@@ -315,7 +315,7 @@ hostPath is a road if it is one of the share's directories on the node, inside o
 {{ include "by-ephemeral-claim" . }}
 {{- end }}
 
-{{/* Roads whose target is not visible here: they may lead to the share or to a further claim. */}}
+{{/* Volumes whose target is not visible here: they may lead to the share or to a further claim. */}}
 {{- define "by-unknown-road" -}}
 {{- range .kinds }}has(v.{{ . }}) || {{ end }}
 has(v.nfs) && !(v.nfs.server in {{ include "cel" .otherNFSServers }}) ||

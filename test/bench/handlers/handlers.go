@@ -29,7 +29,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// The names of the handlers, which the package comment describes.
+// The names of the handlers.
 const (
 	Floor = "floor"
 	Empty = "empty"

@@ -1,13 +1,14 @@
-// Package sealed runs a program in an enclosure: its own mount, process, network, host name and IPC namespaces, with a folder
-// and a cgroup on this machine.
+// Package sealed runs a program in an enclosure: its own mount, process, network, host name and IPC namespaces, with a
+// folder and a cgroup on this machine.
 //
 // A node of a cluster makes mounts, bridges, routes and many processes. The kernel removes them together with the last
 // process of the namespaces. All processes of the namespaces end with the process that started the enclosure, also if that
 // process is killed. So a program in an enclosure need not remove anything. A killed run leaves only the folder and the
 // cgroup, which the next run removes. The enclosure also separates the node from other programs of the machine.
 //
-// The program runs three times. The outside process has the network of the machine, and waits for the other two processes.
-// The first process of the new namespaces sets them up, and then collects orphans. The inside process calls Program.Inside.
+// The program runs as three processes at the same time, each started by another. The outside process has the network of the
+// machine, and waits for the other two processes. The first process of the new namespaces sets them up, and then collects
+// orphans. The inside process calls Program.Inside.
 package sealed
 
 import (
@@ -37,8 +38,9 @@ type Program struct {
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens
-	// each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. Opened may be nil.
+	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside
+	// opens each tunnel with Enclosure.Open. Opened is called outside with the listening address of each tunnel. Opened may
+	// be nil.
 	Tunnels []string
 	Opened  func(tunnel, address string)
 	// UntilInterrupt makes Ctrl-C the normal end of the program, so that Run returns 0.
@@ -129,8 +131,8 @@ func dieWithParent() error {
 	return nil
 }
 
-// seal runs the first process of new namespaces, and returns its exit status. Before the first process ends, the kernel kills
-// all other processes of the namespaces.
+// seal runs the first process of new namespaces, and returns its exit status. Before the first process ends, the kernel
+// kills all other processes of the namespaces.
 func seal(ctx context.Context, f *folder) (int, error) {
 	// The kernel kills the child when the thread that started it ends.
 	runtime.LockOSThread()

@@ -187,12 +187,12 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 // machines is the number of machines that this program has started so far.
 var machines atomic.Int64
 
-// onOneCPU calls the function startProcess. The process that this function starts, and the children of the process, run on one
-// CPU. The next call uses the next CPU.
+// onOneCPU calls startProcess. The process that startProcess starts, and the children of that process, run on one CPU. The
+// next call of onOneCPU uses the next CPU.
 //
-// At each system call, the kernel of User Mode Linux and the process that it runs take turns. If one of them wakes up on
-// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU took four times as
-// many turns per second as a kernel on two CPUs.
+// The reason is speed. At each system call, the kernel of User Mode Linux and the process that it runs take turns. If they
+// run on different CPUs, each turn waits behind the other programs of its CPU. On a busy machine with two CPUs, a kernel
+// that was kept on one CPU made four times as many system calls per second.
 func onOneCPU(startProcess func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

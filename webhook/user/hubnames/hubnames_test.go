@@ -50,7 +50,8 @@ var invalidFiles = map[string]string{
 	"a alice":                   "the last line has no line break",
 }
 
-// TestInvalidFileAtStart tests the errors of Open. No domain is removed from a name of the map, although one is configured.
+// TestInvalidFileAtStart tests the errors of Open. A user's name with a domain is an error, also if the domain is
+// configured (user.domains): the map must have Unix names.
 func TestInvalidFileAtStart(t *testing.T) {
 	rules := config.Default().User
 	rules.Domains = []string{"corp.example"}
