@@ -100,7 +100,7 @@ release-check: ## run the tests that take hours: older Kubernetes, Kyverno, Acti
 		E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images && \
 		E2E=1 LONG=1 go test -count=1 -timeout 60m -v -run TestOperationsUnderLoad ./test/e2e && \
 		E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 90m -parallel 6 -v ./test/e2e/nfs; \
-		else echo "skipped, because only root can build images and run a node: the image for arm64, the load on a node, and NFS"; fi
+		else echo "skipped, because only root can run Samba, build images and run a node: Active Directory, the image for arm64, the load on a node, and NFS"; fi
 	@for mod in kyverno $(RELEASES:%=kubernetes-%); do (cd "test/tools/$$mod" && go mod tidy -diff) || exit 1; done
 	@$(MAKE) --no-print-directory chaos LONG=1
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|AgainstAdmissionWebhook|Pods|FromPod)'
@@ -125,7 +125,7 @@ bench: ## measure this and other admission webhooks: in process, over the wire, 
 	@$(if $(QUICK),,UPDATE_GOLDEN=1 go test ./test/docs)
 
 .PHONY: golden
-golden: ## write all golden files; read the difference before you commit it
+golden: ## write the golden files that need no API server; read the difference before you commit it
 	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./webhook/handoff ./cmd/jupyter-user-webhook
 	UPDATE_GOLDEN=1 go test ./test/docs
 

@@ -66,6 +66,7 @@ var matrix = map[string]string{
 	"further claims": `{share: {fsGroup: Keep, directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}, directories: [
 		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
 		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}`,
+	"homes by initial at the root": `{share: {home: '{initial}/{user}'}}`,
 	"a directory for each user": `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {home: 'home/{initial}/{user}', directories: [
 		{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: data, mountPath: /data/sets, access: ReadOnly},
 		{claimName: archive, subPath: 'users/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}`,

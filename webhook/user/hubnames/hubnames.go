@@ -61,7 +61,7 @@ func Open(path string, rules config.User, registry prometheus.Registerer, log *s
 		path: path, rules: rules, log: log,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jupyter_user_hub_names_broken",
-			Help: "1 while the file of hubs' names has a fault, and the one that was read before is in use.",
+			Help: "1 while the file of hub names has a fault, and the one that was read before is in use.",
 		}),
 		count: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jupyter_user_hub_names",
@@ -121,7 +121,7 @@ func (f *File) reload() error {
 		f.checkedSum = [sha256.Size]byte{}
 	}
 	if err != nil {
-		f.setFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
+		f.setFault(fmt.Errorf("the map of hub names %s: %w", f.path, err))
 		return f.fault
 	}
 	f.names.Store(&names)
@@ -138,12 +138,12 @@ func (f *File) setFault(fault error) {
 	case fault == nil:
 		f.broken.Set(0)
 		if previous != nil && f.log != nil {
-			f.log.Info("the map of hubs' names is whole again", "path", f.path)
+			f.log.Info("the map of hub names is whole again", "path", f.path)
 		}
 	case previous == nil || previous.Error() != fault.Error():
 		f.broken.Set(1)
 		if f.log != nil && f.names.Load() != nil {
-			f.log.Error("the map of hubs' names has a fault, what was read before stays in use", "fault", fault.Error())
+			f.log.Error("the map of hub names has a fault, what was read before stays in use", "fault", fault.Error())
 		}
 	}
 }

@@ -59,7 +59,7 @@ func TestInvalidFileAtStart(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "names")
 		write(t, path, text)
 		_, err := hubnames.Open(path, rules, nil, nil)
-		assert.ErrorContains(t, err, "the map of hubs' names "+path+": "+want, "%q", text)
+		assert.ErrorContains(t, err, "the map of hub names "+path+": "+want, "%q", text)
 	}
 	_, err := hubnames.Open("/nowhere/names", rules, nil, nil)
 	assert.ErrorContains(t, err, "open /nowhere/names: no such file")
@@ -77,7 +77,7 @@ func TestInvalidFileLater(t *testing.T) {
 	require.NoError(t, err)
 	assertBroken := func(want string) {
 		t.Helper()
-		assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader("# HELP jupyter_user_hub_names_broken 1 while the file of hubs' "+
+		assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader("# HELP jupyter_user_hub_names_broken 1 while the file of hub "+
 			"names has a fault, and the one that was read before is in use.\n# TYPE jupyter_user_hub_names_broken gauge\n"+
 			"jupyter_user_hub_names_broken "+want+"\n"), "jupyter_user_hub_names_broken"))
 	}
