@@ -14,9 +14,9 @@ import (
 // Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity is found (AtAdmission or AtStart);
 // jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the generation of
 // the configuration. With share.homePrefix, jupyter-user.io/home is the value of the user's home field in the directory
-// service, from which the policies compute the home. All of these annotations are ours: a different value is replaced,
-// and an identity or home that the webhook would not write is removed. The policy access.jupyter-user.io decides by
-// jupyter-user.io/user, so Decide never takes the value of this annotation from the Pod.
+// service or the passwd file, from which the policies compute the home. All of these annotations are ours: a different
+// value is replaced, and an identity or home that the webhook would not write is removed. The policy
+// access.jupyter-user.io decides by jupyter-user.io/user, so Decide never takes the value of this annotation from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
 // jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other

@@ -14,7 +14,7 @@ const (
 	Added    Action = "added"
 	Replaced Action = "replaced"
 	Removed  Action = "removed"
-	// Kept means that the Pod's own value stays, and the webhook's default is not used.
+	// Kept means that the Pod's own value stays.
 	Kept Action = "kept"
 	// LeftOut means that the webhook does not add a default to this Pod.
 	LeftOut Action = "left out"
@@ -26,8 +26,7 @@ type Change struct {
 	// Piece is the name of the injected piece that has the field (plan.go).
 	Piece  string
 	Action Action
-	// Ours reports whether the field is ours: a different value of the Pod is replaced or denied. Otherwise such a value is
-	// kept.
+	// Ours reports whether the field is ours: the verifier denies a Pod in which the field is not as planned.
 	Ours bool
 	// Object is the object or list that has the field, in Kubernetes' notation. As in the table of package webhook, the
 	// notebook container is written as notebook and the init container as init.

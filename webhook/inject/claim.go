@@ -21,7 +21,7 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claimEntries has the labels or annotations of a Pod that user.Claimed reads, by name. The others are not decoded.
+// claimEntries maps the names of labels or annotations to their values. It has only those that user.Claimed reads.
 type claimEntries map[string]string
 
 // UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.

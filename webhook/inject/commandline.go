@@ -74,7 +74,7 @@ var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "p
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
 
-// subcommands are those of the command jupyter that start a server. modules start a server with "python -m".
+// Each of the subcommands starts a server after "jupyter", and each of the modules after "python -m".
 var (
 	subcommands = []string{"lab", "notebook", "server", "nbclassic", "labhub", "retro"}
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}

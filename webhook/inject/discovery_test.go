@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestIdentityOfPlan tests that a plan with discovery at start has no identity, denied or not.
+// TestIdentityOfPlan tests that a plan with discovery at start has no identity, even if the Pod is denied.
 func TestIdentityOfPlan(t *testing.T) {
 	document, err := pod.Read([]byte(`{"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": [{"name": "nb"}]}}`))
 	require.NoError(t, err)

@@ -12,11 +12,11 @@ import (
 
 // Environment: the variables by which Jupyter images identify the user.
 //
-// Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start our
-// binary sets NB_UID and NB_GID when the container starts, and the Pod's entries for these two are removed. All six
-// variables are ours: a different value is replaced and a second entry of the same name is removed, with a warning. The
-// configured defaults (notebook.env, such as JUPYTER_ENABLE_LAB) are added if the Pod does not have them. The webhook
-// never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
+// Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start
+// jupyter-user-init sets NB_UID and NB_GID when the container starts, and the Pod's entries for NB_UID and NB_GID are
+// removed. All six variables are ours: a different value is replaced, a second entry of the same name is removed, and the
+// Pod gets a warning. The configured defaults (notebook.env, such as JUPYTER_ENABLE_LAB) are added if the Pod does not have
+// them. The webhook never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
 //
 // With discovery at admission the directory of our settings files (settings.go) is put before the Pod's directories in
 // JUPYTER_CONFIG_PATH, if Jupyter can start and the Pod's value is known.
@@ -178,8 +178,9 @@ func (p envPiece) putConfigPath(c *changes) {
 // cacheVariable is the variable that many images set to a directory in the image's own home.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome changes the variables whose value is the image's own home (jovyan.go) or inside it.
-// JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's home.
+// replaceImagesHome changes JUPYTERHUB_ROOT_DIR and the variables XDG_* if their value is the image's own home (jovyan.go)
+// or inside it. JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's
+// home.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")

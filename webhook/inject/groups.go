@@ -19,7 +19,7 @@ import (
 //	any other                                      denied; with discovery at start, every group is denied
 //
 // Sets supplementalGroupsPolicy to Strict, if identity.strictSupplementalGroups is true, so that the image's /etc/group
-// adds no groups. Removes fsGroup, because a CSI driver can give the whole share that group. A warning names the volumes
+// adds no groups. Removes fsGroup, because a CSI driver can give this group to the whole share. A warning names the volumes
 // with claims of the Pod's own, to which the fsGroup then no longer applies.
 //
 // share.fsGroup: Keep is for a share whose driver ignores fsGroup. With Keep and discovery at admission, an fsGroup stays

@@ -73,8 +73,8 @@ func (in *planning) directoryMount(d *config.Directory) wantedMount {
 }
 
 // findHome finds the user's home on the share, and the directory above the home. In the init container that directory has the
-// same path as in the notebook container, so that messages show a path that users know. If homes come from the directory
-// service, findHome does nothing for an unknown identity, which chooseDiscovery has denied.
+// same path as in the notebook container, so that messages show a path that users know. With share.homePrefix, findHome
+// does nothing for an unknown identity, which chooseDiscovery has denied.
 func (in *planning) findHome() *denial.Denial {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	switch {

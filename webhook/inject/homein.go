@@ -13,9 +13,9 @@ import (
 // Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
 // sidecar with TensorBoard, or an init container that clones a course.
 //
-// Mounts the home in each of these containers at the same two paths as in the notebook container, and runs each as the user,
-// with the security context of the notebook container. Mounts and security context are ours, like those of the notebook
-// container (mounts.go, privileges.go). The directories of share.directories are not mounted in these containers.
+// Mounts the home in each of these containers at the same two paths as in the notebook container, and runs each as the
+// user, with the privileges of the notebook container. Mounts and privileges are ours, like those of the notebook container
+// (mounts.go, privileges.go). The directories of share.directories are not mounted in these containers.
 //
 //	a name in the annotation                               result
 //	a container or an init container                       gets the home

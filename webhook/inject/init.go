@@ -19,18 +19,18 @@ import (
 //
 // Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. The
 // container runs our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 with
-// discovery at start. Of the share it sees only the directory above the home, and the directories above the user's other
-// directories (share.directories with {user}). The mounts of the share are read-only. These mounts suffice to check a
+// discovery at start. Of the share and the further claims it sees only the directory above the home, and the directories
+// above the user's other directories (share.directories with {user}). These mounts are read-only. They suffice to check a
 // home, because lstat of an entry needs no right on the entry. The container writes to the scratch volume.
 //
 // Ours: its position, image (init.image or one of init.acceptedImages), command, args, mounts, termination message and
-// security context without the options of confinement.go. Variables, devices, probes, hooks, restart policy, working
-// directory, stdin and tty are ours too, and are removed. An init container named jupyter-user-init that the Pod has
-// already is corrected if it is the first, and otherwise removed and added again. In a Pod of the QoS class Guaranteed
-// the requests of our init container equal its limits. A volume mount of another webhook is tolerated only below
-// /var/run/secrets, and not inside another mount. Anywhere else the mount could hide a home, or a symbolic link could
-// direct the mount over jupyter-user-init. The Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill
-// in. Any other container named jupyter-user-init is denied.
+// security context, except a seccomp profile of type Localhost and the options that confinement.go lets stay. Variables,
+// devices, probes, hooks, restart policy, working directory, stdin and tty are ours too, and are removed. An init container
+// named jupyter-user-init that the Pod has already is corrected if it is the first, and otherwise removed and added again.
+// Any other container of this name is denied. In a Pod of the QoS class Guaranteed the requests of our init container equal
+// its limits. A volume mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount.
+// Anywhere else the mount could hide a home, or a symbolic link could direct the mount over jupyter-user-init. The Pod's:
+// resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
 
 const (
 	// nonroot is the UID and GID of the init container with discovery at start. Many images use this number for an
@@ -267,8 +267,8 @@ func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !isNested
 }
 
-// mounts returns the mounts that the init container must have: ours, and the tolerated mounts in have. ok reports whether
-// have consists of exactly these mounts.
+// mounts takes the present mounts of the init container. It returns the mounts that the init container must have: ours, and
+// the present mounts that are tolerated. ok reports whether the present mounts are exactly these.
 func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)

@@ -123,7 +123,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 	return ""
 }
 
-// readStart reads the command and args of a container, without our wrapper.
+// readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
 func (in *planning) readStart(c *pod.Container) commandLine {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	return readCommand(argv, func(name string) (string, bool) {
@@ -212,8 +212,8 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	return flagSettings[name], value, inline
 }
 
-// hasUnknownArgument reports whether an argument begins with a reference $(NAME). Such an argument can be any flag, such as
-// --port=9999. An argument that is the value of the flag before it is no flag.
+// hasUnknownArgument reports whether an argument begins with a reference, such as $(NAME) or --$(NAME). Such an argument
+// can be any flag, such as --port=9999. An argument that is the value of the flag before it is no flag.
 func hasUnknownArgument(argv []string) bool {
 	for i, arg := range argv {
 		if strings.HasPrefix(strings.TrimLeft(arg, "-"), "$(") && (i == 0 || !takesNext(argv[i-1])) {

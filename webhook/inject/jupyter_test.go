@@ -104,7 +104,7 @@ func TestReadRedirections(t *testing.T) {
 	}
 }
 
-// TestReadCommandLimits checks that many launchers, or a long script, are not read.
+// TestReadCommandLimits tests that a command line with many launchers, or with a long script, is runsUnclear.
 func TestReadCommandLimits(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
 	assert.Equal(t, runsUnclear, readCommand(argv, nil).kind)
@@ -195,7 +195,6 @@ func TestFindServer(t *testing.T) {
 	}
 }
 
-// TestFindServerInScript tests the variables of shell scripts.
 func TestFindServerInScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string

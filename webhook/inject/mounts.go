@@ -26,10 +26,10 @@ import (
 // and must not be at /dev, nor at or inside /proc or a path of /dev that leads to /proc.
 //
 // The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, the
-// runtime can create such directories on the share only in the user's own home. If it sees more of the share, the path,
-// or a link in the home, can lead to a directory that the user must not write to. Then the same rules hold as with
-// discovery at start, and the working directory must not be inside a mount, unless it is the home. Links in the image are
-// not known at admission.
+// runtime can create such directories on the share only in the user's own home. If the container sees more of the share,
+// the path, or a link in the home, can lead to a directory that the user must not write to. Then the same rules hold as
+// with discovery at start, and the working directory must not be inside a mount, unless it is the home. Links in the image
+// are not known at admission.
 
 // wantedMount is a mount that the webhook adds.
 type wantedMount struct {
@@ -178,8 +178,8 @@ func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 	}
 }
 
-// denyConflict denies a mount of the Pod's own whose path is one of ours or inside the scratch directory. Where the container
-// starts as root or sees more than the home, it also denies nested mounts.
+// denyConflict denies a mount of the Pod's own whose path is one of ours or inside the scratch directory. If the container
+// starts as root or sees more than the home, denyConflict also denies nested mounts.
 func (p mountsPiece) denyConflict(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
 	if want, taken := p.conflicting(at); taken {
@@ -232,9 +232,9 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested reports whether a mount of the Pod's own is nested, from its clean path. It returns the path with which the
-// mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours inside it. A mount
-// at /dev is nested too, because kernel paths are inside /dev; the returned path is then /dev.
+// nested takes the clean path of a mount of the Pod's own, and reports whether the mount is nested. It returns the path
+// with which the mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours inside
+// it. A mount at /dev is nested too, because kernel paths are inside /dev; the returned path is then /dev.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true

@@ -15,9 +15,9 @@
 // homein.go, init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Some pieces have more
 // files: home.go, accounts.go and devices.go belong to mounts.go, settings.go and confinement.go to init.go.
 //
-// To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the
-// list above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to
-// differentValues in webhook/ownership_test.go; write the golden files again (make golden).
+// To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
+// methods inOrder and planning.pieces, and to the list above. Add its fields to the tables in webhook/doc.go and
+// deploy/docs/fields.md, and to differentValues in webhook/ownership_test.go. Write the golden files again (make golden).
 package inject
 
 import (
@@ -263,7 +263,7 @@ func (in *planning) pieces(s switches) pieces {
 }
 
 // denyWholePod denies Windows Pods, Windows host processes, and user namespaces unless share.allowUserNamespaces is true.
-// The host's network, PID and IPC namespaces are not checked here: the policy node.jupyter-user.io denies them.
+// The host's network, PID and IPC namespaces are not checked here: the policy node.jupyter-user.io decides about them.
 func (in *planning) denyWholePod() (denials []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		denials = append(denials, denial.NotLinux(os.Name))
@@ -276,8 +276,8 @@ func (in *planning) denyWholePod() (denials []denial.Denial) {
 	return denials
 }
 
-// denyHostProcesses denies Windows host processes in a Pod whose spec.os is not windows. In our init container it does
-// not deny them, because confinement.go removes that option.
+// denyHostProcesses denies Windows host processes in a Pod whose spec.os is not windows. The option hostProcess of our init
+// container is not denied, because confinement.go removes it.
 func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	deny := func(at pod.Pointer) {
 		denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))

@@ -66,8 +66,8 @@ func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// enforce sets the fields of the security context to the planned values. If the Pod asked for privileges that it does not
-// get, enforce adds the warning that the function warning returns for these fields.
+// enforce sets the fields of the security context to the planned values. If the Pod asks for privileges that it does not
+// get, the function "warning" returns the warning for the fields with which it asks.
 func (p privilegesPiece) enforce(c *changes, warning func(fields []string) string) {
 	have, exists := p.container.SecurityContext, p.container.SecurityContext != nil
 	if !exists {

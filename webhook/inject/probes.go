@@ -87,7 +87,7 @@ func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	}
 }
 
-// probe returns the request or connection of the three probes, without timing.
+// probe returns the HTTP request or TCP connection that the three probes share. withTiming adds the timing.
 func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
 		p.TCPSocket = &pod.TCPSocket{Port: s.port}

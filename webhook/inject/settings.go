@@ -26,7 +26,8 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// The rows from ip to sock are left out where a hub sets the address of its servers, and where the port is not known.
+// The rows from ip to sock are left out where a hub sets the address of its servers, and where no probe can be added, for
+// example because the port is not known.
 //
 // Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
 // Pod's own value; the image's value is not known and is replaced. With discovery at start jupyter-user-init puts our
@@ -64,7 +65,7 @@ func marshalled(settings map[string]map[string]any) string {
 	return string(text)
 }
 
-// merged returns the settings of both maps; those of over take precedence.
+// merged returns the settings of both maps. For a setting that both maps have, the value of the second map is used.
 func merged(traits, over map[string]any) map[string]any {
 	all := make(map[string]any, len(traits)+len(over))
 	maps.Copy(all, traits)

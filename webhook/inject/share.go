@@ -9,8 +9,8 @@ import (
 
 // Share volumes: the share's claim as a volume of the Pod, and the further claims that have directories (share.directories).
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further
-// claim, which has the name of the claim. All of them are ours:
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc. With discovery at admission, each further claim also gets
+// a volume, which is named like the claim. All of these volumes are ours:
 //
 //	volume of the Pod                             result
 //	our name and our claim                        kept

@@ -9,7 +9,7 @@ import (
 // redirections, and ends at ";", "&&" or the end of the line. A script with anything else, such as a pipe, a loop or a
 // command substitution, is not read, and the Pod gets a warning.
 
-// maxScriptLength is the length in bytes of the longest script that is read.
+// maxScriptLength is the length in bytes of the longest script, or value of NOTEBOOK_ARGS, that is read.
 const maxScriptLength = 8 << 10
 
 // shellScript returns the script among a shell's arguments: the argument after -c, which can be joined with other letters
@@ -63,7 +63,7 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 }
 
 // assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A
-// variable that is set without export counts too, because it can be one that the script's own environment has.
+// variable that is set without export counts too, because it is already exported if the script's own environment has it.
 func assignments(words []string) []string {
 	set := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !isAssignment(word) })
 	if len(set) < len(words) && words[0] != "export" {

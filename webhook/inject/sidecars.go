@@ -11,8 +11,8 @@ import (
 // A process of the notebook container can pass an open directory over a socket to any process in its network namespace.
 // The other process then accesses the directory with its own UID and GID, without a mount of the share. If the notebook
 // container sees only the home, only directories of the home can be passed. If the notebook container has the whole share
-// (share.exposeEveryHome) or further directories (share.directories), every container of the Pod but the notebook
-// container and the init container must run as the user and stay the user:
+// (share.exposeEveryHome) or the directories of share.directories, every container of the Pod but the notebook container
+// and the init container must run as the user and stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, or the Pod's)   the user's UID
@@ -21,8 +21,8 @@ import (
 //	privileged                                  not true
 //	capabilities.add                            empty
 //
-// A container that the annotation jupyter-user.io/home-in names gets the user's security context (homein.go). Any other
-// container that differs is denied, not corrected, because it can need its own UID to work. A process of another Pod can
+// A container that the annotation jupyter-user.io/home-in names gets these values (homein.go). Any other container that
+// differs from the table is denied, not corrected, because it can need its own UID to work. A process of another Pod can
 // receive an open directory too, through a socket in a volume that both Pods mount. The webhook cannot detect this.
 
 // denySidecars returns denials for the sidecars that could run as a user other than the Pod's. It returns none if the

@@ -19,10 +19,10 @@ import (
 // With discovery at start the container starts as root, so jupyter-user-init precedes the commands that run in the
 // container: its command, exec hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args
 // are not wrapped, because Kubernetes appends them to the command. A command replaces the image's entrypoint. So for a Pod
-// without a command jupyter-user-init gets --image-start, with the start of that image if it is configured
-// (notebook.starts), and the binary decides in the container what to run. The working directory is /, because on some
-// shares root cannot enter a home. Once jupyter-user-init runs as the user, the binary changes to the home, or to the Pod's
-// own working directory.
+// without a command jupyter-user-init gets --image-start, with the start of the image if it is configured
+// (notebook.starts), and decides in the container what to run. The working directory is /, because on some shares root
+// cannot enter a home. Once jupyter-user-init runs as the user, it changes to the home, or to the Pod's own working
+// directory.
 //
 // The wrapper (jupyter-user-init with its flags) is ours, and the wrapped command stays the Pod's. When the Pod is reviewed
 // again, the webhook parses the wrapper to find the wrapped command. A wrapped Pod whose identity is now known at admission
@@ -129,7 +129,7 @@ func (p startPiece) reconcileDir(c *changes) string {
 	return dir
 }
 
-// reconcileArgs replaces the image's own home in the args (withUserHome).
+// reconcileArgs replaces the image's own home in the args that set the directory in which Jupyter opens.
 func (p startPiece) reconcileArgs(c *changes) {
 	args := member{p.at, true, "args"}
 	replaced, indices := withUserHome(p.notebook.Args, p.home)
@@ -161,7 +161,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
-// ownCommand returns the Pod's command without our wrapper; empty if the image's start runs.
+// ownCommand returns the Pod's command with our wrapper removed; empty if the Pod has no command.
 func (p startPiece) ownCommand() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
 // wrapped returns a command as planned: with discovery at start it has our wrapper, and with discovery at admission it has
@@ -209,7 +209,7 @@ func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec,
 // maxWrapped is the number of nested wrappers that are parsed. The webhook writes one; more come from the Pod's author.
 const maxWrapped = 8
 
-// unwrapped returns a command without our wrapper. A command that has none is returned unchanged.
+// unwrapped returns a command with our wrapper removed. A command that has no wrapper is returned unchanged.
 func unwrapped(binary string, command []string, text dollarSpelling) []string {
 	for range maxWrapped {
 		e, ok := unwrap(binary, command, text)
