@@ -27,7 +27,7 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.lines.lineOf(text), text, fmt.Sprintf(format, args...)})
 }
 
-// decode decodes a node into out, which holds the default value of the field.
+// decode decodes a node into out, which holds the default value, or the zero value for an element of a list or a map.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":

@@ -36,7 +36,7 @@ func (d *Directory) MountPathOf(name string) string {
 	return d.MountPath
 }
 
-// UserPatterns returns the patterns of the users' own directories on a claim. An empty name means the share's claim.
+// UserPatterns returns the patterns of the users' own directories on a further claim, or on the share if claim is empty.
 func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	for i := range s.Directories {
 		if d := &s.Directories[i]; d.ClaimName == claim && d.IsPerUser() {
@@ -75,8 +75,8 @@ func validateUserSubPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// validateDirectoryMountPath validates the path of a directory in notebooks. The path can end with {user} if each user has their
-// own directory.
+// validateDirectoryMountPath validates the mount path of a directory. The mount path can end with {user} if each user has
+// their own directory.
 func validateDirectoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 	errs := validateMountPath(at, d.MountPath)
 	if len(errs) > 0 || !strings.ContainsAny(d.MountPath, "{}") {

@@ -28,7 +28,8 @@ func (c *Config) Generation() string {
 	return hex.EncodeToString(hash.Sum(nil)[:6])
 }
 
-// canonical returns a value for JSON, with sorted keys and one form for each quantity, empty list and empty map.
+// canonical returns a value for JSON. Equal quantities become the same text, and a nil list or map becomes an empty list or
+// map.
 func canonical(v reflect.Value) any {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return canonicalQuantity(q)

@@ -33,7 +33,7 @@ func (e Error) Error() string {
 	return b.String()
 }
 
-// Errors are the errors in a configuration file, in the order of its lines.
+// Errors are the errors in a configuration file.
 type Errors []Error
 
 // maxShown is the maximum number of errors in a message, so that the message for a file of garbage stays readable.

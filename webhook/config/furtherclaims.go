@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxFurtherClaims limits the authorization checks of the policy share.jupyter-user.io. The API server allows a policy at
-// most 28 such checks for one Pod. Each further claim needs two: of the verb "use" for the requester, and of the verb
-// "run-as" for the Pod's ServiceAccount.
+// maxFurtherClaims limits the authorization checks of the policy share.jupyter-user.io. The API server allows a policy 28
+// authorization checks for one Pod. The policy needs at most 18: for the share's claim and for each further claim it checks
+// the verb "use" of the requester and the verb "run-as" of the Pod's ServiceAccount.
 const maxFurtherClaims = 8
 
 // FurtherClaims returns the further claims: the PersistentVolumeClaims that share.directories names, other than the

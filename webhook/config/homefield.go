@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxHome is the longest home field that is read, in bytes.
+// maxHome is the maximum length of a home field, in bytes.
 const maxHome = 1024
 
 // HomesByField reports whether the home field of the user's account (LDAP or passwd) determines the home.

@@ -78,7 +78,7 @@ type LDAPUsers struct {
 	BaseDN string `json:"baseDN"`
 	// Filter is the filter that an account must match in addition to its name.
 	Filter string `json:"filter"`
-	// Name, UID and GID are attributes with one value each.
+	// Name, UID and GID are the attributes with the name, the UID and the GID of the user. Each must have one value.
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 	GID  string `json:"gid"`
@@ -100,7 +100,8 @@ type LDAPGroups struct {
 	// GID is the attribute with the GID. A group without a GID gives its members no GID, but can be a member of other
 	// groups.
 	GID string `json:"gid"`
-	// Nested decides whether a user also gets the groups of which the user's groups are members, at any depth.
+	// Nested decides whether a user also gets the groups of which the user's groups are members, and the groups of those in
+	// turn. An account with too many levels of groups is unusable.
 	Nested bool `json:"nested"`
 }
 
@@ -139,8 +140,8 @@ var presets = map[LDAPPreset]LDAP{
 	},
 }
 
-// DirectoryService returns the settings of the directory service, completed by the preset. Users.Home is set only if homes come
-// from the directory service (share.homePrefix).
+// DirectoryService returns the settings of the directory service, completed by the preset. Users.Home is empty if
+// share.homePrefix is empty.
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
 	switch {

@@ -75,8 +75,9 @@ var systemDirs = []string{
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault returns an error text if a directory is a system directory, is in one, or contains one. It must not contain
-// one because homes are mounted below it: below /var, a home could be mounted at /var/run.
+// systemFault returns an error text if a directory is a system directory, is in one, or contains one. A directory that
+// contains a system directory is denied because homes can be mounted below it: with notebook.homes /var, the home of a user
+// named "run" could hide /var/run/secrets.
 func systemFault(dir string) string {
 	for _, s := range systemDirs {
 		if related(dir, s) {

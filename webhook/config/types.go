@@ -95,9 +95,9 @@ type Share struct {
 	// HomePrefix takes homes from the home field of the user's account (LDAP or passwd) instead of Home: the part of the
 	// field below this prefix is the path on the share. Discovery is then at admission only.
 	HomePrefix string `json:"homePrefix"`
-	// Directories lists further directories for notebooks, of the share or of claims of their own. They are mounted only
-	// with discovery at admission, because only file permissions protect their content, and file permissions do not stop a
-	// container that starts as root.
+	// Directories lists the directories that notebooks see besides the home, on the share or on further claims. They are
+	// mounted only with discovery at admission, because only file permissions protect their content, and file permissions
+	// do not stop a container that starts as root.
 	Directories []Directory `json:"directories"`
 	// ExposeEveryHome decides whether the whole share is mounted, and not only the home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
@@ -122,12 +122,12 @@ const (
 
 // Directory is one directory and its path in notebooks.
 type Directory struct {
-	// ClaimName is empty for a directory of the share. Otherwise it is the name of the PersistentVolumeClaim with the directory,
-	// which is called a further claim. Every namespace with notebooks must have this claim. The volume in Pods has the same
-	// name.
+	// ClaimName is empty for a directory of the share. Otherwise it is the name of the further claim: the
+	// PersistentVolumeClaim that has the directory. Every namespace with notebooks must have the further claim. The volume
+	// in Pods has the same name as the further claim.
 	ClaimName string `json:"claimName"`
 	// SubPath is the path on the share or the further claim, relative, without "..". It is empty for the whole of a further
-	// claim.
+	// claim. If it ends with {user}, each user has their own directory.
 	SubPath string `json:"subPath"`
 	// MountPath is the path in the notebook container, absolute.
 	MountPath string `json:"mountPath"`
@@ -155,8 +155,8 @@ const (
 	// ExposeToTheUser mounts the whole share with discovery at admission, where every container runs as the user: only file
 	// permissions protect users' files from each other.
 	ExposeToTheUser Exposure = "ToTheUser"
-	// ExposeEvenToRoot mounts the whole share also where the container starts as root: anyone with kubectl exec into that Pod
-	// can become any user on the share. Each such admission returns a warning.
+	// ExposeEvenToRoot mounts the whole share also with discovery at start, where the notebook container starts as root:
+	// anyone with kubectl exec into that Pod can become any user on the share. Each such admission returns a warning.
 	ExposeEvenToRoot Exposure = "EvenToRoot"
 )
 
@@ -242,8 +242,8 @@ type Resources struct {
 
 // Notebook has the settings of the notebook container.
 type Notebook struct {
-	// ContainerNames are names of the notebook container. The first name in this list that a container of the Pod has is
-	// used. Package inject, notebook.go, has the other rules.
+	// ContainerNames are possible names of the notebook container. If several of them occur in a Pod, the first in this
+	// list is used. Package inject, notebook.go, has the other rules.
 	ContainerNames []string `json:"containerNames"`
 	// Homes is the absolute path below which the home is mounted a second time, as <Homes>/<name>.
 	Homes string `json:"homes"`

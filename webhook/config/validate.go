@@ -141,8 +141,8 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 // nogroup is the GID that NFS shows for a group that it cannot map.
 const nogroup = 65534
 
-// validateImageGroups denies GIDs that could be the group of a user, because any Pod could ask for such a GID and access
-// the files of that group.
+// validateImageGroups denies GIDs with which a Pod could access files of others on the share, such as the GID of root's
+// group or of a user's group, because any Pod could ask for them.
 func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[int64]()
@@ -197,7 +197,6 @@ func validateDiscovery(c *Config) field.ErrorList {
 	return errs
 }
 
-// invalid returns one error for each message of Kubernetes' validation.
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, message := range messages {

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxDirectories is the maximum length of share.directories, because each element adds a mount to notebooks.
+// maxDirectories limits the length of share.directories, because each element adds a mount to notebooks.
 const maxDirectories = 32
 
 func validateShare(s *Share, path *field.Path) field.ErrorList {

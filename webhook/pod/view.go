@@ -1,5 +1,5 @@
-// Package pod has the view of a Pod that the planner reads, JSON pointers into a Pod, and functions that write and apply the
-// operations that change a Pod. It reads and writes JSON and knows no rule about notebooks.
+// Package pod has the view of a Pod that the planner (package inject) reads, JSON pointers into a Pod, and functions that
+// write and apply the operations that change a Pod. It reads and writes JSON and knows no rule about notebooks.
 package pod
 
 import (
@@ -16,8 +16,8 @@ import (
 // Pod is the planner's view of a Pod: the fields that the planner reads, and large fields that are skipped (type skipped).
 // All other fields of a Pod stay unchanged, because the webhook returns a patch of single fields, not a new Pod.
 //
-// Field names and types are those of k8s.io/api/core/v1 (TestViewMatchesKubernetesAPI compares them). For the planner, as
-// for the API server, an absent list or map equals an empty one.
+// The fields have the JSON names and the kinds of types of k8s.io/api/core/v1 (TestViewMatchesKubernetesAPI compares them).
+// For the planner, as for the API server, an absent list or map equals an empty one.
 type Pod struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -235,8 +235,8 @@ type Profile struct {
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes a Pod and checks it (Check). Keys are case-sensitive, and a duplicate key is an error: encoding/json would
-// read SPEC as spec and use the last of two duplicates, but other readers of the Pod might not.
+// Read decodes a Pod and calls its method Check. Keys are case-sensitive, and a duplicate key is an error: encoding/json
+// would read SPEC as spec and use the last of two duplicates, but other readers of the Pod might not.
 func Read(raw []byte) (*Pod, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, errors.New("it is missing")

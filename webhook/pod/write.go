@@ -97,7 +97,7 @@ func (t jsonText) number(name string, value int32) jsonText {
 	return strconv.AppendInt(t.field(name), int64(value), 10)
 }
 
-// The following methods write nothing for an empty value.
+// The next three methods write nothing for an empty value.
 
 func (t jsonText) nonEmpty(name, value string) jsonText {
 	if value == "" {

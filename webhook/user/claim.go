@@ -15,7 +15,7 @@ const (
 	hubLabel = "hub.jupyter.org/username"
 	// HubAnnotation is the annotation with the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
-	// InjectAnnotation opts a Pod out, only with the value OptOut.
+	// InjectAnnotation is the annotation that opts a Pod out: if the value is OptOut, the webhook does not change the Pod.
 	InjectAnnotation = "jupyter-user.io/inject"
 	// OptOut is the only valid value of InjectAnnotation.
 	OptOut = "false"

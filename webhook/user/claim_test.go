@@ -75,7 +75,8 @@ func TestFromHub(t *testing.T) {
 	assert.False(t, user.FromHub(map[string]string{"hub.jupyter.org/servername": "x"}))
 }
 
-// TestFromPodOfKubeSpawner uses hub names and slugs of KubeSpawner's own tests, of 7.x and of 6.x. The slug is not read.
+// TestFromPodOfKubeSpawner uses hub names and slugs of KubeSpawner's own tests, of 7.x and of 6.x. FromPod must not read
+// the slug.
 func TestFromPodOfKubeSpawner(t *testing.T) {
 	corp := config.User{MaxLength: 32, Domains: []string{"x.org"}}
 	for raw, c := range map[string]struct {

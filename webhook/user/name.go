@@ -38,11 +38,11 @@ func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 
 func deny(d denial.Denial) *denial.Denial { return &d }
 
-// invalid returns the rule that a name violates; empty if the name is valid.
+// invalid returns the reason why a name is invalid; empty if the name is valid.
 //
-// The rule is that of useradd (shadow's default NAME_REGEX) and adduser, but with the dot that sites use in first.last, and
-// without the $ that the two allow at the end of a name. It excludes every character that is special in a path, a shell, a
-// passwd line or Kubernetes' $(VAR) expansion.
+// By default the valid names are those of adduser for system users (SYS_NAME_REGEX), but with the dot that sites use in
+// first.last, and without the $ that adduser allows at the end of a name. No valid name has a character that is special in
+// a path, a shell, a passwd line or Kubernetes' $(VAR) expansion.
 func invalid(name string, rules config.User) string {
 	switch {
 	case name == "":

@@ -55,7 +55,7 @@ type File struct {
 
 // Open reads the map file, and returns an error if the file is invalid.
 func Open(path string, rules config.User, registry prometheus.Registerer, log *slog.Logger) (*File, error) {
-	// A user's name in the map is the Unix name, so no domain is removed from it.
+	// A user's name in the map must be the Unix name. Without configured domains, Parse denies a name with a domain.
 	rules.Domains = nil
 	f := &File{
 		path: path, rules: rules, log: log,
@@ -130,7 +130,8 @@ func (f *File) reload() error {
 	return nil
 }
 
-// setFault stores the error and sets the metric. It logs when the error changes, and when the error is gone.
+// setFault stores the error and sets the metric. It logs when the error changes, and when the error is gone. At start it
+// does not log, because Open returns the error.
 func (f *File) setFault(fault error) {
 	previous := f.fault
 	f.fault = fault
