@@ -89,7 +89,8 @@ func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.
 }
 
 // Problems returns the reasons why cert-manager has not issued the serving certificate; empty if all objects are ready.
-// Problems of Issuers come first, then those of the authority, then those of the serving certificate, which waits for it.
+// Problems of Issuers come first, then those of the authority, then those of the serving certificate, which waits for the
+// authority.
 func (i Issued) Problems() (problems []string) {
 	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {

@@ -69,7 +69,7 @@ type SelfSigned struct {
 	configurations dynamic.Interface
 	maker          rotator.CertRotator
 	// trusted is the authority that the WebhookConfiguration objects have. trustedSince is the time at which this process
-	// first found it there; the zero time if the certificate can be published at once.
+	// found it there or last updated one of these objects; the zero time if the certificate can be published at once.
 	trusted      []byte
 	trustedSince time.Time
 }
@@ -109,7 +109,6 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// runDueSteps does the steps of the renewal that are due.
 func (s *SelfSigned) runDueSteps(ctx context.Context, now time.Time) error {
 	authoritySecret, err := s.ensureAuthority(ctx, now)
 	if err != nil {

@@ -29,7 +29,8 @@ type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
-	// hubNames is nil if the configuration maps no hub names, or if this process has not read the map (mapHubName).
+	// hubNames is nil if the configuration maps no hub names, or if this process cannot map them. In the second case, Pods
+	// with a hub name are denied.
 	hubNames HubNames
 }
 
@@ -68,8 +69,8 @@ func (r Review) read() (*pod.Pod, error) {
 // Decision is the result of Decide or Verify for one Pod.
 type Decision struct {
 	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. Claimed is also true for two
-	// kinds of denied Pods: one that cannot be read, and one that is not claimed but looks like a notebook
-	// (verifyUnclaimed). A Pod that is not claimed is not changed.
+	// kinds of denied Pods: one that cannot be read, and one that is not claimed but has marks of a notebook, such as an
+	// annotation of ours. A Pod that is not claimed is not changed.
 	Claimed bool
 	// Unclaimed is the reason why the Pod is not claimed, as the end of a sentence. Only Decide sets it.
 	Unclaimed string
@@ -162,8 +163,9 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitLookups returns a context with one time limit for all lookups of a Pod: of the user of a hub name, and of the
-// identity. If hub names are not mapped, only the identity is looked up, and find and confirm set the time limit.
+// limitLookups returns a context with one time limit for all lookups of one review: those of the hub name and those of the
+// identity. If hub names are not mapped, it returns ctx unchanged: only the identity is looked up, and that lookup has a
+// time limit of its own.
 func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}

@@ -7,8 +7,7 @@
 // confirms it at the sources of identities. Decide returns the operations that make the Pod as planned, or denials.
 // Verify denies each field of ours that is not as planned.
 //
-// deploy/docs/discovery.md says what happens when the share hangs; the packages webhook/identity/share and
-// webhook/identity/lookups implement it.
+// The packages webhook/identity/share and webhook/identity/lookups handle a share that hangs (deploy/docs/discovery.md).
 //
 // # Field ownership
 //

@@ -86,9 +86,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that Verify reviews. If the hub name no longer maps to the user in the Pod's
-// annotation, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The Pod is not
-// at fault, so the denial says "try again".
+// confirmName returns the user of a Pod that Verify reviews. If the hub name no longer maps to the user in the annotation
+// jupyter-user.io/user, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The
+// Pod is not at fault, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

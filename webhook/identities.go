@@ -13,8 +13,8 @@ import (
 // Identities finds the identities of users at admission. The context has a deadline, at which an implementation must
 // return.
 type Identities interface {
-	// Find returns the identity, or nil if no source knows the user. It returns an error if the lookup failed, or if the
-	// user has no usable identity. isFinal distinguishes the two.
+	// Find returns the identity, or nil if no source knows the user. It returns an *identity.Unusable or a *Disagreement if
+	// the user has no usable identity. Any other error means that the lookup failed.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
 	// FindUncached does the same as Find, but never returns a cached result.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)

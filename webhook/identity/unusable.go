@@ -2,8 +2,8 @@ package identity
 
 import "errors"
 
-// Unusable is the error of a source that knows a name but has no usable identity for it, such as two accounts with one
-// name, or an account without a UID. Another attempt does not help, so it is a denial.
+// Unusable is the error of a source that knows a name but has no usable identity for it: for example, two accounts have
+// the name, or the account has no UID. Another attempt does not help.
 type Unusable struct {
 	// Why continues a sentence that begins with the name that was looked up. If Parent is set, Why is a whole sentence. It
 	// contains only what every user may read.

@@ -4,8 +4,8 @@
 //
 // A lookup of an identity makes these searches:
 //
-//  1. (&<users.filter>(<users.name>=alice)) must return exactly one account, whose name is alice byte for byte, because servers
-//     compare without case. UID and GID must have one value each.
+//  1. (&<users.filter>(<users.name>=alice)) must not return more than one account. The account's name must be alice byte
+//     for byte, because servers compare names without case. UID and GID must have one value each.
 //  2. (&<groups.filter>(<groups.member>=<DN or name of the account>)) returns the groups of the account, a page at a time.
 //     The attribute with the members is not read.
 //  3. With groups.nested, search 2 is repeated for the groups that it has found, until it finds no new group.

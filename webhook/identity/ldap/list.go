@@ -29,8 +29,8 @@ type Listed struct {
 }
 
 // List returns the accounts that have a UID, except those that Active Directory has disabled. If the error is not nil, the
-// list is incomplete: it has the accounts that the server sent before the error. Another server is asked only if the first sends
-// no account, because it cannot continue the list of the first.
+// list is incomplete: it has the accounts that the server sent before the error. The next server is asked only if a server
+// fails before it sends an account, because a server cannot continue the list of another server.
 func (s *Source) List(ctx context.Context) (accounts []Listed, err error) {
 	var failures []error
 	for _, server := range s.servers.inOrder() {

@@ -24,7 +24,7 @@ const (
 	accountPW = "Passw0rd of an account"
 )
 
-// domain is a domain of a real Active Directory controller, with a connection that is bound as the administrator.
+// domain is a domain whose controller is Samba, with a connection that is bound as the administrator.
 type domain struct {
 	*samba.Controller
 	admin *goldap.Conn
@@ -138,8 +138,9 @@ func (d *domain) testPOSIX(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// testLetterCase tests names that differ only in case. In Active Directory, two accounts cannot have such names, and a name
-// is found in any case. But two accounts can have such values of an attribute that is not kept unique, such as uid.
+// testLetterCase tests names that differ only in case. Active Directory compares names without case, so two accounts cannot
+// have such names. But in an attribute that is not kept unique, such as uid, two accounts can have values that differ only
+// in case.
 func (d *domain) testLetterCase(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))

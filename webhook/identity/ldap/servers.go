@@ -83,8 +83,8 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// query asks one server after another until one responds, or until limit has passed. Each server except the last gets only
-// half of wait, so that the next server is asked while callers still wait.
+// query asks one server after another until a server gives a result, or until the time limit has passed. Each server except
+// the last gets at most wait/2, so that the next server is asked while callers still wait.
 func (s *servers) query(limit, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(limit)
 	var failures []error

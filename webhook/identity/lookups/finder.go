@@ -38,7 +38,7 @@ type Options struct {
 	// Fresh is how long a found value is used without another lookup. FreshMissing is the same for the results "no value"
 	// and "unusable value".
 	Fresh, FreshMissing time.Duration
-	// Stale is how long the last value is used while the source does not respond.
+	// Stale is how long a found value is used while the source fails or does not respond.
 	Stale time.Duration
 	// Registry is the registry for the metrics; nil for none.
 	Registry prometheus.Registerer
@@ -48,7 +48,7 @@ type Options struct {
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
 // lookup, and at most MaxLookups run at the same time. A cached value is used for a short time (Fresh), and for a longer
-// time (Stale) while the source does not respond. A Finder is safe for concurrent use.
+// time (Stale) while the source fails or does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -66,9 +66,9 @@ type Finder[V any] struct {
 type Look[V any] func() (*V, error)
 
 type cached[V any] struct {
-	// value is nil if the key has no value.
+	// value is nil if the key has no value, or an unusable one.
 	value *V
-	// unusable is set if the value is unusable.
+	// unusable is the error for an unusable value; otherwise nil.
 	unusable *identity.Unusable
 	at       time.Time
 }
@@ -114,8 +114,8 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// A lookup hangs, perhaps that of another key. The stale value is returned at once. join still starts a lookup of
-		// this key, and its result is cached for later calls.
+		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. The call of join starts a
+		// lookup of this key if none is running. The result of that lookup is cached for later calls.
 		_, _ = f.join(key, look)
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -141,7 +141,8 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 	return f.Lookup(ctx, key, look)
 }
 
-// Lookup waits for a new or running lookup of the key, at most for Wait. The metrics do not count this lookup.
+// Lookup waits for a new or running lookup of the key, at most for Wait. Only calls of Find and FindUncached are counted in
+// the metrics, not calls of Lookup.
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	Hit Cache = "hit"
 	// Miss is a lookup at the source.
 	Miss Cache = "miss"
-	// Stale is an old result from the cache, used because the source does not respond.
+	// Stale is an old result from the cache, used because the source fails or does not respond.
 	Stale Cache = "stale"
 )
 

@@ -14,7 +14,7 @@ const maxLogged = 10
 type badLines struct {
 	path  string
 	count int
-	// first are the faults of the first maxLogged lines.
+	// first are the faults of the first bad lines, at most maxLogged.
 	first []*fault
 }
 

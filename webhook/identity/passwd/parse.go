@@ -32,8 +32,8 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls add with the name, the UID, the GID and the home of each readable line of a passwd file. The path is only
-// for faults. The home is valid until add returns, and is not checked here (Share.HomeOf checks it).
+// eachAccount calls the function add with the name, the UID, the GID and the home of each readable line of a passwd file.
+// The path is only for faults. The home is valid until add returns, and is not checked here (Share.HomeOf checks it).
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell
@@ -102,8 +102,8 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine calls take with each line that has the given number of fields. take returns the reason why the line is bad, or
-// "". Bad lines are kept for the log.
+// eachLine calls the function take with the fields of each line that has the given number of fields. The function returns
+// the reason why the line is bad, or "". Bad lines are kept for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)

@@ -32,7 +32,8 @@ import (
 type Options struct {
 	// Passwd and Group are the paths of the files. Without Group no user has supplementary groups.
 	Passwd, Group string
-	// Rules are the rules for names: a domain that they remove from a Pod's name is also removed from names in the files.
+	// Rules are the rules for user names: a domain that they remove from the user name on a Pod is also removed from names
+	// in the files.
 	Rules config.User
 	// Homes decides whether home fields are kept. It must be true if share.homePrefix takes homes from the passwd file.
 	Homes bool

@@ -136,7 +136,7 @@ func TestInvalidFiles(t *testing.T) {
 	}
 }
 
-// TestInvalidLine tests that the other lines are used, and that log and metric show the bad line.
+// TestInvalidLine tests files with one bad line: all other lines are used, and log and metric show the bad line.
 func TestInvalidLine(t *testing.T) {
 	const fields, range32 = "fields with colons between them, and not", "is not a number from 0 to 4294967295"
 	for name, c := range map[string]struct {

@@ -22,7 +22,7 @@ type table struct {
 	homes []byte
 	// withHomes reports whether home fields are kept.
 	withHomes bool
-	// rules are the rules for names (fileRules).
+	// rules are the rules for the names in files, from the function fileRules.
 	rules config.User
 	// bad are the skipped lines of each file.
 	bad []badLines
@@ -58,9 +58,10 @@ func newTable(previous *table, f files) *table {
 	}
 }
 
-// fileRules returns the rules for the names in files. They are those of the configuration without user.allowUpperCase,
-// user.maxLength and user.reserved, which are checked on the Pod's name. Names that fail the remaining rules, such as system
-// accounts, machines (host$), names with spaces and users of another domain, are skipped to save memory: no Pod can have them.
+// fileRules returns the rules for the names in files: those of the configuration, but upper case is allowed, 32 is the
+// maximum length, and user.reserved is empty. The configured values of these three rules are checked on the user name that
+// a Pod has. Names in files that fail the returned rules, such as system accounts, machines (host$), names with spaces and
+// users of another domain, are skipped to save memory: no Pod can name these users.
 func fileRules(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules

@@ -38,7 +38,7 @@ type Options struct {
 	// Fresh is how long a found owner is used without another lookup. FreshMissing is the same for the results "no home"
 	// and "unusable home".
 	Fresh, FreshMissing time.Duration
-	// Stale is how long the last owner is used while the share does not respond.
+	// Stale is how long a found owner is used while lookups fail or the share does not respond.
 	Stale    time.Duration
 	Registry prometheus.Registerer
 }

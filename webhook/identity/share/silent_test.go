@@ -107,7 +107,7 @@ func TestUnresponsiveShare(t *testing.T) {
 	}
 }
 
-// TestHangOfOneHome tests that a new result for another home is used soon, while the lookup of one home hangs.
+// TestHangOfOneHome tests that, while the lookup of one home hangs, a new result for another home is used soon.
 func TestHangOfOneHome(t *testing.T) {
 	homes := makeHomes(t)
 	s, clock := open(t, homes)
