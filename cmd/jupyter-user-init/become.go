@@ -29,7 +29,8 @@ func become(e handoff.Exec) error {
 	if err := enterHome(e, owner); err != nil {
 		return err
 	}
-	// Only the container's own command tries to write. Each hook and each probe would write to the home again.
+	// Hooks and probes do not try to write, because they run again and again. Only the container's own command has PID 1 or
+	// --image-start.
 	if os.Getpid() == 1 || e.Image != nil {
 		if why := tryWriting(e.Home, owner); why != "" {
 			reportError(notice(why), "")

@@ -119,7 +119,7 @@ func TestDiscoverLeadingDigit(t *testing.T) {
 }
 
 // TestUnknownOwnerAboveHome tests that the directory that contains the homes must not have the UID of nobody, which NFS
-// shows in place of an unknown owner. The minUID of the test is above 65534, a UID of nobody.
+// shows in place of an unknown owner. In this test minUID is above 65534, so 65534 can only be denied as nobody's UID.
 func TestUnknownOwnerAboveHome(t *testing.T) {
 	skipUnlessRoot(t)
 	homes := t.TempDir()

@@ -15,8 +15,8 @@ import (
 type family struct {
 	// required lists the programs that must all be in the PATH of an image of the family.
 	required []string
-	// excluded lists programs that an image of the family must not have. They are entrypoints, and the family's entrypoint
-	// and command would run without them.
+	// excluded lists entrypoints that an image of the family must not have, because the family's entrypoint would run in
+	// their place.
 	excluded []string
 	// guessed is true if images of other kinds can have the required programs too. If such an image has its own entrypoint,
 	// that entrypoint does not run.

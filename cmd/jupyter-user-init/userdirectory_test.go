@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// discoverWithDirectory runs discover for bob (UID 5001) with one further directory of the user.
+// discoverWithDirectory runs discover for bob (UID 5001) with one directory of bob outside the home.
 func discoverWithDirectory(t *testing.T, dir string) (scratch string, err error) {
 	t.Helper()
 	homes, scratch := t.TempDir(), t.TempDir()

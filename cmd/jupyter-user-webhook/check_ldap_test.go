@@ -156,8 +156,8 @@ func TestCheckLDAPFaults(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPWriteRights tests the warning about an attribute that the bound account can write, as Active Directory
-// reports.
+// TestCheckLDAPWriteRights tests the warning about an attribute that the bound account can write. Active Directory lists
+// such attributes in allowedAttributesEffective.
 func TestCheckLDAPWriteRights(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user

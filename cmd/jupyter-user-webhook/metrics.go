@@ -34,7 +34,7 @@ func registerInfo(registry prometheus.Registerer, c *config.Config,
 }
 
 // certificateMetrics returns controller-runtime's metrics about the certificate (certwatcher_…). It omits the others:
-// "jupyter-user-webhook serve" runs no controllers, and registers the metrics of Go and of the process itself.
+// "jupyter-user-webhook serve" runs no controllers, and itself registers the metrics of Go and of the process.
 func certificateMetrics() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

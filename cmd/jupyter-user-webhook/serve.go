@@ -215,7 +215,7 @@ func observe(
 }
 
 // runTogether runs all the functions at the same time. mainRun is the main one: its context ends when ctx ends or one of the
-// others fails. When it has returned, the context of the others ends.
+// others fails. When mainRun has returned, the context of the others ends.
 func runTogether(ctx context.Context, mainRun func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

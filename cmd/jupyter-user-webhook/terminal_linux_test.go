@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal opens a pseudo-terminal and returns its two ends. The test reads from master what a program writes to
-// terminal.
+// openTerminal opens a pseudo-terminal and returns its two ends. The test reads from the end "master" what a program writes
+// to the end "terminal".
 func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

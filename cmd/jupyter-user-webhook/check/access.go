@@ -29,8 +29,8 @@ type AccessReport struct {
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Rights are the rights by which the requester, or any subject, can be the user. If May is false, they are not enough,
-	// and Message names what is missing.
+	// Rights are the rights by which the requester can be the user, or the rights of all subjects if the query names no
+	// requester. If May is false, they are not enough, and Message names what is missing.
 	Rights []Right `json:"rights"`
 	// Message is the result in a sentence. If May is false, the sentence names the remedy.
 	Message string `json:"message"`
@@ -74,7 +74,7 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		a.Message = fmt.Sprintf("namespace %s cannot have notebooks, because the webhook does not serve it "+
 			"(NamespaceUnserved): use another one", q.Namespace)
 	default:
-		// The home is named by the parsed user name, which has no domain.
+		// RBAC rules name a home by the user name alone, and Parse has cut off the domain.
 		q.User, a.User = name.String(), name.String()
 		err = s.judgeAccess(ctx, q, &a)
 	}

@@ -185,7 +185,7 @@ const maxPrinted = 1200
 // Plain returns a text that is safe to print: cut at maxPrinted, with all characters but printable ASCII escaped.
 func Plain(s string) string { return plain(s) }
 
-// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII. Such characters could control a
+// plain cuts a text at maxPrinted, and escapes all characters but printable ASCII. An unescaped character could control a
 // terminal, break a line or look like another character.
 func plain(s string) string {
 	s = denial.Cut(s, maxPrinted)

@@ -103,9 +103,9 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those with a RoleBinding
-// to homes, and those that the options name. It omits the namespaces that the chart's value onlyNamespaces leaves out,
-// because modeAndScope reports them.
+// servedNamespaces returns the namespaces in which notebooks could run: those with the share, those that the options name,
+// and those with a RoleBinding that grants homes, other than by a rule that gives every right. It omits the namespaces that
+// the chart's value onlyNamespaces leaves out, because the webhook has no effect there.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -121,7 +121,8 @@ func (s *state) servedNamespaces() []string {
 }
 
 // programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or
-// the command "homes". A ServiceAccount of such a namespace has run-as on the share there, and none of these is true:
+// the command "homes". A RoleBinding of such a namespace grants run-as on the share to a ServiceAccount of the namespace,
+// and none of these is true:
 //   - a RoleBinding of the namespace grants homes, also by a rule that gives every right
 //   - a ClusterRoleBinding grants run-as on homes to a ServiceAccount of the namespace
 //   - the options name the namespace
@@ -192,7 +193,7 @@ func (s *state) claimName() string {
 	return append(s.words("claims"), "")[0]
 }
 
-// furtherClaims returns the names of the claims in share.directories, without the share's claim.
+// furtherClaims returns the names of the claims in share.directories other than the share's claim.
 func (s *state) furtherClaims() []string {
 	if s.config == nil {
 		return nil

@@ -76,7 +76,8 @@ func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found [
 	return found
 }
 
-// forEachSubject returns one grant for each pair of a subject and a right. Its binding, role and namespace are those of g.
+// forEachSubject returns one grant for each pair of a subject and a right. Each grant has the binding, role and namespace
+// of g.
 func (g grant) forEachSubject(subjects []rbacv1.Subject, rights []grant) (found []grant) {
 	for _, right := range rights {
 		for _, subject := range subjects {
@@ -175,9 +176,9 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	return accountNamespace, g.namespace == "" || g.namespace == accountNamespace
 }
 
-// runsBesideNotebooks reports whether a grant names no homes, and its subject includes a ServiceAccount of a namespace with
-// notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right to run-as. It returns false
-// for kube-system and the webhook's namespace, where only admins should create Pods.
+// runsBesideNotebooks reports whether a grant is for every home, and its subject includes a ServiceAccount of a namespace
+// with notebooks. Anyone who can create Pods there can use such a ServiceAccount, and so its right to run-as.
+// runsBesideNotebooks returns false for kube-system and the webhook's namespace, where only admins should create Pods.
 func (g grant) runsBesideNotebooks(notebooks []string) bool {
 	namespace, applies := g.runsIn()
 	return applies && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&

@@ -8,8 +8,8 @@ import (
 )
 
 // hubPods warns of Pods that have a hub's annotation, are no notebooks and do not opt out. Schedulers and workers of Dask
-// need not be notebooks. A hub's server for a user must be one: if its label "component" has a value that
-// user.hubComponents lacks, the server runs without the user's home.
+// need not be notebooks. A hub's server for a user must be a notebook: if the label "component" of the server has a value
+// that user.hubComponents lacks, the server runs without the user's home.
 func hubPods(_ context.Context, s *state) []Finding {
 	var unclaimed []string
 	for _, pod := range s.pods.Items {

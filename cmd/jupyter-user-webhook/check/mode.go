@@ -45,7 +45,7 @@ func (s *state) leftOut(name string) bool {
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// allLeftOut returns the namespaces that onlyNamespaces leaves out, of those that have the share or that the options name.
+// allLeftOut returns the namespaces with the share, and those that the options name, if onlyNamespaces leaves them out.
 func (s *state) allLeftOut() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {

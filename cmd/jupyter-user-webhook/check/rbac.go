@@ -116,7 +116,7 @@ func hubsWithRunAs(grants []grant) (found []Finding) {
 }
 
 // aggregated returns a finding for each ClusterRole with rights to homes or shares that is aggregated into another
-// ClusterRole, such as "edit". The subjects of the other one then have these rights too.
+// ClusterRole, such as "edit". The subjects of that other ClusterRole then have the rights too.
 func (s *state) aggregated() (found []Finding) {
 	for _, role := range s.clusterRoles.Items {
 		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })

@@ -52,7 +52,8 @@ func (e scopedEntry) mode() config.Mode {
 // scope is the sorted list of the namespaces in which an entry is in effect; empty for all namespaces.
 type scope []string
 
-// scope returns the namespaces of the first expression of the namespaceSelector, where the chart writes onlyNamespaces.
+// scope returns the namespaces that the first expression of the namespaceSelector lists, where the chart writes
+// onlyNamespaces. If that expression is missing or is not such a list, scope returns an empty list.
 func (e scopedEntry) scope() scope {
 	fields := e.fields
 	if match, is := fields["matchResources"].(map[string]any); is {

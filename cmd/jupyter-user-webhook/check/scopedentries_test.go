@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// values has the chart's values mode (warn is set for Warn) and onlyNamespaces (only).
+// values has two values of the chart: warn is set for mode Warn, and only is the list onlyNamespaces.
 type values struct {
 	warn bool
 	only []any

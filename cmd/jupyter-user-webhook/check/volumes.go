@@ -145,8 +145,8 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 	return nil
 }
 
-// sameFiles returns a finding if a volume has the same CSI handle as a volume of the share, or if both have paths on the
-// nodes that are equal or of which one is inside the other.
+// sameFiles returns a finding if a volume has the same CSI driver and handle as a volume of the share, or if both are
+// directories on the nodes (nodePath) and one directory is the other, or inside the other.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, shareVolume := range share {
 		a, b := volume.Spec.CSI, shareVolume.Spec.CSI
@@ -171,9 +171,9 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks two values of the policies. hostPaths has the paths on the nodes that lead to the share, so it must
-// contain the path of each of the share's volumes. otherNFSServers
-// has the servers that Pods may mount without a claim, so it must not contain the share's server.
+// allowedVolumes checks two values of the policies. Pods must not mount the paths in hostPaths from their node, so each
+// path of a share's volume on the nodes must be at or below a path in hostPaths. Pods may mount the servers in
+// otherNFSServers without a claim, so otherNFSServers must not contain the share's server.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {

@@ -87,8 +87,8 @@ func (s *state) readWanted(ctx context.Context) error {
 	err := s.cluster.client.List(ctx, &records, client.InNamespace(systemNamespace),
 		client.MatchingLabels{"owner": "helm", "status": "deployed"})
 	if err != nil {
-		// The error is not wrapped, so that unreadable does not recommend deploy/examples/checker.yaml: that file
-		// deliberately does not give the right to list Secrets.
+		// The error is not wrapped, so that the method "unreadable" does not recommend deploy/examples/checker.yaml: that
+		// file deliberately does not give the right to list Secrets.
 		return fmt.Errorf("%s, or have it read Helm's record of the release: %s", give, oneLine(err))
 	}
 	last := release{}

@@ -24,7 +24,7 @@ type owner struct {
 	mode     fs.FileMode
 }
 
-// exists reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error.
+// exists reports whether the directory of a user exists. It returns false if the directory for {initial} above is missing.
 func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, error) {
 	p, err := r.parent(pattern, name, skipInitial)
 	if errors.Is(err, errInitialMissing) {
@@ -36,9 +36,9 @@ func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, 
 	return p.hasDirectory(name, uid)
 }
 
-// hasDirectory reports whether the directory exists. It returns an error if the directory belongs to another UID, or if a
-// file or a symbolic link has the name. It opens the directory because that can cause the kernel to mount the directory's
-// own file system. Opening with O_PATH needs no permission on the directory.
+// hasDirectory reports whether the directory exists. It returns an error if the directory belongs to another UID (AnyUID
+// accepts each owner), or if a file or a symbolic link has the name. It opens the directory because that can cause the
+// kernel to mount the directory's own file system. Opening with O_PATH needs no permission on the directory.
 func (p *parent) hasDirectory(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
@@ -73,7 +73,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		err = p.create(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
 	}
 	if errors.Is(err, fs.ErrExist) {
-		// Another run, on another node, has made the directory meanwhile.
+		// Something has come to the path meanwhile, usually the directory that a run on another node has made.
 		var there bool
 		if there, err = p.hasDirectory(name, id.UID); there {
 			r.Existing++
@@ -112,8 +112,8 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 // directory does not exist, for example because a run on another node has removed it.
 const attempts = 3
 
-// create makes a directory with its content and its owner, or makes nothing. The error is fs.ErrExist if something is at the
-// path.
+// create makes a directory completely, with its content and its owner, or returns an error. The error is fs.ErrExist if
+// something is at the path.
 func (p *parent) create(name string, fill func(*os.Root) error, o owner) (err error) {
 	for range attempts {
 		staging := stagingPrefix + rand.Text()

@@ -6,7 +6,7 @@
 //  2. removes the unfinished directories that killed runs have left behind;
 //  3. checks, for each account, the directories that the user must have (Patterns);
 //  4. asks the sources of identities for the owner of a missing directory, as the webhook does, but without cache;
-//  5. makes the missing directory under a temporary name that only root can enter, gives it to the user, and renames it last.
+//  5. makes the directory under a temporary name, closed to all but root, gives it to the user, and then renames it.
 //
 // Users write on a share, so the directories above homes are not trusted. The run opens each of them without following a
 // symbolic link, and each must belong to root and be writable only by root.

@@ -17,8 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is the same directory. Its methods do not use openat2, which is not necessary here: users cannot write to the
-	// directory, so they cannot put a symbolic link into it.
+	// inside is the directory of file, opened as a Root. The methods of a Root do not use openat2, which is not necessary
+	// here: users cannot write to the directory, so they cannot put a symbolic link into it.
 	inside *os.Root
 }
 
@@ -127,7 +127,7 @@ func (r *run) removeLeftovers() error {
 			return err
 		}
 		if err != nil {
-			continue // The failure is reported for each user with a home there.
+			continue // dir is missing, or the error is reported for each account whose home would be there.
 		}
 		if err := r.removeLeftoversIn(p); err != nil {
 			return err

@@ -22,7 +22,7 @@ type Skeleton struct{ entries []entry }
 
 type entry struct {
 	path string
-	// mode has the type of the file, and its permissions without setuid, setgid and sticky bit.
+	// mode has the type of the file and its permissions. The setuid, setgid and sticky bits are left out.
 	mode fs.FileMode
 	// content is the content of a regular file, and target the target of a symbolic link.
 	content []byte
