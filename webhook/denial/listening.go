@@ -25,7 +25,8 @@ func SettingsFromFile(probesAnnotation string) string {
 		"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
 }
 
-// SettingsNotLiteral says that a variable with the path of Jupyter's settings has no literal value.
+// SettingsNotLiteral says that a variable that decides which settings Jupyter reads, such as JUPYTER_CONFIG_PATH, has no
+// literal value.
 func SettingsNotLiteral(variable string) string {
 	return variable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
 }

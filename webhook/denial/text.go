@@ -14,8 +14,8 @@ func AnnotationField(key string) string {
 // shorten cuts a text from the Pod to 80 bytes, so that no text can fill the message. It does not escape the text.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns a text of at most limit bytes unchanged. For a longer text it returns the first limit bytes, without
-// invalid UTF-8 such as a character that is cut in two, and a "…".
+// Cut returns a text of at most limit bytes unchanged. For a longer text it returns the first limit bytes and then "…".
+// Cut removes invalid UTF-8 from these bytes, such as a part of a character that is cut in two.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -24,7 +24,7 @@ func Cut(s string, limit int) string {
 }
 
 // Printable returns a text from the Pod, shortened, for a sentence that puts no quotes around it. Printable quotes and
-// escapes the text if it is empty or has characters outside printable ASCII (special).
+// escapes the text if it is empty or has characters outside printable ASCII.
 func Printable(s string) string {
 	if s == "" || strings.ContainsFunc(s, special) {
 		return strconv.QuoteToASCII(shorten(s))

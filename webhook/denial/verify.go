@@ -13,15 +13,15 @@ func Drifted(field string) Denial {
 		"which other webhook changes it")
 }
 
-// NotInjected denies a Pod that is claimed as a user's notebook, but was not injected. lacks names what is missing in the
-// Pod.
+// NotInjected denies a Pod that is claimed as a user's notebook, but was not injected. The text in lacks says what is
+// missing in the Pod.
 func NotInjected(lacks string) Denial {
 	return forbidden("NotInjected", "", "the pod has parts of a notebook but lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
 }
 
-// Unclaimed denies a Pod that is not claimed, but has a part that only a notebook can have. mark describes that part, and
-// why is the reason why the Pod is not claimed.
+// Unclaimed denies a Pod that is not claimed, but has a part that only a notebook can have. The text in mark describes that
+// part, and the text in why says why the Pod is not claimed.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, but is not a user's notebook: %s; remove that part, or label the "+
 		"pod jupyter-user and leave the rest to the webhook", Printable(mark), why)

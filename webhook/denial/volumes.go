@@ -2,8 +2,8 @@ package denial
 
 // The denials of this file are about volumes, mounts and devices.
 
-// VolumeTaken denies a volume of the Pod's own that has the name of a volume of the webhook. what describes the webhook's
-// volume.
+// VolumeTaken denies a volume of the Pod's own that has the name of a volume of the webhook. The parameter what describes
+// the webhook's volume.
 func VolumeTaken(field, name, what string) Denial {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another volume, or has other "+
 		"settings: rename or remove this volume", name, what)
@@ -12,8 +12,8 @@ func VolumeTaken(field, name, what string) Denial {
 // ScratchVolume describes the scratch volume in VolumeTaken.
 const ScratchVolume = "the webhook's own emptyDir"
 
-// OurClaim describes the volume of a claim in VolumeTaken: the claim of the share, or a further claim. A further claim is
-// one that share.directories names.
+// OurClaim describes, for VolumeTaken, a volume of the webhook that uses a claim. If isShare is true, this claim is the
+// share's. Otherwise it is a further claim: a claim that share.directories names.
 func OurClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"
@@ -78,8 +78,9 @@ func MountTaken(field, path, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(path), ours)
 }
 
-// MountNested denies a mount of the Pod's own inside or around another mount, or below a path of the kernel such as /proc.
-// The reason is that a symbolic link could direct a mount over the program that the container starts as root.
+// MountNested denies a mount of the Pod's own that is inside another mount, around one of our mounts, or below a path of
+// the kernel such as /proc. The reason is that a symbolic link could direct a mount over the program that the container
+// starts as root.
 func MountNested(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
 		"the program that this container starts as root: use a path outside every other mount", Printable(path),
@@ -93,8 +94,9 @@ func MountOverKernel(field, path string) Denial {
 		"there: use another path", Printable(path))
 }
 
-// MountInShare denies a path inside or around a mount, in a container that sees more of the share than the home. The reason
-// is that the container runtime creates missing directories as root, and a symbolic link could direct the path into another
+// MountInShare denies a path of the Pod's own, such as a mount path or the working directory, that is inside a mount or
+// around one of our mounts. The denial is for containers that see more of the share than the home. The reason is that the
+// container runtime creates missing directories of the path as root, and a symbolic link could direct the path into another
 // user's home.
 func MountInShare(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, and notebooks here see more of the share than "+
@@ -114,7 +116,8 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
-// DeviceNested denies a block device inside a mount. mount describes the mount, which can also be one of the Pod's own.
+// DeviceNested denies a block device inside a mount. The parameter mount describes that mount, which can also be a mount of
+// the Pod's own.
 func DeviceNested(field, path, mount string) Denial {
 	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
 		"root, and leave it there; use another path, such as one below /dev", Printable(path), mount)

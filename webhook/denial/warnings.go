@@ -77,8 +77,8 @@ func StartUnclear(container, annotation string) string {
 		Printable(container), annotation)
 }
 
-// SettingsElsewhere warns that the webhook does not read the Jupyter settings in a directory. variable is the environment
-// variable that names the directory.
+// SettingsElsewhere warns that the webhook sets where Jupyter listens, and does not read the Jupyter settings in a
+// directory. variable is the environment variable that names the directory.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("the webhook sets where Jupyter listens, whatever is in the directory of %s: if the pod needs "+
 		"another port or base URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the "+

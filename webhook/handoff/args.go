@@ -64,8 +64,8 @@ type reader struct {
 	err   error
 }
 
-// read parses a command line, which must begin with verb. known lists the accepted flags: --name= for a flag with a value,
-// and --name for a flag without one.
+// read parses a command line, whose first argument must be equal to verb. The parameter known has the accepted flags:
+// --name= for a flag with a value, and --name for a flag without a value.
 func read(args []string, verb string, known ...string) *reader {
 	r := &reader{values: map[string]string{}}
 	if len(args) == 0 || args[0] != verb {

@@ -216,7 +216,7 @@ func TestParseExecErrors(t *testing.T) {
 }
 
 // invalidVariants returns invalid command lines. Each has a single fault: a repeated argument, a missing required argument
-// or an unknown argument. optional lists the arguments that are not required.
+// or an unknown argument. The parameter optional has the arguments that are not required.
 func invalidVariants(valid []string, optional []string) map[string][]string {
 	variants := map[string][]string{}
 	for i, arg := range valid {

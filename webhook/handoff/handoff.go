@@ -11,7 +11,8 @@ const (
 	// EnvFile has the owner of the home (Owner), in lines of the form NAME=value. jupyter-user-init parses the file, and no
 	// shell sources it.
 	EnvFile = "uid-gid.env"
-	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group of the notebook container.
+	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group of the notebook container, unless this is turned
+	// off (notebook.accountFiles).
 	PasswdFile = "passwd"
 	GroupFile  = "group"
 	// Binary is the file name of jupyter-user-init. The binary is in the root directory of the init container's image.

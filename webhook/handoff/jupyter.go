@@ -51,8 +51,8 @@ type traits = map[string]json.RawMessage
 // listenTraits are the traits that set where a server listens.
 var listenTraits = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
-// IsListenTrait reports whether a trait sets where a server listens. The webhook sets these traits from the Pod, so the
-// configuration must not set them.
+// IsListenTrait reports whether a trait sets where a server listens. The probes depend on these traits, so
+// notebook.jupyterConfig must not set them.
 func IsListenTrait(trait string) bool { return slices.Contains(listenTraits, trait) }
 
 // UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that Jupyter starts. Jupyter has no

@@ -85,7 +85,8 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// raw returns the raw object. The offset from may include the preceding colon and spaces.
+// raw returns the bytes of the object. o.from can be the offset of the colon or white space before the object, so raw trims
+// these characters.
 func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
 
 // decode decodes a review and its Pod. It returns a denial if the body is not valid JSON, has a duplicate name, or has a

@@ -39,9 +39,9 @@ func reviewOf(version, uid, pod string) string {
 		"object":%s,"oldObject":null,"dryRun":true,"options":{"kind":"CreateOptions"}}}`, version, uid, pod)
 }
 
-// FuzzAgainstAdmissionWebhook compares the responses with those of controller-runtime's admission.Webhook for the same bodies
-// and decisions. Differences are allowed for bodies that this server denies and controller-runtime accepts (stricter), and for
-// wrong types in fields that this server does not read.
+// FuzzAgainstAdmissionWebhook compares the responses with those of controller-runtime's admission.Webhook for the same
+// bodies and decisions. Differences are allowed if both deny the body, if only this server denies the body for a fault that
+// the function stricter finds, or if controller-runtime fails at a wrong type in a field that this server does not read.
 func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	good := reviewOf("v1", "u-1", notebookPod)
 	for _, seed := range []string{
@@ -80,7 +80,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	})
 }
 
-// reviewFields has the fields of review except the object, for controller-runtime's decoder.
+// reviewFields has the fields of the type review except the object, for controller-runtime's decoder.
 type reviewFields struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -103,7 +103,7 @@ type reviewFields struct {
 }
 
 // stricter reports whether a body has a duplicate name, invalid UTF-8 or an escaped surrogate. controller-runtime accepts
-// all of these. This server accepts only an escaped surrogate pair that is whole.
+// all three. Of the three, this server accepts only an escaped surrogate, and only in a whole pair.
 func stricter(body string) bool {
 	return !utf8.ValidString(body) || regexp.MustCompile(`\\u[dD][89a-fA-F]`).MatchString(body) ||
 		stdjson.Valid([]byte(body)) && hasDuplicateName(stdjson.NewDecoder(strings.NewReader(body)))

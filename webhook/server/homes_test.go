@@ -102,7 +102,7 @@ func TestVerifyAfterHomeChange(t *testing.T) {
 	}
 }
 
-// TestForgedHome tests Pods whose annotations or mounts were changed to another home.
+// TestForgedHome tests Pods whose annotations or mounts were changed or removed after the injection.
 func TestForgedHome(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), withHome("/hpc/home/q/qiang.guo03"), nil)
 	injected := e.injected(t, notebook)

@@ -249,7 +249,8 @@ func combinations(values []string, n int) [][]string {
 	return all
 }
 
-// TestDisputeMessage tests that the denial has the result of each source. For an unusable account it has only that result.
+// TestDisputeMessage tests that the denial has the result of each source. If the account in one source is unusable, the
+// denial has only the result of that source.
 func TestDisputeMessage(t *testing.T) {
 	at := func(uid int64) identityFunc { return known(identity.New(uid, 6003, nil)) }
 	for _, c := range []struct {

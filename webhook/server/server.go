@@ -46,8 +46,8 @@ type handshake struct {
 type Options struct {
 	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// VerifyClient returns an error for a client that must not be served. If it is nil, every client is served. A client with
-	// the serving certificate, which is another replica, is served without this check.
+	// VerifyClient returns an error for a client that must not be served. If it is nil, every client is served. A client
+	// that presents the serving certificate, such as another replica, is served without this check.
 	VerifyClient func(tls.ConnectionState) error
 	// Drain is the time that the server continues to serve after it was asked to stop. In this time API servers learn
 	// that the server is no longer an endpoint; until then they continue to send reviews, also on open connections.

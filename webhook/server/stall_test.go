@@ -92,7 +92,7 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-// TestReviewsDuringStalledConnections tests that valid reviews get a response while 300 clients stall.
+// TestReviewsDuringStalledConnections tests that another client gets its responses while 300 clients stall.
 func TestReviewsDuringStalledConnections(t *testing.T) {
 	address, config := startWithTimeout(t, time.Minute)
 	var dialling sync.WaitGroup
