@@ -6,8 +6,8 @@
 # podman, make image uses --timestamp 0. With docker buildx use SOURCE_DATE_EPOCH=0 and an output with
 # rewrite-timestamp=true.
 #
-# BUILDER is the only base image. Only the programs that are compiled in it get into the result. For a release, pin it by
-# digest:
+# BUILDER is the only base image. Only the programs that are compiled in it get into the result. For a release, pin BUILDER
+# by digest:
 # --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:… (docker buildx imagetools inspect prints the digest of a tag).
 # If golang:1.26.8 cannot be pulled, use any image with the same version of Go.
 ARG BUILDER=docker.io/library/golang:1.26.8
@@ -21,8 +21,8 @@ COPY cmd cmd
 COPY webhook webhook
 COPY certs certs
 COPY deploy deploy
-# The container engine sets these two to the target platform. They have no default value, because BuildKit would use a
-# default value in place of the target platform.
+# The container engine sets TARGETOS and TARGETARCH to the target platform. They have no default value, because BuildKit
+# would use a default value in place of the target platform.
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=v0.2.0

@@ -81,8 +81,8 @@ func packChart(folder string) (packed []byte, name string, err error) {
 	return packed, chart.Name + "-" + chart.Version + ".tgz", err
 }
 
-// read returns the files in a folder and its subfolders. Their paths begin with name. It follows symbolic links, because
-// "monitoring" in the folder of the chart is one.
+// read returns the files in a folder and its subfolders, with paths that begin with the argument name. It follows symbolic
+// links, because "monitoring" in the folder of the chart is a symbolic link.
 func read(folder, name string) ([]file, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

@@ -57,8 +57,8 @@ func injected(t testing.TB, pod []byte) []byte {
 }
 
 // reviewsOfKind returns reviews of Pods of one size and one kind. The webhook injects Pods of the kind "injected".
-// "already" Pods have been injected before, "unlabelled" Pods do not have the label jupyter-user, and "denied" Pods name
-// root.
+// "already" Pods have been injected before, "unlabelled" Pods do not have the label jupyter-user, and "denied" Pods have
+// root as their user.
 func reviewsOfKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]

@@ -158,8 +158,8 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// keepDeletingPods deletes all Pods of the namespace every 30 s until end is called, and then once more. There is no
-// node, so no Pod runs.
+// keepDeletingPods deletes all Pods of the namespace every 30 s until the returned function is called, and then once more.
+// There is no node, so no Pod runs.
 func (w *sharedCluster) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
@@ -216,8 +216,8 @@ func freeAddresses(t *testing.T, count int) (free []address) {
 	return free
 }
 
-// cluster.replica starts a replica at an address, with a certificate and further flags, and waits until the replica is
-// ready.
+// cluster.replica starts a replica at an address, with a certificate, the cluster's settings and the given flags, and waits
+// until the replica is ready.
 func (c *cluster) replica(t *testing.T, certs *secret, at address, flags ...string) *replica {
 	t.Helper()
 	var peers []string
@@ -301,7 +301,7 @@ func checkInjected(pod *corev1.Pod) error {
 }
 
 // A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links
-// through the link ..data, which set replaces.
+// through the link ..data.
 type secret struct {
 	dir     string
 	version int
@@ -317,6 +317,8 @@ func newSecret(t *testing.T, pair pki.Pair) *secret {
 	return s
 }
 
+// secret.set writes a certificate and its key into a new directory, and replaces the link ..data by a link to this
+// directory. So both files change at the same time.
 func (s *secret) set(t *testing.T, pair pki.Pair) {
 	t.Helper()
 	before := filepath.Join(s.dir, fmt.Sprintf("..%d", s.version))

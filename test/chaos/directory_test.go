@@ -126,8 +126,8 @@ func (r *replica) reviewUser(client *http.Client, user int) try {
 	return try{}
 }
 
-// reviewingUsers returns a function that sends reviews of users that the replica has cached. Every tenth review is of a
-// user that the replica has not cached.
+// reviewingUsers returns a function that sends one review. Nine of ten reviews are of users that the replica has cached.
+// Every tenth review is of a user that the replica has not cached.
 func (r *replica) reviewingUsers(client *http.Client, next *atomic.Int64) func(context.Context) try {
 	return func(context.Context) try {
 		n := int(next.Add(1))

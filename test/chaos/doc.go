@@ -36,5 +36,5 @@
 //	short of memory, processors, disk, time   TestLimitedResources
 //
 // No test changes the clock of a process. A clock that jumps has two effects: a certificate has expired or is not valid
-// yet, and time limits end at once. TestLimitedResources tests both.
+// yet, and time limits end immediately. TestLimitedResources tests both.
 package chaos

@@ -208,8 +208,8 @@ func hostileReviews(t *testing.T) map[string]string {
 	return hostile
 }
 
-// replaceEach replaces each value inside a document by several other values, one at a time, and calls visit after each
-// replacement.
+// replaceEach replaces each value inside a document by several other values, one at a time, and calls the function "visit"
+// after each replacement.
 func replaceEach(value any, path string, visit func(path string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {

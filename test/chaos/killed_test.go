@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestReplicaKilled kills one of two replicas under load and starts it again immediately at the same address, like the
-// kubelet. The reviews that the replica was processing are lost. Reviews that the API server sends to the replica's
+// TestReplicaKilled kills one of two replicas under load and, as the kubelet does, starts it again immediately at the same
+// address. The reviews that the replica was processing are lost. Reviews that the API server sends to the replica's
 // address before the new process listens are lost too. The API server denies the Pods of these reviews.
 func TestReplicaKilled(t *testing.T) {
 	c := newCluster(t)

@@ -137,8 +137,8 @@ func testSuspended(t *testing.T) {
 }
 
 // testWrongClock gives a running replica a certificate that has expired or is not valid yet, as with a wrong clock. The
-// replica is not ready then, and the response of /readyz has the reason. It does not end, because a restart would not
-// help.
+// replica is not ready then, and the response of /readyz has the reason. The replica does not end, because a restart would
+// not help.
 func testWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {

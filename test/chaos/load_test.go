@@ -62,7 +62,7 @@ type outcome struct {
 	machine *machine.Watch
 }
 
-// startLoad starts a load that calls the function call at a rate, in calls per second, until the load is stopped. On a
+// startLoad starts a load that calls the function "call" at a rate, in calls per second, until the load is stopped. On a
 // slow machine the real rate is lower.
 func startLoad(rate float64, call func(context.Context) try) *load {
 	return beginLoad(fewCallers, rate, math.MaxInt, call)
@@ -71,7 +71,7 @@ func startLoad(rate float64, call func(context.Context) try) *load {
 // unpaced is a rate that no machine reaches, so that each caller calls without a pause.
 const unpaced = 1e6
 
-// callMany calls the function call count times, as fast as possible.
+// callMany calls the function "call" as fast as possible, until it has made this number of calls.
 func callMany(count int, call func(context.Context) try) outcome {
 	return beginLoad(manyCallers, unpaced, count, call).end()
 }
@@ -108,7 +108,7 @@ func (l *load) measure(call func(context.Context) try) {
 	l.tries = append(l.tries, done)
 }
 
-// load.stop lets no further call begin, and waits until the running calls have ended.
+// load.stop lets no new call begin, except one that is due already, and waits until all calls have ended.
 func (l *load) stop() outcome {
 	l.cancel()
 	return l.end()
@@ -129,7 +129,7 @@ func (l *load) since(moment time.Time) (tries []try) {
 	return slices.DeleteFunc(slices.Clone(l.tries), func(t try) bool { return t.began.Before(moment) })
 }
 
-// untilDone waits until count calls that began at the moment or later have ended.
+// untilDone waits until this number of calls that began at the moment or later have ended.
 func (l *load) untilDone(t *testing.T, count int, moment time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(l.since(moment)) >= count }, wait, 10*time.Millisecond, "the load goes on")

@@ -20,7 +20,7 @@ type form struct {
 	// rollouts is the number of rollouts of both replicas. kills is the number of times that one of two replicas is
 	// killed.
 	rollouts, kills int
-	// drain is the value of the flag --drain, except on a slow machine (cluster.drain). probe is the period of the
+	// drain is the value of the flag --drain, which newCluster makes longer on a slow machine. probe is the period of the
 	// readiness probe. The long form has the Deployment's values.
 	drain, probe time.Duration
 	// rotations is the number of new certificates for each replica.

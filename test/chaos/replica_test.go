@@ -153,7 +153,7 @@ func (r *replica) pause(t *testing.T) {
 	}, wait, time.Millisecond, "the replica is suspended")
 }
 
-// kill ends the replica at once, unless it has ended already.
+// kill sends SIGKILL to the replica, which may have ended already, and waits until the replica has ended.
 func (r *replica) kill(t *testing.T) {
 	t.Helper()
 	_ = r.command.Process.Kill()

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRollingRestarts replaces both replicas several times like the Deployment: each new replica starts before an old
+// TestRollingRestarts replaces both replicas several times, as the Deployment does: each new replica starts before an old
 // one ends. Each time the new replicas have the other one of two configurations, so that replicas also verify Pods that
 // were injected with another configuration than their own. The API server keeps its connections to an old replica, and
 // the Service learns late that the replica ends.
@@ -76,7 +76,8 @@ func (r *rollout) awaitFirstEnd(t *testing.T) {
 	r.ending = r.ending[1:]
 }
 
-// stopOldest sends SIGTERM to the oldest replica, like the kubelet. Its endpoint is removed when its process has ended.
+// stopOldest sends SIGTERM to the oldest replica, as the kubelet does. The endpoint of the replica is removed when its
+// process has ended.
 func (r *rollout) stopOldest(t *testing.T) {
 	t.Helper()
 	oldest, endpoint := r.replicas[0], r.endpoints[0]
@@ -89,7 +90,7 @@ func (r *rollout) stopOldest(t *testing.T) {
 	}()
 }
 
-// It writes a configuration file with this period of the startup probe, in seconds, and returns the path of the file.
+// The function writes a configuration file with this period of the startup probe, in seconds, and returns the file's path.
 func configuration(t *testing.T, period string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -15,7 +15,7 @@ import (
 // A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that the service
 // regards as ready, and stays there until the connection ends, even if the endpoint becomes unready. The service does not
 // read requests and repeats none. It learns about readiness late: it probes periodically, and uses the result of a probe
-// only after a further time.
+// only later, after the time in the field delay.
 type service struct {
 	listener net.Listener
 	// period is the time between two probes. delay is the time until the service uses the result of a probe.
@@ -76,8 +76,8 @@ func (s *service) add(at address) *endpoint {
 	return e
 }
 
-// service.watch probes an endpoint like the kubelet. As in the Deployment, the endpoint is not ready after one failed
-// probe.
+// service.watch probes an endpoint as the kubelet does. After one failed probe the endpoint is not ready, as in the
+// Deployment.
 func (s *service) watch(ctx context.Context, e *endpoint) {
 	ticker := time.NewTicker(s.period)
 	defer ticker.Stop()
@@ -102,7 +102,7 @@ func (s *service) set(e *endpoint, ready bool) {
 	e.ready = ready
 }
 
-// remove removes an endpoint, like the deletion of its Pod.
+// remove removes an endpoint, as if its Pod were deleted.
 func (s *service) remove(e *endpoint) {
 	e.gone()
 	s.mu.Lock()
@@ -128,7 +128,7 @@ func (s *service) pick() *endpoint {
 	return nil
 }
 
-// untilReady waits until exactly count endpoints are ready.
+// untilReady waits until exactly this number of endpoints are ready.
 func (s *service) untilReady(t *testing.T, count int) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -106,8 +106,8 @@ func stopDuringReviews(t *testing.T) (round stopRound) {
 	return round
 }
 
-// reviewWhileDraining sends a review to a replica that drains. It returns an error if the replica is ready or does not
-// admit the Pod.
+// reviewWhileDraining sends a review to a replica that drains. It returns an error if the replica does not report that it
+// drains, or does not admit the Pod.
 func reviewWhileDraining(r *replica, client *http.Client) error {
 	if err := ready(r.http); err == nil || err.Error() != "503 Service Unavailable: draining" {
 		return fmt.Errorf("the replica does not report that it drains: %w", err)

@@ -207,7 +207,7 @@ func beginInstallation(t *testing.T) *installation {
 	return newInstallation(t, start)
 }
 
-// newInstallation starts a cluster with the function start, and builds the program. The caller installs the chart.
+// newInstallation starts a cluster with the function "start", and builds the program. The caller installs the chart.
 func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *installation {
 	t.Helper()
 	l := &installation{stop: func() {}}
@@ -300,8 +300,9 @@ func (l *installation) upgrade(t *testing.T, value string) {
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// awaitFindings waits until the findings of the check command are as expected. wanted has the status of each finding that
-// is not OK, by the beginning of its text. For each text in well, one finding that is OK must begin with the text.
+// awaitFindings waits until the findings of the check command are as expected. The argument "wanted" has the status of each
+// finding that is not OK, by the beginning of its text. For each text in the argument "well", one finding that is OK must
+// begin with the text.
 func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

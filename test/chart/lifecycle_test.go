@@ -154,7 +154,8 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 }
 
 // assertRuns asserts that the Deployment has the image, and that the share's PersistentVolumes exist. The configuration
-// and the policy net.jupyter-user.io must accept exactly the images in accepted, which are separated by spaces.
+// and the policy net.jupyter-user.io must accept exactly the images that the argument "accepted" lists, with spaces between
+// them.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -182,8 +183,8 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 }
 
 // TestUpgradeFromTheReleaseBefore tests an upgrade with values of 0.1.0, one of which has another key now. helm upgrade
-// must deny the old key and change nothing. The command in the runbook must replace the key. Because the chart of 0.1.0
-// accepted the old key, the test first installs the chart without its checks of values.
+// must deny the old key and change nothing. The command in the runbook must replace the key. The chart of 0.1.0 accepted
+// the old key, so the test first installs a copy of the chart from which the checks of values are removed.
 func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	t.Parallel()
 	l, folder := newLifecycleWithPrevious(t), t.TempDir()

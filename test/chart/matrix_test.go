@@ -122,9 +122,9 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 	return plane
 }
 
-// TestRenderedChartInDryRun renders the chart with each entry of matrix and sends the objects to the API server in a dry
-// run, in which unknown fields are errors. The webhook's namespace enforces Pod Security restricted. The API server also
-// knows the kinds of cert-manager and of the Prometheus operator that the chart can render.
+// TestRenderedChartInDryRun renders the chart with the values of each entry of the map matrix, and sends the objects to the
+// API server in a dry run, in which unknown fields are errors. The webhook's namespace enforces Pod Security restricted.
+// The API server also knows the kinds of cert-manager and of the Prometheus operator that the chart can render.
 func TestRenderedChartInDryRun(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
@@ -153,7 +153,7 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return applied
 }
 
-// TestLint tests that helm lint finds no fault with any entry of matrix.
+// TestLint tests that helm lint succeeds with the values of each entry of the map matrix.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -306,8 +306,8 @@ func TestInlineVolumesOfShareKind(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarn tests the notes of the chart for the two steps that could stop other Pods. In mode Warn, the
-// command for the Pod Security level of a namespace with notebooks must be only a dry run. The NetworkPolicy that keeps
+// TestNotesInModeWarn tests the notes of the chart for the two steps that can stop Pods even in mode Warn. In this mode,
+// the command for the Pod Security level of a namespace with notebooks must be only a dry run. The NetworkPolicy that keeps
 // Pods from the NFS server must come only just before mode Enforce.
 func TestNotesInModeWarn(t *testing.T) {
 	t.Parallel()

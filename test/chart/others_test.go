@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// otherKinds has the kinds of other projects that the chart can render. Each value is the key of an entry of matrix with
-// which the chart renders the kind.
+// otherKinds maps each kind of another project that the chart can render to a key of the map matrix. The chart renders the
+// kind with the values that matrix has for this key.
 var otherKinds = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",

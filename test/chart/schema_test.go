@@ -210,9 +210,9 @@ func TestSchemaHasTheLimits(t *testing.T) {
 	assert.Greater(t, numbers, 15)
 }
 
-// eachNumber calls check for each integer field of a struct type and of the structs inside it, but not inside lists and
-// maps. check gets the index of the field for reflect.Value.FieldByIndex, the keys that lead to the field, with dots
-// between them, and the schema of the field.
+// eachNumber calls the function "check" for each integer field of a struct type and of the structs inside it, but not
+// inside lists and maps. The function gets the index of the field for reflect.Value.FieldByIndex, the keys that lead to the
+// field, with dots between them, and the schema of the field.
 func eachNumber(t *testing.T, goType reflect.Type, s schema, index []int, path string,
 	check func(index []int, path string, limits schema)) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 )
 
 // An attack is a change to an admitted notebook, with which an attacker tries to reach more than the home. The verifier
-// must deny the changed Pod for the reason.
+// must deny the changed Pod, and one of the denials must have the reason.
 type attack struct {
 	reason string
 	change func(*corev1.Pod)

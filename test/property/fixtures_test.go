@@ -17,7 +17,8 @@ import (
 
 // TestPodSecurityAdmissionsOwnPods tests the Pods with which Kubernetes itself tests Pod Security: those that pass and
 // those that fail, of all versions. The test adds a user's label to each Pod. The admitted Pod must still meet the level of
-// the submitted Pod (testLevel). A Pod that several versions have is tested once.
+// the submitted Pod. With discovery at start, baseline is enough in place of restricted. A Pod that several versions have
+// is tested once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 	t.Parallel()
 	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")

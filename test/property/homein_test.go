@@ -22,9 +22,9 @@ const podWithHomeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","
 
 const securityOfUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
 
-// TestAttacksOnHomeInOtherContainers tests that a container that gets the home by annotation must run as the user, and has
-// nothing else of the share. Other containers have nothing of the share. All this is tested with the home alone and with
-// further directories.
+// TestAttacksOnHomeInOtherContainers tests two rules. A container that gets the home by annotation must run as the user,
+// and must have nothing else of the share. A container that does not get the home must have nothing of the share. Both
+// rules are tested with the home alone and with share.directories.
 func TestAttacksOnHomeInOtherContainers(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})

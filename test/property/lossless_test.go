@@ -56,10 +56,10 @@ func checkLossless(t *testing.T, before, after []byte) {
 	}
 }
 
-// It returns all values of a document that contain no other value, by path. The path of an init container has the name
-// of the container and not its index, because the webhook adds an init container before the others. The path of a
-// variable has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID
-// get no number, because the webhook removes all but one of each.
+// The function returns all values of a document that contain no other value, by path. The path of an init container has the
+// name of the container and not its index, because the webhook adds an init container before the others. The path of a
+// variable has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID get
+// no number, because the webhook removes all but one of each.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}
@@ -67,7 +67,8 @@ func leaves(t *testing.T, raw []byte) map[string]string {
 	return w.found
 }
 
-// A walker reads a document once, token by token. Decoding each value separately would read the innermost values a dozen times.
+// A walker reads a document token by token, and init containers and variables once more. Decoding each value separately
+// would read the innermost values a dozen times.
 type walker struct {
 	*jsontext.Decoder
 
@@ -97,8 +98,8 @@ func (w walker) walk(place string) error {
 	}
 }
 
-// walker.each calls the function member for each member of the next value, an object or an array. If the value has no
-// member, it is a leaf.
+// walker.each calls the function "member" for each member of the next value, an object or an array. If the value has no
+// member, the value is a leaf.
 func (w walker) each(place, empty string, member func(i int) error) error {
 	if _, err := w.ReadToken(); err != nil {
 		return err

@@ -16,7 +16,8 @@ import (
 )
 
 // TestGoldenPodsKeepTheirPodSecurityLevel tests that if the submitted Pod meets a Pod Security level, the admitted Pod
-// meets it too (testLevel). The API server's own library checks the levels.
+// meets the level too. With discovery at start, baseline is enough in place of restricted. The API server's own library
+// checks the levels.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	levels := newLevels(t)
@@ -36,8 +37,7 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// TestRandomPodsKeepTheirPodSecurityLevel tests with random Pods that if the submitted Pod meets a Pod Security level, the
-// admitted Pod meets it too (testLevel).
+// TestRandomPodsKeepTheirPodSecurityLevel tests the same as TestGoldenPodsKeepTheirPodSecurityLevel, with random Pods.
 func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
@@ -61,9 +61,9 @@ func TestRandomPodsKeepTheirPodSecurityLevel(t *testing.T) {
 }
 
 // testLevel reports whether the webhook admits the Pod as a notebook. Such a Pod must meet the Pod Security level that
-// the submitted Pod meets. With discovery at start, baseline is enough in place of restricted. The function rest returns
-// a copy of the submitted Pod without the fields that the webhook sets. With discovery at admission, the admitted Pod
-// must meet restricted if the copy does.
+// the submitted Pod meets. With discovery at start, baseline is enough in place of restricted. The function "rest" returns
+// a copy of the submitted Pod that can violate restricted only by values that the webhook keeps. With discovery at
+// admission, the admitted Pod must meet restricted if the copy does.
 func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -92,8 +92,8 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 	return true
 }
 
-// withoutNotebook returns a copy of the Pod without its notebook container and without init containers with the name
-// jupyter-user-init.
+// withoutNotebook returns a copy of the Pod from which the notebook container and all init containers with the name
+// jupyter-user-init are removed.
 func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
@@ -109,10 +109,10 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// withoutOurs returns a copy of the Pod without init containers with the name jupyter-user-init. In the copy, the security
-// context of the notebook container has the values that the webhook sets. It also has the Pod's own SELinux options,
-// Windows options and AppArmor profile, which the webhook keeps. If restricted forbids one of the kept values, the Pod
-// itself is the reason.
+// withoutOurs returns a copy of the Pod from which all init containers with the name jupyter-user-init are removed. In the
+// copy, the security context of the notebook container has the values that the webhook sets. It also has the Pod's own
+// SELinux options, Windows options and AppArmor profile, which the webhook keeps. If restricted forbids one of the kept
+// values, the Pod itself is the reason.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

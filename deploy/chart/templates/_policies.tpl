@@ -211,7 +211,7 @@ needed.
 {{/*
 Whether a Pod needs the right to a claim. A volume of the claim needs it, unless the Pod is a notebook (variables.claimed).
 A road (by-road) to the claim's storage always needs it. Most roads do not show where they lead, so such a road needs the
-right to every claim.
+right to every claim. So does a Pod with more volumes or containers than the policies check (too-much).
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,

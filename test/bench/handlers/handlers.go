@@ -40,13 +40,13 @@ const (
 	Constant = "constant"
 )
 
-// Names returns the names of the handlers, without Constant.
+// Names returns the names of all handlers except Constant.
 func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
 // KnownUser is a source of identities that has the same UID and GID for every user.
 var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
-// discardLog formats log lines as JSON, like the webhook, and discards them.
+// discardLog formats log lines as JSON like those of the webhook, and then discards them.
 var discardLog = slog.NewJSONHandler(io.Discard, nil)
 
 // init sets a logger, because without one controller-runtime would skip the work of logging.

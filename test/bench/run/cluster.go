@@ -208,7 +208,7 @@ func (c *cluster) awaitSame(ctx context.Context) error {
 }
 
 // comparedSpec returns the spec of a Pod as text, for comparisons. It replaces the name of the token's volume, which is
-// different in each Pod.
+// different in each Pod, by "token".
 func comparedSpec(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
 		if pod.Spec.Volumes[i].Projected != nil {

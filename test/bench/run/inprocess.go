@@ -60,7 +60,7 @@ func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error
 	return time.Duration(median(took)), nil
 }
 
-// countAllocations counts the allocations of reviews of the same Pod, like TestAllocations.
+// countAllocations counts the allocations of repeated reviews of one Pod, as TestAllocations does.
 func countAllocations(r *report) error {
 	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
 		handler, err := handlers.New(name)

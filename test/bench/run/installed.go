@@ -137,7 +137,7 @@ func (c *cluster) createOrdinary(ctx context.Context, namespace string) error {
 	return err
 }
 
-// updateStatus returns a function that updates the status of a Pod in a namespace, like a kubelet.
+// updateStatus returns a function that updates the status of a Pod in a namespace, as a kubelet does.
 func (c *cluster) updateStatus() func(context.Context, string) error {
 	pods := map[string]*corev1.Pod{}
 	return func(ctx context.Context, namespace string) (err error) {
