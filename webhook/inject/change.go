@@ -3,6 +3,7 @@ package inject
 import (
 	"strings"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
@@ -74,11 +75,14 @@ func (o Outcome) change(n fieldChange) Change {
 	return c
 }
 
-// objectName returns the field at a pointer in Kubernetes' notation. The notebook container is written as notebook, and the
-// first init container as init.
+// objectName returns the field at a pointer in Kubernetes' notation. The notebook container is written as notebook, and our
+// init container, if the Pod has it already, as init.
 func (o Outcome) objectName(at pod.Pointer) string {
-	const firstInit = pod.SpecPath + "/initContainers/0"
-	for container, name := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {
+	names := map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook"}
+	if inits := o.pod.Spec.InitContainers; len(inits) > 0 && inits[0].Name == handoff.Container {
+		names[pod.SpecPath+"/initContainers/0"] = "/init"
+	}
+	for container, name := range names {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {
 			at = name + at[len(container):]
 		}

@@ -59,11 +59,20 @@ func (in *planning) userContext() *pod.SecurityContext {
 	return &want
 }
 
-func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
+func (p privilegesPiece) reconcile(document *pod.Pod, c *changes) {
 	p.enforce(c, denial.PrivilegesRemoved)
-	if have := p.container.SecurityContext; have != nil && isTrue(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
+	if p.asksForNonRoot(document) && !*p.want.RunAsNonRoot {
 		c.warn(denial.StartsAsRoot())
 	}
+}
+
+// asksForNonRoot reports whether the container or, if the container does not set the field, the Pod sets runAsNonRoot to true.
+func (p privilegesPiece) asksForNonRoot(document *pod.Pod) bool {
+	if have := p.container.SecurityContext; have != nil && have.RunAsNonRoot != nil {
+		return *have.RunAsNonRoot
+	}
+	all := document.Spec.SecurityContext
+	return all != nil && isTrue(all.RunAsNonRoot)
 }
 
 // enforce sets the fields of the security context to the planned values. If the Pod asks for privileges that it does not

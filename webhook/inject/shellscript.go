@@ -65,11 +65,11 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 // assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A
 // variable that is set without export counts too, because it is already exported if the script's own environment has it.
 func assignments(words []string) []string {
-	set := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !isAssignment(word) })
-	if len(set) < len(words) && words[0] != "export" {
+	isOther := func(word string) bool { return !isAssignment(word) }
+	if words[0] != "export" && slices.ContainsFunc(words, isOther) {
 		return nil
 	}
-	return set
+	return slices.DeleteFunc(slices.Clone(words), isOther)
 }
 
 // keywords are the words that begin a compound command, or a command that changes how other commands run.
@@ -226,9 +226,16 @@ func (s *splitter) skipRedirection() {
 // assignment.
 func (s *splitter) addUnquoted(value string) {
 	const blanks = " \t\n"
-	split := strings.ContainsAny(value, blanks) && !isAssignment(s.word.String())
+	if value == "" {
+		return
+	}
+	if !strings.ContainsAny(value, blanks) || isAssignment(s.word.String()) {
+		s.word.WriteString(value)
+		s.inWord = true
+		return
+	}
 	for i := range len(value) {
-		if split && strings.IndexByte(blanks, value[i]) >= 0 {
+		if strings.IndexByte(blanks, value[i]) >= 0 {
 			s.endWord()
 		} else {
 			s.add(value[i])

@@ -60,11 +60,12 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// SpecSecurityContext is the security context of a Pod as a whole. RunAsUser and RunAsGroup apply to each container that
-// does not set these fields itself.
+// SpecSecurityContext is the security context of a Pod as a whole. RunAsUser, RunAsGroup and RunAsNonRoot apply to each
+// container that does not set these fields itself.
 type SpecSecurityContext struct {
 	RunAsUser                *int64      `json:"runAsUser"`
 	RunAsGroup               *int64      `json:"runAsGroup"`
+	RunAsNonRoot             *bool       `json:"runAsNonRoot"`
 	SupplementalGroups       List[int64] `json:"supplementalGroups"`
 	SupplementalGroupsPolicy *string     `json:"supplementalGroupsPolicy"`
 	FSGroup                  *int64      `json:"fsGroup"`

@@ -67,7 +67,7 @@ func TestInvalidHomeFields(t *testing.T) {
 				assert.Empty(t, r.Response.Patch)
 				assert.Equal(t, 403, r.Response.Status.Code)
 				assert.Equal(t, "HomeUnusable", r.Response.Status.Reason)
-				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 in the directory service "+c.why)
+				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 "+c.why)
 				assert.NotContains(t, r.Response.Status.Message, "bob", "a requester without access to that user gets the message too")
 			}
 		})
