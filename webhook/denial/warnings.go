@@ -40,7 +40,8 @@ func PrivilegesRemovedFrom(container string, fields []string) string {
 		are(fields), Printable(container))
 }
 
-// StartsAsRoot warns that the notebook container starts as root, although the Pod asks for runAsNonRoot, for all containers or for this one.
+// StartsAsRoot warns that the notebook container starts as root, although the Pod asks for runAsNonRoot, for all containers
+// or for this one.
 func StartsAsRoot() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container starts as root, with two " +
 		"capabilities, and becomes the user before its own command runs"
