@@ -45,15 +45,15 @@ type Entry struct {
 	// Name is the name of the thing that is built. Only one build of a name runs at a time.
 	Name string
 	// Ingredients lists every input of the build, one per line. If a build runs although the cache has an earlier result,
-	// the lines that differ between the ingredients of both entries show why.
+	// the lines that differ between the earlier and the new ingredients show why.
 	Ingredients string
 	// Result is the path, inside the entry's folder, of the wanted file or folder. If this file or folder does not exist,
 	// the cache does not have the entry.
 	Result string
 }
 
-// Get returns the path of the entry's result. If the cache does not have the entry, Get calls fill with an empty folder and
-// keeps all that fill writes there.
+// Get returns the path of the entry's result. If the cache does not have the entry, Get calls the function "fill" with an
+// empty folder, and keeps all that the function writes there.
 func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, folder string) error) (string, error) {
 	if c.present(e) {
 		return c.path(e), nil
@@ -149,7 +149,7 @@ func (c Cache) removeUnused(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return time.Since(folder.ModTime()) > unusedAfter })
 }
 
-// remove removes the folders that belong to a name, if unwanted returns true for them. The caller must hold the lock of
+// remove removes those folders of a name for which the function "unwanted" returns true. The caller must hold the lock of
 // the name.
 func (c Cache) remove(name string, unwanted func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(c.Folder)
@@ -158,7 +158,8 @@ func (c Cache) remove(name string, unwanted func(fs.FileInfo) bool) error {
 	}
 	for _, entry := range entries {
 		key, ours := strings.CutPrefix(entry.Name(), name+"-")
-		// A key has no dash. A folder with a further dash belongs to a longer name, which has another lock.
+		// A key has no dash. If the rest of the folder's name has a dash, the folder belongs to a longer name, which has
+		// another lock.
 		if !ours || strings.Contains(key, "-") {
 			continue
 		}

@@ -115,8 +115,8 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// silenceEnvtest discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set.
-// Nothing is lost: the logs of etcd and kube-apiserver have more details, and errors are returned.
+// silenceEnvtest discards envtest's log. Without this function, controller-runtime prints a stack trace because no
+// logger is set. Nothing is lost: the logs of etcd and kube-apiserver have more details, and errors are returned.
 var silenceEnvtest = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {

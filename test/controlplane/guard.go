@@ -113,8 +113,8 @@ func (f *folder) kill() {
 	})
 }
 
-// failStart makes the start of a control plane fail. It removes the links to the programs, so that no further program can
-// start, and kills the running programs until finished is closed.
+// failStart makes the start of a control plane fail. It removes the links to the programs, so that no other program can
+// start, and kills the running programs until the channel "finished" is closed.
 func (f *folder) failStart(finished <-chan struct{}) {
 	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Only a bad pattern is an error.
 	for _, program := range programs {
@@ -150,8 +150,8 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// isRunning reports whether a process group of this control plane runs. The kernel may have used the number of an ended group
-// for another group, which the method detects only on Linux.
+// isRunning reports whether a process group of this control plane runs. The kernel may have used the number of an ended
+// group for another group, which the method detects only on Linux.
 func (f *folder) isRunning(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)

@@ -19,8 +19,8 @@ import (
 )
 
 // Unpacked unpacks the packages into the cache, unless the cache has them, and returns the folder with their files.
-// packages has one package per line, with its version in Debian bookworm, such as slapd=2.5.13*. On Debian bookworm a
-// failed download fails the test. On any other system the test is skipped.
+// The argument "packages" has one package per line, with its version in Debian bookworm, such as slapd=2.5.13*. On Debian
+// bookworm a failed download fails the test. On any other system the test is skipped.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
 	if !IsBookworm() {

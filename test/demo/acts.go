@@ -157,14 +157,14 @@ func (d *demo) showAdmitted(ctx context.Context) error {
 	return writePage(pagePath, strings.Join(arguments, " "), left, right)
 }
 
-// showWholeShare lets carol create a Pod that mounts the whole share, which is denied.
+// showWholeShare shows that carol's Pod is denied if it mounts the whole share.
 func (d *demo) showWholeShare(ctx context.Context) error {
 	d.title("carol creates a Pod that mounts the whole share, and not only the home:")
 	d.say("%s", wholeShare)
 	return d.runDenied(ctx, wholeShare, "create", "-n", namespace, "-f", "-")
 }
 
-// showOtherUser lets carol create a Pod with the name of a user whose home she may not use, which is denied.
+// showOtherUser shows that carol's Pod is denied if its label names a user whose home she may not use.
 func (d *demo) showOtherUser(ctx context.Context) error {
 	arguments := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
 	d.title("carol types the name of another user:  kubectl " + strings.Join(arguments, " "))

@@ -1,9 +1,9 @@
 // Package golden has example Pods in testdata. NAME.yaml is a Pod as submitted. Beside it, NAME.admitted.yaml is the same
 // Pod as the webhook admits it, or NAME.denied.txt has the sentences with which the webhook denies it.
 //
-// A new NAME.yaml is tested without further work. A .admitted.yaml or .denied.txt without its NAME.yaml fails the test.
-// UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the user's identity, the
-// namespace's Pod Security Standard and the configuration:
+// A new NAME.yaml is tested without a change of the code. A .admitted.yaml or .denied.txt without its NAME.yaml fails the
+// test. UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the user's
+// identity, the namespace's Pod Security Standard and the configuration:
 //
 //	# identity: 5003:6003:7001     the user's identity, with discovery at admission; without this line, discovery is at start
 //	# namespace: restricted        the namespace enforces the Pod Security Standard restricted
@@ -41,7 +41,7 @@ type Case struct {
 	Restricted bool
 	Config     *config.Config
 
-	// fixed is nil, or the webhook with which Decide and Verify decide about all Pods. Fixed sets it.
+	// fixed is nil, or the webhook with which Decide and Verify decide about all Pods. The method Fixed sets this field.
 	fixed *webhook.Webhook
 }
 

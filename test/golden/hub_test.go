@@ -78,7 +78,7 @@ func TestHubUserIsFromAnnotation(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		raw := p.submitted.Annotations["hub.jupyter.org/username"]
 		if p.admitted == nil {
-			users[raw] += "" // One configuration denies a name that another admits.
+			users[raw] += "" // This keeps the user of another case: one configuration denies a name that another admits.
 			continue
 		}
 		users[raw] = p.admitted.Annotations["jupyter-user.io/user"]
@@ -115,7 +115,7 @@ func TestHubProbes(t *testing.T) {
 }
 
 // TestHubPodOpensOutsideImageHome tests that the working directory, the command and notebook_dir are not in the home of the
-// image's user, which the user of the Pod could not open.
+// image's user. The user of the Pod could not open this home.
 func TestHubPodOpensOutsideImageHome(t *testing.T) {
 	const own = "/home/jovyan"
 	for _, p := range hubPods(t, "") {

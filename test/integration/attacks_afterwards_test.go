@@ -97,7 +97,7 @@ func addLabel(t *testing.T, g *guarded) error {
 	return err
 }
 
-// patchHubPod applies a patch, as bob, to a hub's Pod with this component label.
+// patchHubPod applies a patch, as bob, to a hub's Pod. component is the value of the Pod's label "component".
 func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
 	pod := plainPod()
@@ -127,7 +127,8 @@ func podWithoutClaim() *corev1.Pod {
 	return pod
 }
 
-// debugWithoutClaim returns an attack: bob adds an ephemeral container with the mounts to the Pod of podWithoutClaim.
+// debugWithoutClaim returns an attack: bob adds an ephemeral container with the given mounts to the Pod of
+// podWithoutClaim.
 func debugWithoutClaim(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.admin(t), podWithoutClaim())

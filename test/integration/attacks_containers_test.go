@@ -11,14 +11,14 @@ import (
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// withMount returns an attack: carol creates alice's notebook with a further mount in the notebook container.
+// withMount returns an attack: carol creates alice's notebook with one more mount in the notebook container.
 func withMount(m corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return byCarol(func(pod *corev1.Pod) {
 		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, m)
 	})
 }
 
-// withContainer returns an attack: carol creates alice's notebook with a further container or init container.
+// withContainer returns an attack: carol creates alice's notebook with one more container or init container.
 func withContainer(initContainer bool, c corev1.Container) func(*testing.T, *guarded) error {
 	c.Name, c.Image = "beside", "x"
 	return byCarol(func(pod *corev1.Pod) {
@@ -201,7 +201,7 @@ func underWrongName(name string) func(*testing.T, *guarded) error {
 	}
 }
 
-// withMoreDirectories returns an attack on a webhook whose notebooks mount a further directory of the share.
+// withMoreDirectories returns an attack on a webhook whose notebooks mount a directory of the share besides the home.
 func withMoreDirectories(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		g.reconfigure(t, func(c *config.Config) {

@@ -76,8 +76,8 @@ func checkAccess(t *testing.T, l *checkedCluster) {
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessByOtherRules tests the command "check access" in cases that depend on more than the right: on the Pod Security level
-// of the namespace, on whether the webhook serves the namespace, and on whether the user's name is valid.
+// accessByOtherRules tests the command "check access" in cases that depend on more than the right: on the Pod Security
+// level of the namespace, on whether the webhook serves the namespace, and on whether the user's name is valid.
 func accessByOtherRules(t *testing.T, l *checkedCluster) {
 	createOpenNamespace(t, l)
 	createUntilEnd(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),

@@ -144,8 +144,8 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 }
 
 // decider returns the webhook that decides about a Pod. If the user of the Pod is known, the webhook finds identities in
-// a fakeDirectoryService, and otherwise it has no source of identities. A real site has one of the two webhooks. These tests have
-// both, to test both discoveries on one cluster.
+// a fakeDirectoryService, and otherwise it has no source of identities. A real site has only one of these two webhooks.
+// These tests have both, to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, fakeDirectoryServiceFor(configured))
@@ -173,7 +173,7 @@ func (c *cluster) certificate() *certs.Files {
 	return c.files
 }
 
-// listen serves a handler like the serve command until stop is called, and returns the address.
+// listen serves a handler like the serve command. It returns the address, and a function that ends the server.
 func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at string, stop func()) {
 	t.Helper()
 	var listener net.Listener

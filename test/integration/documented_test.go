@@ -40,7 +40,7 @@ func TestDenialsOfThePage(t *testing.T) {
 	}
 }
 
-// createUser returns a new user who may create Pods in a namespace and has further rights.
+// createUser returns a new user who has the given rights and those of withPods in a namespace.
 func (c *cluster) createUser(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
 	t.Helper()
 	user, err := c.User(name)
@@ -50,7 +50,7 @@ func (c *cluster) createUser(t *testing.T, name, namespace string, rules ...rbac
 }
 
 // TestRightsOfKubectlUser tests that with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run
-// the commands of deploy/docs/pods.md, and lacks some further rights, such as the right to exec.
+// the commands of deploy/docs/pods.md, and lacks some other rights, such as the right to exec.
 func TestRightsOfKubectlUser(t *testing.T) {
 	t.Parallel()
 	c := start(t)

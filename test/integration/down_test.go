@@ -37,7 +37,7 @@ func TestOtherPodsWhileWebhookDown(t *testing.T) {
 	require.GreaterOrEqual(t, len(namespaces.Items), 6)
 	for _, namespace := range namespaces.Items {
 		if namespace.Name == "kube-public" || namespace.Name == "kube-node-lease" {
-			continue // These namespaces have no ServiceAccount here, which a controller would create.
+			continue // No controller runs here, so these namespaces have no ServiceAccount.
 		}
 		createAndDelete(t, admin, namespace.Name)
 	}

@@ -61,8 +61,8 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { e.serveWith(t, config.Default()) })
 }
 
-// acceptImages makes the policies accept further images in the init container. The policies still accept them after the
-// test.
+// acceptImages makes the policies accept these images in the init container, in addition to the webhook's own image. The
+// policies still accept them after the test.
 func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	t.Helper()
 	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})
@@ -154,7 +154,7 @@ func assertDeniedWith(t *testing.T, o outcome, words ...string) {
 
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
-// labelledPod returns a Pod with the label of a user, after the changes.
+// labelledPod returns a Pod with the label of a user, and with the given changes.
 func labelledPod(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

@@ -194,8 +194,8 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 }
 
 // TestAttacksOnHomesByField tests that the policy net.jupyter-user.io and the verifier each deny the attacks of
-// attacksOnHomesByField. The verifier also reads the home from the directory service. If the home has changed, it denies
-// the Pod with the reason IdentityDiffers.
+// attacksOnHomesByField. The verifier also reads the home from the directory service. If the home has changed, the verifier
+// denies the Pod with the reason IdentityDiffers.
 func TestAttacksOnHomesByField(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, homesByFieldValues)})

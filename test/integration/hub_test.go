@@ -31,8 +31,8 @@ import (
 
 const (
 	hubUsers = 100
-	// concurrentLogIns is the number of users who start their server at the same time. It is less than the hub's limit of 64,
-	// above which the hub tells users to try again.
+	// concurrentLogIns is the number of users who start their server at the same time. It is less than the hub's limit of
+	// 64, above which the hub tells users to try again.
 	concurrentLogIns = 16
 	hubLimit         = time.Minute
 	// hubPatience is the time that KubeSpawner waits for a response of the API server by default, before it sends the

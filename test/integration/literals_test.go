@@ -22,7 +22,7 @@ const (
 	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
 )
 
-// TestValuesAreLiterals renders the policies from the values odd and odder. It tests for several chart values that the
+// TestValuesAreLiterals renders the policies from the values odd and odder. For several chart values, it tests that the
 // policies compare a request with exactly the text of the value.
 func TestValuesAreLiterals(t *testing.T) {
 	t.Parallel()

@@ -88,8 +88,8 @@ func mutated(label, change string) func(*corev1.Pod) {
 
 type podCheck = func(*testing.T, *corev1.Pod)
 
-// mutations returns checks of the admitted Pod. The outer key is the label that selects another webhook, and the inner key
-// is the value of the label, which selects the change. The function "mutated" adds the label to a Pod.
+// mutations returns checks of the admitted Pod. The outer key is the label that selects a webhook or policy, and the inner
+// key is the value of the label, which selects the change. The function "mutated" adds the label to a Pod.
 func mutations() map[string]map[string]podCheck {
 	usual := map[string]podCheck{
 		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },

@@ -58,8 +58,8 @@ func (c *cluster) countPodCreations(t *testing.T) podCreations {
 	return p
 }
 
-// assertCreatedOnce asserts that between before and p, each user's Pod was created at the first attempt, and no other Pod
-// was created. It returns the shortest time limit within which all responses came.
+// assertCreatedOnce asserts that between the count "before" and the later count p, each user's Pod was created at the first
+// attempt, and no other Pod was created. It returns the shortest time limit within which all responses came.
 func (p podCreations) assertCreatedOnce(t *testing.T, before podCreations) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {

@@ -64,7 +64,7 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		e.assertAdmitted(t, e.createDry(t, namespace, labelledPod(user)))
 		e.assertAdmitted(t, e.createDry(t, namespace, labelledPod(user, withProxy)))
-		// The webhook removes the privileges of the notebook container, which Pod Security would deny.
+		// Pod Security would deny a privileged notebook container, but the webhook removes the field "privileged".
 		cleaned := e.createDry(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		}))

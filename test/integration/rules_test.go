@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// policiesOf parses the ValidatingAdmissionPolicies in manifests. The keys are the policies' names without
+// policiesOf parses the ValidatingAdmissionPolicies in manifests. The keys are the policies' names without the suffix
 // .jupyter-user.io.
 func policiesOf(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
@@ -267,8 +267,7 @@ func TestPoliciesAdmitOtherPods(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", optedOut), "opted out")
 }
 
-// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no reason that
-// does not exist.
+// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no other reason.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)

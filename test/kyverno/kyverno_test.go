@@ -19,10 +19,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// meets says, for each kind of discovery, whether Pods with this discovery meet a policy.
+// The type "meets" records, for each kind of discovery, whether Pods with this discovery meet a policy.
 type meets struct{ atAdmission, atStart bool }
 
-// policies says, for each policy in testdata, which Pods must meet the policy. All other Pods must fail the policy.
+// The variable "policies" records, for each policy in testdata, which Pods must meet the policy. All other Pods must fail
+// the policy.
 var policies = map[string]meets{
 	"baseline":                {true, true},
 	"restricted":              {true, false},
@@ -99,7 +100,8 @@ func hasHostPath(pod *corev1.Pod) bool {
 	return false
 }
 
-// result says, in Kyverno's report, whether a Pod meets a policy. Result is pass or fail, and Resources has only the Pod.
+// A result is one entry of Kyverno's report, about one Pod and one policy. The field Result is pass or fail, and the field
+// Resources has only the Pod.
 type result struct {
 	Policy, Result, Message string
 	Resources               []struct{ Name string }

@@ -124,8 +124,8 @@ func (w *Watch) Mean() float64 {
 
 func slowness(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
 
-// Within reports whether took is at most the limit. If took is longer, Within compares it with the limit multiplied by
-// Slowest: a time within the multiplied limit is logged, and a longer time fails the test.
+// Within reports whether the time "took" is at most the limit. If the time is longer, Within compares it with the limit
+// multiplied by Slowest: a time within the multiplied limit is logged, and a longer time fails the test.
 func (w *Watch) Within(t testing.TB, took, limit time.Duration, what string) bool {
 	t.Helper()
 	// The measurement that is running now is not included yet, and can be the slowest. So Within measures once more.

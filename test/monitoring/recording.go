@@ -59,8 +59,8 @@ func NewRecording(alert string, interval time.Duration, began time.Time) (*Recor
 	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
 }
 
-// Add adds the metrics that the alert reads, from the text that a replica exposed. instance is the name of the replica, and
-// at is the time.
+// Add adds the metrics that the alert reads, from the text that a replica exposed. The argument "instance" is the name of
+// the replica, and the argument "at" is the time of the sample.
 func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(exposed)
@@ -101,7 +101,7 @@ func selector(name, instance string, metric *dto.Metric) string {
 //
 // The recorded period can be shorter than the time for which the alert waits. So CheckAlert multiplies the time between two
 // samples by stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations
-// and numbers of events, because they would not grow in a longer outage of the same kind.
+// and numbers of events.
 func (r *Recording) CheckAlert(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	folder, err := os.MkdirTemp("", "recording-")
 	if err != nil {

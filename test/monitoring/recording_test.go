@@ -13,7 +13,7 @@ import (
 )
 
 // TestAlertOnRecording records a minute. The share responds at every sample until second 10, and again at seconds 40 and
-// 42. Between these two times, a lookup fails at every sample.
+// 42. From second 12 until second 38, a lookup fails at every sample.
 func TestAlertOnRecording(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6

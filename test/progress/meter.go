@@ -94,8 +94,8 @@ func (m *Meter) Downloaded() {
 	m.doing = fmt.Sprintf("downloading modules (%d)", m.downloads)
 }
 
-// End stops the meter and removes its line from a terminal. If word is not empty, End writes a last line with the elapsed time.
-// Only the first call has an effect.
+// End stops the meter and removes its line from a terminal. If the argument "word" is not empty, End writes a last line
+// with this word and the elapsed time. Only the first call has an effect.
 func (m *Meter) End(word string) {
 	m.ended.Do(func() {
 		close(m.stop)

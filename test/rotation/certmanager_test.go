@@ -51,7 +51,7 @@ func newCertManager(t *testing.T) *certManager {
 	return c
 }
 
-// It returns what the command `jupyter-user-webhook check` finds about the certificate, one finding per line.
+// The method "check" returns the findings of `jupyter-user-webhook check` about the certificate, one per line.
 func (c *certManager) check(t *testing.T) string {
 	t.Helper()
 	look, err := check.Connect(c.Admin.Kubeconfig, "")

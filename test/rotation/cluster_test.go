@@ -204,8 +204,8 @@ func exactlyOne(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts reports whether every caBundle trusts the certificate of every replica, and acceptsCount returns true for the
-// number of CAs in every caBundle.
+// trusts reports whether every caBundle trusts the certificate of every replica, and has a number of CAs for which
+// acceptsCount returns true.
 func (w *cluster) trusts(t *testing.T, acceptsCount func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)

@@ -50,7 +50,8 @@ func (w *cluster) startReplicas(t *testing.T, more ...string) {
 		arguments := append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + r.mount}, more...)
 		var writing sync.WaitGroup
 		writing.Go(func() { w.writeSecretFiles(t, t.Context(), r.mount, delay) })
-		// The context of t has ended when this runs. It runs before the folder is removed, because it is registered later.
+		// This cleanup runs after the context of t has ended. It runs before the cleanup that removes the folder, because
+		// cleanups run in the reverse order of their registration.
 		t.Cleanup(writing.Wait)
 		r.log, _ = run(t, path, arguments...)
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, machine.Patience, pollEvery, r.log.String())

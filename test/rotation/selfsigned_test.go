@@ -142,10 +142,10 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 
 func errorOf[T any](_ T, err error) error { return err }
 
-// TestFirstCertificate tests that rotate-certificates writes the first certificate at once. It writes a later certificate
-// only after API servers have had time (--every) to trust its CA. Before the first certificate no CA is trusted, so no
-// admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the Secret must come
-// early.
+// TestFirstCertificate tests that rotate-certificates writes the first certificate immediately. It writes a later
+// certificate only after API servers have had time (--every) to trust its CA. Before the first certificate no CA is
+// trusted, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the
+// Secret must come early.
 func TestFirstCertificate(t *testing.T) {
 	t.Parallel()
 	w := newCluster(t, "", "certificates.source=selfSigned")

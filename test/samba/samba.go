@@ -134,7 +134,7 @@ func (c *Controller) Run(t testing.TB) {
 	}, time.Minute, 50*time.Millisecond, "Samba does not respond; its log is %s", c.path("log"))
 }
 
-// Kill ends the controller at once.
+// Kill ends the controller immediately.
 func (c *Controller) Kill() {
 	if c.process != nil {
 		_ = c.process.Process.Kill()

@@ -56,7 +56,7 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// It runs `make sbom` and returns the folder with the programs and their bills.
+// The function "bills" runs `make sbom` and returns the folder with the programs and their bills of materials.
 func bills(t *testing.T) string {
 	t.Helper()
 	dist := t.TempDir()

@@ -43,7 +43,7 @@ type Options struct {
 	Schema Schema
 	// LDIF has the entries below the suffix. Start adds the entry of the suffix itself.
 	LDIF string
-	// Global and Database are further lines of slapd.conf, for the whole server and for its database.
+	// Global and Database are additional lines of slapd.conf, for the whole server and for its database.
 	Global, Database string
 	// Address is the IP address of LDAP and LDAPS, or empty for 127.0.0.1. The certificate is for this address, 127.0.0.1
 	// and localhost.
@@ -194,7 +194,7 @@ func (s *Server) Run(t testing.TB) {
 	}, time.Minute, 20*time.Millisecond, "slapd does not respond; its log is %s", s.log)
 }
 
-// Kill ends the server at once.
+// Kill ends the server immediately.
 func (s *Server) Kill() {
 	if s.process != nil {
 		_ = s.process.Process.Kill()

@@ -70,9 +70,9 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release if it is one of the candidates. Otherwise it returns the newest patch release of the same
-// minor release, or an empty string if there is none. The candidates must have the newest release first. No test depends on a
-// patch release.
+// choose returns the wanted release if it is one of the candidates. Otherwise it returns the newest patch release of the
+// same minor release, or an empty string if there is none. The candidates must have the newest release first. No test
+// depends on a patch release.
 func choose(candidates []string, wanted string) string {
 	if slices.Contains(candidates, wanted) {
 		return wanted

@@ -58,7 +58,7 @@ func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) 
 	command := exec.CommandContext(ctx, b.command, arguments...)
 	command.Dir = filepath.Join(b.modules, r.folder)
 	command.Env = append(command.Environ(), environment()...)
-	// After an interrupt, the go command starts no further process.
+	// After an interrupt, the go command starts no new process.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = endingTime
 	return command

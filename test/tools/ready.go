@@ -23,16 +23,16 @@ const offlineVariable = "OFFLINE"
 // setup-envtest's own, such as a mirror.
 const indexVariable = "ENVTEST_INDEX"
 
-// releaseFile is the name of the file that has the release of the downloaded programs beside it.
+// releaseFile is the name of a file with the release of the downloaded programs. It is in the folder of the programs.
 const releaseFile = "release"
 
 // errOffline is the reason why nothing is downloaded if offlineVariable is set.
 var errOffline = errors.New(offlineVariable + " is set")
 
 // controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has
-// installed on this machine, then a download, and then a build from source. For an older release (ReleaseVariable) it tries
-// only the cache and a build. controlPlane writes a sentence if it uses installed binaries, another patch release, or a
-// build because there are no binaries.
+// installed on this machine, then a download, and then a build from source. If the environment variable KUBERNETES selects
+// an older release, controlPlane tries only the cache and a build. It writes a sentence if it uses installed binaries,
+// another patch release, or a build because there are no binaries.
 func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	built, err := b.cached(ctx, ControlPlaneTools())
 	if err != nil || built != nil {

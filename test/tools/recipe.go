@@ -55,7 +55,7 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
-		// The build tag leaves out the clients of two dozen clouds, with which Prometheus finds targets.
+		// The build tag leaves out the clients with which Prometheus finds targets in two dozen clouds.
 		Promtool: {
 			folder:      "promtool",
 			mainPackage: "github.com/prometheus/prometheus/cmd/promtool",
@@ -111,8 +111,8 @@ func kubernetes(command string) recipe {
 	}
 }
 
-// ofRelease returns the recipe for an older release of Kubernetes, which has its own module. If release is empty, it
-// returns r, which is for the newest release.
+// ofRelease returns the recipe for an older release of Kubernetes. Each older release has its own module. If the argument
+// "release" is empty, the result is r, the recipe for the newest release.
 func ofRelease(release string, r recipe) recipe {
 	if release != "" {
 		r.folder += "-" + release

@@ -78,16 +78,17 @@ func newBuilder(progress io.Writer) (*builder, error) {
 // ControlPlaneTools returns the programs of a control plane, in the order in which they are built.
 func ControlPlaneTools() []Tool { return []Tool{Etcd, KubeAPIServer, Kubectl} }
 
-// NodeTools returns the further programs of a cluster with one node, in the order in which they are built.
+// NodeTools returns the programs that a cluster with one node needs besides the programs of ControlPlaneTools, in the order
+// in which they are built.
 func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
 // ControlPlane returns the paths of a control plane's programs. It uses programs in the cache that were built before.
 // Without these, it uses programs that setup-envtest has installed or can download. Without these too, it builds the
-// programs. For an older release (ReleaseVariable), it does not use setup-envtest. If KUBEBUILDER_ASSETS is set,
-// ControlPlane uses only the programs in the folder that it names: etcd and kube-apiserver must be there, and a missing
-// kubectl is built.
+// programs. If the environment variable KUBERNETES selects an older release, ControlPlane does not use
+// setup-envtest. If KUBEBUILDER_ASSETS is set, ControlPlane uses only the programs in the folder that this variable names:
+// etcd and kube-apiserver must be there, and a missing kubectl is built.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {
