@@ -55,7 +55,7 @@ type testCluster struct {
 	share share
 	// carol may run Pods, and use all homes of these tests except the home of dan.
 	carol *controlplane.User
-	// bob may run Pods like carol, but may use no home.
+	// bob may run Pods like carol, but may use no home, except in TestRevokedAccess.
 	bob *controlplane.User
 }
 

@@ -55,8 +55,8 @@ func TestCommandsOnANode(t *testing.T) {
 	}
 }
 
-// scriptWhile returns a shell script that runs command in the background, retries request until it succeeds, and then ends
-// command.
+// scriptWhile returns a shell script that runs the given command in the background, repeats the given request until it
+// succeeds (at most 300 times), and then ends the command.
 func scriptWhile(command, request string) string {
 	return command + " >forwarded 2>&1 &\n" +
 		"for try in $(seq 300); do " + request + " && break; sleep 0.1; done\nkill $!"

@@ -120,8 +120,8 @@ func storePassword(t *testing.T, step pages.Step) {
 }
 
 // reconfigure upgrades the shipped installation with helm, and waits until its replicas and policies are updated and
-// notebooks get the given discovery. It also excludes the namespaces of the other installations again (see
-// excludeOtherNamespaces).
+// notebooks get the given discovery. It also excludes the namespaces of the other installations from the webhook
+// configurations again (see excludeOtherNamespaces).
 func (c *testCluster) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
 	// excludeOtherNamespaces has changed objects that Helm applied, so Helm must be forced to overwrite them.
 	if _, err := c.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
@@ -197,7 +197,8 @@ func runOutsidePattern(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// assertHomeDenied asserts that the init container denies the home of user, and that its message contains the text want.
+// assertHomeDenied asserts that the init container denies the home of the given user, with a message that contains the text
+// want.
 func assertHomeDenied(t *testing.T, user, want string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")

@@ -74,8 +74,8 @@ os.wait()
 `
 
 // TestExecAndAttachRunAsUser tests that bob, who may not use the home of alice, can act as alice with the rights to exec
-// and attach in the namespace. kubectl attach gives him the identity of the notebook. kubectl exec gives him the same
-// identity with discovery at admission, and a root shell that reaches only the home of alice with discovery at start.
+// and attach in the namespace. kubectl attach gives him the identity of the notebook. With discovery at admission kubectl
+// exec gives him the same identity. With discovery at start it gives him a root shell that reaches only the home of alice.
 func TestExecAndAttachRunAsUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

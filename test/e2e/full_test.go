@@ -96,7 +96,7 @@ func mountSmallShare(t *testing.T) share {
 	return small
 }
 
-// fill writes a file into the home of user until the file system is full.
+// fill writes a file into the home of the given user until the file system is full.
 func fill(t *testing.T, small share, user string) {
 	t.Helper()
 	path, owner := small.path(user, "filler"), homeOf(user)

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// jupyterEnv are environment variables that Jupyter's process must have, because the start of the image sets them.
+// jupyterEnv are environment variables that Jupyter's process must have. The webhook sets JUPYTER_CONFIG_PATH, and the
+// start of the image sets the others.
 type jupyterEnv map[string]string
 
 // hooksRunOnce are the expected variables if start.sh has run the hooks of start-notebook.d and before-notebook.d once.

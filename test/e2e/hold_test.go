@@ -41,7 +41,6 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// continueInit lets the blocked init container continue.
 func continueInit(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

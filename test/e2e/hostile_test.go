@@ -103,8 +103,8 @@ func (p pod) programUIDs(t *testing.T) map[string]uint32 {
 	return found
 }
 
-// wantUIDs returns the expected result of programUIDs if the attacker's usual programs, and the further programs in names,
-// all ran with the UID uid.
+// wantUIDs returns the expected result of programUIDs if the attacker's usual programs, and those in names, all ran with
+// the given UID.
 func wantUIDs(uid uint32, names ...string) map[string]uint32 {
 	uids := map[string]uint32{}
 	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {

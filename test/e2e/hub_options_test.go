@@ -56,7 +56,8 @@ spec:
   resources: {requests: {storage: 10Gi}}
 `
 
-// spawnWithOptions spawns the servers of spawnerTraits, and asserts the effect of each option.
+// spawnWithOptions spawns the servers of spawnerTraits, and asserts the effect of each option. With discovery at admission
+// it leaves out the servers called unset and script.
 func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()

@@ -45,9 +45,9 @@ func (c *testCluster) installShipped(ctx context.Context) error {
 	return c.excludeOtherNamespaces(ctx)
 }
 
-// installByHelm runs the first helm install of deploy/docs/install.md, with the image and the share of this node. It
-// adds further arguments (more) to those of the page, and stdin is the standard input of helm. installByHelm waits until the
-// replicas serve and the policies are in effect.
+// installByHelm runs the first helm install of deploy/docs/install.md, with the image and the share of this node, and waits
+// until the replicas serve and the policies are in effect. more are arguments in addition to those of the page. stdin is the
+// standard input of helm.
 func (c *testCluster) installByHelm(ctx context.Context, stdin string, more ...string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {

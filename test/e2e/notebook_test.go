@@ -141,8 +141,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// assertServes returns a function that first calls ask, to request and check the page of the Pod. The function then asserts
-// that the processes of the notebook container run as alice.
+// assertServes returns a function that checks the page of the Pod with the function ask, and then asserts that the
+// processes of the notebook container run as alice.
 func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)

@@ -59,7 +59,7 @@ func (o *operations) upgradeTo(t *testing.T, to deployment) {
 }
 
 // upgrade runs the helm upgrade of the runbook for the shipped installation, and waits until the rollout is complete. It also
-// excludes the namespaces of the other installations again (see excludeOtherNamespaces).
+// excludes the namespaces of the other installations from the webhook configurations again (see excludeOtherNamespaces).
 func (c *testCluster) upgrade(ctx context.Context, to deployment) error {
 	_, err := c.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace,
 		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")

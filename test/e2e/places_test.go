@@ -20,8 +20,8 @@ import (
 )
 
 // placesInstallation is an installation whose share has the data of users at several places: homes at
-// home/{initial}/{user}, and further directories. It exists only during TestHomesAndDirectories, and serves a namespace
-// with the level restricted and one with the level baseline.
+// home/{initial}/{user}, and the directories of placesConfig. It exists only during TestHomesAndDirectories, and serves a
+// namespace with the level restricted and one with the level baseline.
 var (
 	placesInstallation = installation{"jupyter-user-places", "jupyter-user-places"}
 	placesNamespaces   = []string{"places", "places-baseline"}
@@ -93,10 +93,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestHomesAndDirectories tests homes at home/{initial}/{user} and further directories, in both of placesNamespaces. alice
-// can write to her home, to the project directory of her group, to a further claim and to her own directory, but not to the
-// directory of another group. A sidecar and an init container that the annotation home-in names have the home too. The
-// CronJob makes the home and the own directory of each user. The first notebook of the user newcomer can write to both.
+// TestHomesAndDirectories tests placesConfig in both of placesNamespaces. alice can write to her home, to the project
+// directory of her group, to a further claim and to her own directory, but not to the directory of another group. A sidecar
+// and an init container that the annotation home-in names have the home too. The CronJob makes the home and the own
+// directory of each user. The first notebook of the user newcomer can write to both.
 func TestHomesAndDirectories(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before the home is made", func(t *testing.T) { assertDeniedWithoutHome(t) })

@@ -20,8 +20,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess returns the denial for a requester without the right to use the home of user. account is the ServiceAccount of
-// the Pod.
+// noAccess returns the denial for a requester without the right to use the home of the given user. account is the
+// ServiceAccount of the Pod.
 func noAccess(requester, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+

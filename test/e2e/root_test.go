@@ -22,8 +22,8 @@ const (
 	capSetUID = 1 << 7
 )
 
-// observed has the processes that observe saw on the node, without those of the container runtime. asRoot are the processes
-// that had a UID 0: real, effective, saved or file system UID.
+// observed is the result of the function observe: processes on the node, without those of the container runtime. asRoot are
+// the processes that had a UID 0: real, effective, saved or file system UID.
 type observed struct {
 	asRoot []node.Process
 	// inits are the processes of the init container jupyter-user-init, whatever their UIDs are.
@@ -38,9 +38,9 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe watches the processes of all Pods while the function action runs. This function can call seen with a program.
-// seen(initProgram) reports whether observe has seen this program and its mounts. seen(notebookProgram) reports whether
-// observe has seen this program as root.
+// observe watches the processes of all Pods while the function action runs. The argument of action is the function seen:
+// seen(initProgram) reports whether observe has found this program and its mounts, and seen(notebookProgram) whether it has
+// found this program as root.
 func observe(t *testing.T, action func(seen func(program string) bool)) observed {
 	t.Helper()
 	var programs sync.Map
@@ -167,8 +167,8 @@ func describeProcesses(processes []node.Process) (found []string) {
 	return found
 }
 
-// TestObserveSeesRoot tests that observe finds a process that runs as root for about ten milliseconds. On a busy machine observe can
-// miss such a process, so the test runs up to twenty Pods.
+// TestObserveSeesRoot tests that the function observe finds a process that runs as root for about ten milliseconds. On a
+// busy machine observe can miss this process, so the test runs up to twenty Pods.
 func TestObserveSeesRoot(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprintf("root-%d", i)

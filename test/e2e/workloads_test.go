@@ -66,9 +66,8 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// TestWorkloads creates workloads as carol, for a user whose home she may not use. Without further rights no Pod is
-// created, and an event says why, and what to do. With a ServiceAccount that may run as this user the Pods run, because
-// everyone who can create Pods in the namespace can use this ServiceAccount.
+// TestWorkloads creates workloads as carol, for a user whose home she may not use. If the ServiceAccount of the Pods may
+// not run as this user, no Pod is created, and an event says why, and what to do. If the ServiceAccount may, the Pods run.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -131,7 +130,7 @@ func TestRunAsForEveryPodCreator(t *testing.T) {
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// dryRunWithAccount creates a Pod of user in a dry run, as the requester, and returns the result of kubectl.
+// dryRunWithAccount creates a Pod of the given user in a dry run, as the requester, and returns the result of kubectl.
 // account is the ServiceAccount of the Pod.
 func dryRunWithAccount(t *testing.T, requester *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()

@@ -27,7 +27,7 @@ const (
 	// startLimit is the time limit for the start of a hub, and for the end of a server, on a busy machine. On an idle
 	// machine a hub starts in three seconds.
 	startLimit = machine.Patience
-	// stopLimit is the time that a hub or a proxy gets to end. After that the process is killed.
+	// stopLimit is the time limit for the end of a hub or a proxy. After that the process is killed.
 	stopLimit    = 20 * time.Second
 	pollInterval = 50 * time.Millisecond
 )

@@ -71,7 +71,7 @@ type home struct {
 	mode     string
 }
 
-// homes are the homes on the NFS server. Tests make further homes with makeHome.
+// homes are the homes on the NFS server at the beginning. Tests make other homes with makeHome.
 var homes = []home{
 	{"alice", 5001, 6001, "0700"},
 	{"bob", 5002, 6002, "0700"},

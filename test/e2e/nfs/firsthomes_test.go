@@ -52,8 +52,8 @@ func trustClientNode(t *testing.T) {
 }
 
 // TestFirstHomesOnNFS tests that if the server maps root of the client to nobody, the homes command reports an error and
-// creates nothing. If the server accepts root of the client as root, the command creates the home, although NFS has no
-// rename that fails if the target exists. The first notebook of the new user then runs in this home on another client.
+// creates nothing. If the server accepts root of the client as root, the command creates the home. The first notebook of
+// the new user then runs in this home on another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
 	trustClientNode(t)

@@ -48,7 +48,7 @@ func notebooks() map[string]notebook {
 	}
 }
 
-// TestNotebooks starts the Pods of notebooks at the same time, and tests each of them.
+// TestNotebooks starts the Pods that the function notebooks returns, at the same time, and tests each of them.
 func TestNotebooks(t *testing.T) {
 	needNFS(t)
 	mapOwners(t, slices.DeleteFunc(slices.Clone(homes), func(h home) bool { return h.name == "olga" }))

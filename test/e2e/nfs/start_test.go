@@ -240,8 +240,8 @@ func awaitServer(t *testing.T) {
 // unmapped is the init container's message if NFS shows nobody as the owner.
 const unmapped = "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"
 
-// mapOwners makes the server and the client send owners as names, as NFS 4 was designed, until the test ends. Both know the
-// same users by the same names, and show every other owner as nobody.
+// mapOwners makes the server send owners as names, as NFS 4 was designed, until the test ends. It adds the given users to
+// the accounts of the node nfs, which is also a client. NFS 4 then shows every owner without an account as nobody.
 func mapOwners(t *testing.T, known []home) {
 	t.Helper()
 	var accounts strings.Builder

@@ -23,7 +23,7 @@ const clusterDomain = "cluster.local"
 
 // DNSCacheTime returns for how long DNS repeats an outdated response. It is 5 seconds, the default of CoreDNS. If the
 // environment variable LONG is set, as before a release, it is 30 seconds, as in the configuration of CoreDNS that kubeadm
-// makes (cache 30). A replica of the webhook finds new replicas only after this time.
+// makes (cache 30). A replica of the webhook may find new replicas only after this time.
 func DNSCacheTime() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second
@@ -133,8 +133,8 @@ func (n *dnsServer) find(name string) []netip.Addr {
 	return found
 }
 
-// readyAddresses returns the IPv4 addresses of the ready endpoints in slice. For a Service with publishNotReadyAddresses,
-// Kubernetes lists every endpoint as ready.
+// readyAddresses returns the IPv4 addresses of the ready endpoints in an EndpointSlice. For a Service with
+// publishNotReadyAddresses, Kubernetes lists every endpoint as ready.
 func readyAddresses(slice *discoveryv1.EndpointSlice) (found []netip.Addr) {
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {

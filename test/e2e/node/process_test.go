@@ -33,8 +33,8 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestReadEndingProcess tests that readProcess returns an error if the process ends while it is read, instead of a process
-// without arguments. Missing arguments are correct only until the process has started its program.
+// TestReadEndingProcess tests that if a process ends while readProcess reads it, readProcess returns an error, and not a
+// process without arguments. The arguments may be missing only before the process has started its program.
 func TestReadEndingProcess(t *testing.T) {
 	for range 100 {
 		short := exec.Command("/bin/true", "argument")

@@ -115,7 +115,6 @@ func takeOver(path string) (*folder, bool) {
 // several, each in a folder of cgroupRoot.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// hierarchies returns the folders of the cgroup hierarchies.
 func hierarchies() []string {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
 		return []string{cgroupRoot}

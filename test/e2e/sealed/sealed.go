@@ -1,14 +1,14 @@
 // Package sealed runs a program in an enclosure: its own mount, process, network, host name and IPC namespaces, with a
 // folder and a cgroup on this machine.
 //
-// A node of a cluster makes mounts, bridges, routes and many processes. The kernel removes them together with the last
-// process of the namespaces. All processes of the namespaces end with the process that started the enclosure, also if that
-// process is killed. So a program in an enclosure need not remove anything. A killed run leaves only the folder and the
-// cgroup, which the next run removes. The enclosure also separates the node from other programs of the machine.
+// A node of a cluster makes mounts, bridges, routes and many processes. All processes of the namespaces end with the
+// process that started the enclosure, also if that process is killed. The kernel then removes the mounts, bridges and
+// routes. So a program in an enclosure need not remove anything. A killed run leaves only the folder and the cgroup, which
+// the next run removes. The enclosure also separates the node from other programs of the machine.
 //
-// The program runs as three processes at the same time, each started by another. The outside process has the network of the
-// machine, and waits for the other two processes. The first process of the new namespaces sets them up, and then collects
-// orphans. The inside process calls Program.Inside.
+// The program runs as three processes at the same time. The outside process has the network of the machine. It starts the
+// first process of the new namespaces, and waits for its end. The first process sets the namespaces up, starts the inside
+// process, and then collects orphans. The inside process calls Program.Inside.
 package sealed
 
 import (
@@ -23,8 +23,8 @@ import (
 	"syscall"
 )
 
-// stageVariable is an environment variable that tells the program which of its three runs this is, and the path of the
-// folder: first:/var/tmp/…, inside:/var/tmp/…. It is not set in the outside process.
+// stageVariable is an environment variable with the stage and the path of the folder: first:/var/tmp/… in the first
+// process, and inside:/var/tmp/… in the inside process. It is not set in the outside process.
 const stageVariable = "JUPYTER_USER_SEALED"
 
 const (
@@ -164,7 +164,8 @@ func seal(ctx context.Context, f *folder) (int, error) {
 }
 
 // first runs in the first process of the namespaces. It sets the namespaces up, starts the inside process, and returns the
-// exit status of this process. It also collects orphans, which become children of the first process because its ID is 1.
+// exit status of the inside process. It also collects orphans, which become children of the first process because its ID
+// is 1.
 func first(folder string) int {
 	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)

@@ -28,11 +28,11 @@ import (
 const programVariable = "SEALED_TEST_PROGRAM"
 
 const (
-	// ends makes the leftovers of a node (see makeLeftovers) and ends with status 7.
+	// ends is a program that makes the leftovers of a node (see makeLeftovers), and ends with status 7.
 	ends = "ends"
-	// stays makes the same leftovers and then waits.
+	// stays is a program that makes the same leftovers, and then waits.
 	stays = "stays"
-	// kept is like stays, but sets UntilInterrupt of its sealed.Program.
+	// kept is the program stays, run with UntilInterrupt of sealed.Program.
 	kept   = "kept"
 	serves = "serves"
 )
@@ -105,8 +105,8 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// running is a process that start or startBy has started, with the folder that it has printed, and the address of its
-// tunnel.
+// running is a process that the function startBy has started, with the folder and the tunnel's address that the process has
+// printed.
 type running struct {
 	*exec.Cmd
 	folder, address string

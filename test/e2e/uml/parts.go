@@ -80,7 +80,8 @@ func fill(ctx context.Context, folder string) error {
 		filepath.Join(source, "test", "e2e", "uml", "bootstrap"))
 	command.Dir, command.Stdout, command.Stderr, command.WaitDelay = folder, lines, lines, endingTime
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// The kernel kills the script when the thread that started it ends, so this thread must not end before.
+	// The kernel kills the script when the thread that started it ends, so this goroutine keeps its thread until the script
+	// has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
