@@ -28,7 +28,7 @@ func (f Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
 	return &f.Identity, nil
 }
 
-// FindUncached returns the fixed identity.
+// FindUncached is Find: there is no cache.
 func (f Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
 	return &f.Identity, nil
 }

@@ -66,8 +66,11 @@ func (c *testCluster) runLab(ctx context.Context) (string, error) {
 	secret := rand.Text()
 	result, err := c.carol.Kubectl(ctx, "run", name, "-n", atAdmission.namespace, "--image="+images.DockerStacks,
 		"--labels=jupyter-user=alice", "--env=JUPYTER_TOKEN="+secret)
-	if err != nil || result.ExitCode != 0 {
-		return "", fmt.Errorf("kubectl run: %s: %w", result.Stderr, err)
+	if err != nil {
+		return "", err
+	}
+	if result.ExitCode != 0 {
+		return "", fmt.Errorf("kubectl run: %s", result.Stderr)
 	}
 	var ready *corev1.Pod
 	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {

