@@ -27,7 +27,7 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// maxWait is the maximum of --homes-wait. The whole review may take a second, so time for other work must be left.
+// maxWait is the maximum of --homes-wait. A whole review must take less than a second, so time must be left for other work.
 const maxWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {

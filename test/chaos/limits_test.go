@@ -19,8 +19,8 @@ import (
 )
 
 // TestLimitedResources runs replicas with little memory, one processor, a full disk or a read-only one. It also suspends
-// a replica, and gives a replica a certificate of another time. Each replica serves, or ends with an error. No replica
-// hangs.
+// a replica, and gives a replica a certificate that has expired or is not valid yet. A replica serves, ends with an error,
+// or is not ready until the fault is over. No replica hangs.
 func TestLimitedResources(t *testing.T) {
 	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 32) })
 	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 64) })

@@ -13,7 +13,7 @@ import (
 const maxSlowness = 2
 
 // within fails the test if something took longer than its limit. On a slow machine the limit is longer. If something needed
-// the longer limit, the table of the run says that the machine was slow.
+// the longer limit, the table that is printed at the end (figures_test.go) says that the machine was slow.
 func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what string) {
 	t.Helper()
 	if !w.Within(t, took, limit, what) {
@@ -21,8 +21,8 @@ func within(t *testing.T, w *machine.Watch, took, limit time.Duration, what stri
 	}
 }
 
-// slow reports whether the machine was so slow that a late response is no failure. If so, the table of the run says that
-// the machine was slow.
+// slow reports whether the machine was so slow that a late response is no failure. If so, the table that is
+// printed at the end says that the machine was slow.
 func slow(t *testing.T, w *machine.Watch, what string) bool {
 	t.Helper()
 	if w.Slowest() < maxSlowness {

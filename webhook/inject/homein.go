@@ -21,7 +21,7 @@ import (
 //	a container or an init container                       gets the home
 //	a missing or an ephemeral container; an empty name     denied
 //	the notebook container; our init container             denied
-//	a container that is named already                      denied
+//	a container that the annotation names a second time    denied
 //	a known proxy (image.go), which needs its own UID      denied
 //	any name, with discovery at start                      denied: the UID is not known when the container is created
 //

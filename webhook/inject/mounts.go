@@ -53,7 +53,8 @@ type mountsPiece struct {
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
-	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
+	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the
+	// home.
 	startsAsRoot, seesMore bool
 	// deniedVolumes are the volumes of the share that share.go denies. Their mounts get no denial of their own.
 	deniedVolumes []string
@@ -64,7 +65,7 @@ type mountsPiece struct {
 	home, homeOnShare string
 	// homeIn are the other containers that get the home.
 	homeIn []homeContainer
-	// mountAround maps each path of the container that is inside another mount to the path of that mount.
+	// mountAround is the result of nestedPaths for the container; nil if no rule needs it.
 	mountAround map[string]string
 }
 
@@ -306,8 +307,8 @@ func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container
 	p.denyVolumes(at, container, c)
 }
 
-// denyVolumes denies variables and devices that give a container data of our volumes without a mount, and devices that
-// conflict with our mounts.
+// denyVolumes denies variables and devices by which a container gets data from our volumes without a mount, and devices
+// that conflict with our mounts.
 func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {

@@ -188,7 +188,7 @@ func NewPlanner(c *config.Config) *Planner {
 	}
 }
 
-// Generation returns the generation of the configuration, which the webhook writes into the annotation
+// Generation returns the generation of the configuration, a hash, which the webhook writes into the annotation
 // jupyter-user.io/config.
 func (p *Planner) Generation() string { return p.generation }
 

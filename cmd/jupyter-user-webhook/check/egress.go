@@ -59,8 +59,9 @@ func exceptIn(exempt []string) string {
 }
 
 // readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
-// anyway, so that the namespace needs no NetworkPolicy. Such a namespace has the share only for a program, and a
-// ServiceAccount there has run-as on the share's claim.
+// anyway, so that the namespace needs no NetworkPolicy. Such a namespace has the share only for a program (programsAlone),
+// whose ServiceAccount has the verb run-as on the resource shares. Everyone who can create Pods there can use that
+// ServiceAccount, and so mount the whole share.
 func (s *state) readsEveryHome() func(namespace string) bool {
 	return s.programsAloneIf(func(g grant) bool { return g.covers(s.claimName()) })
 }

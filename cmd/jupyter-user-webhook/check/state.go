@@ -252,7 +252,7 @@ func (s *state) unreadable(inputs []string) (found []Finding) {
 	return found
 }
 
-// words returns the elements of one of the policies' values, which must be a list.
+// words returns the elements of a list in s.parameters, where valuesOf has joined them with spaces.
 func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,4 +1,4 @@
-// Package handlers has the handlers that are compared, in one program:
+// Package handlers has the handlers that the benchmarks compare. One program has all of them:
 //
 //	floor  the fastest possible handler: net/http alone, which returns the uid of the review
 //	empty  controller-runtime's admission.Webhook that allows everything

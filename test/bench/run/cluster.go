@@ -81,8 +81,8 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 		return err
 	}
 	for _, name := range []string{nothing, inCore, constant, empty, ours, verified} {
-		// The policies require this Pod Security level for notebooks. Every namespace has the level, so that its check
-		// costs the same everywhere.
+		// The policies of the chart require this Pod Security level for notebooks. Every namespace has the level, so that
+		// its check costs the same everywhere.
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 			return stop, err
 		}
@@ -181,7 +181,7 @@ func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespace
 	return err
 }
 
-// awaitSame waits until the constant webhook, the MutatingAdmissionPolicy and our webhooks make the same Pod. From then on
+// awaitSame waits until handlers.Constant, the MutatingAdmissionPolicy and our webhooks make the same Pod. From then on
 // all of them are in effect, and the benchmarks compare the same work.
 func (c *cluster) awaitSame(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

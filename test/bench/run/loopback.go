@@ -130,10 +130,10 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// loopbackHTTP1 is the part of the table with which other projects' webhooks are compared.
+// loopbackHTTP1 is the name of a part of the report's table. The figures of other projects' webhooks are compared with it.
 const loopbackHTTP1 = "loopback HTTP/1.1"
 
-// usualPrefix is the beginning of the names of the ratios of handlers.Usual.
+// usualPrefix begins the names of the rows about handlers.Usual.
 const usualPrefix = "the usual way, "
 
 func measureLoopback(ctx context.Context, counts repetitions, r *report) error {

@@ -20,7 +20,8 @@ const (
 	prefix       = "jupyter-user-e2e-"
 	// lockName is the name of a file in the folder of an enclosure. The file is locked while the folder is in use.
 	lockName = "lock"
-	// minSweepAge is the age up to which sweep keeps a folder without a lock file, because its program may be about to lock it.
+	// minSweepAge is the age up to which sweep keeps a folder without a lock file: the process that made the folder may not
+	// have created the lock file yet.
 	minSweepAge = time.Minute
 	// removalTime is the time limit for the kernel to release a cgroup whose processes have ended.
 	removalTime = 10 * time.Second
