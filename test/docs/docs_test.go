@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/stretchr/testify/assert"
@@ -229,13 +230,15 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// anchors returns the anchors of the headings, as GitHub makes them: lower case, with hyphens for spaces, and without
+// punctuation.
 func anchors(text string) (found []string) {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
 		slug := strings.ToLower(strings.ReplaceAll(strings.Map(func(r rune) rune {
-			if strings.ContainsRune("`,.:()?!/", r) {
-				return -1
+			if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" -_", r) {
+				return r
 			}
-			return r
+			return -1
 		}, match[1]), " ", "-"))
 		found = append(found, slug)
 	}
