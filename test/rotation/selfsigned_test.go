@@ -19,7 +19,7 @@ const authorityName = "jupyter-user-webhook-self-signed"
 
 // rotateAccount returns a client with the rights that the chart gives to the ServiceAccount of rotate-certificates, and a
 // function that runs rotate-certificates as this ServiceAccount.
-func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
+func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func(every, overlap string) (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
@@ -27,10 +27,10 @@ func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*jo
 	require.NoError(t, err)
 	path, err := program()
 	require.NoError(t, err)
-	return client, func() (*journal.Journal, func()) {
+	return client, func(every, overlap string) (*journal.Journal, func()) {
 		// The old CA is trusted too during the overlap. So the overlap must be longer than the slower kubelet's delay plus
 		// the interval of 1 s at which the webhook reads its files.
-		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=8s")
+		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every="+every, "--overlap="+overlap)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestSelfSignedRotation(t *testing.T) {
 	}
 	account, start := w.rotateAccount(t)
 	began := time.Now()
-	log, kill := start()
+	log, kill := start("250ms", "8s")
 	w.awaitSettled(t, exactlyOne)
 	t.Logf("from nothing to a certificate in both replicas: %.1f s", time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
@@ -86,12 +86,15 @@ func TestSelfSignedRotation(t *testing.T) {
 	})
 	during("both Secrets are deleted", func(t *testing.T) { rotate(t, authorityName, mountedName) })
 	during("killed in the middle of a rotation", func(t *testing.T) {
+		kill()
 		before, authority := w.secret(t, mountedName), w.bundles(t)
 		w.remove(t, authorityName)
+		// A busy machine kills the program late. So the program has to wait for an hour before it writes the certificate.
+		_, kill = start("1h", "1h")
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
 		kill()
 		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "the new certificate is not served before its CA is trusted")
-		log, _ = start()
+		log, _ = start("250ms", "8s")
 		w.awaitReplaced(t, before, exactlyOne)
 	})
 	t.Run("forbidden requests", func(t *testing.T) { testRights(t, account) })
