@@ -171,6 +171,9 @@ func (d *demo) showOtherUser(ctx context.Context) error {
 	return d.runDenied(ctx, "", arguments...)
 }
 
+// deniedRequest matches the message of a denial, by a webhook or by a policy.
+var deniedRequest = regexp.MustCompile(`denied (the )?request`)
+
 // runDenied runs kubectl as carol, and prints the output. It returns an error unless a policy or a webhook denies the Pod.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
@@ -179,7 +182,7 @@ func (d *demo) runDenied(ctx context.Context, input string, arguments ...string)
 	if err == nil {
 		return fmt.Errorf("the Pod was admitted, and must be denied: %s", output)
 	}
-	if !regexp.MustCompile(`denied (the )?request`).Match(output) {
+	if !deniedRequest.Match(output) {
 		return fmt.Errorf("the Pod must be denied, and kubectl failed in another way: %w: %s", err, output)
 	}
 	d.say("%s", output)

@@ -50,6 +50,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	argv := start.argv
 	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
 	before, whyNoArgs := readNotebookArgs(env("NOTEBOOK_ARGS"))
+	if len(argv) > 0 && !strings.HasPrefix(argv[0], "-") && !strings.HasPrefix(path.Base(argv[0]), "start-") {
+		whyNoArgs = "" // Only start-notebook and start-singleuser of docker-stacks read the variable.
+	}
 	arguments := argv
 	if len(before) > 0 {
 		arguments = slices.Concat(before, argv)
@@ -111,6 +114,9 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 		return denial.SettingsFromFile(probesAnnotation)
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return denial.WithoutSettings
+	}
+	if env("JUPYTERHUB_SERVICE_URL").set {
+		return "" // A hub's server has port and base URL from the hub, and not from the webhook's settings.
 	}
 	if _, ok := start.env[handoff.JupyterConfigVariable]; ok {
 		return denial.SettingsOfCommand(handoff.JupyterConfigVariable)
@@ -225,9 +231,13 @@ func hasUnknownArgument(argv []string) bool {
 
 // takesNext reports whether an argument is a flag whose value is the next argument, such as --port or --ServerApp.token.
 func takesNext(arg string) bool {
-	trait, _, inline := jupyterFlag(arg)
-	return !inline && (trait != "" || strings.HasPrefix(arg, "--") && strings.Contains(arg, "."))
+	return strings.HasPrefix(arg, "--") && !strings.Contains(arg, "=") && !slices.Contains(flagsWithoutValue, arg)
 }
+
+// flagsWithoutValue are the flags of Jupyter Server, JupyterLab and Notebook that take no value.
+var flagsWithoutValue = []string{"--allow-root", "--autoreload", "--collaborative", "--core-mode", "--debug", "--dev-mode",
+	"--expose-app-in-browser", "--extensions-in-dev-mode", "--no-browser", "--no-mathjax", "--no-script", "--script",
+	"--skip-dev-build", "--splice-source", "--watch"}
 
 // envValue is the value of a variable of the notebook container, as far as the webhook knows it.
 type envValue struct {

@@ -163,6 +163,8 @@ func TestFindServer(t *testing.T) {
 		"flag whose name is a variable":     {args: "lab --$(TRAIT)=9999", port: 0, base: "/"},
 		"value that is a variable":          {args: "lab --IdentityProvider.token $(TOKEN)", port: 8888, base: "/"},
 		"value in an argument":              {args: "lab --IdentityProvider.token=$(TOKEN)", port: 8888, base: "/"},
+		"value of a flag without a dot":     {args: "lab --gateway-url $(URL) --no-browser", port: 8888, base: "/"},
+		"argument after --debug":            {args: "lab --debug $(ARGS)", port: 0, base: "/"},
 		"port that is a variable":           {args: "lab --port $(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
 		"NOTEBOOK_ARGS with a variable":     {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--debug $(ARGS)"}}, port: 0, base: "/"},
 		"--config":                          {args: "lab --config=/etc/x.py", port: 0, base: "/"},
@@ -216,7 +218,12 @@ func TestFindServerInScript(t *testing.T) {
 		"exported twice":                   {"export JUPYTER_PORT=1; JUPYTER_PORT=2; exec jupyter lab", nil, 2},
 		"exported, and set for Jupyter":    {"export JUPYTER_PORT=1; JUPYTER_PORT=2 jupyter lab", nil, 2},
 		"exported, of an unknown variable": {"export JUPYTER_PORT=$P; exec jupyter lab", nil, 0},
-		"exported JUPYTER_CONFIG_PATH":     {"export JUPYTER_CONFIG_PATH=/x && jupyter lab", nil, 0},
+		"not exported":                     {"JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
+		"set after the command":            {"jupyter lab; JUPYTER_PORT=1", nil, 8888},
+		"NOTEBOOK_ARGS that nothing reads": {"exec jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", ValueFrom: &pod.ValueFrom{}}}, 8888},
+		"settings in a hub": {"export JUPYTER_CONFIG_PATH=/x; exec jupyterhub-singleuser",
+			[]pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/"}}, 8889},
+		"exported JUPYTER_CONFIG_PATH": {"export JUPYTER_CONFIG_PATH=/x && jupyter lab", nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},

@@ -35,19 +35,25 @@ func shellScript(args []string) (script string, ok bool) {
 }
 
 // lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
-// command. The variables that the script sets for its commands precede the command, as in "A=1 jupyter lab". ok is false if
-// the script cannot be read.
+// command. The variables that the script exports before it precede the command, as in "A=1 jupyter lab". ok is false if the
+// script cannot be read.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
 		return nil, false
 	}
-	var set []string
+	var set, before []string
+	exported := map[string]bool{}
 	for _, words := range commands {
-		set = append(set, assignments(words)...)
 		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
+		for _, assignment := range assignments(words) {
+			name, _, _ := strings.Cut(assignment, "=")
+			if exported[name] = exported[name] || len(bare) > 0; exported[name] {
+				set = append(set, assignment)
+			}
+		}
 		if len(bare) > 0 {
-			argv = words
+			argv, before = words, set
 			if bare[0] == "exec" && len(bare) > 1 {
 				break
 			}
@@ -56,14 +62,10 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 			}
 		}
 	}
-	if len(argv) == 0 {
-		return nil, false
-	}
-	return slices.Concat(set, argv), true
+	return slices.Concat(before, argv), len(argv) > 0
 }
 
-// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the commands after it. A
-// variable that is set without export counts too, because it is already exported if the script's own environment has it.
+// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the rest of the script.
 func assignments(words []string) []string {
 	isOther := func(word string) bool { return !isAssignment(word) }
 	if words[0] != "export" && slices.ContainsFunc(words, isOther) {
@@ -98,8 +100,10 @@ type splitter struct {
 	words    []string
 	commands [][]string
 	failed   bool
-	// set are the variables that the script has set so far.
+	// set are the variables that the script has set so far, exported or not; nil if it has set none.
 	set map[string]string
+	// assigning reports whether the word is known to be an assignment.
+	assigning bool
 	// expanded is the number of bytes that the values of variables have added to the words.
 	expanded int
 }
@@ -109,7 +113,7 @@ func splitShell(text string, value func(name string) (string, bool), asShell boo
 	if len(text) > maxScriptLength {
 		return nil, false
 	}
-	s := splitter{text: text, value: value, shell: asShell, set: map[string]string{}}
+	s := splitter{text: text, value: value, shell: asShell}
 	for s.at < len(s.text) && !s.failed {
 		s.step()
 	}
@@ -229,7 +233,10 @@ func (s *splitter) addUnquoted(value string) {
 	if value == "" {
 		return
 	}
-	if !strings.ContainsAny(value, blanks) || isAssignment(s.word.String()) {
+	blank := strings.ContainsAny(value, blanks)
+	// A long word is examined once, because a short script can append to it many times.
+	s.assigning = s.assigning || blank && isAssignment(s.word.String())
+	if !blank || s.assigning {
 		s.word.WriteString(value)
 		s.inWord = true
 		return
@@ -262,7 +269,7 @@ func (s *splitter) expandVariable() string {
 	}
 	s.at += len(opening) + end + len(closing)
 	text, known := s.set[name]
-	if !known || opening == "(" {
+	if (!known || opening == "(") && s.value != nil {
 		text, known = s.value(name)
 	}
 	if !known || s.expanded+len(text) > maxScriptLength {
@@ -302,7 +309,7 @@ func (s *splitter) endWord() {
 		s.skips = false
 	}
 	s.word.Reset()
-	s.inWord = false
+	s.inWord, s.assigning = false, false
 }
 
 func (s *splitter) endCommand() {
@@ -312,6 +319,9 @@ func (s *splitter) endCommand() {
 		s.commands = append(s.commands, s.words)
 		for _, assignment := range assignments(s.words) {
 			name, value, _ := strings.Cut(assignment, "=")
+			if s.set == nil {
+				s.set = map[string]string{}
+			}
 			s.set[name] = value
 		}
 	}
