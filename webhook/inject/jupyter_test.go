@@ -197,6 +197,11 @@ func TestFindServer(t *testing.T) {
 	}
 }
 
+// TestReadCommandOfConfiguration tests that a script of notebook.starts can refer to a variable, whose value is not known.
+func TestReadCommandOfConfiguration(t *testing.T) {
+	assert.Equal(t, runsJupyter, readCommand([]string{"bash", "-c", "exec jupyter lab --port=$PORT"}, nil).kind)
+}
+
 func TestFindServerInScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
