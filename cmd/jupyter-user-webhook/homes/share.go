@@ -67,7 +67,12 @@ func (s *share) wait(ctx context.Context, o Options) error {
 
 func (s *share) fd() int { return int(s.root.Fd()) }
 
-func (s *share) close() { _ = s.root.Close() } // the directory is not written
+// close unlocks and closes the root of the share. Without the explicit unlock, the lock would stay until a program that this
+// process is just starting has closed its copy of the file.
+func (s *share) close() {
+	_ = unix.Flock(s.fd(), unix.LOCK_UN) // some file systems have no locks
+	_ = s.root.Close()                   // the directory is not written
+}
 
 // open opens a directory of the share. It returns an error if a part of the path is a symbolic link, or leads out of the
 // share.
