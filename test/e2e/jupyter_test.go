@@ -14,7 +14,7 @@ const token = "e2e-token"
 
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is a flag of kubectl run that adds probes where the webhook cannot tell whether Jupyter starts. So the Pod is
+// withProbes is a flag of kubectl run. It adds probes if the webhook cannot tell whether Jupyter starts, so that the Pod is
 // Ready only when its server responds.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 

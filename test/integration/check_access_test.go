@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// checkAccess tests the command "check access". The command says whether a requester may run Pods as a user, or which
-// requesters may. It names the binding that gives the right.
+// checkAccess tests the command "check access". The command reports whether a requester may run Pods as a user, or which
+// requesters may. The output names the binding that gives the right.
 func checkAccess(t *testing.T, l *checkedCluster) {
 	createUntilEnd(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},

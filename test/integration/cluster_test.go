@@ -84,11 +84,14 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 	return c
 }
 
+// patientTimeout is the timeout of the webhooks, in seconds, in a test that does not test timeouts.
+const patientTimeout = 30
+
 // startUnserved starts a cluster without a webhook server.
 func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	options.Webhooks = append([]string{"../../deploy/install.yaml", "testdata/second-webhook.yaml"}, options.Webhooks...)
-	options.Policies, options.Progress, options.WebhookTimeout = shippedPolicies(t), t.Output(), cmp.Or(options.WebhookTimeout, 30)
+	options.Policies, options.Progress, options.WebhookTimeout = shippedPolicies(t), t.Output(), cmp.Or(options.WebhookTimeout, patientTimeout)
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })

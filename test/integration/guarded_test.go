@@ -86,7 +86,7 @@ func startGuarded(t *testing.T) *guarded {
 
 func startGuardedBy(t *testing.T, options controlplane.Options) *guarded {
 	t.Helper()
-	options.Progress, options.WebhookTimeout = t.Output(), 30
+	options.Progress, options.WebhookTimeout = t.Output(), patientTimeout
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })

@@ -80,7 +80,7 @@ func (o Outcome) change(n fieldChange) Change {
 func (o Outcome) objectName(at pod.Pointer) string {
 	names := map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook"}
 	if inits := o.pod.Spec.InitContainers; len(inits) > 0 && inits[0].Name == handoff.Container {
-		names[pod.SpecPath+"/initContainers/0"] = "/init"
+		names[pod.InitContainersPath.Index(0)] = "/init"
 	}
 	for container, name := range names {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {

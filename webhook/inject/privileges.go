@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"cmp"
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -68,11 +69,14 @@ func (p privilegesPiece) reconcile(document *pod.Pod, c *changes) {
 
 // asksForNonRoot reports whether the container or, if the container does not set the field, the Pod sets runAsNonRoot to true.
 func (p privilegesPiece) asksForNonRoot(document *pod.Pod) bool {
-	if have := p.container.SecurityContext; have != nil && have.RunAsNonRoot != nil {
-		return *have.RunAsNonRoot
+	var ofContainer, ofPod *bool
+	if s := p.container.SecurityContext; s != nil {
+		ofContainer = s.RunAsNonRoot
 	}
-	all := document.Spec.SecurityContext
-	return all != nil && isTrue(all.RunAsNonRoot)
+	if s := document.Spec.SecurityContext; s != nil {
+		ofPod = s.RunAsNonRoot
+	}
+	return isTrue(cmp.Or(ofContainer, ofPod))
 }
 
 // enforce sets the fields of the security context to the planned values. If the Pod asks for privileges that it does not

@@ -1,6 +1,8 @@
 package inject
 
 import (
+	"cmp"
+
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -70,8 +72,6 @@ func (in *planning) runsAsUser(c *pod.Container) bool {
 // effectiveIDIs reports whether a container runs with the wanted UID or GID: the number in the container's security context, or
 // the number in the Pod's if the container's has none.
 func effectiveIDIs(container, pod *int64, want int64) bool {
-	if container != nil {
-		return *container == want
-	}
-	return pod != nil && *pod == want
+	id := cmp.Or(container, pod)
+	return id != nil && *id == want
 }

@@ -73,7 +73,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		err = p.create(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
 	}
 	if errors.Is(err, fs.ErrExist) {
-		// Something has come to the path meanwhile, usually the directory that a run on another node has made.
+		// The path exists now. Usually a run on another node has made the home in the meantime.
 		var there bool
 		if there, err = p.hasDirectory(name, id.UID); there {
 			r.Existing++
