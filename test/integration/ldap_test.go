@@ -15,6 +15,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
@@ -56,6 +57,7 @@ func TestUserOfDirectoryService(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: aliceLDIF, Database: "access to * by * read"})
 	c := startUnserved(t, controlplane.Options{})
 	configured := chartConfiguration(t, directory)
+	configured.Identity.LDAP.WaitMilliseconds = int(machine.Patience.Milliseconds()) // A slow machine needs more than the product's limit.
 	source, err := ldap.Open(t.Context(), configured.Identity.LDAP, nil, nil)
 	require.NoError(t, err)
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())

@@ -50,6 +50,8 @@ type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
+	// timeout and lastTimeout are peerTimeout and lastReplicaTimeout, except in tests.
+	timeout, lastTimeout time.Duration
 	// lastReplica is the address of the replica that decided the most recent forwarded review. During a rollout about half
 	// of the reviews are forwarded, and a request to one replica is cheaper than requests to all.
 	lastReplica atomic.Pointer[string]
@@ -66,7 +68,9 @@ type address struct{ host, port string }
 // NewPeers returns the peers at addresses of the form host:port. A host can be a name that resolves to all replicas, such
 // as that of a headless Service. All replicas serve with the same certificate, by which they recognize each other.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
-	p := &Peers{getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
+	p := &Peers{
+		getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests), timeout: peerTimeout, lastTimeout: lastReplicaTimeout,
+	}
 	for _, text := range addresses {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
@@ -87,7 +91,7 @@ type peerResponse struct {
 // if the request fails, ask forwards the review to all replicas at the same time. It returns the first decision, and the
 // address of the replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	select {
 	case p.slots <- struct{}{}:
@@ -104,7 +108,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 		return nil, "", err
 	}
 	if last := p.lastReplica.Load(); last != nil {
-		if resp, err := askReplica(ctx, client, *last, review, lastReplicaTimeout); err == nil {
+		if resp, err := askReplica(ctx, client, *last, review, p.lastTimeout); err == nil {
 			return resp, *last, nil
 		}
 	}
@@ -122,7 +126,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	responses := make(chan peerResponse, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askReplica(ctx, client, address, review, peerTimeout)
+			resp, err := askReplica(ctx, client, address, review, p.timeout)
 			responses <- peerResponse{resp, address, err}
 		}()
 	}

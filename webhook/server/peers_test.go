@@ -25,13 +25,17 @@ import (
 )
 
 // replicas makes replicas of one webhook, which all use the same serving certificate.
-type replicas struct{ certificate *tls.Certificate }
+type replicas struct {
+	certificate *tls.Certificate
+	// timeout is the time limit for other replicas. The product's own limits would be too short on a slow machine.
+	timeout time.Duration
+}
 
 func newReplicas(t *testing.T) replicas {
 	t.Helper()
 	pair, err := pki.Make(t, time.Hour).Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
-	return replicas{pair.TLS(t)}
+	return replicas{pair.TLS(t), machine.Patience}
 }
 
 func (r replicas) current(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.certificate, nil }
@@ -44,6 +48,7 @@ func (r replicas) withPeriod(t *testing.T, periodSeconds string, identities webh
 	require.NoError(t, err)
 	others, err := server.NewPeers(peers, r.current)
 	require.NoError(t, err)
+	others.SetTimeout(r.timeout)
 	return newEdgeOf(t, c, identities, others)
 }
 
@@ -109,7 +114,6 @@ func TestUnknownConfiguration(t *testing.T) {
 		"no peers":            {nil, "there are no other replicas to ask (--peers)"},
 		"same configuration":  {[]string{all.listen(t, all.withPeriod(t, "3", nil))}, "does not know the configuration either"},
 		"refused connection":  {[]string{"127.0.0.1:1"}, "connection refused"},
-		"hanging peer":        {[]string{all.hanging(t)}, "deadline exceeded"},
 		"another release":     {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
 		"an empty response":   {[]string{all.listen(t, responding("{}"))}, "without a response"},
 		"another certificate": {[]string{strangers.listen(t, strangers.withPeriod(t, "2", nil))}, "certificate"},
@@ -117,18 +121,27 @@ func TestUnknownConfiguration(t *testing.T) {
 		"unknown host":        {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := all.withPeriod(t, "3", nil, c.peers...)
-			_, r := e.post(t, "/verify", review(injected))
-			assert.False(t, r.Response.Allowed)
-			assert.Equal(t, 503, r.Response.Status.Code)
-			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
-			assert.Contains(t, r.Response.Status.Message, "try again")
-			lines := e.log.Lines(t, "admission")
-			require.Len(t, lines, 1)
-			assert.Equal(t, "fault", lines[0]["outcome"])
-			assert.Contains(t, lines[0]["fault"], c.why)
+			all.withPeriod(t, "3", nil, c.peers...).deniesUnknown(t, injected, c.why)
 		})
 	}
+	t.Run("hanging peer", func(t *testing.T) {
+		all.timeout = time.Millisecond
+		all.withPeriod(t, "3", nil, all.hanging(t)).deniesUnknown(t, injected, "deadline exceeded")
+	})
+}
+
+// deniesUnknown tests that the Pod is denied because no replica knows its configuration, and that the log says why.
+func (e *edge) deniesUnknown(t *testing.T, injected, why string) {
+	t.Helper()
+	_, r := e.post(t, "/verify", review(injected))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, 503, r.Response.Status.Code)
+	assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+	assert.Contains(t, r.Response.Status.Message, "try again")
+	lines := e.log.Lines(t, "admission")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "fault", lines[0]["outcome"])
+	assert.Contains(t, lines[0]["fault"], why)
 }
 
 // hanging starts a replica that does not respond until the test ends.
@@ -195,6 +208,7 @@ func TestNewPeersError(t *testing.T) {
 // TestPeerRequestsAreLimited tests that Pods with made-up configurations cause only a few concurrent requests.
 func TestPeerRequestsAreLimited(t *testing.T) {
 	all := newReplicas(t)
+	all.timeout = time.Second
 	var asked, highest atomic.Int32
 	over := make(chan struct{})
 	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
