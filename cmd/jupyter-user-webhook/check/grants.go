@@ -140,7 +140,11 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	if subject.Name == "system:serviceaccounts" {
 		return "", true
 	}
-	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
+	namespace, is = strings.CutPrefix(subject.Name, "system:serviceaccounts:")
+	if !is {
+		return "", false
+	}
+	return namespace, true
 }
 
 // isEveryone reports whether a subject is a group of ServiceAccounts, the group of authenticated or of anonymous
@@ -168,7 +172,7 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	}
 	accountNamespace, is := accountGroup(g.subject)
 	switch {
-	case !is && !isEveryone(g.subject):
+	case !is && (g.subject.Kind != rbacv1.GroupKind || g.subject.Name != "system:authenticated"):
 		return "", false
 	case accountNamespace == "":
 		return g.namespace, true

@@ -202,6 +202,22 @@ func TestRolesByName(t *testing.T) {
 	assert.Equal(t, "Role r", s.grants()[0].role)
 }
 
+// TestRunAsOfGroups tests in which namespace a group's right to run-as has an effect. It needs a ServiceAccount in the group.
+func TestRunAsOfGroups(t *testing.T) {
+	for name, namespace := range map[string]string{
+		"system:serviceaccounts": "lab", "system:serviceaccounts:lab": "lab", "system:authenticated": "lab",
+		"system:serviceaccounts:web": "", "system:unauthenticated": "", "system:masters": "",
+	} {
+		runsIn, applies := grant{subject: subject("Group", "", name), namespace: "lab"}.runsIn()
+		assert.Equal(t, namespace != "", applies, name)
+		if applies {
+			assert.Equal(t, namespace, runsIn, name)
+		}
+	}
+	_, applies := grant{subject: subject("User", "", "system:anonymous"), namespace: "lab"}.runsIn()
+	assert.False(t, applies, "system:anonymous")
+}
+
 func TestRequesters(t *testing.T) {
 	s := &state{parameters: map[string]string{"controllers": "argo other"}}
 	for name, applies := range map[string]bool{

@@ -32,7 +32,7 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 	}
 	var gids []int64
 	seen := map[string]bool{}
-	for range maxDepth {
+	for range maxDepth + 1 { // The last search must find no more groups.
 		found, err := s.groupsOf(c, members)
 		if err != nil {
 			return nil, err

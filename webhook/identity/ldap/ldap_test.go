@@ -54,6 +54,24 @@ func TestRFC2307bis(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005,7006", lookUp(t, open(t, c), "alice"), "through a group that has no GID")
 }
 
+// TestDeepGroups tests a group in a group, and so on, up to the maximum depth and one deeper.
+func TestDeepGroups(t *testing.T) {
+	t.Parallel()
+	groups, gids, member := "", "", "uid=alice,ou=people"
+	for depth := range 16 {
+		name := fmt.Sprintf("level-%d", depth)
+		groups, gids = groups+groupOfNames(name, 7001+depth, member), gids+fmt.Sprintf(",%d", 7001+depth)
+		member = "cn=" + name + ",ou=groups"
+	}
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307bis, LDIF: units + account("alice", 5003) + groups})
+	c := settings(t, server, config.PresetRFC2307bis)
+	c.Groups.Nested = true
+	assert.Equal(t, "5003:6003:"+gids[1:], lookUp(t, open(t, c), "alice"))
+	server.Modify(t, "dn: cn=deeper,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: "+
+		"posixGroup\ngidNumber: 8000\nmember: "+member+",dc=example,dc=org\n")
+	assert.Contains(t, lookUp(t, open(t, c), "alice"), "is in groups in groups in the directory service, more than 16 deep")
+}
+
 func TestActiveDirectory(t *testing.T) {
 	t.Parallel()
 	const normal, disabled, neverExpires = 512, 2, 65536
