@@ -49,9 +49,10 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found := jupyterServer{kind: in.kindOfNotebook(s, start, env)}
 	argv := start.argv
 	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
-	before, whyNoArgs := readNotebookArgs(env("NOTEBOOK_ARGS"))
-	if len(argv) > 0 && !strings.HasPrefix(argv[0], "-") && !strings.HasPrefix(path.Base(argv[0]), "start-") {
-		whyNoArgs = "" // Only start-notebook and start-singleuser of docker-stacks read the variable.
+	var before []string
+	var whyNoArgs string
+	if readsNotebookArgs(argv) {
+		before, whyNoArgs = readNotebookArgs(env("NOTEBOOK_ARGS"))
 	}
 	arguments := argv
 	if len(before) > 0 {
@@ -85,6 +86,12 @@ func (in *planning) findServer(s switches) jupyterServer {
 		}
 	}
 	return found
+}
+
+// readsNotebookArgs reports whether a command reads the variable NOTEBOOK_ARGS: only start-notebook and start-singleuser of
+// docker-stacks do. Without a command, the image probably starts one of them.
+func readsNotebookArgs(argv []string) bool {
+	return len(argv) == 0 || strings.HasPrefix(argv[0], "-") || strings.HasPrefix(path.Base(argv[0]), "start-")
 }
 
 // readNotebookArgs returns the words of the variable NOTEBOOK_ARGS, or a reason why the webhook cannot read them.
