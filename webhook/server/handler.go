@@ -36,7 +36,7 @@ const (
 
 // handler serves the reviews of one path.
 type handler struct {
-	// kind is kindMutate or kindVerify, for log and metrics.
+	// kind is the kind of review, for log and metrics.
 	kind       string
 	decide     func(context.Context, webhook.Review) webhook.Decision
 	restricted bool
@@ -52,6 +52,8 @@ type handler struct {
 const (
 	kindMutate = "mutate"
 	kindVerify = "verify"
+	// kindPeer is a review that another replica has received and forwarded. That replica logs and counts it as kindVerify.
+	kindPeer = "peer"
 )
 
 // NewHandler returns a handler for the served paths. peers are the other replicas, or nil.
@@ -67,7 +69,7 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 		VerifyPath:           {kind: kindVerify, decide: verify, warnOnly: warnOnly, peers: peers},
 		// The asking replica applies its own mode. If a Warn replica said "allowed" here, an Enforce replica would admit an
 		// unverified Pod during a rollout.
-		PeerPath: {kind: kindVerify, decide: w.Verify},
+		PeerPath: {kind: kindPeer, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
 		mux.Handle("POST "+path, h)

@@ -58,6 +58,7 @@ func TestReviewDurations(t *testing.T) {
 	e.post(t, "/mutate", "")
 	e.post(t, "/verify", review(document("", oneContainer)))
 	assert.Equal(t, `jupyter_user_review_duration_seconds_count{review="mutate"} 2
+jupyter_user_review_duration_seconds_count{review="peer"} 0
 jupyter_user_review_duration_seconds_count{review="verify"} 1
 `, e.series(t, "jupyter_user_review_duration_seconds_count"))
 }

@@ -159,7 +159,7 @@ func TestEnforceReplicaAsksWarnReplica(t *testing.T) {
 	_, r = enforcing.post(t, "/verify", review(forged))
 	assert.Equal(t, 403, r.Response.Status.Code, "the Warn replica returns what Enforce mode decides")
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
-	assert.Equal(t, "verify", warning.log.Lines(t, "admission")[0]["review"])
+	assert.Equal(t, "peer", warning.log.Lines(t, "admission")[0]["review"])
 	assert.Equal(t, "denied", warning.log.Lines(t, "admission")[0]["outcome"])
 
 	// An annotation does not change the mode.

@@ -29,7 +29,9 @@ type result string
 const (
 	found   result = "found"
 	missing result = "missing"
-	failed  result = "error"
+	// unusable is a response of the source too: it knows the key, but its value cannot be used.
+	unusable result = "unusable"
+	failed   result = "error"
 )
 
 // Metrics count the lookups at one source, and measure how long they take. No label contains a user.
@@ -46,7 +48,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
 		Help: "Lookups of identities, by source (ldap, ldap-names, passwd, share), cache (hit: from the cache; miss: the " +
-			"source was asked; stale: it did not respond, and its last result is used) and result (found, missing, error).",
+			"source was asked; stale: it did not respond, and its last result is used) and result (found, missing, unusable, error).",
 		ConstLabels: labels,
 	}, []string{"cache", "result"})
 	m := &Metrics{
@@ -61,7 +63,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	}
 	for _, cache := range []Cache{Hit, Miss, Stale} {
 		m.counters[cache] = map[result]prometheus.Counter{}
-		for _, r := range []result{found, missing, failed} {
+		for _, r := range []result{found, missing, unusable, failed} {
 			m.counters[cache][r] = lookups.WithLabelValues(string(cache), string(r))
 		}
 	}
@@ -74,12 +76,14 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	return m, registry.Register(m.seconds)
 }
 
-// Count counts one lookup of an identity in the metrics: found, missing (id is nil) or failed.
+// Count counts one lookup of an identity in the metrics: found, missing (id is nil), unusable or failed.
 func (m *Metrics) Count(cache Cache, id *identity.Identity, err error) { count(m, cache, id, err) }
 
 func count[V any](m *Metrics, cache Cache, value *V, err error) {
 	r := found
 	switch {
+	case identity.IsUnusable(err):
+		r = unusable
 	case err != nil:
 		r = failed
 	case value == nil:
