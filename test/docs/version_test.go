@@ -50,6 +50,14 @@ func TestCurrentVersion(t *testing.T) {
 	assert.Positive(t, deployed)
 }
 
+// TestReleasesAreBuiltWithTheGoOfTheDockerfile tests that the page for maintainers selects the version of Go with which the
+// Dockerfile builds. Another version would give other bytes.
+func TestReleasesAreBuiltWithTheGoOfTheDockerfile(t *testing.T) {
+	builder := regexp.MustCompile(`(?m)^ARG BUILDER=\S*/golang:(\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
+	require.NotNil(t, builder)
+	assert.Contains(t, read(t, "deploy/docs/releases.md"), "export GOTOOLCHAIN=go"+builder[1]+"\n")
+}
+
 // versioned matches a version of this project in a page: in the name of an image or of a release's file, in the output of a
 // program, or in the command that makes a tag.
 var versioned = regexp.MustCompile(`(?:jupyter-user-(?:webhook|init)[:_ -]|git tag -s )(v\d+\.\d+\.\d+)`)

@@ -24,7 +24,7 @@ import (
 const (
 	// DockerStacks starts like docker-stacks today: entrypoint tini -g -- start.sh, command start-notebook.py.
 	DockerStacks = "localhost/docker-stacks:test"
-	// DockerStacks2023 starts like docker-stacks before 2024: entrypoint tini -g --, command start-notebook.sh.
+	// DockerStacks2023 starts like docker-stacks before October 2023: entrypoint tini -g --, command start-notebook.sh.
 	DockerStacks2023 = "localhost/docker-stacks-2023:test"
 	// DockerStacksLate2023 starts like docker-stacks of October 2023 to January 2024: entrypoint tini -g --, command
 	// start-notebook.py, which calls start.sh itself.
