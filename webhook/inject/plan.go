@@ -21,6 +21,18 @@
 // fields that it writes to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go. Add a new
 // annotation to annotations.go and to the list "annotations" of deploy/chart/templates/_policies.tpl. Then run make golden
 // and make render.
+//
+// To add an environment variable: a constant default needs no code, because notebook.env of the configuration can have it. A
+// default that depends on the Pod belongs to planEnv in env.go. A variable that is ours belongs to identityVars, and changes
+// the length of the arrays of identityVar. Add it also to:
+//
+//   - environment in cmd/jupyter-user-init/become.go, which sets the variable with discovery at start
+//   - identityEnv in webhook/config/validate_notebook.go
+//   - the comment of notebook.env in webhook/config/testdata/reference.yaml
+//   - replaceable in test/property/lossless_test.go
+//
+// Add a default of planEnv, and a variable that is ours, to the table in webhook/doc.go, to differentValues in
+// webhook/ownership_test.go, and to the Pod of test/bench/handlers/usual.go. Then run make golden.
 package inject
 
 import (
