@@ -226,6 +226,7 @@ func TestFindServerInScript(t *testing.T) {
 		"not exported":                     {"JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
 		"set after the command":            {"jupyter lab; JUPYTER_PORT=1", nil, 8888},
 		"NOTEBOOK_ARGS that nothing reads": {"exec jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", ValueFrom: &pod.ValueFrom{}}}, 8888},
+		"NOTEBOOK_ARGS of jupyter lab":     {"exec jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 8888},
 		"settings in a hub": {"export JUPYTER_CONFIG_PATH=/x; exec jupyterhub-singleuser",
 			[]pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/"}}, 8889},
 		"exported JUPYTER_CONFIG_PATH": {"export JUPYTER_CONFIG_PATH=/x && jupyter lab", nil, 0},
