@@ -29,7 +29,7 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 	shell := l.shell(t)
 	filled := strings.NewReplacer("<requester>", "carol", "<name>", "alice", "<namespace>", "lab", "<pod>", "jupyter-alice", "<replica>", "replica",
-		"<node>", "n1")
+		"<node>", "n1", "<hub>", "hub")
 	installed := false
 	for _, command := range pages.CommandsIn(t, "TestCommandsOfThePages") {
 		if !installed && strings.HasPrefix(command.Line(), "helm get values") {
@@ -90,7 +90,8 @@ func expected(line string) ending {
 		{begins: "kubectl -n lab delete pod nb", message: "deleted"},
 		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", message: `pod "nb" deleted`},
 		{begins: "kubectl -n lab create -f nb.yaml", message: "pod/nb created"},
-		{begins: "kubectl -n jupyter-user-system create configmap hub-names", message: "configmap/hub-names replaced"},
+		{begins: "kubectl -n jupyter-user-system create configmap hub-names --from-file=names --dry-run", message: "configmap/hub-names replaced"},
+		{begins: "kubectl -n jhub get deployment <hub>", message: "hub"},
 		{begins: "kubectl -n jupyter-user-homes create job", message: "job.batch/first-homes created"},
 		{begins: "helm upgrade", message: "STATUS: deployed"},
 		{begins: "helm rollback", message: "Rollback was a success"},
@@ -160,9 +161,10 @@ kubectl run before -n lab --image=a --labels=jupyter-user=alice`)
 	l.serve(t)
 	require.NoError(t, l.AwaitPolicies(t.Context()))
 	shell.Must(t, `kubectl create serviceaccount hub -n jhub
+kubectl create deployment hub -n jhub --image=a --replicas=0
+kubectl set serviceaccount deployment hub hub -n jhub
 kubectl create role spawner -n jhub --verb=create --resource=pods
 kubectl create rolebinding spawner -n jhub --role=spawner --serviceaccount=jhub:hub
-kubectl create configmap hub-names -n jupyter-user-system --from-literal=names=
 kubectl create role jupyter-user-policy -n jupyter-user-system --verb=get --resource=configmaps
 kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook -o json |
   jq 'del(.metadata.resourceVersion, .metadata.uid) | .metadata.name = "jupyter-user-webhook" | .webhooks = []' | kubectl create -f -

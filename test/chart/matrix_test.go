@@ -330,6 +330,8 @@ func TestNotesInModeWarn(t *testing.T) {
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
 	assert.Contains(t, notes["Warn"], "3. Just before mode Enforce, keep Pods from the NFS server")
+	assert.Contains(t, notes["Warn"], "add --set share.nfs.server=<NFS server>")
+	assert.NotContains(t, notes["Enforce"], "share.nfs.server")
 }
 
 // TestOnlyNamespaces tests that with the value onlyNamespaces, the webhooks and the policies select only these namespaces.
