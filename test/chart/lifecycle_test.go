@@ -314,24 +314,31 @@ func (l *lifecycle) installWithoutNamespace(t *testing.T) {
 // remained, it would trust the old CA after a change of the CA, and every notebook would be denied.
 func (l *lifecycle) upgradeFromOldName(t *testing.T) {
 	t.Helper()
-	folder := t.TempDir()
-	old := filepath.Join(folder, "chart")
-	require.NoError(t, os.CopyFS(old, os.DirFS(l.chart)))
-	// The chart has a symbolic link to ../monitoring.
-	require.NoError(t, os.CopyFS(filepath.Join(folder, "monitoring"), os.DirFS(filepath.Join(l.chart, "..", "monitoring"))))
-	file := filepath.Join(old, "templates", "50-mutatingwebhookconfiguration.yaml")
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	renamed := strings.Replace(string(text), "  name: 00-jupyter-user-webhook\n", "  name: jupyter-user-webhook\n", 1)
-	require.NotEqual(t, string(text), renamed)
-	require.NoError(t, os.WriteFile(file, []byte(renamed), 0o600))
-
+	old := l.changedChart(t, "  name: 00-jupyter-user-webhook\n", "  name: jupyter-user-webhook\n", "50-mutatingwebhookconfiguration.yaml")
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
 	l.run(t, "{}", append([]string{"install", helm.Release, old}, in...)...)
 	l.assertConfigured(t, "jupyter-user-webhook")
 	l.run(t, "{}", append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.assertConfigured(t, "00-jupyter-user-webhook")
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
+}
+
+// changedChart returns the path of a copy of the chart in which these templates have another text in place of the old one.
+func (l *lifecycle) changedChart(t *testing.T, old, changed string, templates ...string) string {
+	t.Helper()
+	folder := t.TempDir()
+	copied := filepath.Join(folder, "chart")
+	require.NoError(t, os.CopyFS(copied, os.DirFS(l.chart)))
+	// The chart has a symbolic link to ../monitoring.
+	require.NoError(t, os.CopyFS(filepath.Join(folder, "monitoring"), os.DirFS(filepath.Join(l.chart, "..", "monitoring"))))
+	for _, template := range templates {
+		file := filepath.Join(copied, "templates", template)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Contains(t, string(text), old)
+		require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(text), old, changed)), 0o600))
+	}
+	return copied
 }
 
 // assertConfigured asserts that the cluster has exactly one MutatingWebhookConfiguration, with this name.

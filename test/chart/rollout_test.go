@@ -25,6 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -55,9 +56,9 @@ func TestRolloutUnderLoad(t *testing.T) {
 			r.run(t, values, "upgrade", helm.Release, r.chart, "--install", "--namespace", helm.Namespace, "--values", "-")
 		},
 		"by kubectl apply": func(t *testing.T, r *rollout, values string) {
-			rendered, err := r.helm.Template(t.Context(), values, "--set=image.accepted={jupyter-user-webhook:before}")
-			require.NoError(t, err)
-			require.NoError(t, r.Admin.Do(t.Context(), string(rendered), "apply", "--server-side", "--force-conflicts", "-f", "-"))
+			rendered := r.run(t, values, "template", helm.Release, r.chart, "--namespace", helm.Namespace, "--values", "-",
+				"--set=image.accepted={jupyter-user-webhook:before}")
+			require.NoError(t, r.Admin.Do(t.Context(), rendered, "apply", "--server-side", "--force-conflicts", "-f", "-"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +90,9 @@ func beginRollout(t *testing.T) *rollout {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
 	r.lifecycle = newLifecycle(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	// The test is about lost reviews, and not about the time limits, which a slow machine cannot keep.
+	r.chart = r.changedChart(t, "timeoutSeconds: 2\n", "timeoutSeconds: 30\n", "50-mutatingwebhookconfiguration.yaml",
+		"51-validatingwebhookconfiguration.yaml")
 	r.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
 	for range 2 {
@@ -129,6 +133,7 @@ func (r *rollout) serve(t *testing.T, i int) {
 	}
 	peers, err := server.NewPeers(addresses, r.certificate(t))
 	require.NoError(t, err)
+	peers.Timeout = machine.Patience
 	handler := server.NewHandler(webhook.New(configured, nil), slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
 	r.listen(t, r.listeners[i], handler)
 	r.mu.Lock()
@@ -171,7 +176,7 @@ func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 		for tag, count := range wanted {
 			assert.Greater(c, r.countNotebooks(tag), count)
 		}
-	}, time.Minute, 10*time.Millisecond)
+	}, machine.Patience, 10*time.Millisecond)
 }
 
 // rollout.load lets the user carol create notebooks in a dry run, until the returned function is called. No creation may

@@ -6,6 +6,3 @@ import "time"
 func (s *Server) DrainUntil(over <-chan time.Time) {
 	s.drained = func(time.Duration) <-chan time.Time { return over }
 }
-
-// SetTimeout replaces the time limits for other replicas.
-func (p *Peers) SetTimeout(limit time.Duration) { p.timeout, p.lastTimeout = limit, limit }

@@ -28,9 +28,6 @@ var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Rea
 const (
 	// peerTimeout is the time limit for the other replicas. The whole review must take less than a second.
 	peerTimeout = 800 * time.Millisecond
-	// lastReplicaTimeout is the time limit for the replica that decided the most recent forwarded review, before all
-	// replicas are asked.
-	lastReplicaTimeout = 200 * time.Millisecond
 	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than
 	// idleTimeout, after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
@@ -47,11 +44,12 @@ const (
 // Pod can be injected by one replica and verified by another. A replica cannot compare the Pod with a plan of an unknown
 // configuration, so it asks the other replicas: one of them injected the Pod.
 type Peers struct {
+	// Timeout is the time limit for a forwarded review. It is set by NewPeers, and changed only by tests.
+	Timeout time.Duration
+
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// timeout and lastTimeout are peerTimeout and lastReplicaTimeout, except in tests.
-	timeout, lastTimeout time.Duration
 	// lastReplica is the address of the replica that decided the most recent forwarded review. During a rollout about half
 	// of the reviews are forwarded, and a request to one replica is cheaper than requests to all.
 	lastReplica atomic.Pointer[string]
@@ -68,9 +66,7 @@ type address struct{ host, port string }
 // NewPeers returns the peers at addresses of the form host:port. A host can be a name that resolves to all replicas, such
 // as that of a headless Service. All replicas serve with the same certificate, by which they recognize each other.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
-	p := &Peers{
-		getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests), timeout: peerTimeout, lastTimeout: lastReplicaTimeout,
-	}
+	p := &Peers{Timeout: peerTimeout, getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
 	for _, text := range addresses {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
@@ -89,9 +85,9 @@ type peerResponse struct {
 
 // ask forwards a review to the replica that decided the most recent forwarded review. If there is no such replica yet, or
 // if the request fails, ask forwards the review to all replicas at the same time. It returns the first decision, and the
-// address of the replica that made it.
+// address of the replica that made it. The first replica has a quarter of the time.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	select {
 	case p.slots <- struct{}{}:
@@ -108,7 +104,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 		return nil, "", err
 	}
 	if last := p.lastReplica.Load(); last != nil {
-		if resp, err := askReplica(ctx, client, *last, review, p.lastTimeout); err == nil {
+		if resp, err := askReplica(ctx, client, *last, review, p.Timeout/4); err == nil {
 			return resp, *last, nil
 		}
 	}
@@ -126,7 +122,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	responses := make(chan peerResponse, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askReplica(ctx, client, address, review, p.timeout)
+			resp, err := askReplica(ctx, client, address, review, p.Timeout)
 			responses <- peerResponse{resp, address, err}
 		}()
 	}

@@ -48,7 +48,7 @@ func (r replicas) withPeriod(t *testing.T, periodSeconds string, identities webh
 	require.NoError(t, err)
 	others, err := server.NewPeers(peers, r.current)
 	require.NoError(t, err)
-	others.SetTimeout(r.timeout)
+	others.Timeout = r.timeout
 	return newEdgeOf(t, c, identities, others)
 }
 
