@@ -121,6 +121,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	t.Helper()
 	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
 	require.NoError(t, err)
+	others.Timeout = machine.Patience
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	handler := func(w *webhook.Webhook) http.Handler {

@@ -23,7 +23,8 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jupyter_user_review_duration_seconds",
-		Help: "How long reviews have taken, from the last byte of the review to the response, by kind of review (mutate, verify, peer).",
+		Help: "How long reviews have taken, from the last byte of the review to the response, by kind of review (mutate, " +
+			"verify, peer).",
 		// A usual review takes less than a millisecond. A review that waits for the share can take half a second. The API
 		// server's timeout is two seconds.
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
@@ -35,9 +36,9 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jupyter_user_admissions_total",
-			Help: "Reviews, by kind of review (mutate, verify; peer for one that another replica has forwarded), outcome (injected, unchanged, verified, ignored, denied, " +
-				"fault; in mode Warn would_inject and would_deny), discovery (AtAdmission, AtStart, or empty) and the " +
-				"reason of the first denial.",
+			Help: "Reviews, by kind of review (mutate, verify; peer for one that another replica has forwarded), outcome " +
+				"(injected, unchanged, verified, ignored, denied, fault; in mode Warn would_inject and would_deny), discovery " +
+				"(AtAdmission, AtStart, or empty) and the reason of the first denial.",
 		}, []string{"review", "outcome", "discovery", "reason"}),
 		seconds: map[string]prometheus.Observer{
 			kindMutate: seconds.WithLabelValues(kindMutate),

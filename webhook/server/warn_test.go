@@ -174,6 +174,7 @@ func TestWarnReplicaAsksOthers(t *testing.T) {
 	injecting := all.withPeriod(t, "2", nil)
 	peers, err := server.NewPeers([]string{all.listen(t, injecting)}, all.current)
 	require.NoError(t, err)
+	peers.Timeout = all.timeout
 	e := newWarnEdge(t, nil, peers)
 	injected := injecting.injected(t, notebook)
 	assert.Empty(t, e.assertUnchanged(t, "/verify", review(injected)).Response.Warnings)
