@@ -51,7 +51,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
 	var before []string
 	var whyNoArgs string
-	if readsNotebookArgs(argv) {
+	if !ignoresNotebookArgs(argv) {
 		before, whyNoArgs = readNotebookArgs(env("NOTEBOOK_ARGS"))
 	}
 	arguments := argv
@@ -88,10 +88,14 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// readsNotebookArgs reports whether a command reads the variable NOTEBOOK_ARGS: only start-notebook and start-singleuser of
-// docker-stacks do. Without a command, the image probably starts one of them.
-func readsNotebookArgs(argv []string) bool {
-	return len(argv) == 0 || strings.HasPrefix(argv[0], "-") || strings.HasPrefix(path.Base(argv[0]), "start-")
+// ignoresNotebookArgs reports whether a command is Jupyter itself. Jupyter does not read the variable NOTEBOOK_ARGS, but the
+// start scripts of many images do. They have different names, and can be the argument of a program such as python.
+func ignoresNotebookArgs(argv []string) bool {
+	if len(argv) == 0 {
+		return false
+	}
+	name := path.Base(argv[0])
+	return strings.HasPrefix(name, "jupyter") || python.MatchString(name) && slices.Contains(argv, "-m")
 }
 
 // readNotebookArgs returns the words of the variable NOTEBOOK_ARGS, or a reason why the webhook cannot read them.

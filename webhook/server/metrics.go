@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -37,7 +38,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jupyter_user_admissions_total",
 			Help: "Reviews, by kind of review (mutate, verify; peer for one that another replica has forwarded), outcome " +
-				"(injected, unchanged, verified, ignored, denied, fault; in mode Warn would_inject and would_deny), discovery " +
+				"(injected, unchanged, verified, ignored, denied, fault, unknown; in mode Warn would_inject and would_deny), discovery " +
 				"(AtAdmission, AtStart, or empty) and the reason of the first denial.",
 		}, []string{"review", "outcome", "discovery", "reason"}),
 		seconds: map[string]prometheus.Observer{
@@ -71,6 +72,8 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
+	// outcomeUnknown is the outcome at a replica that another one asks, and that lacks the configuration too. It is no fault.
+	outcomeUnknown outcome = "unknown"
 	// These outcomes exist only in Warn mode.
 	outcomeWouldInject outcome = "would_inject"
 	outcomeWouldDeny   outcome = "would_deny"
@@ -89,6 +92,8 @@ func (o outcome) inWarnMode() outcome {
 
 func outcomeOf(kind string, d webhook.Decision) outcome {
 	switch {
+	case kind == kindPeer && len(d.Denials) > 0 && metav1.StatusReason(d.Denials[0].Reason) == unknownGeneration:
+		return outcomeUnknown
 	case len(d.Denials) > 0 && d.Denials[0].Code >= http.StatusInternalServerError:
 		return outcomeFault
 	case len(d.Denials) > 0:

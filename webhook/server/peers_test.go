@@ -125,7 +125,7 @@ func TestUnknownConfiguration(t *testing.T) {
 		})
 	}
 	t.Run("hanging peer", func(t *testing.T) {
-		all.timeout = time.Millisecond
+		all.timeout = 50 * time.Millisecond
 		all.withPeriod(t, "3", nil, all.hanging(t)).deniesUnknown(t, injected, "deadline exceeded")
 	})
 }
@@ -200,9 +200,12 @@ func TestReplicasAreAskedOnlyIfNeeded(t *testing.T) {
 	e.post(t, "/mutate", review(injected))
 }
 
-func TestNewPeersError(t *testing.T) {
+func TestNewPeers(t *testing.T) {
 	_, err := server.NewPeers([]string{"replicas"}, nil)
 	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
+	peers, err := server.NewPeers(nil, nil)
+	require.NoError(t, err)
+	assert.Less(t, peers.Timeout, time.Second, "the API server and KubeSpawner wait for two and three seconds")
 }
 
 // TestPeerRequestsAreLimited tests that Pods with made-up configurations cause only a few concurrent requests.

@@ -71,7 +71,7 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 		attrs = append(attrs, slog.String("fault", d.Fault.Error()))
 	}
 	level := slog.LevelInfo
-	if outcome == outcomeFault && h.kind != kindPeer { // A replica that lacks the configuration of a Pod is no fault.
+	if outcome == outcomeFault {
 		level = slog.LevelError
 	}
 	h.log.LogAttrs(ctx, level, "admission", attrs...)

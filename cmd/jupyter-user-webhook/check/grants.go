@@ -140,11 +140,7 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	if subject.Name == "system:serviceaccounts" {
 		return "", true
 	}
-	namespace, is = strings.CutPrefix(subject.Name, "system:serviceaccounts:")
-	if !is {
-		return "", false
-	}
-	return namespace, true
+	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
 // isEveryone reports whether a subject is a group of ServiceAccounts, the group of authenticated or of anonymous
@@ -172,7 +168,7 @@ func (g grant) runsIn() (namespace string, applies bool) {
 	}
 	accountNamespace, is := accountGroup(g.subject)
 	switch {
-	case !is && (g.subject.Kind != rbacv1.GroupKind || g.subject.Name != "system:authenticated"):
+	case !is: // Also system:authenticated: the policies ask with the groups of ServiceAccounts alone.
 		return "", false
 	case accountNamespace == "":
 		return g.namespace, true

@@ -205,8 +205,8 @@ func TestRolesByName(t *testing.T) {
 // TestRunAsOfGroups tests in which namespace a group's right to run-as has an effect. It needs a ServiceAccount in the group.
 func TestRunAsOfGroups(t *testing.T) {
 	for name, namespace := range map[string]string{
-		"system:serviceaccounts": "lab", "system:serviceaccounts:lab": "lab", "system:authenticated": "lab",
-		"system:serviceaccounts:web": "", "system:unauthenticated": "", "system:masters": "",
+		"system:serviceaccounts": "lab", "system:serviceaccounts:lab": "lab", "system:serviceaccounts:web": "",
+		"system:authenticated": "", "system:unauthenticated": "", "system:masters": "",
 	} {
 		runsIn, applies := grant{subject: subject("Group", "", name), namespace: "lab"}.runsIn()
 		assert.Equal(t, namespace != "", applies, name)
