@@ -83,6 +83,13 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	say, failures := run.Say, 0
+	run.Say = func(what homes.Outcome, line string) {
+		if what == homes.Failed {
+			failures++
+		}
+		say(what, line)
+	}
 	users := &userLists{}
 	if err := users.open(ctx, o.passwd, run.Config); err != nil {
 		return err
@@ -102,10 +109,10 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 		verb = "would be made"
 	}
 	if _, err := fmt.Fprintf(out, "%d %s, %d there, %d skipped, %d failed\n", summary.Made, verb, summary.Existing, summary.Skipped,
-		summary.Failed); err != nil {
+		failures); err != nil {
 		return err
 	}
-	if err != nil || !complete || summary.Failed > 0 {
+	if err != nil || !complete || failures > 0 {
 		return errDenied
 	}
 	return nil
@@ -125,7 +132,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 			run.Say(homes.Failed, denial.PrintableText(failed.Error()))
 		}
 		err = errors.Join(err, failed)
-		all.Made, all.Existing, all.Failed = all.Made+made.Made, all.Existing+made.Existing, all.Failed+made.Failed
+		all.Made, all.Existing = all.Made+made.Made, all.Existing+made.Existing
 		// Most accounts that are skipped on the share are also skipped on each claim. The maximum counts them once.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}

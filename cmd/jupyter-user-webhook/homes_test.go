@@ -102,7 +102,7 @@ func TestHomesFromIncompletePasswd(t *testing.T) {
 	code, out, _ := runHomes(t, share, kindLines, "--passwd="+writeTemp(t, "passwd", "alice:x:5001:6001:::\nbob:x:50"))
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out, "the last line has no line break: the file is being written, or is incomplete: homes are made for the 1 accounts before it\n")
-	assert.Contains(t, out, "made: home/alice, for 5001:6001\n1 made, 0 there, 0 skipped, 0 failed\n")
+	assert.Contains(t, out, "made: home/alice, for 5001:6001\n1 made, 0 there, 0 skipped, 1 failed\n")
 	assert.NoDirExists(t, filepath.Join(share, "home/bob"))
 }
 
@@ -120,10 +120,12 @@ func TestHomesFailures(t *testing.T) {
 	code, out, _ = runHomes(t, share, kindLines, passwd)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out, "failed: the root of the share may be written by others than root (mode 0777)")
+	assert.Contains(t, out, "\n0 made, 0 there, 0 skipped, 1 failed\n")
 
 	code, out, _ = runHomes(t, newShare(t), kindLines, "--passwd="+writeTemp(t, "empty", ""))
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out, "failed: no user is listed: ")
+	assert.Contains(t, out, "\n0 made, 0 there, 0 skipped, 1 failed\n")
 }
 
 // TestHomesInvalidOptions tests that invalid options give one line on standard error, and exit status 2.

@@ -85,7 +85,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	if o.passwd != "" {
 		accounts, err := passwd.Open(passwd.Options{
 			Passwd: o.passwd, Group: o.group, Rules: c.User, Homes: c.Share.HomesByField() && len(all) == 0,
-			Log: log, Registry: registry,
+			MinUID: c.Identity.MinUID,
+			Log:    log, Registry: registry,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("--passwd: %w", err)

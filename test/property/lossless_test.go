@@ -29,7 +29,7 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 
 // openInImagesHome matches variables and arguments of the Pod with a path in /home/jovyan, the home of the image's user.
 // The webhook replaces the path.
-var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
+var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z0-9_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
 // values whose path matches replaceable, empty lists, empty maps, null, settings that match openInImagesHome, and
@@ -44,7 +44,7 @@ func checkLossless(t *testing.T, before, after []byte) {
 				continue
 			}
 			if openInImagesHome.MatchString(place + "=" + value) {
-				assert.Regexp(t, `^"(--[A-Za-z_.-]+=)?/home/[^/]+(/[^"]*)?"$`, now[place], "the path is replaced by a path in the user's home")
+				assert.Regexp(t, `^"(--[A-Za-z0-9_.-]+=)?/home/[^/]+(/[^"]*)?"$`, now[place], "the path is replaced by a path in the user's home")
 				continue
 			}
 			if strings.Contains(place, "/env/JUPYTER_CONFIG_PATH") && strings.HasSuffix(place, "/value") {

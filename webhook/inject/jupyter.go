@@ -224,10 +224,16 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	}
 	name, value, inline = strings.Cut(name, "=")
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		if !className.MatchString(name[:dot]) {
+			return "", "", false
+		}
 		name = name[dot+1:]
 	}
 	return flagSettings[name], value, inline
 }
+
+// className matches the class in --ServerApp.port, also after the names of other classes.
+var className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // hasUnknownArgument reports whether an argument begins with a reference, such as $(NAME) or --$(NAME). Such an argument
 // can be any flag, such as --port=9999. An argument that is the value of the flag before it is no flag.

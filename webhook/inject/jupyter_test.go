@@ -146,6 +146,8 @@ func TestFindServer(t *testing.T) {
 		"--port 9999":                       {args: "lab --port 9999", port: 9999, base: "/"},
 		"--port=9999":                       {args: "lab --port=9999", port: 9999, base: "/"},
 		"--ServerApp.port=9999":             {args: "lab --ServerApp.port=9999", port: 9999, base: "/"},
+		"--ServerApp2.port=9999":            {args: "lab --ServerApp2.port=9999", port: 9999, base: "/"},
+		"no class before the dot":           {args: "lab --Server\x7fApp.port=9999", port: 8888, base: "/"},
 		"the last flag is used":             {args: "lab --port=1 --NotebookApp.port 2", port: 2, base: "/"},
 		"flag without a value":              {args: "lab --port", port: 8888, base: "/"},
 		"port from a variable":              {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},

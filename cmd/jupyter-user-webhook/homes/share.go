@@ -19,7 +19,7 @@ type share struct{ root *os.File }
 func openShare(ctx context.Context, o Options) (*share, error) {
 	root, err := os.OpenFile(o.Share, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the root of the share: %w", err)
+		return nil, writeError(fmt.Errorf("open the root of the share: %w", err))
 	}
 	s := &share{root}
 	if err := checkOnlyRootWrites(root, "the root of the share"); err != nil {

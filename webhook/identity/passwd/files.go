@@ -16,6 +16,7 @@ type files struct {
 	passwd, group string
 	rules         config.User
 	homes         bool
+	minUID        int64
 }
 
 // stamps show whether files have changed since they were read: by inode, size, mtime, and ctime, which no tool can set

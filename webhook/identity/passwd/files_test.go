@@ -55,7 +55,7 @@ func write(t testing.TB, path, text string) {
 
 func (p testFiles) open() (*passwd.Source, error) {
 	return passwd.Open(passwd.Options{
-		Passwd: p.passwd, Group: p.group, Rules: p.rules, Every: time.Millisecond,
+		Passwd: p.passwd, Group: p.group, Rules: p.rules, MinUID: 1000, Every: time.Millisecond,
 		Log: slog.New(slog.NewJSONHandler(p.log, nil)), Registry: p.registry,
 	})
 }

@@ -59,10 +59,11 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	if err := t.eachAccount(path, file, t.add); err != nil {
 		return err
 	}
-	if len(t.accounts) == 0 {
+	if !slices.ContainsFunc(t.accounts, func(a account) bool { return int64(a.uid) >= t.minUID }) {
 		// A file that is being rewritten in place is empty for a moment, so a file without users is a fault.
-		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
-			"digit and names with another domain than user.domains are no users here" + t.badLinesText()}
+		return &fault{path: path, why: fmt.Sprintf("there is nobody in it whom a pod could name: system accounts, UIDs below %d "+
+			"(identity.minUID), names that begin with a digit and names with another domain than user.domains are no users here%s",
+			t.minUID, t.badLinesText())}
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ type Options struct {
 	Rules config.User
 	// Homes decides whether home fields are kept. It must be true if share.homePrefix takes homes from the passwd file.
 	Homes bool
+	// MinUID is identity.minUID of the configuration. A passwd file without an account of at least this UID is broken: getent
+	// prints the machine's own accounts alone while its directory service is down.
+	MinUID int64
 	// Every is the time between two checks of Watch; 2 s if it is 0.
 	Every time.Duration
 	// Log and Registry can be nil.
@@ -84,7 +87,7 @@ func Open(o Options) (*Source, error) {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
 	s := &Source{
-		files: files{o.Passwd, o.Group, o.Rules, o.Homes}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
+		files: files{o.Passwd, o.Group, o.Rules, o.Homes, o.MinUID}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
 	}
 	s.users.Store(&table{})
 	if s.readIfChanged(); s.fault != nil {

@@ -115,12 +115,13 @@ func TestSkippedLines(t *testing.T) {
 func TestInvalidFiles(t *testing.T) {
 	const nobody = "passwd: there is nobody in it whom a pod could name"
 	for name, c := range map[string]struct{ users, groups, why string }{
-		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, names that begin with a digit and " +
-			"names with another domain than user.domains are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
+		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, UIDs below 1000 (identity.minUID), names that " +
+			"begin with a digit and names with another domain than user.domains are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
 		"incomplete line":              {users + "eve:x:5005:60", groups, "passwd: line 4: the last line has no line break: the file is being written, or is incomplete"},
 		"last line without line break": {users, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no line break"},
 		"empty passwd":                 {"", groups, nobody},
 		"system accounts only":         {"root:x:0:0:::\nnobody:x:65534:65534:::\n", groups, nobody},
+		"accounts of the machine only": {"_chrony:x:101:102:::\nsssd:x:102:103:::\nrtkit:x:113:114:::\n", groups, nobody},
 		"comments only":                {"# empty\n", groups, nobody},
 		"users of another domain only": {"alice@corp.example:x:5003:6003:::\n", groups, nobody},
 		"empty group":                  {users, "", "group: there is no group in it; leave the file out where nobody has supplementary groups"},

@@ -22,6 +22,8 @@ type table struct {
 	homes []byte
 	// withHomes reports whether home fields are kept.
 	withHomes bool
+	// minUID is the lowest UID of a user.
+	minUID int64
 	// rules are the rules for the names in files, from the function fileRules.
 	rules config.User
 	// bad are the skipped lines of each file.
@@ -54,6 +56,7 @@ func newTable(previous *table, f files) *table {
 		memberships: make([]membership, 0, grown(len(previous.memberships))),
 		homes:       make([]byte, 0, grown(len(previous.homes))),
 		withHomes:   f.homes,
+		minUID:      f.minUID,
 		rules:       fileRules(f.rules),
 	}
 }

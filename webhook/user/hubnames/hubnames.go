@@ -165,7 +165,10 @@ func read(path string) ([]byte, error) {
 // parse reads all pairs. It returns the first error, with its line.
 func parse(text []byte, rules config.User) (map[string]string, error) {
 	names := map[string]string{}
-	if len(text) > 0 && text[len(text)-1] != '\n' {
+	if len(text) == 0 {
+		return nil, errors.New("it is empty: the file is being written, or its program failed; a map without names has a comment")
+	}
+	if text[len(text)-1] != '\n' {
 		return nil, errors.New("the last line has no line break: the file is being written, or is incomplete")
 	}
 	number := 0

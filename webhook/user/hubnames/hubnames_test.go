@@ -36,6 +36,7 @@ func TestFromHub(t *testing.T) {
 
 // invalidFiles maps the content of invalid files to the beginning of the error.
 var invalidFiles = map[string]string{
+	"":                          "it is empty: the file is being written, or its program failed; a map without names has a comment",
 	"a alice\nb bob\na carol\n": `line 3: the hub name "a" is there a second time`,
 	"a alice\na alice\n":        `line 2: the hub name "a" is there a second time`,
 	"a\n":                       "line 1: it has 1 words, but must have a hub name and a user's name",
