@@ -45,7 +45,8 @@ func dryRun(ctx context.Context, s *state) []Finding {
 		return []Finding{unknown(where, "it is unknown whether you may create Pods: %s", oneLine(err))}
 	}
 	if !review.Status.Allowed {
-		return []Finding{unknown(where, "unknown without the right to create Pods there, which is used only for a dry run")}
+		return []Finding{unknown(where, "unknown without the right to create Pods there, which is used only for a dry run: ask for "+
+			"it, or name another namespace with -n")}
 	}
 	pod := notebook(namespace, s.User)
 	collecting, collected := collectWarnings(ctx)

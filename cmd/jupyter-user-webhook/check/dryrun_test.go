@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -110,6 +112,18 @@ func TestDryRunNamespace(t *testing.T) {
 	s.Namespaces = []string{"a", "nosuch"}
 	in, _ = s.dryRunNamespace()
 	assert.Equal(t, "a", in, "the namespace of the options")
+}
+
+// withoutRights is a client of an API server that gives the caller no right.
+type withoutRights struct{ client.Client }
+
+func (withoutRights) Create(context.Context, client.Object, ...client.CreateOption) error { return nil }
+
+func TestDryRunWithoutRight(t *testing.T) {
+	s := closedCluster(t)
+	s.config, s.User, s.cluster = config.Default(), "alice", &Cluster{client: withoutRights{}}
+	assertOneFinding(t, dryRun(t.Context(), s), Unknown, "namespace lab: unknown without the right to create Pods there, which is "+
+		"used only for a dry run: ask for it, or name another namespace with -n")
 }
 
 // TestInvalidName tests that there is no dry run for an invalid user name. The webhook denies such a name on every cluster,

@@ -195,7 +195,15 @@ func TestShareVolumes(t *testing.T) {
 		"another server":                  {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "198.51.100.1", "/export")) }, OK, ""},
 		"a server without an address":     {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: it is unknown whether its server gone.example is the share's"},
 		"a name that begins alike":        {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pvx", "nfs.example", "/export")) }, Failed, "hpc-pvx: leads to the same"},
-		"the server in otherNFSServers":   {func(s *state) { s.parameters["otherNFSServers"] = "x.example 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
+		"the server in otherNFSServers":   {func(s *state) { s.parameters["otherNFSServers"] = "192.0.2.11 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
+		"the server in otherNFSServers, after a server without an address": {func(s *state) {
+			s.volumes.Items = []corev1.PersistentVolume{nfs("hpc-pv-gone", "gone.example", "/export"), nfs("hpc-pv", "nfs.example", "/export")}
+			s.parameters["otherNFSServers"] = "nfs.example"
+		}, Failed, "otherNFSServers has nfs.example, which is the server of hpc-pv"},
+		"a server without an address in otherNFSServers": {func(s *state) {
+			s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-other", "192.0.2.12", "/export"))
+			s.parameters["otherNFSServers"] = "gone.example"
+		}, Unknown, "ConfigMap jupyter-user-webhook: it is unknown whether gone.example, which otherNFSServers has, is the server of hpc-pv: no such host"},
 		"a directory of the nodes": {func(s *state) {
 			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
 		}, Failed, "hostPaths lacks /srv/share/, where hpc-pv lies on the nodes"},

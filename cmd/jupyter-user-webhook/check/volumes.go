@@ -175,23 +175,39 @@ func nodePath(volume corev1.PersistentVolume) string {
 // path of a share's volume on the nodes must be at or below a path in hostPaths. Pods may mount the servers in
 // otherNFSServers without a claim, so otherNFSServers must not contain the share's server.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
-	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
 		if path := nodePath(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
 			return strings.HasPrefix(path, withSlashes(word))
 		}) {
-			found = append(found, failed(where, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,
+			found = append(found, failed(policyValues, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,
 				volume.Name))
 		}
-		for _, other := range s.words("otherNFSServers") {
-			server := exportOf(volume).server
-			if server == "" {
-				continue
-			}
-			if same, err := s.sameHost(ctx, other, server); err == nil && same {
-				found = append(found, failed(where, "otherNFSServers has %s, which is the server of %s: Pods may mount the share by "+
-					"a volume of their own", other, volume.Name))
-			}
+	}
+	for _, server := range s.words("otherNFSServers") {
+		found = append(found, s.otherServer(ctx, server, share)...)
+	}
+	return found
+}
+
+// policyValues is the object that has the values of the policies.
+const policyValues = "ConfigMap " + webhookName
+
+// otherServer returns a finding if a server in otherNFSServers is the share's. The finding is Unknown if the address of a
+// server cannot be found, and no volume shows that the server is the share's.
+func (s *state) otherServer(ctx context.Context, other string, share []corev1.PersistentVolume) (found []Finding) {
+	for _, volume := range share {
+		server := exportOf(volume).server
+		if server == "" {
+			continue
+		}
+		same, err := s.sameHost(ctx, other, server)
+		switch {
+		case same:
+			return []Finding{failed(policyValues, "otherNFSServers has %s, which is the server of %s: Pods may mount the share by "+
+				"a volume of their own", other, volume.Name)}
+		case err != nil && found == nil:
+			found = []Finding{unknown(policyValues, "it is unknown whether %s, which otherNFSServers has, is the server of %s: "+
+				"%s", other, volume.Name, oneLine(err))}
 		}
 	}
 	return found
