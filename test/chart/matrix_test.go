@@ -3,6 +3,7 @@ package chart
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -151,6 +152,44 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 		"--validate=strict", "-f", "-")
 	require.NoError(t, err)
 	return applied
+}
+
+// TestNullIsDefault tests that null below config is the default in the policies, as it is for the webhook. helm upgrade keeps
+// null where the release before had no value.
+func TestNullIsDefault(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	without := func(values string) string {
+		rendered, err := h.Template(t.Context(), values)
+		require.NoError(t, err)
+		return regexp.MustCompile(`(?m)^ *(checksum/configuration|jupyter-user\.io/rendered): .*\n`).ReplaceAllString(string(rendered), "")
+	}
+	assert.Equal(t, without("{}"), without(`{access: {controllers: null}, share: {claimName: null, fsGroup: null, otherNFSServers: null}, config: {
+		share: {claimName: null, volumeName: null, mountPath: null, home: null}, scratch: {volumeName: null, mountPath: null},
+		user: {hubComponents: null}, init: {acceptedImages: null}, identity: {way: null}}}`))
+}
+
+// TestRightsAreNamedByContent tests that a right that stays keeps its Role when another right is removed.
+func TestRightsAreNamedByContent(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	objects := func(users ...string) (found []string) {
+		var rights []string
+		for _, user := range users {
+			rights = append(rights, fmt.Sprintf("{namespace: lab, user: %[1]s, homes: [%[1]s]}", user))
+		}
+		rendered, err := h.Template(t.Context(), "{access: {rights: ["+strings.Join(rights, ", ")+"]}}")
+		require.NoError(t, err)
+		for document := range strings.SplitSeq(read(t, rendered, "71-access.yaml"), "\n---\n") {
+			if strings.Contains(document, "kind: Role") {
+				found = append(found, document)
+			}
+		}
+		return found
+	}
+	both := objects("alice", "bob", "alice")
+	assert.Len(t, both, 4, "a Role and a binding for each right")
+	assert.Subset(t, both, objects("bob"))
 }
 
 // TestLint tests that helm lint succeeds with the values of each entry of the map matrix.

@@ -20,7 +20,7 @@ annotation.
 
 {{/* The accepted images besides the current image: image-before, and the images in the values; as JSON. */}}
 {{- define "accepted" -}}
-{{- $configured := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
+{{- $configured := concat .Values.image.accepted (dig "init" "acceptedImages" list (include "config-without-nulls" . | fromJson)) }}
 {{- without (prepend $configured (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
 {{- end }}
 
@@ -34,8 +34,8 @@ characters, and toYaml returns nothing, without an error, for a value that it ca
 {{- $configuration := dict "init" $init }}
 {{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
 {{- $share := dict }}
-{{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
-{{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
+{{- with .Values.share.claimName }}{{ if ne . "hpc-shared-pvc" }}{{ $_ := set $share "claimName" . }}{{ end }}{{ end }}
+{{- with .Values.share.fsGroup }}{{ if ne . "Remove" }}{{ $_ := set $share "fsGroup" . }}{{ end }}{{ end }}
 {{- with .Values.share.home }}{{ $_ := set $share "home" . }}{{ end }}
 {{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
 {{- with .Values.share.directories }}{{ $_ := set $share "directories" . }}{{ end }}
@@ -44,10 +44,26 @@ characters, and toYaml returns nothing, without an error, for a value that it ca
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
 {{- if .Values.identity.hubNamesConfigMap }}{{ $_ := set $configuration "user" (dict "mapFile" "/hub-names/names") }}{{ end }}
-{{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
+{{- $configuration = mergeOverwrite $configuration (include "config-without-nulls" . | fromJson) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
 {{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
 {{- toJson $configuration }}
+{{- end }}
+
+{{/*
+The value config without the keys and sections that are null, as JSON. The webhook takes null as the default, and so must the
+policies.
+*/}}
+{{- define "config-without-nulls" -}}
+{{- $config := dict }}
+{{- range $name, $section := .Values.config }}
+  {{- if kindIs "map" $section }}
+    {{- $set := dict }}
+    {{- range $key, $value := $section }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $set $key $value }}{{ end }}{{ end }}
+    {{- if $set }}{{ $_ := set $config $name $set }}{{ end }}
+  {{- else if not (kindIs "invalid" $section) }}{{ $_ := set $config $name $section }}{{ end }}
+{{- end }}
+{{- toJson $config }}
 {{- end }}
 
 {{/* The data of the ConfigMap: the configuration, and the CAs of the directory service. */}}

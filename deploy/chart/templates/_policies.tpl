@@ -53,12 +53,12 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
 {{- $kinds = without (concat $kinds (keys $source)) "nfs" "csi" "hostPath" "local" | uniq | sortAlpha }}
 {{- $share := first $shares }}
 {{- if ne $c.share.exposeEveryHome "Never" }}{{ $_ := set $share "directories" (append $share.directories "") }}{{ end }}
-{{- dict "shares" $shares "claims" $claims "volumes" $volumes "otherNFSServers" .Values.share.otherNFSServers
+{{- dict "shares" $shares "claims" $claims "volumes" $volumes "otherNFSServers" (.Values.share.otherNFSServers | default list)
   "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
   "above" (uniq $above) "kinds" $kinds "home" $c.share.home "homePrefix" $c.share.homePrefix "mountPath" $c.share.mountPath
   "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
-  "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
+  "controllers" (.Values.access.controllers | default list) "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
