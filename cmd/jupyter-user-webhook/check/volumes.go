@@ -179,8 +179,8 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 		if path := nodePath(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
 			return strings.HasPrefix(path, withSlashes(word))
 		}) {
-			found = append(found, failed(policyValues, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,
-				volume.Name))
+			found = append(found, failed(policyValues, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there",
+				path, volume.Name))
 		}
 	}
 	for _, server := range s.words("otherNFSServers") {

@@ -87,7 +87,8 @@ func Open(o Options) (*Source, error) {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
 	s := &Source{
-		files: files{o.Passwd, o.Group, o.Rules, o.Homes, o.MinUID}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
+		files: files{o.Passwd, o.Group, o.Rules, o.Homes, o.MinUID}, every: o.Every, log: o.Log, metrics: m,
+		lock: make(chan struct{}, 1),
 	}
 	s.users.Store(&table{})
 	if s.readIfChanged(); s.fault != nil {
