@@ -143,6 +143,8 @@ func unusableDenial(name string, u *identity.Unusable) denial.Denial {
 		return denial.IdentityUnusable(name, u.Why)
 	case u.Parent.Link:
 		return denial.HomeBehindLink(name, u.Parent.Dir)
+	case u.Parent.Mode != 0:
+		return denial.HomeInWritable(name, u.Parent.Dir, u.Parent.Mode)
 	}
 	if err := identity.CheckOwner(u.Parent.Owner); err != nil {
 		return denial.HomeInUnknown(name, u.Parent.Dir, err.Error())

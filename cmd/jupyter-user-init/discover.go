@@ -70,6 +70,9 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	if err := checkParent(d, d.Homes, "the home"); err != nil {
 		return handoff.Owner{}, err
 	}
+	if err := checkWriters(d); err != nil {
+		return handoff.Owner{}, err
+	}
 	return handoff.Owner{
 		UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino, HomeDevice: stat.Dev,
 	}, nil
@@ -93,6 +96,24 @@ func checkParent(d handoff.Discover, parent, contained string) error {
 	}
 	return fmt.Errorf("%s, which contains %s of %s, belongs to UID %d: its owner could replace %s with another directory. "+
 		"Ask the admin to chown that directory to root", parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
+}
+
+// checkWriters returns an error if others than root may write in the directory of the homes, and the home alone says who the
+// user is. They could give a home the name of another user. The sticky bit does not prevent that they replace their own home
+// with a link between this check and the start of the notebook container, which begins as root.
+func checkWriters(d handoff.Discover) error {
+	if d.Expect != nil {
+		return nil
+	}
+	stat, err := directory(d.Homes)
+	if err != nil {
+		return fmt.Errorf("the share does not say who may write in %s: %w", d.Homes, err)
+	}
+	if !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
+		return nil
+	}
+	return fmt.Errorf("others than root may write in %s, which contains the home of %s (mode %04o): they could replace a home with "+
+		"another directory. Ask the admin for chmod go-w on that directory", d.Homes, d.User, stat.Mode&0o7777)
 }
 
 // check returns the identity of the notebook: the identity that the Pod was admitted with, or else the owner's. check

@@ -166,6 +166,18 @@ func TestDiscoverDenies(t *testing.T) {
 				makeHome(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5009, 0))
 			}},
+		"below a directory in which a group may write": {user: "bob", want: "which contains the home of " +
+			"bob (mode 0775): they could replace a home with another directory. Ask the admin for chmod go-w on that directory",
+			make: func(t *testing.T, homes string) {
+				makeHome(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 0, 50))
+				require.NoError(t, os.Chmod(homes, 0o775))
+			}},
+		"below a directory in which everyone may write": {user: "bob", want: "which contains the home of bob (mode 1777): they could",
+			make: func(t *testing.T, homes string) {
+				makeHome(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chmod(homes, 0o777|os.ModeSticky))
+			}},
 		"below a directory of the same user": {user: "bob", want: "belongs to UID 5001: its owner could",
 			make: func(t *testing.T, homes string) {
 				makeHome(t, homes, "bob", 5001, 6001)

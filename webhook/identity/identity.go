@@ -154,6 +154,10 @@ func CanBeUser(uid, minUID int64) bool {
 	return uid >= minUID || uid == nobody || uid == wideNobody
 }
 
+// OthersWrite reports whether others than root may write in a directory with this mode and group. They could replace a home in
+// it with another directory; with the sticky bit, only their own.
+func OthersWrite(mode uint32, gid int64) bool { return mode&0o002 != 0 || mode&0o020 != 0 && gid != 0 }
+
 func (f Floor) checkGID(gid int64) error {
 	switch {
 	case gid == nobody || gid == wideNobody:

@@ -13,12 +13,15 @@ type Unusable struct {
 }
 
 // BadParent is a directory of the share below which no home can be: a user owns the directory and could replace a home, the
-// owner is unknown, or the directory is a symbolic link, so that the real directories above the home are unknown.
+// owner is unknown, others than root may write in the directory, or the directory is a symbolic link, so that the real
+// directories above the home are unknown.
 type BadParent struct {
 	// Dir is relative to the root of the share.
 	Dir string
 	// Owner is the UID that owns Dir.
 	Owner int64
+	// Mode is the mode of Dir if others than root may write in it, and 0 otherwise.
+	Mode uint32
 	// Link reports whether Dir is a symbolic link.
 	Link bool
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // homesByField returns a configuration with homes from the home field of the directory service.
@@ -71,6 +73,25 @@ func TestInvalidHomeFields(t *testing.T) {
 				assert.NotContains(t, r.Response.Status.Message, "bob", "a requester without access to that user gets the message too")
 			}
 		})
+	}
+}
+
+// TestHomeInUnsafeDirectory tests the denials of a home below a directory in which somebody could replace homes.
+func TestHomeInUnsafeDirectory(t *testing.T) {
+	for why, parent := range map[string]identity.BadParent{
+		"which belongs to UID 5001 on the share: its owner could replace a home with another directory; ask the admin to chown": {Owner: 5001},
+		"UID 65534 is nobody": {Owner: 65534},
+		"in which others than root may write on the share (mode 0777): they could replace a home with another directory; ask the admin " +
+			"for chmod go-w on that directory": {Mode: 0o777},
+		"is a symbolic link": {Link: true},
+	} {
+		parent.Dir = "home"
+		e := newEdge(t, identityFunc(func(context.Context, user.Name) (*identity.Identity, error) {
+			return nil, &identity.Unusable{Parent: &parent}
+		}))
+		_, r := e.post(t, "/mutate", review(notebook))
+		assert.Equal(t, "HomeUnusable", r.Response.Status.Reason, why)
+		assert.Contains(t, r.Response.Status.Message, why)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// lookAbove checks each directory between the root of the share and a home, because the owner of such a directory can replace
-// its content. The error is an *identity.Unusable if a directory makes the home unusable.
+// lookAbove checks each directory between the root of the share and a home, because the owner of such a directory, and
+// anyone who may write in it, can replace its content. The error is an *identity.Unusable if a directory makes the home unusable.
 func (s *Source) lookAbove(home string) error {
 	for end, letter := range home {
 		if letter != '/' {
@@ -32,6 +32,10 @@ func (s *Source) lookAbove(home string) error {
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &parent}
 		case identity.CanBeUser(parent.Owner, s.minUID):
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, parent.Owner), Parent: &parent}
+		case stat.Mode&syscall.S_ISVTX == 0 && identity.OthersWrite(stat.Mode, int64(stat.Gid)):
+			parent.Mode = stat.Mode & 0o7777
+			return &identity.Unusable{Why: fmt.Sprintf("others than root may write in %s, above a home (mode %04o)", dir, parent.Mode),
+				Parent: &parent}
 		}
 	}
 	return nil

@@ -239,6 +239,20 @@ func TestOwnerOfDirectoryAboveHome(t *testing.T) {
 		}
 		require.NoError(t, os.Chown(filepath.Join(share, dir), 0, 0))
 	}
+	for mode, usable := range map[fs.FileMode]bool{0o755: true, 0o711: true, 0o775: false, 0o757: false, 0o777 | fs.ModeSticky: true} {
+		require.NoError(t, os.Chown(filepath.Join(share, "people"), 0, 50))
+		require.NoError(t, os.Chmod(filepath.Join(share, "people"), mode))
+		_, err := s.Find(t.Context(), named(t, "alice"))
+		assert.Equal(t, usable, err == nil, "%s: %v", mode, err)
+	}
+	require.NoError(t, os.Chown(filepath.Join(share, "people"), 0, 0))
+	require.NoError(t, os.Chmod(filepath.Join(share, "people"), 0o775))
+	_, err = s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err, "the group is root's")
+	require.NoError(t, os.Chmod(filepath.Join(share, "people"), 0o777))
+	_, err = s.Find(t.Context(), named(t, "alice"))
+	require.EqualError(t, err, "others than root may write in people, above a home (mode 0777)")
+	require.NoError(t, os.Chmod(filepath.Join(share, "people"), 0o755))
 	require.NoError(t, os.Rename(filepath.Join(share, "people/home/a"), filepath.Join(share, "elsewhere")))
 	require.NoError(t, os.Symlink("../../elsewhere", filepath.Join(share, "people/home/a")))
 	_, err = s.Find(t.Context(), named(t, "alice"))
