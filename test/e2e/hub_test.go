@@ -62,6 +62,10 @@ func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
+// reloadEvery is the time after which a user reloads the hub's page about a starting server. The page leads to the server when
+// it is ready, unless the page has lost the hub's events.
+const reloadEvery = time.Minute
+
 // logInAs returns the browser actions that log in a user whose server does not run yet, and wait until the browser shows a
 // page of the server.
 func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
@@ -70,9 +74,19 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 		chromedp.SetValue(chromedp.CSS("#password_input"), "any"),
 		chromedp.Click(chromedp.CSS("#login_submit")),
 		chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			reload := time.NewTicker(reloadEvery)
+			defer reload.Stop()
 			return await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
 				address, err := chromedp.Location()(ctx, target)
-				return strings.HasPrefix(address, server), err
+				if err != nil || strings.HasPrefix(address, server) {
+					return err == nil, err
+				}
+				select {
+				case <-reload.C:
+					_, err = chromedp.Reload()(ctx, target)
+				default:
+				}
+				return false, err
 			})
 		}),
 	}
