@@ -112,8 +112,8 @@ func checkWriters(d handoff.Discover) error {
 	if !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
 		return nil
 	}
-	return fmt.Errorf("others than root may write in %s, which contains the home of %s (mode %04o): they could replace a home with "+
-		"another directory. Ask the admin for chmod go-w on that directory", d.Homes, d.User, stat.Mode&0o7777)
+	return fmt.Errorf("others than root may write in %s, which contains the home of %s (mode %04o): they could replace a home "+
+		"with another directory. Ask the admin for chmod go-w on that directory", d.Homes, d.User, stat.Mode&0o7777)
 }
 
 // check returns the identity of the notebook: the identity that the Pod was admitted with, or else the owner's. check

@@ -10,8 +10,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 
 // HomeInWritable denies a home below a directory of the share in which others than root may write. mode is its mode.
 func HomeInWritable(name, dir string, mode uint32) Denial {
-	return forbidden("HomeUnusable", "", "the home of %s is in %s, in which others than root may write on the share (mode %04o): they "+
-		"could replace a home with another directory; ask the admin for chmod go-w on that directory", name, dir, mode)
+	return forbidden("HomeUnusable", "", "the home of %s is in %s, in which others than root may write on the share (mode %04o): "+
+		"they could replace a home with another directory; ask the admin for chmod go-w on that directory", name, dir, mode)
 }
 
 // HomeFieldUnusable denies a Pod of a user whose home field (share.homePrefix) is unusable. why continues a sentence that
