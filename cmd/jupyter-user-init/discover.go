@@ -67,10 +67,11 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case err != nil:
 		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
 	}
-	if err := checkParent(d, d.Homes, "the home"); err != nil {
+	parent, err := checkParent(d, d.Homes, "the home")
+	if err != nil {
 		return handoff.Owner{}, err
 	}
-	if err := checkWriters(d); err != nil {
+	if err := checkWriters(d, parent); err != nil {
 		return handoff.Owner{}, err
 	}
 	return handoff.Owner{
@@ -80,36 +81,31 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 
 // checkParent returns an error if parent, the directory that contains the home or another directory of the user, belongs to
 // a user, who could replace the directories in it. It also returns an error if parent has the UID of nobody, because then
-// the real owner is unknown. The parameter contained names the directory in parent for the error, such as "the home".
-func checkParent(d handoff.Discover, parent, contained string) error {
+// the real owner is unknown. The parameter contained names the directory in parent for the error, such as "the home". Otherwise
+// checkParent returns the status of parent.
+func checkParent(d handoff.Discover, parent, contained string) (*syscall.Stat_t, error) {
 	stat, err := directory(parent)
 	if err != nil {
-		return fmt.Errorf("the share does not say who owns %s: %w", parent, err)
+		return nil, fmt.Errorf("the share does not say who owns %s: %w", parent, err)
 	}
 	owner := int64(stat.Uid)
 	if !identity.CanBeUser(owner, d.MinUID) {
-		return nil
+		return stat, nil
 	}
 	if err := identity.CheckOwner(owner); err != nil {
-		return fmt.Errorf("the share does not show who owns %s, which contains %s of %s: %w. Ask the admin to look at the "+
+		return nil, fmt.Errorf("the share does not show who owns %s, which contains %s of %s: %w. Ask the admin to look at the "+
 			"ID mapping of NFS on the node and on the server", parent, contained, d.User, err)
 	}
-	return fmt.Errorf("%s, which contains %s of %s, belongs to UID %d: its owner could replace %s with another directory. "+
-		"Ask the admin to chown that directory to root", parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
+	return nil, fmt.Errorf("%s, which contains %s of %s, belongs to UID %d: its owner could replace %s with another "+
+		"directory. Ask the admin to chown that directory to root",
+		parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
 }
 
-// checkWriters returns an error if others than root may write in the directory of the homes, and the home alone says who the
-// user is. They could give a home the name of another user. The sticky bit does not prevent that they replace their own home
-// with a link between this check and the start of the notebook container, which begins as root.
-func checkWriters(d handoff.Discover) error {
-	if d.Expect != nil {
-		return nil
-	}
-	stat, err := directory(d.Homes)
-	if err != nil {
-		return fmt.Errorf("the share does not say who may write in %s: %w", d.Homes, err)
-	}
-	if !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
+// checkWriters returns an error if others than root may write in the directory of the homes, whose status is stat, and the
+// home alone says who the user is. They could give a home the name of another user. The sticky bit does not prevent that they
+// replace their own home with a link between this check and the start of the notebook container, which begins as root.
+func checkWriters(d handoff.Discover, stat *syscall.Stat_t) error {
+	if d.Expect != nil || !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
 		return nil
 	}
 	return fmt.Errorf("others than root may write in %s, which contains the home of %s (mode %04o): they could replace a home "+

@@ -34,7 +34,7 @@ func checkDirectory(d handoff.Discover, dir string) error {
 	case err != nil:
 		return fmt.Errorf("the share does not say who owns %s: %w", dir, err)
 	}
-	if err := checkParent(d, filepath.Dir(dir), "the directory"); err != nil {
+	if _, err := checkParent(d, filepath.Dir(dir), "the directory"); err != nil {
 		return err
 	}
 	return checkDirectoryOwner(d, dir, int64(stat.Uid))
