@@ -93,6 +93,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	assert.Equal(t, generation, l.deployment(t).Generation, "an upgrade without changes does not replace the Deployment's Pods")
 	l.assertRuns(t, current, current+" "+previous)
+	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart, "--set=image.acceptPrevious=false"}, in...)...)
+	l.assertRuns(t, current, current)
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -27,7 +28,7 @@ func TestAccess(t *testing.T) {
 		"a right that was just revoked":                revoked,
 		"the message of a denial":                      denialNamesTheRight,
 		"a backup mounts the whole share":              backup,
-		"the controller binds the share's claim":       binderBinds,
+		"the share's claim":                            claimOfTheShare,
 		"an update of fields that are not injected":    updateOtherFields,
 		"kubectl debug by a requester with the right":  debugWithRight,
 		"exec into the notebook container":             execNotebook,
@@ -146,18 +147,19 @@ func backup(t *testing.T, g *guarded) {
 	assertDenied(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
 }
 
-func binderBinds(t *testing.T, g *guarded) {
-	g.allow(t, "lab", binder, withPods)
-	claims := g.admin(t).CoreV1().PersistentVolumeClaims("lab")
-	made, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }),
-		metav1.CreateOptions{})
-	require.NoError(t, err)
-	made.Spec.VolumeName = "hpc-pv-lab"
-	made, err = g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	made.Annotations = map[string]string{"example.com/x": "y"}
-	_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
-	assert.NoError(t, err, "a change that leaves the volume alone is admitted")
+// claimOfTheShare has the changes of the share's claim that the policy claims admits.
+func claimOfTheShare(t *testing.T, g *guarded) {
+	bound := boundShareClaim(t, g, "lab")
+	claims := g.bob.CoreV1().PersistentVolumeClaims("lab")
+	labelled := bound.DeepCopy()
+	labelled.Labels = map[string]string{"example.com/x": "y"}
+	_, err := claims.Update(t.Context(), labelled, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	assert.NoError(t, err, "a label needs no right to the share")
+	grown := bound.DeepCopy()
+	grown.Status.Capacity = corev1.ResourceList{"storage": resource.MustParse("2Gi")}
+	_, err = claims.UpdateStatus(t.Context(), grown, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	assert.NoError(t, err, "the controller of a storage driver, which has no right to the share, sets the status")
+	assert.NoError(t, enlarge(t.Context(), g.admin(t), bound), "the admin may use the share")
 }
 
 func updateOtherFields(t *testing.T, g *guarded) {

@@ -1,13 +1,17 @@
 package integration
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/retry"
 )
 
 func attacksOnClaims() map[string]attack {
@@ -57,6 +61,14 @@ func attacksOnClaims() map[string]attack {
 		"an owner reference added to the share's claim": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return setOwner(t, g.bob, c)
 		})},
+		"an owner reference added to the share's claim with its status": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
+			_, err := g.bob.CoreV1().PersistentVolumeClaims("open").UpdateStatus(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		})},
+		"the share's claim enlarged": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			return enlarge(t.Context(), g.bob, c)
+		})},
 		"an owner reference added by a StatefulSet's controller": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return setOwner(t, g.clientOf(t, statefulSets), c)
 		})},
@@ -70,17 +82,53 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
+// enlarge asks for more storage for a claim.
+func enlarge(ctx context.Context, client kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
+	c.Spec.Resources.Requests = corev1.ResourceList{"storage": resource.MustParse("9Gi")}
+	_, err := client.CoreV1().PersistentVolumeClaims(c.Namespace).Update(ctx, c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
+}
+
 // onShareClaim returns an attack on the share's claim in namespace open.
 func onShareClaim(try func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
-	return func(t *testing.T, g *guarded) error {
-		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
-		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{})
-		if !apierrors.IsAlreadyExists(err) {
-			require.NoError(t, err)
+	return func(t *testing.T, g *guarded) error { return try(t, g, boundShareClaim(t, g, "open")) }
+}
+
+// boundShareClaim returns the share's claim of a namespace. The claim is bound as Kubernetes' controller does it, and its
+// StorageClass allows to enlarge it: the API server itself denies a change of the size of other claims.
+func boundShareClaim(t *testing.T, g *guarded, namespace string) *corev1.PersistentVolumeClaim {
+	t.Helper()
+	_, err := g.admin(t).StorageV1().StorageClasses().Create(t.Context(), &storagev1.StorageClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "expandable"}, Provisioner: "none.example", AllowVolumeExpansion: new(true),
+	}, metav1.CreateOptions{})
+	requireCreated(t, err)
+	_, err = g.admin(t).CoreV1().PersistentVolumeClaims(namespace).Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) {
+		c.Name, c.Spec.StorageClassName = "hpc-shared-pvc", new("expandable")
+	}), metav1.CreateOptions{})
+	requireCreated(t, err)
+	g.allow(t, namespace, binder, withPods)
+	claims := g.clientOf(t, binder).CoreV1().PersistentVolumeClaims(namespace)
+	var bound *corev1.PersistentVolumeClaim
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if bound, err = claims.Get(t.Context(), "hpc-shared-pvc", metav1.GetOptions{}); err != nil {
+			return err
 		}
-		stored, err := claims.Get(t.Context(), "hpc-shared-pvc", metav1.GetOptions{})
+		bindToShare(bound)
+		if bound, err = claims.Update(t.Context(), bound, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+		bound.Status.Phase = corev1.ClaimBound
+		bound, err = claims.UpdateStatus(t.Context(), bound, metav1.UpdateOptions{})
+		return err
+	}))
+	return bound
+}
+
+// requireCreated fails the test unless an object was created, now or by an earlier test.
+func requireCreated(t *testing.T, err error) {
+	t.Helper()
+	if !apierrors.IsAlreadyExists(err) {
 		require.NoError(t, err)
-		return try(t, g, stored)
 	}
 }
 

@@ -47,7 +47,7 @@ type guarded struct {
 var withPods = rbacv1.PolicyRule{
 	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete", "deletecollection"},
 	Resources: []string{"pods", "pods/status", "pods/resize", "pods/ephemeralcontainers", "pods/binding", "bindings", "pods/exec",
-		"pods/attach", "persistentvolumeclaims"},
+		"pods/attach", "persistentvolumeclaims", "persistentvolumeclaims/status"},
 }
 
 func mayUse(homes ...string) rbacv1.PolicyRule {

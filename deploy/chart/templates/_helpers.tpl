@@ -5,17 +5,19 @@
 {{- end }}
 
 {{/*
-The webhook's image before the last change of image, which Pods of that time have in their init container; empty for none.
-It is read from the ConfigMap in the cluster: from its configuration or, if that has the new image already, from its
+The webhook's image before the last change of image, which Pods of that time have in their init container; empty for none, and
+with image.acceptPrevious false. It is read from the ConfigMap in the cluster: from its configuration or, if that has the new image already, from its
 annotation.
 */}}
 {{- define "image-before" -}}
+{{- if .Values.image.acceptPrevious }}
 {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
 {{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
 {{- if eq $image (include "image" .) }}
   {{- $image = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
 {{- end }}
 {{- $image }}
+{{- end }}
 {{- end }}
 
 {{/* The accepted images besides the current image: image-before, and the images in the values; as JSON. */}}

@@ -222,15 +222,14 @@ variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exis
 {{/*
 Whether a request about any PersistentVolumeClaim needs the right to .share.claim, called "the guarded claim" here. It does
 if it
-- creates the guarded claim, deletes it or changes its owners;
-- binds a claim to a volume of the guarded claim; but controllers whose rights are ignored (policy.requester) may bind the
-  guarded claim itself;
+- creates the guarded claim, deletes it, or changes its owners or its spec; but controllers whose rights are ignored
+  (policy.requester) may change its spec;
+- binds another claim to a volume of the guarded claim;
 - creates a copy of the guarded claim.
 */}}
 {{- define "claim-needs" -}}
-variables.name == {{ include "cel" .share.claim }} && !variables.sameOwners || [variables.volume].exists(n,
-  {{- include "is-volume" (dict "shares" (list .share) "name" "n") | nindent 2 }}) &&
-  (variables.requesterRightsApply || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
+(variables.name == {{ include "cel" .share.claim }} ? !variables.same : [variables.volume].exists(n,
+  {{- include "is-volume" (dict "shares" (list .share) "name" "n") | nindent 2 }})) ||
 {{ include "cel" .share.claim }} in variables.sources
 {{- end }}
 
