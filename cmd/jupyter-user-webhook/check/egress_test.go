@@ -230,6 +230,9 @@ func TestShareVolumes(t *testing.T) {
 		"the volume of a further claim, on the share": {func(s *state) {
 			addFurtherClaim(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume scratch-pv: is for the claim scratch, and has files of the share"},
+		"the volume of a further claim, on a server without an address": {func(s *state) {
+			addFurtherClaim(s, nfs("scratch-pv", "gone.example", "/export/home"))
+		}, Unknown, "PersistentVolume scratch-pv: it is unknown whether its server gone.example is the share's"},
 		"a name that ends in any way": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {

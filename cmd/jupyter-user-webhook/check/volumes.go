@@ -56,7 +56,7 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 }
 
 // onTheShare returns a finding if the volume of a further claim (share.directories) has files of the share: a directory of
-// that volume could be a home.
+// that volume could be a home. The finding is Unknown if the address of a server cannot be found.
 func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
@@ -65,7 +65,11 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 		return other.Spec.ClaimRef == nil || other.Spec.ClaimRef.Name != s.claimName()
 	})
 	where := "PersistentVolume " + volume.Name
-	if len(s.otherExport(ctx, where, exportOf(volume), ofShare)) > 0 || len(sameFiles(volume, ofShare)) > 0 {
+	exported := s.otherExport(ctx, where, exportOf(volume), ofShare)
+	if len(exported) > 0 && exported[0].Status == Unknown {
+		return exported
+	}
+	if len(exported) > 0 || len(sameFiles(volume, ofShare)) > 0 {
 		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
 			"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
 	}
