@@ -95,6 +95,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.assertRuns(t, current, current+" "+previous)
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart, "--set=image.acceptPrevious=false"}, in...)...)
 	l.assertRuns(t, current, current)
+	l.testUnfinishedRollout(t)
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
@@ -113,6 +114,33 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 		_, err := l.client.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assert.NoError(c, err)
 	}, machine.Patience, 100*time.Millisecond)
+}
+
+// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third one. Until this one serves, the
+// replicas of the first image make Pods, so the third release accepts the first image too.
+func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
+	t.Helper()
+	upgrade := func(tag string) {
+		l.run(t, lifecycleValues, "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-", "--set=image.tag="+tag)
+	}
+	serving := func(replicas, updated int32) {
+		deployment := l.deployment(t)
+		deployment.Status.Replicas, deployment.Status.UpdatedReplicas = replicas, updated
+		_, err := l.client.AppsV1().Deployments(helm.Namespace).UpdateStatus(t.Context(), deployment, metav1.UpdateOptions{})
+		require.NoError(t, err)
+	}
+	const image = "jupyter-user-webhook:"
+	upgrade("mistyped")
+	serving(3, 1)
+	l.assertRuns(t, image+"mistyped", image+"mistyped "+current)
+	upgrade("third")
+	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
+	upgrade("third")
+	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
+	serving(2, 2)
+	upgrade("fourth")
+	l.assertRuns(t, image+"fourth", image+"fourth "+image+"third")
+	upgrade("")
 }
 
 // assertOwnPodsAdmitted creates the Pods of the chart's own Deployments in a dry run, as a controller does, while the

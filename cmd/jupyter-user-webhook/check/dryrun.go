@@ -93,6 +93,9 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
+// restrictedNeedsIdentity is the reason of a denial that every user gets in the namespace.
+const restrictedNeedsIdentity = "RestrictedNeedsIdentity"
+
 // judgeDenial judges a denial. Only the text of the API server's error names the webhook or the policy that denied the Pod.
 func judgeDenial(where string, err error) Finding {
 	message := denial.Cut(oneLine(err), 400)
@@ -101,13 +104,14 @@ func judgeDenial(where string, err error) Finding {
 	if errors.As(err, &status) {
 		code = status.Status().Code
 	}
+	everyUser := apierrors.ReasonForError(err) == restrictedNeedsIdentity
 	_, reason, policy := strings.Cut(message, ".jupyter-user.io' with binding")
 	_, reason, denied := strings.Cut(reason, "denied request: ")
 	switch {
 	case strings.Contains(message, "failed calling webhook") && strings.Contains(message, ".jupyter-user.io"):
 		return failed(where, "the webhook does not respond, so no notebook starts: %s", message)
 	case strings.Contains(message, `.jupyter-user.io" denied the request`):
-		return judgeOwnDenial(where, message, code)
+		return judgeOwnDenial(where, message, code, everyUser)
 	case policy && denied && strings.HasPrefix(reason, "NotInjected:"):
 		return failed(where, "a labelled Pod does not reach the webhook, and the policies deny it: %s", message)
 	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
@@ -122,11 +126,14 @@ func judgeDenial(where string, err error) Finding {
 const verifierName = "verified-pods.jupyter-user.io"
 
 // judgeOwnDenial judges a denial by a webhook entry of the chart. A code from 500 means that the webhook could not decide.
-// Otherwise, a denial by a mutating entry shows that the webhook responds, and a denial by the verifying entry means that
-// the injected Pod was changed.
-func judgeOwnDenial(where, message string, code int32) Finding {
+// Otherwise, a denial by a mutating entry shows that the webhook responds, and is a fault only if it is about everyUser. A
+// denial by the verifying entry means that the injected Pod was changed.
+func judgeOwnDenial(where, message string, code int32, everyUser bool) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook responds, but cannot decide now: %s", message)
+	}
+	if everyUser {
+		return failed(where, "the webhook denies the notebook of every user here: %s", message)
 	}
 	if !strings.Contains(message, `admission webhook "`+verifierName+`" denied`) {
 		return ok(where, "the webhook responds, here with a denial: %s", message)

@@ -53,6 +53,11 @@ func TestJudgeDenial(t *testing.T) {
 		})
 	}
 	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
+	everyone := &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Reason: "RestrictedNeedsIdentity",
+		Message: `admission webhook "pods.jupyter-user.io" denied the request: namespace lab enforces the Pod Security Standard restricted`}}
+	f := judgeDenial("namespace lab", everyone)
+	assert.Equal(t, Failed, f.Status)
+	assert.Contains(t, f.Message, "the webhook denies the notebook of every user here: ")
 }
 
 // admitted returns the Pod of the dry run as the webhook injects it.

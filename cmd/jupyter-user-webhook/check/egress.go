@@ -30,12 +30,22 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		found = append(found, s.openEgress(namespace, servers)...)
 	}
-	var open []string
+	var open, onNode []string
 	for _, namespace := range s.namespaces.Items {
-		if !isSystemNamespace(namespace.Name) && !slices.Contains(served, namespace.Name) &&
-			len(s.openEgress(namespace.Name, servers)) > 0 {
+		if isSystemNamespace(namespace.Name) || slices.Contains(served, namespace.Name) {
+			continue
+		}
+		if len(s.openEgress(namespace.Name, servers)) > 0 {
 			open = append(open, namespace.Name)
 		}
+		if !protectsNode(s.level(namespace.Name)) {
+			onNode = append(onNode, namespace.Name)
+		}
+	}
+	if len(onNode) > 0 {
+		found = append(found, warning("", "in %s without notebooks Pods may use the host's network, which no NetworkPolicy restricts: %s: "+
+			"anyone who can create Pods there can be any user on the share: %s=%s, or let only admins create Pods there",
+			count(len(onNode), "namespace"), firstFew(onNode), levelLabel, baseline))
 	}
 	if len(open) > 0 {
 		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+

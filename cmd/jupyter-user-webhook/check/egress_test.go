@@ -82,6 +82,13 @@ func named(name string) corev1.Namespace {
 	return corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
+// guardedNamespace returns a namespace whose Pods cannot use the host's network.
+func guardedNamespace(name string) corev1.Namespace {
+	namespace := named(name)
+	namespace.Labels = map[string]string{levelLabel: baseline}
+	return namespace
+}
+
 func nfs(name, server, path string) corev1.PersistentVolume {
 	return corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
 		ClaimRef:               &corev1.ObjectReference{Namespace: "lab", Name: "hpc-shared-pvc"},
@@ -121,7 +128,13 @@ func TestEgress(t *testing.T) {
 		}, Failed, "the NetworkPolicy p lets Pods reach"},
 		"a server without an address":   {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
 		"no server":                     {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown, "name no NFS server"},
-		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, named("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
+		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, guardedNamespace("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
+		"a namespace without notebooks that allows the host's network": {func(s *state) {
+			s.namespaces.Items = append(s.namespaces.Items, named("web"))
+			closed := s.networkPolicies.Items[0]
+			closed.Namespace = "web"
+			s.networkPolicies.Items = append(s.networkPolicies.Items, closed)
+		}, Warning, "in 1 namespace without notebooks Pods may use the host's network, which no NetworkPolicy restricts: web: anyone"},
 		"a server by CSI": {func(s *state) {
 			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
 				VolumeAttributes: map[string]string{"Server": "192.0.2.99", "share": "/x"}}}
@@ -149,7 +162,7 @@ func TestEgressOfAProgram(t *testing.T) {
 		s, bound := closedCluster(t), clusterWithBinding(namespace, subject("ServiceAccount", namespace, "program"), rules...)
 		s.clusterRoles, s.roleBindings = bound.clusterRoles, bound.roleBindings
 		if namespace != systemNamespace {
-			s.namespaces.Items = append(s.namespaces.Items, named(namespace))
+			s.namespaces.Items = append(s.namespaces.Items, guardedNamespace(namespace))
 		}
 		claim := s.claims.Items[0]
 		claim.Namespace = namespace

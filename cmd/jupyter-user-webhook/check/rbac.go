@@ -26,11 +26,16 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	found = append(found, hubsWithRunAs(grants)...)
 	found = append(found, s.aggregated()...)
 	found = append(found, s.aroundPolicies(notebooks)...)
-	single := map[string]bool{}
+	given, single := s.parameters["ownHomes"] == "Yes", map[string]bool{}
 	for _, g := range grants {
+		given = given || g.resource == homes && !g.wildcard
 		if len(g.names) > 0 && g.resource == homes && !isEveryone(g.subject) {
 			single[g.binding] = true
 		}
+	}
+	if !given {
+		return append(found, warning("", "nobody is given a home yet, so only those who may do everything can have a notebook: "+
+			"access.rights, spawners or access.ownHomes in the chart's values, or a RoleBinding"))
 	}
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }

@@ -52,7 +52,6 @@ func TestRBAC(t *testing.T) {
 		"every home everywhere": {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
 		"every right, an admin": {"", subject("Group", "", "admins"), everyRight, Warning, "may be any user: Group " +
 			"admins in every namespace, by a rule that gives every right (ClusterRole r)"},
-		"every right, system:masters": {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
 		"every right for all users": {"", subject("Group", "", "system:authenticated"), everyRight, Failed, "gives use " +
 			"every home in every namespace to Group system:authenticated"},
 		"a home for all users":           {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
@@ -71,9 +70,9 @@ func TestRBAC(t *testing.T) {
 		"homes in every group":             {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
 		"the share, a backup":              {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
 		"the share for a user":             {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
-		"homes of another group":           {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
-		"a verb other than use and run-as": {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
-		"a subresource of homes":           {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
+		"homes of another group":           {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Warning, "nobody is given a home yet"},
+		"a verb other than use and run-as": {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), Warning, "nobody is given a home yet"},
+		"a subresource of homes":           {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), Warning, "nobody is given a home yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := rbac(t.Context(), clusterWithBinding(c.namespace, c.subject, c.rule))
@@ -87,6 +86,14 @@ func TestRBAC(t *testing.T) {
 			assert.Contains(t, text, c.says)
 		})
 	}
+}
+
+// TestNobodyHasAHome tests the warning that no right to a home is given. With access.ownHomes, nobody needs one.
+func TestNobodyHasAHome(t *testing.T) {
+	s := clusterWithBinding("lab", subject("User", "", "boss"), everyRight)
+	assert.Contains(t, rbac(t.Context(), s)[1].Message, "nobody is given a home yet")
+	s.parameters = map[string]string{"ownHomes": "Yes"}
+	assert.Equal(t, ok("", "single homes are given by name through 0 bindings"), rbac(t.Context(), s)[1])
 }
 
 func TestHubWithRunAs(t *testing.T) {
@@ -125,6 +132,8 @@ func TestRuleWithEveryRight(t *testing.T) {
 			assert.Equal(t, c.status, found[0].Status, "%+v", found)
 		})
 	}
+	masters := rbac(t.Context(), clusterWithBinding("", subject("Group", "", "system:masters"), everyRight))
+	assert.Contains(t, masters, ok("ClusterRoleBinding b", "may be any user: Group system:masters, whom no rule stops in any cluster"))
 	s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))

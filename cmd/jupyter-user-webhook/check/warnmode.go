@@ -42,6 +42,8 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 			"notices it: see the checks webhooks, certificate and reachable")
 	case strings.HasPrefix(warnings[0], wouldBecome) && len(warnings) > 1:
 		return warning(where, "a labelled Pod is changed after the webhook, which mode Enforce denies: %s", text)
+	case strings.HasPrefix(warnings[0], wouldBeDenied+restrictedNeedsIdentity):
+		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	default:
 		return ok(where, "the webhook responds, and leaves the Pod as it is (mode Warn): %s", text)
 	}

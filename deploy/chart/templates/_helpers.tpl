@@ -5,25 +5,29 @@
 {{- end }}
 
 {{/*
-The webhook's image before the last change of image, which Pods of that time have in their init container; empty for none, and
-with image.acceptPrevious false. It is read from the ConfigMap in the cluster: from its configuration or, if that has the new image already, from its
-annotation.
+The webhook's images before the current one, which Pods of that time have in their init container; as JSON, and empty with
+image.acceptPrevious false. They are read from the ConfigMap in the cluster: the image of its configuration and, if replicas of
+an earlier image still run, those of its annotation; or only the latter, if the configuration has the current image already.
 */}}
-{{- define "image-before" -}}
+{{- define "previous-images" -}}
+{{- $images := list }}
 {{- if .Values.image.acceptPrevious }}
-{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
-{{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
-{{- if eq $image (include "image" .) }}
-  {{- $image = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
+  {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
+  {{- $images = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed | splitList " " }}
+  {{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
+  {{- if ne $image (include "image" .) }}
+    {{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace "jupyter-user-webhook" }}
+    {{- $updated := dig "status" "updatedReplicas" 0 $deployment | int }}
+    {{- $images = ternary $images list (gt (dig "status" "replicas" 0 $deployment | int) $updated) | concat (list $image) }}
+  {{- end }}
 {{- end }}
-{{- $image }}
-{{- end }}
+{{- without (compact $images | uniq) (include "image" .) | toJson }}
 {{- end }}
 
-{{/* The accepted images besides the current image: image-before, and the images in the values; as JSON. */}}
+{{/* The accepted images besides the current image: the previous images, and the images in the values; as JSON. */}}
 {{- define "accepted" -}}
 {{- $configured := concat .Values.image.accepted (dig "init" "acceptedImages" list (include "config-without-nulls" . | fromJson)) }}
-{{- without (prepend $configured (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
+{{- without (concat (include "previous-images" . | fromJsonArray) $configured | uniq) (include "image" .) | toJson }}
 {{- end }}
 
 {{/*
