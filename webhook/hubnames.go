@@ -39,12 +39,16 @@ func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
 
+// maxHubName is the longest hub name that is looked up, in bytes: JupyterHub's database has at most 255 characters for it. A
+// longer one is denied as a user's name is, and is not kept in any cache.
+const maxHubName = 1024
+
 // nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial, for the log; nil if the
 // denial's text already says the cause.
 func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) (user.Name, []denial.Denial, error) {
 	labels, annotations, rules := p.Metadata.Labels, p.Metadata.Annotations, w.config.User
 	hubName, fromHub := annotations[user.HubAnnotation]
-	if !fromHub || !mapsHubNames(w.config) {
+	if !fromHub || !mapsHubNames(w.config) || len(hubName) > maxHubName {
 		name, denials := user.FromPod(labels, annotations, rules)
 		return name, denials, nil
 	}

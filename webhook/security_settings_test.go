@@ -62,14 +62,41 @@ func TestSecuritySettingsAreComplete(t *testing.T) {
 		"spec.securityContext.":     reflect.TypeFor[corev1.PodSecurityContext](),
 		"notebook.securityContext.": reflect.TypeFor[corev1.SecurityContext](),
 	} {
-		for f := range context.Fields() {
-			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		for _, key := range jsonNames(context) {
 			assert.True(t, inTable[prefix+key], "%s%s is not in the table", prefix, key)
 		}
 	}
 	for _, field := range []string{"spec.hostUsers", "spec.hostNetwork", "spec.hostPID", "spec.hostIPC", "spec.shareProcessNamespace"} {
 		assert.True(t, inTable[field], "%s is not in the table", field)
 	}
+}
+
+// TestViewIsComplete tests that the planner reads every field of the mounts and volumes that the webhook adds. A Pod can bring
+// such an object with one more field; a field that the planner does not read would stay. It fails if a newer version of
+// k8s.io/api adds a field.
+func TestViewIsComplete(t *testing.T) {
+	for _, c := range []struct {
+		api, view reflect.Type
+		// harmless are fields that may stay as the Pod has them.
+		harmless []string
+	}{
+		// The options noexec, nodev and nosuid take away from what a mount allows. (Alpha in Kubernetes 1.37)
+		{reflect.TypeFor[corev1.VolumeMount](), reflect.TypeFor[pod.Mount](), []string{"bindMountOptions"}},
+		// Only the init container mounts the scratch volume writable, whatever the mode of its directory. (Alpha in 1.37)
+		{reflect.TypeFor[corev1.EmptyDirVolumeSource](), reflect.TypeFor[pod.EmptyDir](), []string{"mode"}},
+		{reflect.TypeFor[corev1.PersistentVolumeClaimVolumeSource](), reflect.TypeFor[pod.Claim](), nil},
+		{reflect.TypeFor[corev1.Capabilities](), reflect.TypeFor[pod.Capabilities](), nil},
+	} {
+		assert.Subset(t, append(jsonNames(c.view), c.harmless...), jsonNames(c.api), c.api.Name())
+	}
+}
+
+func jsonNames(of reflect.Type) (names []string) {
+	for f := range of.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
 }
 
 // quoted matches a field and its value as the table writes them: in backquotes, with a colon between them.

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -72,6 +73,10 @@ func attacksInAnotherHome() map[string]attack {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"},
 			corev1.VolumeMount{Name: "mine", MountPath: "/e/link/new"})
 	})}
+	all["a mount around /etc/hosts, which can be a link"] = attack{"MountNested", func(pod *corev1.Pod) {
+		metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "jupyter-user.io/account-files", "off")
+		addMount(corev1.VolumeMount{Name: "mine", MountPath: "/etc"})(pod)
+	}}
 	all["to start in another volume, which can be a link"] = attack{"MountNested", changeNotebook(func(c *corev1.Container) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
 		c.WorkingDir = "/e/link/new"

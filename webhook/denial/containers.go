@@ -56,7 +56,7 @@ func NoContainer() Denial {
 // the first container.
 func ProxiesAlone(first, annotation string) Denial {
 	return unprocessable("NoContainer", "spec.containers", "each container of the pod, such as %s, is a proxy by its name or "+
-		"image: add the notebook container, or name one of these in the annotation %s", first, annotation)
+		"image: add the notebook container, or name one of these in the annotation %s", Printable(first), annotation)
 }
 
 // HostProcess denies a Windows host process in a Pod whose spec.os is not windows. The webhook's init container is no host
@@ -85,7 +85,7 @@ func UserNamespace(field string) Denial {
 func OwnInitContainer(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove "+
 		"this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
-		initContainer, notebook, share, scratch)
+		Printable(initContainer), Printable(notebook), share, scratch)
 }
 
 // SidecarForeign denies a container that could run as another user, in a Pod whose notebook container sees more of the share

@@ -58,14 +58,18 @@ func Join(denials []Denial) string {
 	return b.String()
 }
 
+// sentence formats a message. It cuts a message that is longer than any that a user reads, because one Pod can have a
+// thousand denials, with its own long texts in each.
+func sentence(format string, args ...any) string { return Cut(fmt.Sprintf(format, args...), 4096) }
+
 func malformed(reason Reason, field, format string, args ...any) Denial {
-	return Denial{Code: http.StatusBadRequest, Reason: reason, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Denial{Code: http.StatusBadRequest, Reason: reason, Field: field, Message: sentence(format, args...)}
 }
 
 func forbidden(reason Reason, field, format string, args ...any) Denial {
-	return Denial{Code: http.StatusForbidden, Reason: reason, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Denial{Code: http.StatusForbidden, Reason: reason, Field: field, Message: sentence(format, args...)}
 }
 
 func unprocessable(reason Reason, field, format string, args ...any) Denial {
-	return Denial{Code: http.StatusUnprocessableEntity, Reason: reason, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Denial{Code: http.StatusUnprocessableEntity, Reason: reason, Field: field, Message: sentence(format, args...)}
 }

@@ -16,7 +16,7 @@ const (
 
 // OnLoopback says that Jupyter listens on a loopback address. ip is that address, or the name localhost.
 func OnLoopback(ip string) string {
-	return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
+	return "Jupyter is told to listen on " + Printable(ip) + " (--ip), which the kubelet cannot reach"
 }
 
 // SettingsFromFile says that a settings file, named by the flag --config, can set where Jupyter listens.

@@ -69,7 +69,7 @@ func MountElsewhere(field, volume, mountPath, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, but only the notebook container %s has the home: "+
 		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
 		"if the user is known at admission; or run what needs the home in the notebook container",
-		volume, Printable(mountPath), notebook)
+		volume, Printable(mountPath), Printable(notebook))
 }
 
 // MountTaken denies a mount, or another path of the Pod's own, that is one of our mount paths or inside the scratch

@@ -89,10 +89,10 @@ func (in *planning) whyNoHome(name string, c *pod.Container) string {
 		return denial.HomeInMissing
 	case c == in.notebook:
 		return denial.HomeInNotebook
-	case isProxy(c):
-		return denial.HomeInProxy
 	case hasHome(in.homeIn, c):
 		return denial.HomeInTwice
+	case isProxy(c):
+		return denial.HomeInProxy
 	}
 	return ""
 }

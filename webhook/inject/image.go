@@ -55,7 +55,9 @@ func isProxy(c *pod.Container) bool {
 	if slices.Contains(proxyNames, c.Name) {
 		return true
 	}
-	return c.Image != nil && slices.ContainsFunc(proxyImages, func(word string) bool {
-		return strings.Contains(strings.ToLower(*c.Image), word)
-	})
+	if c.Image == nil {
+		return false
+	}
+	image := strings.ToLower(*c.Image)
+	return slices.ContainsFunc(proxyImages, func(word string) bool { return strings.Contains(image, word) })
 }

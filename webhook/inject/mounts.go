@@ -233,9 +233,13 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
+// runtimePaths are the files that the kubelet and the container runtime mount into every container.
+var runtimePaths = [...]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+
 // nested takes the clean path of a mount of the Pod's own, and reports whether the mount is nested. It returns the path
 // with which the mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours inside
-// it. A mount at /dev is nested too, because kernel paths are inside /dev; the returned path is then /dev.
+// it, or of the runtime's where the container sees more of the share than the home. A mount at /dev is nested too, because
+// kernel paths are inside /dev; the returned path is then /dev.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
@@ -243,6 +247,11 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 	for _, kernelPath := range kernelPaths {
 		if at == kernelPath || pod.Inside(at, kernelPath) {
 			return kernelPath, true
+		}
+	}
+	for _, runtimePath := range runtimePaths {
+		if p.seesMore && pod.Inside(runtimePath, at) {
+			return runtimePath, true
 		}
 	}
 	for _, want := range p.want {

@@ -207,15 +207,15 @@ func (p *Planner) Generation() string { return p.generation }
 // Plan returns the plan for a Pod. It takes these steps:
 //
 //  1. Choose the discovery: is the identity known now, or found at start? (discovery.go) Find the home. (home.go)
-//  2. Find the notebook container. (notebook.go)
-//  3. Deny Pods that cannot become a notebook: for example Windows Pods, and Pods with a path that is too long or with a
-//     sidecar that could run as another user.
+//  2. Deny Pods with a path or a name that is too long (longtexts.go), and find the notebook container. (notebook.go)
+//  3. Deny Pods that cannot become a notebook: for example Windows Pods, and Pods with a sidecar that could run as another
+//     user.
 //  4. Read the annotations by which the Pod turns pieces on and off.
 //  5. Find out from the Pod where Jupyter listens. (jupyter.go)
 //  6. Plan each piece.
 //
-// Plan collects its denials, and Reconcile returns them together with its own. Three problems end the planning early: no
-// container, an unknown home, and a path that is too long.
+// Plan collects its denials, and Reconcile returns them together with its own. Three problems end the planning early: a
+// path or a name that is too long, no container, and an unknown home.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
@@ -228,6 +228,10 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	}
 	plan.Home = in.subPath
 
+	if denials := in.denyLongTexts(); len(denials) > 0 {
+		plan.denials = append(plan.denials, denials...)
+		return plan
+	}
 	// If no notebook container is found, the first container is used instead, to find further errors.
 	at, reason, denied := in.findNotebook()
 	if denied != nil {
@@ -239,10 +243,6 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in.notebookAt, in.notebook = pod.ContainersPath.Index(at), &document.Spec.Containers[at]
 	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, reason, in.notebookAt
 
-	if denials := in.denyLongPaths(); len(denials) > 0 {
-		plan.denials = append(plan.denials, denials...)
-		return plan
-	}
 	if in.subPath == "" {
 		return plan
 	}

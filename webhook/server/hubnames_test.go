@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -82,6 +83,20 @@ func TestMapHubName(t *testing.T) {
 	}
 	d := newMappingWebhook(t, config.UnmappedDeny, names{cached: returnsName("")}).Decide(t.Context(), webhook.Review{Pod: []byte(notebook), Namespace: "lab"})
 	assert.Equal(t, "qiang.guo03", d.User.String(), "the label is always the Unix name")
+}
+
+// TestLongHubName tests that no hub name is looked up, and so kept in a cache, that is longer than any of JupyterHub.
+func TestLongHubName(t *testing.T) {
+	asked := func(string) (string, error) { return "", errors.New("looked up") }
+	long := []byte(document(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{`+
+		`"hub.jupyter.org/username":"`+strings.Repeat("a", 1025)+`@corp.example"}`, oneContainer))
+	for _, unmapped := range []config.Unmapped{config.UnmappedDeny, config.UnmappedName} {
+		d := newMappingWebhook(t, unmapped, names{cached: asked, current: asked}).Decide(t.Context(), webhook.Review{Pod: long, Namespace: "jhub"})
+		require.Len(t, d.Denials, 1)
+		assert.EqualValues(t, "NameInvalid", d.Denials[0].Reason)
+		assert.NoError(t, d.Fault)
+		assert.Less(t, len(d.Denials[0].Message), 1024)
+	}
 }
 
 // TestVerifyAfterMapChange tests a map that changes between the two reviews of one Pod, or differs in another replica.
