@@ -66,7 +66,7 @@ e2e-node:
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e)
 
 .PHONY: e2e-nfs
-e2e-nfs: ## run the part of make e2e that needs a real NFS server, as root: a second node in User Mode Linux (RUN=TestNotebooks runs one test)
+e2e-nfs: ## run the part of make e2e that needs a real NFS server, as root: two further nodes in User Mode Linux (RUN=TestNotebooks runs one test)
 	@E2E=1 go test -count=1 -timeout 30m -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/e2e/nfs
 
 .PHONY: e2e-images
@@ -89,7 +89,7 @@ chaos: build control-plane ## test failures around the webhook and print a table
 	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestRandomPodsWithSecondWebhook$$' ./test/property)
 
 .PHONY: release-check
-release-check: ## run the tests that take hours: older Kubernetes, Kyverno, Active Directory (as root), arm64, two minutes of load on a node (as root), chaos LONG=1, long fuzzing
+release-check: ## run the tests that take hours: older Kubernetes, Kyverno, chaos LONG=1, long fuzzing; and, as root, Active Directory, arm64, two minutes of load on a node, NFS
 	@for release in $(RELEASES); do \
 		echo "the integration tests with the API server of Kubernetes $$release" && \
 		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
@@ -127,6 +127,7 @@ bench: ## measure this and other admission webhooks: in process, over the wire, 
 .PHONY: golden
 golden: ## write the golden files that need no API server; read the difference before you commit it
 	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./webhook/handoff ./cmd/jupyter-user-webhook
+	UPDATE_GOLDEN=1 go test -run TestPrometheusRule ./test/monitoring
 	UPDATE_GOLDEN=1 go test ./test/docs
 
 .PHONY: render

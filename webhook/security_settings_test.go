@@ -113,9 +113,9 @@ func readSettings(t *testing.T) (all []setting) {
 		cells := strings.Split(line, "|")
 		require.Len(t, cells, 6, line)
 		s := setting{atAdmission: strings.TrimSpace(cells[2]), atStart: strings.TrimSpace(cells[3])}
-		s.userNamespaces = strings.Contains(cells[1], "`share.allowUserNamespaces: true`")
+		s.userNamespaces = strings.Contains(cells[1], "`config.share.allowUserNamespaces: true`")
 		for _, match := range quoted.FindAllStringSubmatch(cells[1], -1) {
-			if strings.HasPrefix(match[1], "share.") {
+			if strings.HasPrefix(match[1], "config.") {
 				continue
 			}
 			s.field = match[1]
