@@ -46,6 +46,7 @@ func controllersDenied(t *testing.T, g *guarded) {
 	require.NoError(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")))
 	g.installValues(t, "{access: {controllers: ['"+argo+"']}}")
 	assertDenied(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")), noAccess)
+	assertDenied(t, enlarge(t.Context(), g.clientOf(t, argo), boundShareClaim(t, g, "lab")), "claims/ShareClaim")
 }
 
 func podSecurityOff(t *testing.T, g *guarded) {

@@ -222,8 +222,7 @@ variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exis
 {{/*
 Whether a request about any PersistentVolumeClaim needs the right to .share.claim, called "the guarded claim" here. It does
 if it
-- creates the guarded claim, deletes it, or changes its owners or its spec; but controllers whose rights are ignored
-  (policy.requester) may change its spec;
+- creates the guarded claim, deletes it, or changes its owners or its spec; but Kubernetes' own controllers may change its spec;
 - binds another claim to a volume of the guarded claim;
 - creates a copy of the guarded claim.
 */}}
