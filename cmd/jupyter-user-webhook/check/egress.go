@@ -30,32 +30,40 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		found = append(found, s.openEgress(namespace, servers)...)
 	}
-	var open, onNode []string
+	found = append(found, s.egressWithoutNotebooks(served, servers)...)
+	if len(found) == 0 {
+		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
+			"seen from here",
+			firstFew(servers), exceptIn(exempt)))
+	}
+	return found
+}
+
+// egressWithoutNotebooks returns warnings of namespaces without notebooks whose Pods may reach the NFS server: because no
+// NetworkPolicy keeps them from it, or because they may use the host's network, which no NetworkPolicy restricts.
+func (s *state) egressWithoutNotebooks(served, servers []string) (found []Finding) {
+	var open, onHost []string
 	for _, namespace := range s.namespaces.Items {
-		if isSystemNamespace(namespace.Name) || slices.Contains(served, namespace.Name) {
+		name := namespace.Name
+		if isSystemNamespace(name) || slices.Contains(served, name) {
 			continue
 		}
-		if len(s.openEgress(namespace.Name, servers)) > 0 {
-			open = append(open, namespace.Name)
+		if len(s.openEgress(name, servers)) > 0 {
+			open = append(open, name)
 		}
-		if !protectsNode(s.level(namespace.Name)) {
-			onNode = append(onNode, namespace.Name)
+		if !protectsNode(s.level(name)) {
+			onHost = append(onHost, name)
 		}
 	}
-	if len(onNode) > 0 {
-		found = append(found, warning("", "in %s without notebooks Pods may use the host's network, which no NetworkPolicy restricts: %s: "+
-			"anyone who can create Pods there can be any user on the share: %s=%s, or let only admins create Pods there",
-			count(len(onNode), "namespace"), firstFew(onNode), levelLabel, baseline))
+	if len(onHost) > 0 {
+		found = append(found, warning("", "in %s without notebooks Pods may use the host's network, which no NetworkPolicy "+
+			"restricts: %s: anyone who can create Pods there can be any user on the share: %s=%s, or let only admins create Pods "+
+			"there", count(len(onHost), "namespace"), firstFew(onHost), levelLabel, baseline))
 	}
 	if len(open) > 0 {
 		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+
 			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml",
 			count(len(open), "namespace"), firstFew(open)))
-	}
-	if len(found) == 0 {
-		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
-			"seen from here",
-			firstFew(servers), exceptIn(exempt)))
 	}
 	return found
 }
