@@ -190,6 +190,7 @@ var checkCases = map[string]struct {
 		"namespace lab: the NetworkPolicy open lets Pods reach the NFS server 192.0.2.10"},
 	"a namespace without a NetworkPolicy": {createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
 		"in 1 namespace without notebooks Pods may reach the NFS server too: bare"},
+	"a namespace whose Pods may use the host's network": {createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "privileged-pods"}}), "egress", check.Warning, "in 1 namespace without notebooks Pods may use the host's network, which no NetworkPolicy restricts: privileged-pods"},
 	"an old node": {func(t *testing.T, l *checkedCluster) { createOldNode(t, l) }, "nodes", check.Failed,
 		"1 of 2 nodes do not support supplementalGroupsPolicy, so notebooks do not start there: n2 (containerd://1.7.0)"},
 	"an old kubelet": {func(t *testing.T, l *checkedCluster) { createOldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},

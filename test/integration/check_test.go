@@ -72,6 +72,7 @@ func startChecked(t *testing.T) *checkedCluster {
 	for _, file := range []string{"networkpolicy", "one-home"} {
 		require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", examples+file+".yaml"))
 	}
+	require.NoError(t, c.Admin.Do(t.Context(), "", "label", "namespace", "default", "pod-security.kubernetes.io/enforce=baseline"))
 	l.createObjects(t)
 	return l
 }
