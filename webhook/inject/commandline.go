@@ -194,30 +194,38 @@ func kindOfProgram(name string, args []string) programKind {
 
 // kindOfPython returns the kind of the module or script that a python command line runs.
 func kindOfPython(args []string) programKind {
+	module, script, rest := programOfPython(args)
+	switch {
+	case script == "-c":
+		return runsUnclear
+	case module == "jupyter":
+		return kindOfProgram("jupyter", rest)
+	case slices.Contains(modules, module) && !noServer(rest):
+		return runsJupyter
+	case script != "" && kindOfProgram(path.Base(script), rest) == runsJupyter:
+		return runsJupyter
+	}
+	return runsOther
+}
+
+// programOfPython returns the module (-m) or the script that a python command line runs, and the arguments of that program. The
+// script is "-c" if the program is an argument itself. Both are empty if python runs nothing.
+func programOfPython(args []string) (module, script string, rest []string) {
 	valued := []string{"-W", "-X"}
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		option := args[0]
 		args = args[1:]
 		switch {
-		case option == "-m" || strings.HasSuffix(option, "m") && !strings.HasPrefix(option, "--"):
-			if len(args) == 0 || !slices.Contains(modules, args[0]) && args[0] != "jupyter" {
-				return runsOther
-			}
-			if args[0] == "jupyter" {
-				return kindOfProgram("jupyter", args[1:])
-			}
-			if noServer(args[1:]) {
-				return runsOther
-			}
-			return runsJupyter
+		case strings.HasSuffix(option, "m") && !strings.HasPrefix(option, "--") && len(args) > 0:
+			return args[0], "", args[1:]
 		case option == "-c":
-			return runsUnclear
+			return "", option, args
 		case slices.Contains(valued, option) && len(args) > 0:
 			args = args[1:]
 		}
 	}
-	if len(args) > 0 && kindOfProgram(path.Base(args[0]), args[1:]) == runsJupyter {
-		return runsJupyter
+	if len(args) == 0 {
+		return "", "", nil
 	}
-	return runsOther
+	return "", args[0], args[1:]
 }

@@ -95,7 +95,11 @@ func ignoresNotebookArgs(argv []string) bool {
 		return false
 	}
 	name := path.Base(argv[0])
-	return strings.HasPrefix(name, "jupyter") || python.MatchString(name) && slices.Contains(argv, "-m")
+	if python.MatchString(name) {
+		module, script, _ := programOfPython(argv[1:])
+		return module != "" || strings.HasPrefix(path.Base(script), "jupyter")
+	}
+	return strings.HasPrefix(name, "jupyter")
 }
 
 // readNotebookArgs returns the words of the variable NOTEBOOK_ARGS, or a reason why the webhook cannot read them.
