@@ -47,11 +47,11 @@ identity.minUID or identity.minGID and reserved names are skipped.
 
 The command must run as root on a node for which the server of the share does
 not map root to nobody (no_root_squash). A second run on that node waits for the
-first.
+first, at most five minutes.
 
 The exit status is 0 if every user has a home or was skipped, 1 if a home could
-not be made or the list of users was incomplete, and 2 if the run could not
-begin.`,
+not be made, the share could not be opened or the list of users was incomplete,
+and 2 if a flag, the configuration, the skeleton or the file of users is wrong.`,
 		Example: `  jupyter-user-webhook homes --config=/etc/jupyter-user/config.yaml --share=/share --dry-run
   jupyter-user-webhook homes --config=config.yaml --share=/hpc --passwd=/etc/passwd --skeleton=/etc/skel`,
 		Args: cobra.NoArgs,

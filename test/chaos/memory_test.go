@@ -105,8 +105,8 @@ func greedyReviews() map[string]string {
 		"groups":               pod(large, head+`"securityContext":{"supplementalGroups":[`, `0`, `]},"containers":[{"name":"nb"}]}}`),
 		"annotations":          pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
 		"node selectors":       pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
-		"mounts, and a long name": pod(large/2, head+`"containers":[{"name":"`+strings.Repeat("a", large/2)+`"},{"name":"b","volumeMounts":[`,
-			`{"name":"hpc-shared-volume","mountPath":"/#"}`, `]}]}}`),
+		"mounts, and a long name": reviewOf(head + `"containers":[{"name":"` + strings.Repeat("a", large/2) + `"},{"name":"b","volumeMounts":[` +
+			strings.TrimSuffix(strings.Repeat(`{"name":"hpc-shared-volume","mountPath":"/x"},`, 1000), ",") + `]}]}}`),
 		"a long image":           reviewOf(head + `"containers":[{"name":"nb","image":"` + strings.Repeat("ж", large/2) + `"}]}}`),
 		"small, of containers":   pod(small, head+`"containers":[`, `{}`, `]}}`),
 		"small, of empty mounts": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),

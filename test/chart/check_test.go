@@ -59,8 +59,9 @@ type installation struct {
 func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginInstallation(t)
+	require.NoError(t, l.Admin.Do(t.Context(), "", "label", "namespace", "default", "pod-security.kubernetes.io/enforce=baseline"))
 	l.run(t, fmt.Sprintf("{mode: Warn, onlyNamespaces: [lab], namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, "+
-		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
+		"access: {rights: [{namespace: lab, user: carol, homes: [alice]}]}, certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
 		"--namespace", helm.Namespace, "--values", "-")
 	l.createObjects(t)
 	const (

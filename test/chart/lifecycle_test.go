@@ -123,21 +123,29 @@ func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
 	upgrade := func(tag string) {
 		l.run(t, lifecycleValues, "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-", "--set=image.tag="+tag)
 	}
-	serving := func(replicas, updated int32) {
-		deployment := l.deployment(t)
-		deployment.Status.Replicas, deployment.Status.UpdatedReplicas = replicas, updated
-		_, err := l.client.AppsV1().Deployments(helm.Namespace).UpdateStatus(t.Context(), deployment, metav1.UpdateOptions{})
+	// The API server of this test has no controller of Deployments, so the test makes the ReplicaSets.
+	sets, labels := l.client.AppsV1().ReplicaSets(helm.Namespace), map[string]string{"app.kubernetes.io/name": "jupyter-user-webhook"}
+	runs := func(tag, image string, replicas int32) {
+		set, err := sets.Create(t.Context(), &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook-" + tag, Labels: labels},
+			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "webhook", Image: image}}}}}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		set.Status.Replicas = replicas
+		_, err = sets.UpdateStatus(t.Context(), set, metav1.UpdateOptions{})
 		require.NoError(t, err)
 	}
 	const image = "jupyter-user-webhook:"
 	upgrade("mistyped")
-	serving(3, 1)
 	l.assertRuns(t, image+"mistyped", image+"mistyped "+current)
+	runs("older", image+"older", 0)
+	runs("current", current, 2)
+	runs("mistyped", image+"mistyped", 1)
 	upgrade("third")
 	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
 	upgrade("third")
 	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
-	serving(2, 2)
+	require.NoError(t, sets.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 	upgrade("fourth")
 	l.assertRuns(t, image+"fourth", image+"fourth "+image+"third")
 	upgrade("")

@@ -58,9 +58,16 @@ func Join(denials []Denial) string {
 	return b.String()
 }
 
-// sentence formats a message. It cuts a message that is longer than any that a user reads, because one Pod can have a
-// thousand denials, with its own long texts in each.
-func sentence(format string, args ...any) string { return Cut(fmt.Sprintf(format, args...), 4096) }
+// maxMessage is the length in bytes to which a message, or a fault in the log, is cut. Nobody reads a longer one, and one Pod
+// can have a thousand denials with a long text of its own in each.
+const maxMessage = 4096
+
+// Shortened returns the text of a fault, cut to the length of the longest message.
+func Shortened(err error) string { return Cut(err.Error(), maxMessage) }
+
+func sentence(format string, args ...any) string {
+	return Cut(fmt.Sprintf(format, args...), maxMessage)
+}
 
 func malformed(reason Reason, field, format string, args ...any) Denial {
 	return Denial{Code: http.StatusBadRequest, Reason: reason, Field: field, Message: sentence(format, args...)}

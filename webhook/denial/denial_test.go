@@ -99,44 +99,45 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 		"a\nb", "\r", "\x1b[2J", "\x00", "\u202egnp", "\u0085", "\u2028", "а", "\xff", strings.Repeat("long", 1<<18), strings.Repeat("ä", 1<<18),
 	} {
 		sentences := map[string]string{
-			"NotAPodReview":     denial.NotAPodReview(evil).Message,
-			"PodUnreadable":     denial.PodUnreadable(fmt.Errorf("says %q", evil)).Message,
-			"Internal":          denial.Internal(evil).Message,
-			"NameInvalid":       denial.NameInvalid("f", evil, "r").Message,
-			"NameDomain":        denial.NameDomain("f", evil, "corp.example").Message,
-			"NameDomain, none":  denial.NameDomain("f", evil, "").Message,
-			"NamesDiffer":       denial.NamesDiffer("l", evil, "k", evil).Message,
-			"AnnotationInvalid": denial.AnnotationInvalid("a", evil, "on").Message,
-			"NoSuchContainer":   denial.NoSuchContainer("a", evil, []string{evil, evil}).Message,
-			"NotLinux":          denial.NotLinux(evil).Message,
-			"GenerationUnknown": denial.GenerationUnknown("a", evil).Message,
-			"MountForeign":      denial.MountForeign("f", "v", evil, false).Message,
-			"MountBesideHome":   denial.MountForeign("f", "v", evil, true).Message,
-			"MountTaken":        denial.MountTaken("f", evil, "o").Message,
-			"MountNested":       denial.MountNested("f", evil, evil).Message,
-			"MountElsewhere":    denial.MountElsewhere("f", "v", evil, evil).Message,
-			"ProxiesAlone":      denial.ProxiesAlone(evil, "a").Message,
-			"OwnInitContainer":  denial.OwnInitContainer("f", evil, evil, "s", "c").Message,
-			"HomeInUnusable":    denial.HomeInUnusable("a", evil, "is wrong").Message,
-			"InjectInvalid":     denial.InjectInvalid("a", evil, "false").Message,
-			"ShareByHub":        denial.ShareByHub("f", "c", []string{evil}).Message,
-			"HubNameUnmapped":   denial.HubNameUnmapped("a", evil).Message,
-			"HubNameUnusable":   denial.HubNameUnusable("a", evil, "is wrong").Message,
-			"HubNameSilent":     denial.HubNameSilent("a", evil).Message,
-			"PrivilegesRemoved": denial.PrivilegesRemovedFrom(evil, []string{"f"}),
-			"ReadinessAlone":    denial.ReadinessAlone(evil, "a"),
-			"StartUnclear":      denial.StartUnclear(evil, "a"),
-			"OnLoopback":        denial.OnLoopback("127." + evil),
-			"ContainerByGuess":  denial.ContainerByGuess(evil, []string{evil}, "a"),
-			"MountInShare":      denial.MountInShare("f", evil, evil).Message,
-			"HomeOfTheImage":    denial.HomeOfTheImage("f", evil, "/home/alice"),
-			"OpensInImagesHome": denial.OpensInImagesHome(evil, "/home/alice"),
-			"MountOverKernel":   denial.MountOverKernel("f", evil).Message,
-			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,
-			"FSGroupRemoved":    denial.FSGroupRemoved(1, []string{evil, evil}),
-			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),
-			"Shown":             denial.Printable(evil),
-			"Plain":             denial.PrintableText(denial.Cut(evil, 100)),
+			"NotAPodReview":      denial.NotAPodReview(evil).Message,
+			"PodUnreadable":      denial.PodUnreadable(fmt.Errorf("says %q", evil)).Message,
+			"Internal":           denial.Internal(evil).Message,
+			"NameInvalid":        denial.NameInvalid("f", evil, "r").Message,
+			"NameDomain":         denial.NameDomain("f", evil, "corp.example").Message,
+			"NameDomain, none":   denial.NameDomain("f", evil, "").Message,
+			"NamesDiffer":        denial.NamesDiffer("l", evil, "k", evil).Message,
+			"AnnotationInvalid":  denial.AnnotationInvalid("a", evil, "on").Message,
+			"NoSuchContainer":    denial.NoSuchContainer("a", evil, []string{evil, evil}).Message,
+			"NotLinux":           denial.NotLinux(evil).Message,
+			"GenerationUnknown":  denial.GenerationUnknown("a", evil).Message,
+			"MountForeign":       denial.MountForeign("f", "v", evil, false).Message,
+			"MountBesideHome":    denial.MountForeign("f", "v", evil, true).Message,
+			"MountTaken":         denial.MountTaken("f", evil, "o").Message,
+			"MountNested":        denial.MountNested("f", evil, evil).Message,
+			"MountElsewhere":     denial.MountElsewhere("f", "v", evil, evil).Message,
+			"ProxiesAlone":       denial.ProxiesAlone(evil, "a").Message,
+			"OwnInitContainer":   denial.OwnInitContainer("f", evil, evil, "s", "c").Message,
+			"HomeInUnusable":     denial.HomeInUnusable("a", evil, "is wrong").Message,
+			"InjectInvalid":      denial.InjectInvalid("a", evil, "false").Message,
+			"ShareByHub":         denial.ShareByHub("f", "c", []string{evil}).Message,
+			"HubNameUnmapped":    denial.HubNameUnmapped("a", evil).Message,
+			"HubNameUnusable":    denial.HubNameUnusable("a", evil, "is wrong").Message,
+			"HubNameSilent":      denial.HubNameSilent("a", evil).Message,
+			"PrivilegesRemoved":  denial.PrivilegesRemovedFrom(evil, []string{"f"}),
+			"ReadinessAlone":     denial.ReadinessAlone(evil, "a"),
+			"StartUnclear":       denial.StartUnclear(evil, "a"),
+			"OnLoopback":         denial.OnLoopback("127." + evil),
+			"ContainerByGuess":   denial.ContainerByGuess(evil, []string{evil}, "a"),
+			"MountInShare":       denial.MountInShare("f", evil, evil).Message,
+			"HomeOfTheImage":     denial.HomeOfTheImage("f", evil, "/home/alice"),
+			"OpensInImagesHome":  denial.OpensInImagesHome(evil, "/home/alice"),
+			"MountAroundRuntime": denial.MountAroundRuntime("f", evil, "/etc/hosts").Message,
+			"MountOverKernel":    denial.MountOverKernel("f", evil).Message,
+			"DeviceNested":       denial.DeviceNested("f", evil, "o").Message,
+			"FSGroupRemoved":     denial.FSGroupRemoved(1, []string{evil, evil}),
+			"AnnotationUnknown":  denial.AnnotationUnknown(evil, []string{"a"}),
+			"Shown":              denial.Printable(evil),
+			"Plain":              denial.PrintableText(denial.Cut(evil, 100)),
 		}
 		for name, sentence := range sentences {
 			assert.NotRegexp(t, `[\x00-\x1f\x7f\x{80}-\x{9f}\x{202e}\x{2028}]`, sentence, "%s of %.10q", name, evil)
@@ -144,6 +145,14 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 			assert.True(t, strings.ToValidUTF8(sentence, "") == sentence, "%s of %.10q", name, evil)
 		}
 	}
+}
+
+// TestLongestMessage tests the limit of a message whose text nothing else shortens.
+func TestLongestMessage(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	assert.Len(t, denial.HomeFieldUnusable("alice", long).Message, 4096+len("…"))
+	assert.Len(t, denial.Shortened(errors.New(long)), 4096+len("…"))
+	assert.Equal(t, "short", denial.Shortened(errors.New("short")))
 }
 
 func TestPlainNamesAreNotQuoted(t *testing.T) {

@@ -59,12 +59,12 @@ func TooManyInAll(field string, limit int) Denial {
 
 // PathTooLong denies a path that is longer than Linux allows.
 func PathTooLong(field string, have, limit int) Denial {
-	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, limit)
+	return unprocessable("PathTooLong", field, "a path has %d bytes, of at most %d: shorten it", have, limit)
 }
 
 // NameTooLong denies the name of a container or of an image that is longer than any that works.
 func NameTooLong(field string, have, limit int) Denial {
-	return unprocessable("NameTooLong", field, "it has %d bytes, of at most %d: shorten it", have, limit)
+	return unprocessable("NameTooLong", field, "the name has %d bytes, of at most %d: shorten it", have, limit)
 }
 
 // Internal denies a Pod after a fault of the webhook. The cause is not in the message but in the log, with the uid of the

@@ -94,6 +94,14 @@ func MountOverKernel(field, path string) Denial {
 		"there: use another path", Printable(path))
 }
 
+// MountAroundRuntime denies a mount of the Pod's own that contains a file which the container runtime mounts, such as
+// /etc/hosts, in a container that starts as root or sees more of the share than the home. If the file is a link in the Pod's
+// volume, the runtime makes and mounts its target.
+func MountAroundRuntime(field, path, inside string) Denial {
+	return forbidden("MountNested", field, "%s contains %s, which the container runtime mounts, and which could be a symbolic "+
+		"link in this volume: mount the volume at another path, or what you need of it by subPath", Printable(path), inside)
+}
+
 // MountInShare denies a path of the Pod's own, such as a mount path or the working directory, that is inside a mount or
 // around one of our mounts. The denial is for containers that see more of the share than the home. The reason is that the
 // container runtime creates missing directories of the path as root, and a symbolic link could direct the path into another

@@ -232,7 +232,6 @@ func TestFindServerInScript(t *testing.T) {
 		"NOTEBOOK_ARGS of jupyter lab":      {"exec jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 8888},
 		"NOTEBOOK_ARGS of python":           {"exec python -Im jupyterlab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 8888},
 		"NOTEBOOK_ARGS of Jupyter's script": {"exec python -u /opt/conda/bin/jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 8888},
-		"NOTEBOOK_ARGS of a start script":   {"exec python /usr/local/bin/start-notebook.py", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 9999},
 		"NOTEBOOK_ARGS of a script":         {"exec python /usr/local/bin/start-notebook.py", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, 9999},
 		"settings in a hub": {"export JUPYTER_CONFIG_PATH=/x; exec jupyterhub-singleuser",
 			[]pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/"}}, 8889},

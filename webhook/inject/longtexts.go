@@ -8,8 +8,8 @@ import (
 // This file limits the length of a Pod's paths and names, because the planner compares each path with others, looks for words
 // in each image's name, and writes some paths and names into messages and the patch several times. A requester can send up to
 // 3 MiB of any content: without these limits a directory name of 3 MB becomes a patch of 36 MB, and a container name of 1 MB
-// becomes denials of 1 GB. The API server denies a name that is too long, but only after the webhook. A Pod that exceeds a limit
-// is denied before its pieces are planned. The limits of lists are in package pod, list.go.
+// becomes denials of 1 GB. The API server denies a container's name that is too long, but only after the webhook. A Pod that
+// exceeds a limit is denied before its pieces are planned. The limits of lists are in package pod, list.go.
 
 const (
 	// maxPathLength is PATH_MAX of Linux, which includes the terminating byte.

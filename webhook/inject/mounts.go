@@ -195,6 +195,8 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 	case !nested:
 	case other == at:
 		c.deny(denial.MountOverKernel(field(), mountPath))
+	case slices.Contains(runtimePaths[:], other):
+		c.deny(denial.MountAroundRuntime(field(), mountPath, other))
 	case p.startsAsRoot:
 		c.deny(denial.MountNested(field(), mountPath, other))
 	default:
@@ -237,9 +239,8 @@ var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "
 var runtimePaths = [...]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 
 // nested takes the clean path of a mount of the Pod's own, and reports whether the mount is nested. It returns the path
-// with which the mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours inside
-// it, or of the runtime's where the container sees more of the share than the home. A mount at /dev is nested too, because
-// kernel paths are inside /dev; the returned path is then /dev.
+// with which the mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours or of the
+// runtime's inside it. A mount at /dev is nested too, because kernel paths are inside /dev; the returned path is then /dev.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
@@ -250,7 +251,7 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 		}
 	}
 	for _, runtimePath := range runtimePaths {
-		if p.seesMore && pod.Inside(runtimePath, at) {
+		if pod.Inside(runtimePath, at) {
 			return runtimePath, true
 		}
 	}

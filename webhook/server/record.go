@@ -68,7 +68,7 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 		attrs = append(attrs, slog.String("peer", d.Peer))
 	}
 	if d.Fault != nil {
-		attrs = append(attrs, slog.String("fault", denial.Cut(d.Fault.Error(), 4096)))
+		attrs = append(attrs, slog.String("fault", denial.Shortened(d.Fault)))
 	}
 	level := slog.LevelInfo
 	if outcome == outcomeFault {

@@ -33,6 +33,9 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
+	case strings.HasPrefix(text, wouldBeDenied+string(restrictedNeedsIdentity)):
+		// The namespace's level denies the Pod too, because nothing has made it a notebook.
+		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case isInjected(pod):
@@ -42,8 +45,6 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 			"notices it: see the checks webhooks, certificate and reachable")
 	case strings.HasPrefix(warnings[0], wouldBecome) && len(warnings) > 1:
 		return warning(where, "a labelled Pod is changed after the webhook, which mode Enforce denies: %s", text)
-	case strings.HasPrefix(warnings[0], wouldBeDenied+restrictedNeedsIdentity):
-		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	default:
 		return ok(where, "the webhook responds, and leaves the Pod as it is (mode Warn): %s", text)
 	}

@@ -6,22 +6,27 @@
 
 {{/*
 The webhook's images before the current one, which Pods of that time have in their init container; as JSON, and empty with
-image.acceptPrevious false. They are read from the ConfigMap in the cluster: the image of its configuration and, if replicas of
-an earlier image still run, those of its annotation; or only the latter, if the configuration has the current image already.
+image.acceptPrevious false. They are the image of the ConfigMap in the cluster or, if that has the current image already, those of
+its annotation; and the images of all replicas that run. They are read once for all templates, which must agree.
 */}}
 {{- define "previous-images" -}}
-{{- $images := list }}
-{{- if .Values.image.acceptPrevious }}
-  {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
-  {{- $images = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed | splitList " " }}
-  {{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
-  {{- if ne $image (include "image" .) }}
-    {{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace "jupyter-user-webhook" }}
-    {{- $updated := dig "status" "updatedReplicas" 0 $deployment | int }}
-    {{- $images = ternary $images list (gt (dig "status" "replicas" 0 $deployment | int) $updated) | concat (list $image) }}
+{{- if not (hasKey . "previousImages") }}
+  {{- $images := list }}
+  {{- if ne (toString .Values.image.acceptPrevious) "false" }}
+    {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
+    {{- $images = list (dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml)) }}
+    {{- if has (include "image" .) $images }}
+      {{- $images = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed | splitList " " }}
+    {{- end }}
+    {{- range dig "items" list (lookup "apps/v1" "ReplicaSet" .Release.Namespace "") }}
+      {{- if and (dig "status" "replicas" 0 .) (eq "jupyter-user-webhook" (dig "metadata" "labels" "app.kubernetes.io/name" "" .)) }}
+        {{- $images = append $images (first .spec.template.spec.containers).image }}
+      {{- end }}
+    {{- end }}
   {{- end }}
+  {{- $_ := set . "previousImages" (without (compact $images | uniq) (include "image" .)) }}
 {{- end }}
-{{- without (compact $images | uniq) (include "image" .) | toJson }}
+{{- toJson .previousImages }}
 {{- end }}
 
 {{/* The accepted images besides the current image: the previous images, and the images in the values; as JSON. */}}

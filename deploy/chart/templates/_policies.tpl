@@ -130,15 +130,17 @@ ends with the user's name.
     object.metadata.?annotations[?'jupyter-user.io/user'].orValue('')
 {{- end }}
 
-{{/* Whether the policies consider the rights of the requester. */}}
+{{/* Whether the requester is a part of Kubernetes, and whether the policies consider the rights of the requester. */}}
 {{- define "policy.requester" -}}
+- name: ofKubernetes
+  expression: >-
+    request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
+      request.userInfo.username.startsWith('system:node:') ||
+      request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler']
 # A controller creates Pods for the author of a Deployment or a Job, so the controller's own rights are ignored.
 - name: requesterRightsApply
   expression: >-
-    !(request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
-      request.userInfo.username.startsWith('system:node:') ||
-      request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler'] ||
-      request.userInfo.username in {{ include "cel" .controllers }})
+    !variables.ofKubernetes && !(request.userInfo.username in {{ include "cel" .controllers }})
 {{- end }}
 
 {{/* The name of the Pod's ServiceAccount. */}}
