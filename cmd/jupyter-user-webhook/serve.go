@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
@@ -185,12 +186,19 @@ func loadConfig(path string) (*config.Config, error) {
 	return c, nil
 }
 
+const (
+	// maxPlainConnections is the number of connections to the port of health and metrics.
+	maxPlainConnections = 1024
+	// maxScrapes is the number of requests for metrics that are answered at the same time.
+	maxScrapes = 4
+)
+
 // observe returns the function that serves health and metrics until its context ends.
 func observe(
 	listener net.Listener, ready func(*http.Request) error, all prometheus.Gatherer, log *slog.Logger,
 ) func(context.Context) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := ready(r); err != nil {
@@ -199,15 +207,19 @@ func observe(
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	// Any client can connect to this port, and each connection needs memory. So connections are few, short, and have small
+	// headers. A kubelet and a Prometheus connect again without a loss.
 	server := &http.Server{
-		Handler:      mux,
-		ReadTimeout:  10 * time.Second,
-		WriteTimeout: 10 * time.Second,
-		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler:           mux,
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       2 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		MaxHeaderBytes:    4 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { _ = server.Close() })
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(listener, maxPlainConnections)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve health and metrics: %w", err)
 		}
 		return nil

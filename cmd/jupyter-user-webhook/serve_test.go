@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -335,4 +338,36 @@ func TestServeDrains(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPortOfMetricsIsBounded tests that a client cannot make the port of health and metrics keep much for it.
+func TestPortOfMetricsIsBounded(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serve := observe(listener, func(*http.Request) error { return nil }, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var served sync.WaitGroup
+	served.Go(func() { assert.NoError(t, serve(ctx)) })
+	defer served.Wait()
+	defer stop()
+	connect := func() net.Conn {
+		c, err := net.Dial("tcp", listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+
+	long := connect()
+	_, err = fmt.Fprintf(long, "GET /healthz HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n", strings.Repeat("x", 16<<10))
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(long), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
+
+	unfinished := connect()
+	_, err = io.WriteString(unfinished, "GET /healthz HTTP/1.1\r\n")
+	require.NoError(t, err)
+	_, err = io.ReadAll(unfinished)
+	assert.NoError(t, err, "the server closes the connection")
 }

@@ -193,7 +193,8 @@ func (p *parent) rename(staging, name string) error {
 
 // remove removes an unfinished directory. A run on another node may still work on the directory, so remove first gives it
 // another name. Then the other run cannot finish the home. If the other run has already finished the home, there is nothing
-// to remove.
+// to remove. An error of the removal itself is not final: a user who owns the directory already can have put something into
+// it that root cannot remove without the capability FOWNER.
 func (p *parent) remove(staging string) error {
 	gone := stagingPrefix + rand.Text()
 	switch err := p.inside.Rename(staging, gone); {
@@ -202,5 +203,8 @@ func (p *parent) remove(staging string) error {
 	case err != nil:
 		return writeError(err)
 	}
-	return writeError(p.inside.RemoveAll(gone))
+	if err := p.inside.RemoveAll(gone); err != nil {
+		return fmt.Errorf("its name is %s now: %w", gone, err)
+	}
+	return nil
 }

@@ -227,6 +227,28 @@ func TestServerDeniesChanges(t *testing.T) {
 	})
 }
 
+// TestLeftoverThatStays tests that a directory of a killed run which root cannot remove does not end the next run: its user
+// can have put something into it.
+func TestLeftoverThatStays(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
+		s := newSite(t)
+		require.NoError(t, os.Mkdir(s.path("home/.jupyter-user-homes-OLD"), 0o700))
+		require.NoError(t, os.WriteFile(s.path("home/.jupyter-user-homes-OLD/kept"), nil, 0o600))
+		f := &faulty{folder: s.root, noReplace: syscall.EINVAL}
+		f.set(func(what, name string) syscall.Errno {
+			if what == "unlink" && name == "kept" {
+				return syscall.EPERM
+			}
+			return 0
+		})
+		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
+		require.Error(t, process.Run())
+		assert.Contains(t, output.String(), "failed: home/.jupyter-user-homes-OLD, which a killed run left behind, cannot be removed")
+		assert.Contains(t, output.String(), "{Made:2 Existing:0 Skipped:0 Failed:1}")
+		assert.Equal(t, filled, tree(t, s.path("home/alice")))
+	})
+}
+
 // TestQuotaErrorSkipsOneUser tests that the run goes on if one user is over quota.
 func TestQuotaErrorSkipsOneUser(t *testing.T) {
 	inMountNamespace(t, func(t *testing.T) {

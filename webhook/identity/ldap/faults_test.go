@@ -238,17 +238,26 @@ func TestIncompleteResponse(t *testing.T) {
 	}
 }
 
-// TestTooLargeResponse tests that a lookup fails as soon as the length of a response is read and is over the limit.
+// TestTooLargeResponse tests that a lookup fails as soon as the limits for the length or the depth of a response are exceeded.
 func TestTooLargeResponse(t *testing.T) {
 	t.Parallel()
-	address := listen(t, func(c net.Conn) {
-		_, _ = c.Read(make([]byte, 512)) // the bind
-		_, _ = c.Write([]byte("\x30\x84\x7f\xff\xff\xff"))
-		_, _ = io.Copy(io.Discard, c)
-	})
-	c := config.Default().Identity.LDAP
-	c.URLs, c.Insecure, c.Users.BaseDN, c.WaitMilliseconds = []string{"ldap://" + address}, true, slapd.Suffix, 60_000
-	assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: length 2147483647 greater than maximum 1048576")
+	nested := "\x04\x00"
+	for range 16 {
+		nested = "\x30" + string(rune(len(nested))) + nested
+	}
+	for response, message := range map[string]string{
+		"\x30\x84\x7f\xff\xff\xff": "length 2147483647 greater than maximum 1048576",
+		nested:                     "nesting depth 16 exceeds maximum 16",
+	} {
+		address := listen(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 512)) // the bind
+			_, _ = io.WriteString(c, response)
+			_, _ = io.Copy(io.Discard, c)
+		})
+		c := config.Default().Identity.LDAP
+		c.URLs, c.Insecure, c.Users.BaseDN, c.WaitMilliseconds = []string{"ldap://" + address}, true, slapd.Suffix, 60_000
+		assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: "+message)
+	}
 }
 
 // TestSecondServer tests that lookups use the second server while the first hangs, and use the first again after the

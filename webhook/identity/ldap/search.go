@@ -7,9 +7,9 @@ import (
 )
 
 // search returns the entries of a search. With an error it returns the entries that the server sent before. Not every server
-// obeys the size limit of the request: Samba returns all entries.
+// obeys the size limit of the request (Samba returns all entries), so the library does.
 func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
-	request.DerefAliases = ldap.NeverDerefAliases
+	request.DerefAliases, request.EnforceSizeLimit = ldap.NeverDerefAliases, true
 	result, err := c.Search(request)
 	if result == nil {
 		result = &ldap.SearchResult{}

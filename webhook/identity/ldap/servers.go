@@ -23,6 +23,9 @@ const (
 	avoidedFor = 10 * time.Second
 	// maxPacket is the limit for the size of a response. Responses are smaller, because lookups request no members or photos.
 	maxPacket = 1 << 20
+	// maxNesting is the limit for elements inside of elements in a response. The library copies the content for each. The
+	// responses of a search have six.
+	maxNesting = 16
 )
 
 // servers has the LDAP servers of the configuration, in the same order. A server that failed a moment ago (avoidedFor) is
@@ -48,9 +51,9 @@ type connection struct {
 	network net.Conn
 }
 
-// limitPackets sets the library's limit for response sizes, a global variable that only this package uses. Without a limit a
-// server can make the library allocate 2 GiB.
-var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
+// limitPackets sets the library's limits for responses, global variables that only this package uses. Without them a server,
+// or whoever responds in its place before StartTLS, can make the library allocate gigabytes.
+var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes, ber.MaxNestingDepth = maxPacket, maxNesting })
 
 func newServers(c *config.LDAP) (*servers, error) {
 	limitPackets()
