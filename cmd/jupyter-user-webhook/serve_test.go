@@ -362,7 +362,7 @@ func TestPortOfMetricsIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(long), nil)
 	require.NoError(t, err)
-	defer response.Body.Close()
+	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
 
 	unfinished := connect()

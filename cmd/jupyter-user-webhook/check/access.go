@@ -65,6 +65,10 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 	if _, exists := s.namespace(q.Namespace); !exists {
 		return AccessReport{}, fmt.Errorf("there is no namespace %s", plain(q.Namespace))
 	}
+	if s.leftOut(q.Namespace) {
+		return AccessReport{}, fmt.Errorf("the webhook and its policies are not in effect in namespace %s, which onlyNamespaces "+
+			"leaves out: whoever may create Pods there can be any user", plain(q.Namespace))
+	}
 	a := AccessReport{Requester: q.Requester, User: q.User, Namespace: q.Namespace}
 	name, fault := user.Parse("", q.User, s.config.User)
 	switch {

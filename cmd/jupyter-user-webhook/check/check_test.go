@@ -19,7 +19,7 @@ func TestCheckNamesAreStable(t *testing.T) {
 		names = append(names, c.id)
 	}
 	assert.Equal(t, []string{"certificate", "mode", "webhooks", "reachable", "dry-run", "policies", "parameters", "claims", "pod-security",
-		"hub-pods", "rbac", "volumes", "egress", "groups", "nodes", "versions"}, names)
+		"hub-pods", "share-pods", "rbac", "volumes", "egress", "groups", "nodes", "versions"}, names)
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 

@@ -12,11 +12,11 @@ import (
 // that user.hubComponents lacks, the server runs without the user's home.
 func hubPods(_ context.Context, s *state) []Finding {
 	var unclaimed []string
-	for _, pod := range s.pods.Items {
-		_, hub := pod.Annotations[user.HubAnnotation]
-		optedOut := pod.Annotations[user.InjectAnnotation] == user.OptOut
-		if hub && !optedOut && !user.Claimed(pod.Labels, pod.Annotations, s.config.User) && !s.leftOut(pod.Namespace) {
-			unclaimed = append(unclaimed, pod.Namespace+"/"+pod.Name)
+	for _, pod := range s.pods {
+		_, hub := pod.annotations[user.HubAnnotation]
+		optedOut := pod.annotations[user.InjectAnnotation] == user.OptOut
+		if hub && !optedOut && !user.Claimed(pod.labels, pod.annotations, s.config.User) && !s.leftOut(pod.namespace) {
+			unclaimed = append(unclaimed, pod.namespace+"/"+pod.name)
 		}
 	}
 	if len(unclaimed) == 0 {

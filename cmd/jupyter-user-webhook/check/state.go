@@ -19,7 +19,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
@@ -97,8 +96,7 @@ type state struct {
 	storageClasses  storagev1.StorageClassList
 	networkPolicies networkingv1.NetworkPolicyList
 	nodes           corev1.NodeList
-	// pods are the labels and annotations of all Pods.
-	pods metav1.PartialObjectMetadataList
+	pods            []podFacts
 
 	clusterRoles        rbacv1.ClusterRoleList
 	clusterRoleBindings rbacv1.ClusterRoleBindingList
@@ -115,12 +113,11 @@ type state struct {
 func (s *state) emptyLists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
-		claimsOfAll: &s.claims, podsOfAll: &s.pods,
-		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
+		claimsOfAll: &s.claims,
+		volumes:     &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
 		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
 	}
-	s.pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 	s.installed = map[string]*unstructured.UnstructuredList{}
 	for what, kind := range installedKinds {
 		list := &unstructured.UnstructuredList{}
@@ -181,7 +178,9 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 
 // readers returns the functions that read the inputs, by the name of the input.
 func (s *state) readers(ctx context.Context) map[string]func() error {
-	readers := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
+	readers := map[string]func() error{
+		wanted: func() error { return s.readWanted(ctx) }, podsOfAll: func() error { return s.readPods(ctx) },
+	}
 	for what, list := range s.emptyLists() {
 		readers[what] = func() error {
 			err := s.cluster.client.List(ctx, list, listOptions(what)...)
