@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -171,12 +172,7 @@ func (d document) pods() (pods []*podDocument) {
 }
 
 func (d document) changed() bool {
-	for _, p := range d.pods() {
-		if len(p.decision.Operations) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.pods(), func(p *podDocument) bool { return len(p.decision.Operations) > 0 })
 }
 
 // admitted returns the document with its Pods as the webhook changes them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,7 +127,8 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 // a Pod that is not denied, because the explanation has them.
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, stderr io.Writer,
 ) ([]denial.Denial, error) {
-	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})
+	namespace := cmp.Or(o.namespace, document.meta.Namespace, "default")
+	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: namespace, Restricted: o.restricted})
 	if !o.explain || len(d.Denials) > 0 {
 		for _, warning := range d.Warnings {
 			_, _ = fmt.Fprintf(stderr, "Warning: %s\n", warning)
@@ -142,15 +144,6 @@ func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document 
 	}
 	document.decision, document.admitted = d, unescaped(admitted)
 	return nil, nil
-}
-
-func (o injectOptions) namespaceOf(pod *podDocument) string {
-	for _, namespace := range []string{o.namespace, pod.meta.Namespace} {
-		if namespace != "" {
-			return namespace
-		}
-	}
-	return "default"
 }
 
 func (o injectOptions) webhook() (*webhook.Webhook, error) {

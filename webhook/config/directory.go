@@ -56,25 +56,6 @@ func (s *Share) hasUserDirectories() bool {
 	return slices.ContainsFunc(s.Directories, func(d Directory) bool { return d.IsPerUser() })
 }
 
-// validateUserSubPath validates the pattern of users' own directories on a claim.
-func validateUserSubPath(at *field.Path, dir string) field.ErrorList {
-	why := pathFault(dir)
-	switch p := HomePattern(dir); {
-	case dir[0] == '/':
-		why = "must be relative to the root of the share: it does not begin with /"
-	case why != "":
-	case dir == userPlaceholder:
-		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move " +
-			"the directories into one, such as users/{user}"
-	default:
-		why = patternFault(p)
-	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, dir, why)}
-	}
-	return nil
-}
-
 // validateDirectoryMountPath validates the mount path of a directory. The mount path can end with {user} if each user has
 // their own directory.
 func validateDirectoryMountPath(at *field.Path, d *Directory) field.ErrorList {
@@ -90,8 +71,5 @@ func validateDirectoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path",
 			userPlaceholder)
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, d.MountPath, why)}
-	}
-	return nil
+	return faulty(at, d.MountPath, why)
 }

@@ -109,21 +109,24 @@ func validateHomePattern(at *field.Path, p HomePattern) field.ErrorList {
 	if p == "" {
 		return field.ErrorList{field.Required(at, "write where the home of a user is on the share, such as home/{user}")}
 	}
+	return validatePattern(at, p, "must not be directly in the root of the share, where the init container would see the whole "+
+		"share: move the homes into a directory, such as home/{user}")
+}
+
+// validatePattern validates a pattern that is not empty. whyNotInRoot is the error text for a pattern of directories in the root
+// of the share or of a further claim.
+func validatePattern(at *field.Path, p HomePattern, whyNotInRoot string) field.ErrorList {
 	why := pathFault(string(p))
 	switch {
 	case p[0] == '/':
-		why = "must be relative to the root of the share: it does not begin with /"
+		why = mustBeRelative
 	case why != "":
 	case p == userPlaceholder || p == ".":
-		why = "must not be directly in the root of the share, where the init container would see the whole share: move the homes " +
-			"into a directory, such as home/{user}"
+		why = whyNotInRoot
 	default:
 		why = patternFault(p)
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, string(p), why)}
-	}
-	return nil
+	return faulty(at, string(p), why)
 }
 
 // patternFault returns the reason why a pattern is invalid; empty if it is valid.

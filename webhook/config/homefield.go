@@ -86,8 +86,5 @@ func validateHomePrefix(c *Config) field.ErrorList {
 	case c.Identity.Discovery == DiscoveryAtStart:
 		why = "needs discovery at admission, because the home comes with the identity, but identity.discovery is AtStart"
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, prefix, why)}
-	}
-	return nil
+	return faulty(at, prefix, why)
 }

@@ -1,5 +1,7 @@
 package config
 
+import "cmp"
+
 // LDAP is a directory service as a source of identities: OpenLDAP, 389 Directory Server, Active Directory and others. The
 // webhook uses it if URLs is not empty.
 type LDAP struct {
@@ -144,11 +146,9 @@ var presets = map[LDAPPreset]LDAP{
 // share.homePrefix is empty.
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
-	switch {
-	case !c.Share.HomesByField():
+	l.Users.Home = cmp.Or(l.Users.Home, presets[l.Preset].Users.Home)
+	if !c.Share.HomesByField() {
 		l.Users.Home = ""
-	case l.Users.Home == "":
-		l.Users.Home = presets[l.Preset].Users.Home
 	}
 	return l
 }
@@ -156,18 +156,13 @@ func (c *Config) DirectoryService() LDAP {
 // WithPreset returns the settings with empty fields of Users and Groups filled from the preset, except Users.Home.
 func (l LDAP) WithPreset() LDAP {
 	preset := presets[l.Preset]
-	for _, s := range []struct{ own, preset *string }{
-		{&l.Users.Filter, &preset.Users.Filter}, {&l.Users.Name, &preset.Users.Name},
-		{&l.Users.UID, &preset.Users.UID}, {&l.Users.GID, &preset.Users.GID},
-		{&l.Groups.Filter, &preset.Groups.Filter}, {&l.Groups.Member, &preset.Groups.Member},
-		{&l.Groups.GID, &preset.Groups.GID},
-	} {
-		if *s.own == "" {
-			*s.own = *s.preset
-		}
-	}
-	if l.Groups.MemberIs == "" {
-		l.Groups.MemberIs = preset.Groups.MemberIs
-	}
+	l.Users.Filter = cmp.Or(l.Users.Filter, preset.Users.Filter)
+	l.Users.Name = cmp.Or(l.Users.Name, preset.Users.Name)
+	l.Users.UID = cmp.Or(l.Users.UID, preset.Users.UID)
+	l.Users.GID = cmp.Or(l.Users.GID, preset.Users.GID)
+	l.Groups.Filter = cmp.Or(l.Groups.Filter, preset.Groups.Filter)
+	l.Groups.Member = cmp.Or(l.Groups.Member, preset.Groups.Member)
+	l.Groups.MemberIs = cmp.Or(l.Groups.MemberIs, preset.Groups.MemberIs)
+	l.Groups.GID = cmp.Or(l.Groups.GID, preset.Groups.GID)
 	return l
 }

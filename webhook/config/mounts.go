@@ -22,11 +22,11 @@ func validateMountPath(at *field.Path, dir string) field.ErrorList {
 	} else if why == "" {
 		why = systemFault(dir)
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, dir, why)}
-	}
-	return nil
+	return faulty(at, dir, why)
 }
+
+// mustBeRelative is the error text for a path on the share or on a further claim that begins with /.
+const mustBeRelative = "must be relative to the root of the share: it does not begin with /"
 
 // validateRelativePath validates a directory of the share or of a further claim.
 func validateRelativePath(at *field.Path, dir string) field.ErrorList {
@@ -37,14 +37,11 @@ func validateRelativePath(at *field.Path, dir string) field.ErrorList {
 	why := pathFault(dir)
 	switch {
 	case dir[0] == '/':
-		why = "must be relative to the root of the share: it does not begin with /"
+		why = mustBeRelative
 	case path.Clean(dir) == ".":
 		why = "must be a directory of the share, not the whole share"
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, dir, why)}
-	}
-	return nil
+	return faulty(at, dir, why)
 }
 
 // pathFault returns the reason why a path is invalid; empty if it is valid. A path becomes part of a mount, of an argument

@@ -31,32 +31,21 @@ func (c *Config) Validate() field.ErrorList {
 }
 
 func validateHeader(c *Config) field.ErrorList {
-	var errs field.ErrorList
-	if c.APIVersion != apiVersion {
-		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{apiVersion}))
-	}
-	if c.Kind != kind {
-		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{kind}))
-	}
-	if modes := []Mode{ModeEnforce, ModeWarn}; !slices.Contains(modes, c.Mode) {
-		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, modes))
-	}
-	return errs
+	errs := oneOf(field.NewPath("apiVersion"), c.APIVersion, apiVersion)
+	errs = append(errs, oneOf(field.NewPath("kind"), c.Kind, kind)...)
+	return append(errs, oneOf(field.NewPath("mode"), c.Mode, ModeEnforce, ModeWarn)...)
 }
 
 // possibleName matches every name that a user can have under any configuration.
 var possibleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 func validateUser(u *User, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	errs = append(errs, validateNames(u.Domains, path.Child("domains"), domainFaults)...)
+	errs := validateNames(u.Domains, path.Child("domains"), domainFaults)
 	if len(u.Domains) > 1 && !u.DomainsAreSynonyms {
 		errs = append(errs, field.Invalid(path.Child("domains"), u.Domains, "makes one user of "+"alice@"+u.Domains[0]+" and alice@"+
 			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, or write one domain"))
 	}
-	if choices := []Unmapped{UnmappedDeny, UnmappedName}; !slices.Contains(choices, u.Unmapped) {
-		errs = append(errs, field.NotSupported(path.Child("unmapped"), u.Unmapped, choices))
-	}
+	errs = append(errs, oneOf(path.Child("unmapped"), u.Unmapped, UnmappedDeny, UnmappedName)...)
 	errs = append(errs, validateOptionalFile(path.Child("mapFile"), u.MapFile)...)
 	if u.MaxLength < 1 || u.MaxLength > 32 {
 		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
@@ -105,11 +94,7 @@ func componentFaults(component string) []string {
 }
 
 func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	discoveries := []Discovery{DiscoveryAuto, DiscoveryAtAdmission, DiscoveryAtStart}
-	if !sets.New(discoveries...).Has(i.Discovery) {
-		errs = append(errs, field.NotSupported(path.Child("discovery"), i.Discovery, discoveries))
-	}
+	errs := oneOf(path.Child("discovery"), i.Discovery, DiscoveryAuto, DiscoveryAtAdmission, DiscoveryAtStart)
 	const why = "must be between 1 and 2147483647: 0 is root, and Kubernetes takes no more than 31 bits"
 	if !validID(i.MinUID) {
 		errs = append(errs, field.Invalid(path.Child("minUID"), i.MinUID, why))
@@ -131,10 +116,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
 			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", ngroupsMax)))
 	}
-	choices := []TooManyGroups{TooManyGroupsDeny, TooManyGroupsCut}
-	if !slices.Contains(choices, i.TooManyGroups) {
-		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
-	}
+	errs = append(errs, oneOf(path.Child("tooManyGroups"), i.TooManyGroups, TooManyGroupsDeny, TooManyGroupsCut)...)
 	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
 }
 
@@ -169,10 +151,6 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 // ngroupsMax is the kernel's NGROUPS_MAX.
 const ngroupsMax = 65536
 
-func between(lowest, highest int) string {
-	return fmt.Sprintf("must be between %d and %d", lowest, highest)
-}
-
 func validID(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
 // validateDiscovery denies settings that have no effect if discovery is AtStart.
@@ -195,6 +173,22 @@ func validateDiscovery(c *Config) field.ErrorList {
 			"pod would have it, because it starts as root; write %s, or choose Auto or AtAdmission", ExposeNever)))
 	}
 	return errs
+}
+
+// oneOf returns the error for a value that is not one of the choices.
+func oneOf[T ~string](at *field.Path, value T, choices ...T) field.ErrorList {
+	if slices.Contains(choices, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, value, choices)}
+}
+
+// faulty returns the error for an invalid value; why is the reason, or empty if the value is valid.
+func faulty(at *field.Path, value any, why string) field.ErrorList {
+	if why == "" {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, value, why)}
 }
 
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"path"
 	"regexp"
@@ -18,14 +19,9 @@ const maxWaitMilliseconds = 600
 func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, text := range l.URLs {
-		if why := urlFault(text, l); why != "" {
-			errs = append(errs, field.Invalid(path.Child("urls").Index(i), text, why))
-		}
+		errs = append(errs, faulty(path.Child("urls").Index(i), text, urlFault(text, l))...)
 	}
-	presets := []LDAPPreset{PresetRFC2307, PresetRFC2307bis, PresetAD}
-	if !slices.Contains(presets, l.Preset) {
-		errs = append(errs, field.NotSupported(path.Child("preset"), l.Preset, presets))
-	}
+	errs = append(errs, oneOf(path.Child("preset"), l.Preset, PresetRFC2307, PresetRFC2307bis, PresetAD)...)
 	errs = append(errs, validateOptionalFile(path.Child("caFile"), l.CAFile)...)
 	errs = append(errs, validateBind(l, path.Child("bind"))...)
 	errs = append(errs, validateLDAPUsers(l, path.Child("users"))...)
@@ -58,11 +54,10 @@ func validateOptionalFile(at *field.Path, file string) field.ErrorList {
 
 func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 	b := l.Bind
-	methods := []BindMethod{BindAnonymous, BindSimple, BindExternal}
-	if !slices.Contains(methods, b.Method) {
-		return field.ErrorList{field.NotSupported(path.Child("method"), b.Method, methods)}
+	errs := oneOf(path.Child("method"), b.Method, BindAnonymous, BindSimple, BindExternal)
+	if len(errs) > 0 {
+		return errs
 	}
-	var errs field.ErrorList
 	for _, f := range []struct {
 		key, value string
 		method     BindMethod
@@ -131,9 +126,8 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 	g := l.Groups
 	errs := validateFilter(path.Child("filter"), g.Filter)
-	kinds := []GroupMember{MemberDN, MemberName}
-	if g.MemberIs != "" && !slices.Contains(kinds, g.MemberIs) {
-		errs = append(errs, field.NotSupported(path.Child("memberIs"), g.MemberIs, kinds))
+	if g.MemberIs != "" {
+		errs = append(errs, oneOf(path.Child("memberIs"), g.MemberIs, MemberDN, MemberName)...)
 	}
 	if g.Nested && l.WithPreset().Groups.MemberIs == MemberName {
 		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name contain no "+
@@ -152,7 +146,7 @@ func validateTimes(l *LDAP, path *field.Path) field.ErrorList {
 		{"freshMissingSeconds", l.FreshMissingSeconds, 3600}, {"staleSeconds", l.StaleSeconds, 86400},
 	} {
 		if f.value < 1 || f.value > f.highest {
-			errs = append(errs, field.Invalid(path.Child(f.key), f.value, between(1, f.highest)))
+			errs = append(errs, field.Invalid(path.Child(f.key), f.value, fmt.Sprintf("must be between 1 and %d", f.highest)))
 		}
 	}
 	return errs

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -24,14 +23,8 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims "+
 			"besides the share's: the API server looks up a right for each of them", maxFurtherClaims)))
 	}
-	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
-	if !slices.Contains(exposures, s.ExposeEveryHome) {
-		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
-	}
-	if choices := []FSGroup{FSGroupRemove, FSGroupKeep}; !slices.Contains(choices, s.FSGroup) {
-		errs = append(errs, field.NotSupported(path.Child("fsGroup"), s.FSGroup, choices))
-	}
-	return errs
+	errs = append(errs, oneOf(path.Child("exposeEveryHome"), s.ExposeEveryHome, ExposeNever, ExposeToTheUser, ExposeEvenToRoot)...)
+	return append(errs, oneOf(path.Child("fsGroup"), s.FSGroup, FSGroupRemove, FSGroupKeep)...)
 }
 
 func validateDirectories(s *Share, path *field.Path) field.ErrorList {
@@ -59,21 +52,19 @@ func validateDirectorySubPath(s *Share, at *field.Path, dir Directory) field.Err
 	if dir.ClaimName != "" && dir.SubPath == "" {
 		return nil
 	}
-	validate := validateRelativePath
+	wrong := validateRelativePath(at, dir.SubPath)
 	if strings.ContainsAny(dir.SubPath, "{}") {
-		validate = validateUserSubPath
+		wrong = validatePattern(at, HomePattern(dir.SubPath), "must not be directly in the root of the share or of the claim, where "+
+			"the init container would see all of it: move the directories into one, such as users/{user}")
 	}
-	if wrong := validate(at, dir.SubPath); len(wrong) > 0 {
+	if len(wrong) > 0 {
 		return wrong
 	}
 	why := snapshotFault(dir.SubPath)
 	if dir.ClaimName == "" && s.Home.overlaps(dir.SubPath) {
 		why = fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", s.Home)
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(at, dir.SubPath, why)}
-	}
-	return nil
+	return faulty(at, dir.SubPath, why)
 }
 
 // denyDirectoryOverlap denies list[i] if it overlaps with an earlier directory on the same claim: the two are the same
@@ -92,15 +83,11 @@ func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.Error
 }
 
 func validateAccess(at *field.Path, access Access) field.ErrorList {
-	choices := []Access{AccessReadOnly, AccessReadWrite}
-	switch {
-	case access == "":
+	if access == "" {
 		return field.ErrorList{field.Required(at,
 			"write ReadOnly, or ReadWrite to let file permissions decide what a user may write")}
-	case !slices.Contains(choices, access):
-		return field.ErrorList{field.NotSupported(at, access, choices)}
 	}
-	return nil
+	return oneOf(at, access, AccessReadOnly, AccessReadWrite)
 }
 
 // snapshots are the directories in which file servers keep old versions of all other directories, homes included.

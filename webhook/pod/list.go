@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -44,14 +45,6 @@ type TooLongError struct {
 // Error returns the field, the number of elements and the limit as text.
 func (e *TooLongError) Error() string {
 	return fmt.Sprintf("%s has %d elements of at most %d", e.Field, e.Have, e.Max)
-}
-
-// asTooLong returns the TooLongError that err wraps, or nil.
-func asTooLong(err error) error {
-	if found, ok := errors.AsType[*TooLongError](err); ok {
-		return found
-	}
-	return nil
 }
 
 // List is a list in a Pod, with a limited length.
@@ -130,11 +123,7 @@ func countRest(d *jsontext.Decoder, limit int) error {
 // fieldOf returns the field of the Pod to which a pointer into the document points. The document is a Pod, or a review with a
 // Pod.
 func fieldOf(at jsontext.Pointer) string {
-	const inReview = "/request/object"
-	if len(at) > len(inReview) && at[:len(inReview)] == inReview {
-		at = at[len(inReview):]
-	}
-	return Pointer(at).Field()
+	return Pointer(strings.TrimPrefix(string(at), "/request/object")).Field()
 }
 
 // elements returns the number of elements in the lists and maps of a container.

@@ -292,17 +292,16 @@ func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 // Unreadable shortens the decoder's error. For a duplicate field or a value of a wrong type the result names the field. It
 // never contains a value of the wrong type, only the kind of that value.
 func Unreadable(err error) error {
-	var syntactic *jsontext.SyntacticError
-	var semantic *json.SemanticError
-	if tooLong := asTooLong(err); tooLong != nil {
+	if tooLong, ok := errors.AsType[*TooLongError](err); ok {
 		return tooLong
 	}
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
-		return fmt.Errorf("duplicate field %q", Pointer(syntactic.JSONPointer).Field())
-	case errors.As(err, &syntactic):
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return fmt.Errorf("duplicate field %q", Pointer(syntactic.JSONPointer).Field())
+		}
 		return syntactic.Err
-	case errors.As(err, &semantic):
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		at := cmp.Or(Pointer(semantic.JSONPointer).Field(), "the document")
 		return fmt.Errorf("%s has a %s where it needs a %s", at, jsonKind(semantic.JSONKind), jsonType(semantic.GoType))
 	}

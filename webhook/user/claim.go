@@ -56,8 +56,7 @@ func CheckInject(annotations map[string]string) *denial.Denial {
 	if !ok || value == OptOut {
 		return nil
 	}
-	invalid := denial.InjectInvalid(InjectAnnotation, value, OptOut)
-	return &invalid
+	return new(denial.InjectInvalid(InjectAnnotation, value, OptOut))
 }
 
 // isHubServer reports whether KubeSpawner created a Pod as a user's server.
@@ -65,12 +64,10 @@ func isHubServer(labels, annotations map[string]string, rules config.User) bool 
 	if _, ok := annotations[HubAnnotation]; !ok || !FromHub(labels) {
 		return false
 	}
-	for _, label := range componentLabels {
-		if component, ok := labels[label]; ok && slices.Contains(rules.HubComponents, component) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(componentLabels[:], func(label string) bool {
+		component, ok := labels[label]
+		return ok && slices.Contains(rules.HubComponents, component)
+	})
 }
 
 // FromHub reports whether a Pod with these labels belongs to a JupyterHub, for example as a user's server or as a Dask worker

@@ -25,18 +25,16 @@ func (n Name) String() string { return n.name }
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && !slices.Contains(rules.Domains, domain) {
-		return Name{}, deny(denial.NameDomain(field, text, strings.Join(rules.Domains, " or ")))
+		return Name{}, new(denial.NameDomain(field, text, strings.Join(rules.Domains, " or ")))
 	}
 	if why := invalid(name, rules); why != "" {
-		return Name{}, deny(denial.NameInvalid(field, text, why))
+		return Name{}, new(denial.NameInvalid(field, text, why))
 	}
 	if isReserved(name, rules.Reserved) {
-		return Name{}, deny(denial.NameReserved(field, name))
+		return Name{}, new(denial.NameReserved(field, name))
 	}
 	return Name{name}, nil
 }
-
-func deny(d denial.Denial) *denial.Denial { return &d }
 
 // invalid returns the reason why a name is invalid; empty if the name is valid.
 //
