@@ -71,21 +71,18 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, lookup hubNameFinder) 
 // denial, for the log; nil if the denial's text already says the cause.
 func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
-		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
-		return "", &silent, errors.New("the configuration maps hub names, but this process has not read the map")
+		notRead := errors.New("the configuration maps hub names, but this process has not read the map")
+		return "", new(denial.HubNameSilent(user.HubAnnotation, hubName)), notRead
 	}
 	name, err := lookup(w.hubNames, ctx, hubName)
 	unusable, isUnusable := errors.AsType[*identity.Unusable](err)
 	switch {
 	case isUnusable:
-		denied := denial.HubNameUnusable(user.HubAnnotation, hubName, unusable.Why)
-		return "", &denied, nil
+		return "", new(denial.HubNameUnusable(user.HubAnnotation, hubName, unusable.Why)), nil
 	case err != nil:
-		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
-		return "", &silent, fmt.Errorf("find the user of a hub name: %w", err)
+		return "", new(denial.HubNameSilent(user.HubAnnotation, hubName)), fmt.Errorf("find the user of a hub name: %w", err)
 	case name == "" && w.config.User.Unmapped == config.UnmappedDeny:
-		denied := denial.HubNameUnmapped(user.HubAnnotation, hubName)
-		return "", &denied, nil
+		return "", new(denial.HubNameUnmapped(user.HubAnnotation, hubName)), nil
 	}
 	return name, nil, nil
 }

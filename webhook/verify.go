@@ -100,11 +100,9 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, onPod *identity.I
 	}
 	switch {
 	case err != nil && !isFinal(err):
-		silent := denial.IdentitySilent(name.String())
-		return &silent, err
+		return new(denial.IdentitySilent(name.String())), err
 	case err != nil || !sameIdentity(now, onPod):
-		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
-		return &differs, err
+		return new(denial.IdentityDiffers(inject.IdentityAnnotation, name.String())), err
 	}
 	return nil, nil
 }

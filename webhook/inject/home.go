@@ -83,8 +83,7 @@ func (in *planning) findHome() *denial.Denial {
 	case share.HomesByField():
 		home, why := share.HomeOf(name, in.identity.Home)
 		if why != "" {
-			denied := denial.HomeFieldUnusable(name, why)
-			return &denied
+			return new(denial.HomeFieldUnusable(name, why))
 		}
 		in.subPath, in.parent = home, path.Dir(home)
 	default:

@@ -17,8 +17,7 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
-		d := denial.NoContainer()
-		return 0, "", &d
+		return 0, "", new(denial.NoContainer())
 	}
 	if name, ok := in.pod.Metadata.Annotations[containerAnnotation]; ok {
 		at := byName(name)
@@ -27,8 +26,7 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 			for _, c := range containers {
 				names = append(names, c.Name)
 			}
-			d := denial.NoSuchContainer(containerAnnotation, name, names)
-			return 0, "", &d
+			return 0, "", new(denial.NoSuchContainer(containerAnnotation, name, names))
 		}
 		return at, denial.ContainerByAnnotation, nil
 	}
@@ -43,8 +41,7 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 		return at, denial.ContainerByDefault, nil
 	}
 	if at, why, in.otherCandidates = in.guessNotebook(); at < 0 {
-		d := denial.ProxiesAlone(containers[0].Name, containerAnnotation)
-		return 0, "", &d
+		return 0, "", new(denial.ProxiesAlone(containers[0].Name, containerAnnotation))
 	}
 	return at, why, nil
 }
