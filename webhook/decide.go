@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// identityTimeout is the time limit of the lookups in one review of a Pod. KubeSpawner's client gives up after 3 s.
-	// In that time a Pod has two or three reviews: a mutating one, which the API server can repeat, and a validating one.
+	// identityTimeout is the time limit of all lookups in one review of a Pod: those of the hub name and those of the
+	// identity. KubeSpawner's client gives up after 3 s. In that time a Pod has two or three reviews: a mutating one, which
+	// the API server can repeat, and a validating one.
 	identityTimeout = 700 * time.Millisecond
 	// maxOperations is the limit of operations in one patch. A usual Pod takes a few dozen, and one more for each duplicate
 	// variable. The API server copies the changed list for each operation: 60,000 operations took 5.8 s.
@@ -104,7 +105,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	ctx, cancel := w.limitLookups(ctx)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	name, denials, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(denials) > 0 {
@@ -117,13 +118,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		d.Fault = err
 		return Denied(d, identityDenial(name, err))
 	}
-	plan := w.planner.Plan(pod, inject.Facts{
-		Namespace:      review.Namespace,
-		Restricted:     review.Restricted,
-		User:           name,
-		Identity:       id,
-		SourcesQueried: w.queriesSources(),
-	})
+	plan := w.planner.Plan(pod, w.facts(review, name, id))
 	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
@@ -163,14 +158,15 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitLookups returns a context with one time limit for all lookups of one review: those of the hub name and those of the
-// identity. If hub names are not mapped, it returns ctx unchanged: only the identity is looked up, and that lookup has a
-// time limit of its own.
-func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
-	if w.hubNames == nil {
-		return ctx, func() {}
+// facts returns what is known about a Pod besides its document. id is nil if the identity is not known at admission.
+func (w *Webhook) facts(review Review, name user.Name, id *identity.Identity) inject.Facts {
+	return inject.Facts{
+		Namespace:      review.Namespace,
+		Restricted:     review.Restricted,
+		User:           name,
+		Identity:       id,
+		SourcesQueried: w.queriesSources(),
 	}
-	return context.WithTimeout(ctx, identityTimeout)
 }
 
 // find returns the identity of a user; nil if no source knows the user, or if the webhook queries no sources
@@ -179,8 +175,6 @@ func (w *Webhook) find(ctx context.Context, name user.Name, lookup finder) (*ide
 	if !w.queriesSources() {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
-	defer cancel()
 	id, err := lookup(w.identities, ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)

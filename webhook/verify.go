@@ -36,7 +36,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		d.OtherGeneration = true
 		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
-	ctx, cancel := w.limitLookups(ctx)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	name, denials, err := w.confirmName(ctx, pod)
 	if len(denials) > 0 {
@@ -91,8 +91,6 @@ func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 //	an unusable account, or they disagree      IdentityDiffers, 503
 //	another error, such as a timeout           IdentitySilent, 503
 func (w *Webhook) confirm(ctx context.Context, name user.Name, onPod *identity.Identity) (*denial.Denial, error) {
-	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
-	defer cancel()
 	now, err := w.expectedIdentity(ctx, name, Identities.Find)
 	if isFinal(err) || err == nil && !sameIdentity(now, onPod) {
 		// This replica's cache can be older than that of the replica that injected the Pod.
@@ -124,10 +122,7 @@ func sameIdentity(a, b *identity.Identity) bool {
 // compare plans the Pod for the user and identity in d. It returns d with the denials of the reconciliation, and with one
 // more for each field of ours that is not as planned.
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
-	plan := w.planner.Plan(pod, inject.Facts{
-		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
-		SourcesQueried: w.queriesSources(),
-	})
+	plan := w.planner.Plan(pod, w.facts(review, d.User, d.Identity))
 	outcome := inject.Reconcile(pod, plan)
 	d.Discovery = plan.Discovery
 	d.Denials = outcome.Denials

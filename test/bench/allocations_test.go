@@ -25,7 +25,7 @@ func TestAllocations(t *testing.T) {
 		"injected for 16 users": {"6KB", "injected", 16, 165},
 		"unlabelled":            {"6KB", "unlabelled", 1, 60},
 		"already injected":      {"6KB", "already", 1, 250},
-		"denied":                {"6KB", "denied", 1, 80},
+		"denied":                {"6KB", "denied", 1, 84},
 		"60 KB":                 {"60KB", "injected", 16, 1_300},
 		"1,500 variables":       {"1500env", "injected", 16, 3_300},
 	} {
