@@ -182,17 +182,15 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 		"NB_UID=" + strconv.FormatInt(owner.UID, 10),
 		"NB_GID=" + strconv.FormatInt(owner.GID, 10),
 	}
-	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
 		// The scratch volume comes first, and then the directories that the image or the Pod has set.
 		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
-		replaced = append(replaced, handoff.JupyterConfigVariable)
 	}
 	kept := make([]string, 0, len(env)+len(ours))
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
-		if slices.Contains(replaced, name) {
+		if slices.ContainsFunc(ours, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
 			continue
 		}
 		if strings.HasPrefix(name, "XDG_") {
