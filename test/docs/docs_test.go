@@ -149,7 +149,7 @@ func withoutHead(text string) string {
 }
 
 // reasonInSource matches a call or a field, in the sources of package denial, that sets the reason of a denial.
-var reasonInSource = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
+var reasonInSource = regexp.MustCompile(`(?:malformed|forbidden|unprocessable|unavailable)\("(\w+)"|Reason: "(\w+)"`)
 
 // TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no other reason.
 func TestCurrentReasons(t *testing.T) {

@@ -80,3 +80,7 @@ func forbidden(reason Reason, field, format string, args ...any) Denial {
 func unprocessable(reason Reason, field, format string, args ...any) Denial {
 	return Denial{Code: http.StatusUnprocessableEntity, Reason: reason, Field: field, Message: sentence(format, args...)}
 }
+
+func unavailable(reason Reason, field, format string, args ...any) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: reason, Field: field, Message: sentence(format, args...)}
+}

@@ -2,7 +2,6 @@ package denial
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -31,9 +30,8 @@ func IdentityUnknown(name string) Denial {
 
 // IdentitySilent denies a user whose lookup failed.
 func IdentitySilent(name string) Denial {
-	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
-		Message: fmt.Sprintf("the identity of %s cannot be looked up at the moment: try again, and if that does not help ask the "+
-			"admin to look at the webhook's log", name)}
+	return unavailable("IdentitySilent", "", "the identity of %s cannot be looked up at the moment: try again, and if that does "+
+		"not help ask the admin to look at the webhook's log", name)
 }
 
 // Account is the UID that one source of identities has for a user.

@@ -1,10 +1,5 @@
 package denial
 
-import (
-	"fmt"
-	"net/http"
-)
-
 // The denials of this file are about the name of the user.
 
 // NameInvalid denies a text that cannot be a user's name. rule is the rule that the text violates.
@@ -51,14 +46,12 @@ func HubNameUnusable(annotation, hubName, why string) Denial {
 
 // HubNameSilent denies a hub name whose user cannot be looked up.
 func HubNameSilent(annotation, hubName string) Denial {
-	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
-		Message: fmt.Sprintf("the user of the hub name %q cannot be looked up at the moment: try again, and if that does not help "+
-			"ask the admin to look at the webhook's log", shorten(hubName))}
+	return unavailable("HubNameSilent", AnnotationField(annotation), "the user of the hub name %q cannot be looked up at the "+
+		"moment: try again, and if that does not help ask the admin to look at the webhook's log", shorten(hubName))
 }
 
 // HubNameDiffers denies a Pod whose hub name no longer belongs to the user for whom the Pod was injected.
 func HubNameDiffers(annotation string) Denial {
-	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
-		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if that does not help " +
-			"ask the admin which other webhook writes this annotation"}
+	return unavailable("HubNameDiffers", AnnotationField(annotation), "the user of the hub name has changed between the two "+
+		"reviews of this pod: try again, and if that does not help ask the admin which other webhook writes this annotation")
 }

@@ -1,10 +1,5 @@
 package denial
 
-import (
-	"fmt"
-	"net/http"
-)
-
 // Only the verifier (package webhook, Verify) returns the denials of this file.
 
 // Drifted denies a Pod in which a field that the webhook enforces is not as planned.
@@ -29,16 +24,13 @@ func Unclaimed(mark, why string) Denial {
 
 // IdentityDiffers denies a Pod whose user no longer has the identity with which the Pod was injected.
 func IdentityDiffers(annotation, name string) Denial {
-	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentityDiffers", Field: AnnotationField(annotation),
-		Message: fmt.Sprintf("the identity of %s has changed between the two reviews of this pod: try again, and if that does not "+
-			"help ask the admin which other webhook writes this annotation", name)}
+	return unavailable("IdentityDiffers", AnnotationField(annotation), "the identity of %s has changed between the two reviews "+
+		"of this pod: try again, and if that does not help ask the admin which other webhook writes this annotation", name)
 }
 
 // GenerationUnknown denies a Pod that was injected under a configuration which no reachable replica has.
 func GenerationUnknown(annotation, generation string) Denial {
-	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
-		Message: fmt.Sprintf("no replica of the webhook that could be asked knows configuration %s, under which this pod was "+
-			"changed: a rolling update is probably under way, so try again; if that does not help ask the admin to "+
-			"look at the webhook's log",
-			Printable(generation))}
+	return unavailable("GenerationUnknown", AnnotationField(annotation), "no replica of the webhook that could be asked knows "+
+		"configuration %s, under which this pod was changed: a rolling update is probably under way, so try again; if that does "+
+		"not help ask the admin to look at the webhook's log", Printable(generation))
 }
