@@ -82,7 +82,7 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 		c.deny(denied)
 	}
 	if len(foreign) == 0 {
-		putList(c, ours, groups, have.SupplementalGroups, want)
+		putList(c, groups, have.SupplementalGroups, want)
 	}
 	if p.strict {
 		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)

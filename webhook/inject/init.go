@@ -57,7 +57,8 @@ type initTemplate struct {
 }
 
 func newInitTemplate(c *config.Config) initTemplate {
-	resources := resourcesOf(c.Init.Resources)
+	resources, security := resourcesOf(c.Init.Resources), asUser
+	security.ReadOnlyRootFilesystem = new(true)
 	return initTemplate{
 		container: pod.InitContainer{
 			Name:            handoff.Container,
@@ -73,13 +74,7 @@ func newInitTemplate(c *config.Config) initTemplate {
 			TerminationMessagePath:   "/dev/termination-log",
 			TerminationMessagePolicy: "File",
 		},
-		security: pod.SecurityContext{
-			RunAsNonRoot:             new(true),
-			AllowPrivilegeEscalation: new(false),
-			ReadOnlyRootFilesystem:   new(true),
-			Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}},
-			SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
-		},
+		security: security,
 		accepted: append([]string{c.Init.Image}, c.Init.AcceptedImages...),
 	}
 }
@@ -198,7 +193,7 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 		putField(c, ours, field("image"), have.Image, p.want.Image)
 	}
 	putField(c, thePods, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
-	putList(c, ours, field("command"), have.Command, p.want.Command)
+	putList(c, field("command"), have.Command, p.want.Command)
 	p.putArgs(field("args"), have.Args, c)
 	if have.Resources.Empty() {
 		putResources(c, at.Child("resources"), have.Resources, p.want.Resources)
@@ -207,7 +202,7 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	putField(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
 	p.putSecurityContext(at.Child("securityContext"), have, c)
 	if mounts, ok := p.mounts(have.VolumeMounts); !ok {
-		putList(c, ours, field("volumeMounts"), have.VolumeMounts, mounts)
+		putList(c, field("volumeMounts"), have.VolumeMounts, mounts)
 	}
 	c.removeField(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
 	c.removeField(field("env"), len(have.Env) > 0)
@@ -233,7 +228,7 @@ func (p initPiece) putArgs(m member, have []string, c *changes) {
 		c.operation("replace", m.at(), p.want.Args)
 		return
 	}
-	putList(c, ours, m, have, p.want.Args)
+	putList(c, m, have, p.want.Args)
 }
 
 // withoutSettings returns the arguments without the first argument that has Jupyter's settings.

@@ -176,8 +176,7 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 	if byImage == runsOther {
 		return runsOther
 	}
-	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		configured := in.planner.starts[i].start
+	if configured, ok := in.planner.startOf(in.notebook.Image); ok {
 		if readCommand(slices.Concat(configured.Entrypoint, configured.Command), nil).kind == runsOther {
 			return runsOther
 		}
@@ -347,8 +346,6 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 			return "", denial.BaseURLNotLiteral(variable)
 		}
 		base = env(variable).value
-	} else {
-		base = in.expandLiterals(base)
 	}
 	switch {
 	case len(base) > maxBaseURLLength:

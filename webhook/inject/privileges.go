@@ -27,7 +27,7 @@ type privilegesPiece struct {
 }
 
 // asRoot is the security context of a container that starts as root, and asUser of one that starts as the user. userContext
-// adds the user's UID and GID to asUser.
+// adds the user's UID and GID to asUser. The init container's security context (init.go) derives from asUser.
 var (
 	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),

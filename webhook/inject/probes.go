@@ -49,23 +49,23 @@ func (in *planning) planProbes(s switches) probesPiece {
 		p.leaveAll(denial.TurnedOffByConfig)
 	case kind == runsUnclear:
 		p.leaveAll(denial.NoJupyter)
-		p.warn(in.notebook, denial.StartUnclear(in.notebook.Name, probesAnnotation))
+		p.warn(denial.StartUnclear(in.notebook.Name, probesAnnotation))
 	case in.jupyter.port == 0:
 		p.leaveAll(denial.NoListening)
-		p.warn(in.notebook, denial.ProbesLeftOut(in.jupyter.why))
+		p.warn(denial.ProbesLeftOut(in.jupyter.why))
 	default:
 		p.add(in.jupyter, timing)
 		if kind == runsUnknown {
 			p.startup.leftOut, p.liveness.leftOut = denial.StartUnknown, denial.StartUnknown
-			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, probesAnnotation))
+			p.warn(denial.ReadinessAlone(in.notebook.Name, probesAnnotation))
 		}
 	}
 	return p
 }
 
-// warn adds a warning about probes that are left out. It adds none if the container has all three probes already.
-func (p *probesPiece) warn(c *pod.Container, warning string) {
-	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
+// warn adds a warning about probes that are left out. It adds none if the notebook container has all three probes already.
+func (p *probesPiece) warn(warning string) {
+	if c := p.notebook; c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
 		p.warnings = append(p.warnings, warning)
 	}
 }

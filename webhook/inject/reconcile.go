@@ -152,15 +152,15 @@ func putField[T any](c *changes, o owner, m member, have *T, want T) {
 	}
 }
 
-// putList sets a list as a whole, such as a command, like putField. An empty want removes the list.
-func putList[T any](c *changes, o owner, m member, have, want []T) {
+// putList sets a list of ours as a whole, such as a command, like putField. An empty want removes the list.
+func putList[T any](c *changes, m member, have, want []T) {
 	switch {
 	case len(want) == 0:
 		c.removeField(m, len(have) > 0)
 	case len(have) == 0:
-		putField(c, o, m, nil, want)
+		putField(c, ours, m, nil, want)
 	default:
-		putField(c, o, m, &have, want)
+		putField(c, ours, m, &have, want)
 	}
 }
 

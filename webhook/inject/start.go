@@ -62,9 +62,7 @@ func (in *planning) planStart() startPiece {
 		},
 	}
 	p.wrapper, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
-	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		p.image = in.planner.starts[i].start
-	}
+	p.image, _ = in.planner.startOf(in.notebook.Image)
 	return p
 }
 
@@ -82,6 +80,16 @@ func imageStarts(configured []config.Start) (starts []imageStart) {
 
 func (s imageStart) matches(image *string) bool { return image != nil && s.images.MatchString(*image) }
 
+// startOf returns the configured start of an image; false if none is configured.
+func (p *Planner) startOf(image *string) (start handoff.ImageStart, ok bool) {
+	for _, s := range p.starts {
+		if s.matches(image) {
+			return s.start, true
+		}
+	}
+	return handoff.ImageStart{}, false
+}
+
 func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	dir := p.reconcileDir(c)
 	p.reconcileArgs(c)
@@ -92,7 +100,7 @@ func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 			continue
 		}
 		m := member{hook.at.Child("exec"), true, "command"}
-		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir, hook.text))
+		putList(c, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir, hook.text))
 	}
 }
 
@@ -158,7 +166,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 		}
 		return
 	}
-	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
+	putList(c, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
 // ownCommand returns the Pod's command with our wrapper removed; empty if the Pod has no command.
