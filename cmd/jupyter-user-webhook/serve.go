@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
-	"golang.org/x/net/netutil"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
@@ -217,9 +216,10 @@ func observe(
 		MaxHeaderBytes:    4 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	bounded := &boundedListener{Listener: listener, limit: maxPlainConnections}
 	return func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { _ = server.Close() })
-		if err := server.Serve(netutil.LimitListener(listener, maxPlainConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve health and metrics: %w", err)
 		}
 		return nil

@@ -371,3 +371,35 @@ func TestPortOfMetricsIsBounded(t *testing.T) {
 	_, err = io.ReadAll(unfinished)
 	assert.NoError(t, err, "the server closes the connection")
 }
+
+// TestBoundedListener tests that the oldest connection is closed if there are too many, and that a closed one does not count.
+func TestBoundedListener(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	bounded := &boundedListener{Listener: listener, limit: 2}
+	defer bounded.Close() //nolint:errcheck // the end of the test
+	connect := func() (client, server net.Conn) {
+		client, err := net.Dial("tcp", listener.Addr().String())
+		require.NoError(t, err)
+		server, err = bounded.Accept()
+		require.NoError(t, err)
+		return client, server
+	}
+	assertOpen := func(client, server net.Conn) {
+		_, err := server.Write([]byte("x"))
+		require.NoError(t, err)
+		_, err = client.Read(make([]byte, 1))
+		require.NoError(t, err)
+	}
+	first, _ := connect()
+	second, secondServer := connect()
+	third, thirdServer := connect()
+	_, err = first.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF)
+	assertOpen(second, secondServer)
+	assertOpen(third, thirdServer)
+	require.NoError(t, secondServer.Close())
+	fourth, fourthServer := connect()
+	assertOpen(third, thirdServer)
+	assertOpen(fourth, fourthServer)
+}

@@ -99,7 +99,7 @@ func MountOverKernel(field, path string) Denial {
 // volume, the runtime makes and mounts its target.
 func MountAroundRuntime(field, path, inside string) Denial {
 	return forbidden("MountNested", field, "%s contains %s, which the container runtime mounts, and which could be a symbolic "+
-		"link in this volume: mount the volume at another path, or what you need of it by subPath", Printable(path), inside)
+		"link there: use another path, or mount what you need by subPath", Printable(path), inside)
 }
 
 // MountInShare denies a path of the Pod's own, such as a mount path or the working directory, that is inside a mount or

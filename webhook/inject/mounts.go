@@ -23,7 +23,8 @@ import (
 // A container runtime mounts as root and follows symbolic links inside the container. A symbolic link to the scratch
 // directory, in a home or in any volume, could direct any mount over the program that the container starts as root. So
 // with discovery at start a mount of the Pod's own must not be inside another mount, must have none of our mounts inside,
-// and must not be at /dev, nor at or inside /proc or a path of /dev that leads to /proc.
+// and must not be at /dev, nor at or inside /proc or a path of /dev that leads to /proc. It must not contain /etc/hosts, which
+// the runtime mounts: a link of that name in the volume could direct that mount too.
 //
 // The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, the
 // runtime can create such directories on the share only in the user's own home. If the container sees more of the share,
@@ -195,7 +196,7 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 	case !nested:
 	case other == at:
 		c.deny(denial.MountOverKernel(field(), mountPath))
-	case slices.Contains(runtimePaths[:], other):
+	case other == runtimePath:
 		c.deny(denial.MountAroundRuntime(field(), mountPath, other))
 	case p.startsAsRoot:
 		c.deny(denial.MountNested(field(), mountPath, other))
@@ -235,8 +236,9 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are /proc and the paths of /dev that are links into /proc.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// runtimePaths are the files that the kubelet and the container runtime mount into every container.
-var runtimePaths = [...]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+// runtimePath is one of the files that the kubelet and the container runtime mount into every container. The others,
+// /etc/hostname and /etc/resolv.conf, are in the same directory.
+const runtimePath = "/etc/hosts"
 
 // nested takes the clean path of a mount of the Pod's own, and reports whether the mount is nested. It returns the path
 // with which the mount conflicts: a kernel path at or around the mount, another mount around it, or a mount of ours or of the
@@ -250,10 +252,8 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 			return kernelPath, true
 		}
 	}
-	for _, runtimePath := range runtimePaths {
-		if pod.Inside(runtimePath, at) {
-			return runtimePath, true
-		}
+	if pod.Inside(runtimePath, at) {
+		return runtimePath, true
 	}
 	for _, want := range p.want {
 		if pod.Inside(at, want.MountPath) || pod.Inside(want.MountPath, at) {

@@ -65,10 +65,6 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 	if _, exists := s.namespace(q.Namespace); !exists {
 		return AccessReport{}, fmt.Errorf("there is no namespace %s", plain(q.Namespace))
 	}
-	if s.leftOut(q.Namespace) {
-		return AccessReport{}, fmt.Errorf("the webhook and its policies are not in effect in namespace %s, which onlyNamespaces "+
-			"leaves out: whoever may create Pods there can be any user", plain(q.Namespace))
-	}
 	a := AccessReport{Requester: q.Requester, User: q.User, Namespace: q.Namespace}
 	name, fault := user.Parse("", q.User, s.config.User)
 	switch {
@@ -81,6 +77,10 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		// RBAC rules name a home by the user name alone, and Parse has cut off the domain.
 		q.User, a.User = name.String(), name.String()
 		err = s.judgeAccess(ctx, q, &a)
+	}
+	if s.leftOut(q.Namespace) {
+		a.Message = fmt.Sprintf("nothing is in effect in namespace %s yet (onlyNamespaces), so whoever may create Pods there can "+
+			"be any user. As soon as it is: %s", q.Namespace, a.Message)
 	}
 	for i := range a.Rights {
 		a.Rights[i].Who, a.Rights[i].Through = plain(a.Rights[i].Who), plain(a.Rights[i].Through)

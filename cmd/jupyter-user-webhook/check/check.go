@@ -78,7 +78,7 @@ var checkTypes = []checkType{
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},
 	{"hub-pods", []string{configuration, podsOfAll}, hubPods},
-	{"share-pods", append([]string{configuration, parameters, podsOfAll}, rbacObjects...), sharePods},
+	{"share-pods", append([]string{configuration, parameters, podsOfAll, bindings}, rbacObjects...), sharePods},
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},
 	{"volumes", []string{parameters, volumes, claimsOfAll, storageClasses}, shareVolumes},
 	{"egress", append([]string{parameters, volumes, claimsOfAll, namespaces, networkPolicies}, rbacObjects...), egress},

@@ -94,7 +94,7 @@ func notebook(namespace, name string) *corev1.Pod {
 }
 
 // restrictedNeedsIdentity is the reason of a denial that every user gets in the namespace.
-var restrictedNeedsIdentity = denial.RestrictedNeedsIdentity("", "").Reason
+var restrictedNeedsIdentity = string(denial.RestrictedNeedsIdentity("", "").Reason)
 
 // judgeDenial judges a denial. Only the text of the API server's error names the webhook or the policy that denied the Pod.
 func judgeDenial(where string, err error) Finding {
@@ -104,7 +104,7 @@ func judgeDenial(where string, err error) Finding {
 	if errors.As(err, &status) {
 		code = status.Status().Code
 	}
-	everyUser := string(apierrors.ReasonForError(err)) == string(restrictedNeedsIdentity)
+	everyUser := string(apierrors.ReasonForError(err)) == restrictedNeedsIdentity
 	_, reason, policy := strings.Cut(message, ".jupyter-user.io' with binding")
 	_, reason, denied := strings.Cut(reason, "denied request: ")
 	switch {

@@ -169,6 +169,9 @@ func TestJudgeWarnMode(t *testing.T) {
 		"every user would be denied, and the level of the namespace denies": {config.ModeWarn, false,
 			[]string{"would be denied: RestrictedNeedsIdentity: namespace lab enforces"}, denies(`pods "x" is forbidden: violates PodSecurity "restricted:latest"`),
 			Warning, "mode Enforce denies the notebook of every user here: would be denied: RestrictedNeedsIdentity"},
+		"every user would be denied, and a policy denies": {config.ModeWarn, false,
+			[]string{"would be denied: RestrictedNeedsIdentity: namespace lab enforces"}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`),
+			Failed, "is denied, and the webhook's configuration says mode: Warn"},
 		"a quota denies": {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
 		"the configuration is newer than the webhook": {config.ModeEnforce, false, []string{become}, nil, Failed, "is still in mode " +
 			"Warn, and the ConfigMap says Enforce: kubectl -n"},

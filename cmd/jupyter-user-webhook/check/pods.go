@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,6 +15,7 @@ import (
 // podFacts is what the checks need of a Pod.
 type podFacts struct {
 	namespace, name     string
+	created             time.Time
 	labels, annotations map[string]string
 	// account is the name of the ServiceAccount, and claims are the names of the PersistentVolumeClaims.
 	account string
@@ -40,9 +42,9 @@ func (s *state) readPods(ctx context.Context) error {
 
 func factsOf(pod *corev1.Pod) podFacts {
 	facts := podFacts{
-		namespace: pod.Namespace, name: pod.Name, labels: pod.Labels, annotations: pod.Annotations,
-		account: pod.Spec.ServiceAccountName,
-		ended:   pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		namespace: pod.Namespace, name: pod.Name, created: pod.CreationTimestamp.Time,
+		labels: pod.Labels, annotations: pod.Annotations, account: pod.Spec.ServiceAccountName,
+		ended: pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 	}
 	for _, volume := range pod.Spec.Volumes {
 		if claim := volume.PersistentVolumeClaim; claim != nil {
@@ -54,13 +56,15 @@ func factsOf(pod *corev1.Pod) podFacts {
 
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
 // ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod from before
-// the policies keeps the share, or gets it when the claim is made.
+// the policies keeps the share, or gets it when the claim is made; it can have the labels and annotations of a notebook, which
+// nobody has checked. Other ways to the share than a claim are not seen.
 func sharePods(_ context.Context, s *state) []Finding {
-	grants := s.grants()
+	grants, guarded := s.grants(), s.guardedSince()
 	var with []string
 	for _, pod := range s.pods {
 		_, injected := pod.annotations[inject.ConfigAnnotation]
-		if pod.ended || injected && user.Claimed(pod.labels, pod.annotations, s.config.User) {
+		isNotebook := injected && user.Claimed(pod.labels, pod.annotations, s.config.User) && !pod.created.Before(guarded)
+		if pod.ended || isNotebook {
 			continue
 		}
 		if slices.ContainsFunc(pod.claims, func(claim string) bool {
@@ -73,20 +77,28 @@ func sharePods(_ context.Context, s *state) []Finding {
 		return []Finding{ok("", "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)")}
 	}
 	slices.Sort(with)
-	return []Finding{warning("Pods "+firstFew(with), "have a claim of the share and are no notebooks, so they see every home: "+
-		"right for a Pod that an admin has made. The policies check new Pods only: delete Pods that are older")}
+	return []Finding{warning("Pods "+firstFew(with), "have a claim of the share, and are no notebooks or older than the policies, "+
+		"which check new Pods only: they can see all that is on that claim. Right for a Pod of an admin: delete the others")}
+}
+
+// guardedSince returns the time since which the policy "share" is in effect; the zero time if it is not installed.
+func (s *state) guardedSince() time.Time {
+	for _, binding := range s.installed[bindings].Items {
+		if binding.GetName() == "share.jupyter-user.io" {
+			return binding.GetCreationTimestamp().Time
+		}
+	}
+	return time.Time{}
 }
 
 // mayHave reports whether a grant gives the ServiceAccount of a Pod the verb run-as on a claim.
 func mayHave(grants []grant, pod podFacts, claim string) bool {
 	return slices.ContainsFunc(grants, func(g grant) bool {
-		if g.verb != runAs || g.resource != shares || !g.covers(claim) || g.namespace != "" && g.namespace != pod.namespace {
+		namespace, applies := g.runsIn()
+		if !applies || g.verb != runAs || g.resource != shares || !g.covers(claim) {
 			return false
 		}
-		if namespace, name, is := serviceAccountOf(g.subject); is {
-			return namespace == pod.namespace && name == pod.account
-		}
-		namespace, is := accountGroup(g.subject)
-		return is && (namespace == "" || namespace == pod.namespace)
+		_, account, isAccount := serviceAccountOf(g.subject)
+		return (namespace == "" || namespace == pod.namespace) && (!isAccount || account == pod.account)
 	})
 }

@@ -2,10 +2,13 @@ package check
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
@@ -13,7 +16,10 @@ import (
 // TestPodsWithTheShare tests which Pods with a claim of the share are reported. A Pod that has ended does not have it any more.
 func TestPodsWithTheShare(t *testing.T) {
 	none := Finding{Status: OK, Message: "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)"}
-	labels := map[string]string{"jupyter-user": "alice"}
+	labels, guarded := map[string]string{"jupyter-user": "alice"}, time.Now()
+	binding := unstructured.Unstructured{}
+	binding.SetName("share.jupyter-user.io")
+	binding.SetCreationTimestamp(metav1.NewTime(guarded))
 	for name, c := range map[string]struct {
 		change   func(*corev1.Pod)
 		reported bool
@@ -30,11 +36,20 @@ func TestPodsWithTheShare(t *testing.T) {
 		"a notebook": {func(p *corev1.Pod) {
 			p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
 		}, false},
+		"a notebook that is older than the policies": {func(p *corev1.Pod) {
+			p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
+			p.CreationTimestamp = metav1.NewTime(guarded.Add(-time.Minute))
+		}, true},
+		"a backup by a right of all ServiceAccounts of its namespace": {func(p *corev1.Pod) { p.Namespace = "group" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "backup"), rule(shares, runAs))
 			s.config, s.parameters = config.Default(), map[string]string{"claims": "hpc-shared-pvc scratch"}
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "p"}, Spec: corev1.PodSpec{ServiceAccountName: "default",
+			s.installed = map[string]*unstructured.UnstructuredList{bindings: {Items: []unstructured.Unstructured{binding}}}
+			s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{ObjectMeta: metav1.ObjectMeta{Name: "g"},
+				RoleRef:  rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"},
+				Subjects: []rbacv1.Subject{subject("Group", "", "system:serviceaccounts:group")}}}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "p", CreationTimestamp: metav1.NewTime(guarded)}, Spec: corev1.PodSpec{ServiceAccountName: "default",
 				Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
 					ClaimName: "hpc-shared-pvc"}}}}}}
 			c.change(pod)
@@ -44,7 +59,7 @@ func TestPodsWithTheShare(t *testing.T) {
 				assert.Equal(t, []Finding{none}, found)
 				return
 			}
-			assertOneFinding(t, found, Warning, "Pods "+pod.Namespace+"/p: have a claim of the share and are no notebooks, so they see every home")
+			assertOneFinding(t, found, Warning, "Pods "+pod.Namespace+"/p: have a claim of the share, and are no notebooks or older")
 		})
 	}
 }

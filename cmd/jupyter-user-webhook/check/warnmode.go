@@ -33,7 +33,8 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
-	case strings.HasPrefix(text, wouldBeDenied+string(restrictedNeedsIdentity)):
+	case strings.HasPrefix(text, wouldBeDenied+restrictedNeedsIdentity) &&
+		(err == nil || strings.Contains(err.Error(), "violates PodSecurity")):
 		// The namespace's level denies the Pod too, because nothing has made it a notebook.
 		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	case err != nil:

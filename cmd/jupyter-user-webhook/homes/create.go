@@ -126,10 +126,11 @@ func (p *parent) create(name string, fill func(*os.Root) error, o owner) (err er
 		if _, gone := p.inside.Lstat(staging); errors.Is(gone, fs.ErrNotExist) {
 			continue
 		}
+		err = writeError(err)
 		if left := p.remove(staging); left != nil {
 			err = fmt.Errorf("%w; and %s is left behind: %w", err, path.Join(p.dir, staging), left)
 		}
-		break
+		return err
 	}
 	return writeError(err)
 }
