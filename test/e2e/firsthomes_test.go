@@ -19,11 +19,12 @@ var newcomer = home{"newcomer", 5017, 6017, 0o700}
 const homesNamespace = "jupyter-user-homes"
 
 // firstHomesValues are the values with which the chart renders the CronJob that makes homes. The placeholder is the root of
-// the share.
+// the share. With the default schedule, the CronJob would make the homes at any tenth minute, perhaps before the test expects
+// them.
 const firstHomesValues = `
 share: {volume: {hostPath: {path: %q}}}
 identity: {passwdConfigMap: people}
-homes: {enabled: true, nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
+homes: {enabled: true, schedule: "@yearly", nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
 `
 
 // homesConfigMaps are the ConfigMaps of the CronJob: the accounts and the skeleton of a home. The accounts are a user with

@@ -31,6 +31,7 @@ var (
 const placesHomesNamespace = "places-homes"
 
 // placesValues are the values of the chart for placesInstallation. The placeholders are the root of the share and the CA.
+// With the default schedule, the CronJob would make the homes at any tenth minute, perhaps before the test expects them.
 const placesValues = `
 createNamespace: true
 replicas: 1
@@ -38,7 +39,7 @@ share: {volume: {hostPath: {path: %q}}}
 namespaces: [places, places-baseline]
 onlyNamespaces: [places, places-baseline, places-homes]
 identity: {passwdConfigMap: people}
-homes: {enabled: true, namespace: places-homes}
+homes: {enabled: true, namespace: places-homes, schedule: "@yearly"}
 certificates: {source: secret, caBundle: %q}
 `
 
