@@ -116,41 +116,6 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third one. Until this one serves, the
-// replicas of the first image make Pods, so the third release accepts the first image too.
-func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
-	t.Helper()
-	upgrade := func(tag string) {
-		l.run(t, lifecycleValues, "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-", "--set=image.tag="+tag)
-	}
-	// The API server of this test has no controller of Deployments, so the test makes the ReplicaSets.
-	sets, labels := l.client.AppsV1().ReplicaSets(helm.Namespace), map[string]string{"app.kubernetes.io/name": "jupyter-user-webhook"}
-	runs := func(tag, image string, replicas int32) {
-		set, err := sets.Create(t.Context(), &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook-" + tag, Labels: labels},
-			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "webhook", Image: image}}}}}}, metav1.CreateOptions{})
-		require.NoError(t, err)
-		set.Status.Replicas = replicas
-		_, err = sets.UpdateStatus(t.Context(), set, metav1.UpdateOptions{})
-		require.NoError(t, err)
-	}
-	const image = "jupyter-user-webhook:"
-	upgrade("mistyped")
-	l.assertRuns(t, image+"mistyped", image+"mistyped "+current)
-	runs("older", image+"older", 0)
-	runs("current", current, 2)
-	runs("mistyped", image+"mistyped", 1)
-	upgrade("third")
-	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
-	upgrade("third")
-	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
-	require.NoError(t, sets.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
-	upgrade("fourth")
-	l.assertRuns(t, image+"fourth", image+"fourth "+image+"third")
-	upgrade("")
-}
-
 // assertOwnPodsAdmitted creates the Pods of the chart's own Deployments in a dry run, as a controller does, while the
 // policies are in effect and no replica serves. The Pods must be admitted.
 func (l *lifecycle) assertOwnPodsAdmitted(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -218,4 +219,39 @@ func (r *rollout) load(t *testing.T) (stop func()) {
 		stopped.Store(true)
 		<-ended
 	}
+}
+
+// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third one. Until this one serves, the
+// replicas of the first image make Pods, so the third release accepts the first image too.
+func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
+	t.Helper()
+	upgrade := func(tag string) {
+		l.run(t, lifecycleValues, "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-", "--set=image.tag="+tag)
+	}
+	// The API server of this test has no controller of Deployments, so the test makes the ReplicaSets.
+	sets, labels := l.client.AppsV1().ReplicaSets(helm.Namespace), map[string]string{"app.kubernetes.io/name": "jupyter-user-webhook"}
+	runs := func(tag, image string, replicas int32) {
+		set, err := sets.Create(t.Context(), &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook-" + tag, Labels: labels},
+			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "webhook", Image: image}}}}}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		set.Status.Replicas = replicas
+		_, err = sets.UpdateStatus(t.Context(), set, metav1.UpdateOptions{})
+		require.NoError(t, err)
+	}
+	const image = "jupyter-user-webhook:"
+	upgrade("mistyped")
+	l.assertRuns(t, image+"mistyped", image+"mistyped "+current)
+	runs("older", image+"older", 0)
+	runs("current", current, 2)
+	runs("mistyped", image+"mistyped", 1)
+	upgrade("third")
+	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
+	upgrade("third")
+	l.assertRuns(t, image+"third", image+"third "+image+"mistyped "+current)
+	require.NoError(t, sets.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
+	upgrade("fourth")
+	l.assertRuns(t, image+"fourth", image+"fourth "+image+"third")
+	upgrade("")
 }

@@ -62,7 +62,7 @@ func attacksOnClaims() map[string]attack {
 			return setOwner(t, g.bob, c)
 		})},
 		"an owner reference added to the share's claim with its status": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
-			c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
+			c.OwnerReferences = anOwner
 			_, err := g.bob.CoreV1().PersistentVolumeClaims("open").UpdateStatus(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		})},
@@ -132,9 +132,12 @@ func requireCreated(t *testing.T, err error) {
 	}
 }
 
+// anOwner makes an object's life depend on a ConfigMap of the attacker.
+var anOwner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
+
 func setOwner(t *testing.T, client kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
 	t.Helper()
-	c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
+	c.OwnerReferences = anOwner
 	_, err := client.CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c,
 		metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err

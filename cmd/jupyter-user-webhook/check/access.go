@@ -79,8 +79,8 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		err = s.judgeAccess(ctx, q, &a)
 	}
 	if s.leftOut(q.Namespace) {
-		a.Message = fmt.Sprintf("nothing is in effect in namespace %s yet (onlyNamespaces), so whoever may create Pods there can "+
-			"be any user. As soon as it is: %s", q.Namespace, a.Message)
+		a.Message = fmt.Sprintf("onlyNamespaces leaves out namespace %s, so everyone who may create Pods there can be any user. "+
+			"If it were listed: %s", q.Namespace, a.Message)
 	}
 	for i := range a.Rights {
 		a.Rights[i].Who, a.Rights[i].Through = plain(a.Rights[i].Who), plain(a.Rights[i].Through)

@@ -51,7 +51,8 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	pod := notebook(namespace, s.User)
 	collecting, collected := collectWarnings(ctx)
 	err := s.cluster.client.Create(collecting, pod, client.DryRunAll)
-	if warnings := warnModeWarnings(collected.warnings); s.mode() == config.ModeWarn || len(warnings) > 0 && !isInjected(pod) {
+	warnings := warnModeWarnings(collected.warnings)
+	if s.mode() == config.ModeWarn || len(warnings) > 0 && !isInjected(pod.Annotations) {
 		return []Finding{s.judgeWarnMode(where, pod, warnings, err)}
 	}
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -62,8 +61,8 @@ func sharePods(_ context.Context, s *state) []Finding {
 	grants, guarded := s.grants(), s.guardedSince()
 	var with []string
 	for _, pod := range s.pods {
-		_, injected := pod.annotations[inject.ConfigAnnotation]
-		isNotebook := injected && user.Claimed(pod.labels, pod.annotations, s.config.User) && !pod.created.Before(guarded)
+		isNotebook := isInjected(pod.annotations) && user.Claimed(pod.labels, pod.annotations, s.config.User) &&
+			!pod.created.Before(guarded)
 		if pod.ended || isNotebook {
 			continue
 		}

@@ -39,7 +39,7 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
-	case isInjected(pod):
+	case isInjected(pod.Annotations):
 		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", restart)
 	case len(warnings) == 0:
 		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
@@ -51,8 +51,9 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	}
 }
 
-func isInjected(pod *corev1.Pod) bool {
-	_, is := pod.Annotations[inject.ConfigAnnotation]
+// isInjected reports whether a Pod with these annotations was injected. Whoever creates a Pod can write them too.
+func isInjected(annotations map[string]string) bool {
+	_, is := annotations[inject.ConfigAnnotation]
 	return is
 }
 

@@ -190,6 +190,14 @@ func TestConcurrentRuns(t *testing.T) {
 	})
 }
 
+// runFails makes the homes of that many users on the faulty file system. The run must fail. runFails returns its output.
+func (f *faulty) runFails(t *testing.T, users int) string {
+	t.Helper()
+	process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: users}.process(t)
+	require.Error(t, process.Run())
+	return output.String()
+}
+
 // TestServerDeniesChanges tests changes that the server denies. The run ends with one error, and leaves nothing behind.
 func TestServerDeniesChanges(t *testing.T) {
 	inMountNamespace(t, func(t *testing.T) {
@@ -215,9 +223,8 @@ func TestServerDeniesChanges(t *testing.T) {
 					return 0
 				})
 				before := tree(t, s.root)
-				process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
-				require.Error(t, process.Run())
-				lines := strings.Split(strings.TrimSpace(output.String()), "\n")
+				output := f.runFails(t, 3)
+				lines := strings.Split(strings.TrimSpace(output), "\n")
 				require.Len(t, lines, 2, output)
 				assert.Equal(t, "{Made:0 Existing:0 Skipped:0 Failed:0}", lines[0])
 				assert.Contains(t, lines[1], "error: make home/alice: "+c.want)
@@ -241,10 +248,9 @@ func TestLeftoverThatStays(t *testing.T) {
 			}
 			return 0
 		})
-		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
-		require.Error(t, process.Run())
-		assert.Contains(t, output.String(), "failed: home/.jupyter-user-homes-OLD, which a killed run left behind, cannot be removed")
-		assert.Contains(t, output.String(), "{Made:2 Existing:0 Skipped:0 Failed:1}")
+		output := f.runFails(t, 2)
+		assert.Contains(t, output, "failed: home/.jupyter-user-homes-OLD, which a killed run left behind, cannot be removed")
+		assert.Contains(t, output, "{Made:2 Existing:0 Skipped:0 Failed:1}")
 		assert.Equal(t, filled, tree(t, s.path("home/alice")))
 	})
 }
@@ -262,11 +268,10 @@ func TestQuotaErrorSkipsOneUser(t *testing.T) {
 			}
 			return 0
 		})
-		process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
-		require.Error(t, process.Run())
-		assert.Contains(t, output.String(), "failed: home/alice: ")
-		assert.Contains(t, output.String(), "disk quota exceeded")
-		assert.Contains(t, output.String(), "made: home/user1, for 5002:6002")
+		output := f.runFails(t, 2)
+		assert.Contains(t, output, "failed: home/alice: ")
+		assert.Contains(t, output, "disk quota exceeded")
+		assert.Contains(t, output, "made: home/user1, for 5002:6002")
 		assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
 	})
 }

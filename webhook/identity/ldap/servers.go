@@ -51,8 +51,8 @@ type connection struct {
 	network net.Conn
 }
 
-// limitPackets sets the library's limits for responses, global variables that only this package uses. Without them a server,
-// or whoever responds in its place before StartTLS, can make the library allocate gigabytes.
+// limitPackets sets the library's limits for responses, global variables that only this package uses. Without them a server
+// can make the library allocate gigabytes. Before StartTLS, so can anyone who responds in the server's place.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes, ber.MaxNestingDepth = maxPacket, maxNesting })
 
 func newServers(c *config.LDAP) (*servers, error) {
