@@ -227,10 +227,11 @@ func TestServeWaitsForCertificate(t *testing.T) {
 		return strings.Contains(p.String(), `"msg":"waiting for the serving certificate"`) && strings.Contains(p.String(), `"msg":"serving"`)
 	}, machine.Patience, 5*time.Millisecond, p.String())
 	at := "http://" + p.Lines(t, "serving")[0]["http"].(string)
-	status, body := p.get(t, at+"/readyz")
-	assert.Equal(t, 503, status)
-	assert.Equal(t, "waiting for the serving certificate: the log says what to look at\n", body)
-	status, _ = p.get(t, at+"/healthz")
+	require.Eventually(t, func() bool {
+		status, body := p.get(t, at+"/readyz")
+		return status == 503 && body == "waiting for the serving certificate: the log says what to look at\n"
+	}, machine.Patience, 5*time.Millisecond)
+	status, _ := p.get(t, at+"/healthz")
 	assert.Equal(t, 200, status, "a restart would not help")
 
 	require.NoError(t, os.Mkdir(p.certs, 0o700))
