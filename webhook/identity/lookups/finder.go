@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/utils/lru"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -25,7 +26,7 @@ const (
 )
 
 // ErrSilent is wrapped by the error of a lookup that does not end in time. It is also wrapped by the error of a lookup
-// that is not started, because too many are running.
+// that is not started in time, because too many are running.
 var ErrSilent = errors.New("does not respond")
 
 // Options name the source of a Finder, and say how long a Finder waits for the source and caches results.
@@ -47,12 +48,16 @@ type Options struct {
 }
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
-// lookup, and at most MaxLookups run at the same time. A cached value is used for a short time (Fresh), and for a longer
-// time (Stale) while the source fails or does not respond. A Finder is safe for concurrent use.
+// lookup, and at most MaxLookups run at the same time: others wait until one ends, the first caller first. A cached value is
+// used for a short time (Fresh), and for a longer time (Stale) while the source fails or does not respond. A Finder is safe
+// for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
 	lastResponse, lastFailure prometheus.Gauge
+
+	// slots has a slot for each lookup that may run.
+	slots *semaphore.Weighted
 
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
@@ -94,7 +99,8 @@ func NewFinder[V any](o Options) (*Finder[V], error) {
 		o.Now = time.Now
 	}
 	f := &Finder[V]{
-		Options: o, lookups: map[string]*lookup[V]{}, remembered: lru.New(maxRemembered), missing: lru.New(MaxMissing),
+		Options: o, slots: semaphore.NewWeighted(MaxLookups), lookups: map[string]*lookup[V]{},
+		remembered: lru.New(maxRemembered), missing: lru.New(MaxMissing),
 	}
 	var err error
 	if f.Metrics, err = New(o.Registry, o.Source); err != nil {
@@ -114,9 +120,11 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. The call of join starts a
-		// lookup of this key if none is running. The result of that lookup is cached for later calls.
-		_, _ = f.join(key, look)
+		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. A lookup of this key is started
+		// if none is running. Its result is cached for later calls.
+		if f.slots.TryAcquire(1) {
+			f.start(key, look)
+		}
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
 	}
@@ -144,12 +152,18 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 // Lookup waits for a new or running lookup of the key, at most for Wait. Only calls of Find and FindUncached are counted in
 // the metrics, not calls of Lookup.
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
-	l, err := f.join(key, look)
+	ctx, cancel := context.WithTimeout(ctx, f.Wait)
+	defer cancel()
+	l, err := f.running(key)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.Wait)
-	defer cancel()
+	if l == nil {
+		if f.slots.Acquire(ctx, 1) != nil {
+			return nil, fmt.Errorf("%s %w within %s: %d other lookups were running", f.What, ErrSilent, f.Wait, MaxLookups)
+		}
+		l = f.start(key, look)
+	}
 	select {
 	case <-l.done:
 		return l.value, l.err
@@ -158,24 +172,34 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// join returns the running lookup of the key, or starts a lookup. It returns an error if the running lookup has already
-// exceeded Wait, so that callers do not wait for it, or if too many lookups are running.
-func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
+// running returns the running lookup of the key, or nil. It returns an error if that lookup has already exceeded Wait, so
+// that callers do not wait for it.
+func (f *Finder[V]) running(key string) (*lookup[V], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.lookups[key]
+	if !ok {
+		return nil, nil
+	}
+	if age := f.Now().Sub(l.began); age > f.Wait {
+		return nil, fmt.Errorf("%s %w, for %s", f.What, ErrSilent, age.Round(time.Second/10))
+	}
+	return l, nil
+}
+
+// start starts a lookup of the key, in a slot that the caller has acquired. If one is running already, because another caller
+// was faster, start returns that one and releases the slot.
+func (f *Finder[V]) start(key string, look Look[V]) *lookup[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l, ok := f.lookups[key]; ok {
-		if age := f.Now().Sub(l.began); age > f.Wait {
-			return nil, fmt.Errorf("%s %w, for %s", f.What, ErrSilent, age.Round(time.Second/10))
-		}
-		return l, nil
-	}
-	if len(f.lookups) >= MaxLookups {
-		return nil, fmt.Errorf("%s %w: %d lookups are running, and no more are started", f.What, ErrSilent, MaxLookups)
+		f.slots.Release(1)
+		return l
 	}
 	l := &lookup[V]{began: f.Now(), done: make(chan struct{})}
 	f.lookups[key] = l
 	go f.run(key, l, look)
-	return l, nil
+	return l
 }
 
 // run executes a lookup. It runs in a goroutine of its own, because look can hang.
@@ -192,6 +216,7 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	f.mu.Lock()
 	delete(f.lookups, key)
 	f.mu.Unlock()
+	f.slots.Release(1)
 	close(l.done)
 }
 

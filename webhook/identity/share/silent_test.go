@@ -83,7 +83,7 @@ func TestUnresponsiveShare(t *testing.T) {
 	}
 	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls are running")
 	_, err = s.Find(t.Context(), bob)
-	assert.EqualError(t, err, "the share does not respond: 32 lookups are running, and no more are started")
+	assert.EqualError(t, err, "the share does not respond within 20ms: 32 other lookups were running")
 	oldest := s.finder.Oldest()
 	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the age of the first lookup, by the clock")
 	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and the time that the lookups took")
@@ -105,6 +105,27 @@ func TestUnresponsiveShare(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotNil(t, id)
 	}
+}
+
+// TestManyUsersAtOnce tests that more new users than lookups may run are all found: a lookup waits until another one ends.
+func TestManyUsersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := open(t, makeHomes(t))
+		calls, unblock := blockLstat(s)
+		results := make(chan error)
+		for i := range 3 * lookups.MaxLookups {
+			go func() {
+				_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more lookups run")
+		unblock()
+		for range 3 * lookups.MaxLookups {
+			assert.NoError(t, <-results)
+		}
+	})
 }
 
 // TestHangOfOneHome tests that, while the lookup of one home hangs, a new result for another home is used soon.
