@@ -125,4 +125,8 @@ func accessByOtherRules(t *testing.T, l *checkedCluster) {
 	require.EqualError(t, err, "there is no namespace nosuch")
 	changeRecord("podSecurity", "off")(t, l)
 	assertAccess(t, query{"dave", "alice", "open", true, ""})
+	changeRecord("onlyNamespaces", "lab")(t, l)
+	assertAccess(t, query{"mallory", "bob", "open", false, "onlyNamespaces leaves out namespace open, so everyone who may create Pods " +
+		"there can be any user. If it were listed: mallory may not use the home of bob"})
+	assertAccess(t, query{"erin", "bob", "lab", true, "erin may be bob"})
 }
