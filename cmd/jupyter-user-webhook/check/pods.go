@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -56,13 +57,14 @@ func factsOf(pod *corev1.Pod) podFacts {
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
 // ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod from before
 // the policies keeps the share, or gets it when the claim is made; it can have the labels and annotations of a notebook, which
-// nobody has checked. Other ways to the share than a claim are not seen.
+// nobody has checked. So in Warn mode, and in a namespace that onlyNamespaces leaves out, no Pod counts as a notebook. Other
+// ways to the share than a claim are not seen.
 func sharePods(_ context.Context, s *state) []Finding {
 	grants, guarded := s.grants(), s.guardedSince()
 	var with []string
 	for _, pod := range s.pods {
 		isNotebook := isInjected(pod.annotations) && user.Claimed(pod.labels, pod.annotations, s.config.User) &&
-			!pod.created.Before(guarded)
+			!pod.created.Before(guarded) && s.mode() != config.ModeWarn && !s.leftOut(pod.namespace)
 		if pod.ended || isNotebook {
 			continue
 		}

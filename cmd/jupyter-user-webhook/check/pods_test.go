@@ -20,27 +20,32 @@ func TestPodsWithTheShare(t *testing.T) {
 	binding := unstructured.Unstructured{}
 	binding.SetName("share.jupyter-user.io")
 	binding.SetCreationTimestamp(metav1.NewTime(guarded))
+	forged := func(p *corev1.Pod) {
+		p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
+	}
 	for name, c := range map[string]struct {
 		change   func(*corev1.Pod)
 		reported bool
+		state    func(*state)
 	}{
-		"an old Pod":                    {func(*corev1.Pod) {}, true},
-		"a further claim":               {func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "scratch" }, true},
-		"another claim":                 {func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "mine" }, false},
-		"a Pod that has ended":          {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
-		"a Pod that waits":              {func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, true},
-		"a backup":                      {func(p *corev1.Pod) { p.Spec.ServiceAccountName = "backup" }, false},
-		"a backup of another namespace": {func(p *corev1.Pod) { p.Spec.ServiceAccountName, p.Namespace = "backup", "web" }, true},
-		"a label without injection":     {func(p *corev1.Pod) { p.Labels = labels }, true},
-		"annotations without a label":   {func(p *corev1.Pod) { p.Annotations = map[string]string{"jupyter-user.io/config": "x"} }, true},
-		"a notebook": {func(p *corev1.Pod) {
-			p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
-		}, false},
+		"an old Pod":                       {func(*corev1.Pod) {}, true, nil},
+		"a further claim":                  {func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "scratch" }, true, nil},
+		"another claim":                    {func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "mine" }, false, nil},
+		"a Pod that has ended":             {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false, nil},
+		"a Pod that waits":                 {func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, true, nil},
+		"a backup":                         {func(p *corev1.Pod) { p.Spec.ServiceAccountName = "backup" }, false, nil},
+		"a backup of another namespace":    {func(p *corev1.Pod) { p.Spec.ServiceAccountName, p.Namespace = "backup", "web" }, true, nil},
+		"a label without injection":        {func(p *corev1.Pod) { p.Labels = labels }, true, nil},
+		"annotations without a label":      {func(p *corev1.Pod) { p.Annotations = map[string]string{"jupyter-user.io/config": "x"} }, true, nil},
+		"a notebook":                       {change: forged},
+		"annotations by hand in Warn mode": {forged, true, func(s *state) { s.config.Mode = config.ModeWarn }},
+		"annotations by hand in a namespace that is left out": {forged, true, func(s *state) { s.parameters["onlyNamespaces"] = "jhub" }},
+		"a notebook in a namespace that is listed":            {forged, false, func(s *state) { s.parameters["onlyNamespaces"] = "jhub lab" }},
 		"a notebook that is older than the policies": {func(p *corev1.Pod) {
-			p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
+			forged(p)
 			p.CreationTimestamp = metav1.NewTime(guarded.Add(-time.Minute))
-		}, true},
-		"a backup by a right of all ServiceAccounts of its namespace": {func(p *corev1.Pod) { p.Namespace = "group" }, false},
+		}, true, nil},
+		"a backup by a right of all ServiceAccounts of its namespace": {func(p *corev1.Pod) { p.Namespace = "group" }, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "backup"), rule(shares, runAs))
@@ -54,6 +59,9 @@ func TestPodsWithTheShare(t *testing.T) {
 					ClaimName: "hpc-shared-pvc"}}}}}}
 			c.change(pod)
 			s.pods = []podFacts{factsOf(pod)}
+			if c.state != nil {
+				c.state(s)
+			}
 			found := sharePods(t.Context(), s)
 			if !c.reported {
 				assert.Equal(t, []Finding{none}, found)

@@ -30,13 +30,16 @@ func warnModeWarnings(warnings []string) []string {
 // mode, the Pod must be unchanged, and a warning must have the decision.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
+	// In Warn mode nothing makes the Pod a notebook, so a restricted namespace denies it.
+	byLevel := err != nil && len(warnings) > 0 && strings.Contains(err.Error(), "violates PodSecurity")
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
-	case strings.HasPrefix(text, wouldBeDenied+restrictedNeedsIdentity) &&
-		(err == nil || strings.Contains(err.Error(), "violates PodSecurity")):
-		// The namespace's level denies the Pod too, because nothing has made it a notebook.
+	case strings.HasPrefix(text, wouldBeDenied+restrictedNeedsIdentity) && (err == nil || byLevel):
 		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
+	case byLevel:
+		return ok(where, "the webhook responds. Its namespace's Pod Security level denies the Pod, which mode Enforce would check as a "+
+			"notebook: %s", text)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case isInjected(pod.Annotations):

@@ -18,6 +18,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 	"jupyter-user.io/jupyter-user-webhook/test/project"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
 // The images, by their names on a node.
@@ -46,7 +47,7 @@ const (
 	// Pause is the image of a Pod's sandbox.
 	Pause = "localhost/pause:test"
 	// Webhook is our own image, by its name in deploy/.
-	Webhook = "docker.io/library/jupyter-user-webhook:v0.2.0"
+	Webhook = "docker.io/library/jupyter-user-webhook:" + handoff.Version
 	// WebhookBefore is our own image with the version number of an earlier release.
 	WebhookBefore = "docker.io/library/jupyter-user-webhook:v0.0.9"
 )

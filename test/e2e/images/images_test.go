@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
 // buildArchives builds and returns the archives. Without E2E=1 it skips the test, because the build needs root and takes minutes.
@@ -47,7 +49,7 @@ func assertOurs(t *testing.T, image imageInfo, machine elf.Machine) {
 	assert.Equal(t, map[string]string{
 		"org.opencontainers.image.title":       "jupyter-user-webhook",
 		"org.opencontainers.image.description": "One label makes a Pod run as a user, with that user's home",
-		"org.opencontainers.image.version":     "v0.2.0",
+		"org.opencontainers.image.version":     handoff.Version,
 		"org.opencontainers.image.revision":    "",
 		"org.opencontainers.image.source":      "https://jupyter-user.io/jupyter-user-webhook",
 		"org.opencontainers.image.licenses":    "Apache-2.0",

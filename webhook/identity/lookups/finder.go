@@ -123,7 +123,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. A lookup of this key is started
 		// if none is running. Its result is cached for later calls.
 		if f.slots.TryAcquire(1) {
-			f.start(key, look)
+			f.start(key, f.Now(), look)
 		}
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -159,10 +159,11 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 		return nil, err
 	}
 	if l == nil {
+		asked := f.Now()
 		if f.slots.Acquire(ctx, 1) != nil {
 			return nil, fmt.Errorf("%s %w within %s: %d other lookups were running", f.What, ErrSilent, f.Wait, MaxLookups)
 		}
-		l = f.start(key, look)
+		l = f.start(key, asked, look)
 	}
 	select {
 	case <-l.done:
@@ -187,9 +188,9 @@ func (f *Finder[V]) running(key string) (*lookup[V], error) {
 	return l, nil
 }
 
-// start starts a lookup of the key, in a slot that the caller has acquired. If one is running already, because another caller
-// was faster, start returns that one and releases the slot.
-func (f *Finder[V]) start(key string, look Look[V]) *lookup[V] {
+// start starts a lookup of the key, in a slot that the caller has acquired. The caller has asked for the key at the given time.
+// If another caller has started a lookup since then, start returns that one and releases the slot.
+func (f *Finder[V]) start(key string, asked time.Time, look Look[V]) *lookup[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l, ok := f.lookups[key]; ok {
@@ -197,6 +198,12 @@ func (f *Finder[V]) start(key string, look Look[V]) *lookup[V] {
 		return l
 	}
 	l := &lookup[V]{began: f.Now(), done: make(chan struct{})}
+	if c, ok := f.recall(key); ok && c.at.After(asked) {
+		f.slots.Release(1)
+		l.value, l.err = c.result()
+		close(l.done)
+		return l
+	}
 	f.lookups[key] = l
 	go f.run(key, l, look)
 	return l

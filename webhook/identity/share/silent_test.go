@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -107,24 +108,36 @@ func TestUnresponsiveShare(t *testing.T) {
 	}
 }
 
-// TestManyUsersAtOnce tests that more new users than lookups may run are all found: a lookup waits until another one ends.
+// TestManyUsersAtOnce tests that more new users than lookups may run are all found: a lookup waits until another one ends. Two
+// callers of one user share the lookup, also when both waited.
 func TestManyUsersAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := open(t, makeHomes(t))
-		calls, unblock := blockLstat(s)
+		s, clock := open(t, makeHomes(t))
+		gate, running, looked := make(chan struct{}), atomic.Int32{}, atomic.Int32{}
+		s.lstat = func(path string) (fs.FileInfo, error) {
+			running.Add(1)
+			<-gate
+			if strings.HasPrefix(filepath.Base(path), "user") {
+				looked.Add(1)
+			}
+			return os.Lstat(path)
+		}
+		const users = 3 * lookups.MaxLookups
 		results := make(chan error)
-		for i := range 3 * lookups.MaxLookups {
+		for i := range 2 * users {
 			go func() {
-				_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+				_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i%users)))
 				results <- err
 			}()
 		}
 		synctest.Wait()
-		assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more lookups run")
-		unblock()
-		for range 3 * lookups.MaxLookups {
+		assert.Equal(t, int32(lookups.MaxLookups), running.Load(), "no more lookups run")
+		clock.pass(time.Millisecond)
+		close(gate)
+		for range 2 * users {
 			assert.NoError(t, <-results)
 		}
+		assert.Equal(t, int32(users), looked.Load(), "a lookup for each user")
 	})
 }
 
