@@ -41,8 +41,8 @@ type Case struct {
 	Restricted bool
 	Config     *config.Config
 
-	// fixed is nil, or the webhook with which Decide and Verify decide about all Pods. The method Fixed sets this field.
-	fixed *webhook.Webhook
+	// shared is the webhook that all calls of Decide and Verify use. If it is nil, each call builds a webhook.
+	shared *webhook.Webhook
 }
 
 // Cases returns all cases, sorted by file name.
@@ -81,7 +81,7 @@ func read(name, file string) (c Case, err error) {
 			return c, err
 		}
 	}
-	return c.Fixed(), lines.Err()
+	return c.WithSharedWebhook(), lines.Err()
 }
 
 func (c *Case) set(key, value string) error {
@@ -103,16 +103,16 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// Fixed returns a case whose Decide and Verify use one webhook. Without Fixed, they build a webhook at each call, which
-// takes longer than the decision. Set the identity and the configuration of the case before Fixed.
-func (c Case) Fixed() Case {
-	c.fixed = c.webhook()
+// WithSharedWebhook returns a case whose Decide and Verify use one webhook. Otherwise they build a webhook at each call, which
+// takes longer than the decision. Set the identity and the configuration of the case before.
+func (c Case) WithSharedWebhook() Case {
+	c.shared = c.webhook()
 	return c
 }
 
 func (c Case) webhook() *webhook.Webhook {
-	if c.fixed != nil {
-		return c.fixed
+	if c.shared != nil {
+		return c.shared
 	}
 	if c.Identity == nil {
 		return webhook.New(c.Config, nil)

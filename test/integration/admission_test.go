@@ -55,22 +55,22 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.True(t, hasToken(notebook), "the notebook container has the Pod's token")
 	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container has no token")
 
-	passes := c.decisions(t, "run")
-	require.NotEmpty(t, passes)
-	assert.Equal(t, "injected", passes[0].Outcome)
-	assert.Equal(t, "carol", passes[0].Requester)
-	assertUnchangedAndVerified(t, passes[1:])
+	reviews := c.decisions(t, "run")
+	require.NotEmpty(t, reviews)
+	assert.Equal(t, "injected", reviews[0].Outcome)
+	assert.Equal(t, "carol", reviews[0].Requester)
+	assertUnchangedAndVerified(t, reviews[1:])
 }
 
-// assertUnchangedAndVerified asserts that these reviews, which follow the first review of a Pod, have no operations, and
+// assertUnchangedAndVerified asserts that the reviews of a Pod after the first one have no operations, and
 // that the last review is the verifier's.
-func assertUnchangedAndVerified(t *testing.T, passes []decision) {
+func assertUnchangedAndVerified(t *testing.T, reviews []decision) {
 	t.Helper()
-	require.NotEmpty(t, passes)
-	last := passes[len(passes)-1]
+	require.NotEmpty(t, reviews)
+	last := reviews[len(reviews)-1]
 	assert.Equal(t, "verify", last.Review)
 	assert.Equal(t, "verified", last.Outcome)
-	for _, again := range passes[:len(passes)-1] {
+	for _, again := range reviews[:len(reviews)-1] {
 		assert.Equal(t, "mutate", again.Review)
 		assert.Equal(t, "unchanged", again.Outcome)
 		assert.Zero(t, again.Operations)

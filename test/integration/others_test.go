@@ -75,7 +75,7 @@ func TestAlwaysPullImages(t *testing.T) {
 	raw, pod := c.run(t, "pull", "nb", "--labels=jupyter-user=alice")
 	assert.Equal(t, corev1.PullAlways, pod.Spec.InitContainers[0].ImagePullPolicy)
 	assertSettled(t, raw)
-	passes := c.decisions(t, "pull")
-	assert.Equal(t, "injected", passes[0].Outcome)
-	assertUnchangedAndVerified(t, passes[1:])
+	reviews := c.decisions(t, "pull")
+	assert.Equal(t, "injected", reviews[0].Outcome)
+	assertUnchangedAndVerified(t, reviews[1:])
 }

@@ -91,7 +91,7 @@ func TestChangesThatAreAllowedWithDirectories(t *testing.T) {
 	id := identity.New(5003, 6003, nil)
 	exposing := config.Default()
 	exposing.Share.ExposeEveryHome = config.ExposeToTheUser
-	condition := golden.Case{Config: exposing, Identity: &id}.Fixed()
+	condition := golden.Case{Config: exposing, Identity: &id}.WithSharedWebhook()
 	admitted := admit(t, condition, []byte(bare))
 	for name, change := range map[string]func(*corev1.Pod){
 		"a sidecar that runs as the user":         addContainer("regular", asUser(func(*corev1.SecurityContext) {})),
@@ -133,7 +133,7 @@ func TestSidecarDenialInBothReviews(t *testing.T) {
 	id := identity.New(5003, 6003, nil)
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
-	condition := golden.Case{Config: more, Identity: &id}.Fixed()
+	condition := golden.Case{Config: more, Identity: &id}.WithSharedWebhook()
 	side := addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
 	early := condition.Decide(changed(t, []byte(bare), side))
 	late := condition.Verify(changed(t, admit(t, condition, []byte(bare)), side))

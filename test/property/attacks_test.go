@@ -28,8 +28,8 @@ const share, scratch = "hpc-shared-volume", "uid-gid-config"
 func TestVerifierDeniesAttacks(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
-	atAdmission := golden.Case{Config: config.Default(), Identity: &id}.Fixed()
-	atStart := golden.Case{Config: config.Default()}.Fixed()
+	atAdmission := golden.Case{Config: config.Default(), Identity: &id}.WithSharedWebhook()
+	atStart := golden.Case{Config: config.Default()}.WithSharedWebhook()
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 	exposing := config.Default()
@@ -40,13 +40,13 @@ func TestVerifierDeniesAttacks(t *testing.T) {
 		condition golden.Case
 		attacks   map[string]attack
 	}{
-		"fsGroup Keep":           {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
-		"fsGroup Keep, at start": {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
+		"fsGroup Keep":           {golden.Case{Config: keeps, Identity: &id}.WithSharedWebhook(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
+		"fsGroup Keep, at start": {golden.Case{Config: keeps}.WithSharedWebhook(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
 		"at admission":           {atAdmission, attacksOnFields()},
 		"at start":               {atStart, attacksAtStart()},
-		"with directories":       {golden.Case{Config: more, Identity: &id}.Fixed(), attacksByOtherContainers()},
-		"with every home":        {golden.Case{Config: exposing, Identity: &id}.Fixed(), attacksByOtherContainers()},
-		"in another user's home": {golden.Case{Config: exposing, Identity: &id}.Fixed(), attacksInAnotherHome()},
+		"with directories":       {golden.Case{Config: more, Identity: &id}.WithSharedWebhook(), attacksByOtherContainers()},
+		"with every home":        {golden.Case{Config: exposing, Identity: &id}.WithSharedWebhook(), attacksByOtherContainers()},
+		"in another user's home": {golden.Case{Config: exposing, Identity: &id}.WithSharedWebhook(), attacksInAnotherHome()},
 	} {
 		made := admit(t, c.condition, []byte(bare))
 		require.Empty(t, c.condition.Verify(made).Denials)
@@ -153,7 +153,7 @@ func TestConfiguredVolumeNames(t *testing.T) {
 	named.Share.VolumeName, named.Scratch.VolumeName = "share", "scratch"
 	id := identity.New(5003, 6003, nil)
 	for _, condition := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
-		condition = condition.Fixed()
+		condition = condition.WithSharedWebhook()
 		made := admit(t, condition, []byte(bare))
 		require.Empty(t, condition.Verify(made).Denials)
 		pod := &corev1.Pod{}

@@ -31,8 +31,8 @@ func TestAttacksOnHomeInOtherContainers(t *testing.T) {
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "projects", MountPath: "/projects", Access: config.AccessReadWrite}}
 	for name, c := range map[string]golden.Case{
-		"with the home alone": golden.Case{Config: config.Default(), Identity: &id}.Fixed(),
-		"with directories":    golden.Case{Config: more, Identity: &id}.Fixed(),
+		"with the home alone": golden.Case{Config: config.Default(), Identity: &id}.WithSharedWebhook(),
+		"with directories":    golden.Case{Config: more, Identity: &id}.WithSharedWebhook(),
 	} {
 		made := admit(t, c, []byte(podWithHomeIn))
 		require.Empty(t, c.Verify(made).Denials)

@@ -24,8 +24,8 @@ import (
 var conditions = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
-		golden.Case{Name: "at start", Config: config.Default()}.Fixed(),
-		golden.Case{Name: "at admission", Config: config.Default(), Identity: &id}.Fixed(),
+		golden.Case{Name: "at start", Config: config.Default()}.WithSharedWebhook(),
+		golden.Case{Name: "at admission", Config: config.Default(), Identity: &id}.WithSharedWebhook(),
 	}
 })
 

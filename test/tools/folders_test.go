@@ -12,7 +12,7 @@ import (
 func TestModulesFolder(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	// The folders of the tools have a go.mod too, with another module.
+	// The folder etcd has a go.mod of its own. The search for the project's go.mod must not stop there.
 	for _, start := range []string{".", "build", "etcd", "../.."} {
 		t.Run(start, func(t *testing.T) {
 			t.Chdir(start)

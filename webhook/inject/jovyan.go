@@ -25,13 +25,13 @@ func inImagesHome(dir, home string) bool {
 	return in(handoff.ImagesHome) && !in(home)
 }
 
-// openingTraits are the settings of the directory in which Jupyter opens. Jupyter exits if preferred_dir does not exist.
-var openingTraits = []string{"root_dir", "preferred_dir"}
+// openingSettings are the settings of the directory in which Jupyter opens. Jupyter exits if preferred_dir does not exist.
+var openingSettings = []string{"root_dir", "preferred_dir"}
 
 // setsOpening reports whether an argument sets the directory in which Jupyter opens.
 func setsOpening(arg string) bool {
-	trait, _, _ := jupyterFlag(arg)
-	return slices.Contains(openingTraits, trait)
+	setting, _, _ := jupyterFlag(arg)
+	return slices.Contains(openingSettings, setting)
 }
 
 // withUserHome replaces the image's own home by the user's home in the arguments that set the directory in which Jupyter

@@ -62,8 +62,8 @@ func (in *planning) findServer(s switches) jupyterServer {
 		whyNoArgs = denial.ArgumentVariable
 	}
 	flags := jupyterFlags(arguments)
-	for trait, value := range flags {
-		flags[trait] = in.expandLiterals(value)
+	for setting, value := range flags {
+		flags[setting] = in.expandLiterals(value)
 	}
 
 	found.port, found.why = in.findPort(flags, env)
@@ -80,9 +80,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.setsAddress {
 		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
-	for _, trait := range openingTraits {
-		if inImagesHome(flags[trait], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
-			found.warnings = append(found.warnings, denial.OpensInImagesHome(flags[trait], in.home))
+	for _, setting := range openingSettings {
+		if inImagesHome(flags[setting], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
+			found.warnings = append(found.warnings, denial.OpensInImagesHome(flags[setting], in.home))
 		}
 	}
 	return found
@@ -147,10 +147,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 // readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
 func (in *planning) readStart(c *pod.Container) commandLine {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
-	return readCommand(argv, func(name string) (string, bool) {
-		v := in.envValue(name)
-		return v.value, v.known && !strings.Contains(v.value, "$")
-	})
+	return readCommand(argv, in.literal)
 }
 
 // kindOfNotebook returns the kind of the program that the notebook container runs. The first item of this list that
@@ -206,21 +203,21 @@ var flagSettings = map[string]string{
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
-		trait, value, inline := jupyterFlag(arg)
+		setting, value, inline := jupyterFlag(arg)
 		switch {
-		case trait == "":
+		case setting == "":
 		case inline:
-			flags[trait] = value
+			flags[setting] = value
 		case i+1 < len(argv):
-			flags[trait] = argv[i+1]
+			flags[setting] = argv[i+1]
 		}
 	}
 	return flags
 }
 
-// jupyterFlag returns the setting of an argument, and the value in that argument. trait is empty if the argument sets none
-// of the settings in flagSettings. If inline is false, the value is the next argument.
-func jupyterFlag(arg string) (trait, value string, inline bool) {
+// jupyterFlag parses an argument. setting is the setting of flagSettings that the argument sets; empty if it sets none. If
+// inline is true, value is the text after "=", as in --port=9999. Otherwise the next argument is the value, as in --port 9999.
+func jupyterFlag(arg string) (setting, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {
 		return "", "", false
@@ -369,23 +366,41 @@ func (in *planning) expandLiterals(text string) string {
 	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
-	// The map is faster than envValue for each reference: a base URL can refer to some 250 variables, and envValue would
-	// search ten thousand variables for each.
-	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
-	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
-		// Kubernetes also expands references in the value of a variable, so a value with a $ is not known here.
-		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
-	}
-	for _, v := range in.identityEnv {
-		all[v.name] = envValue{set: !v.unknown, value: v.value, known: !v.unknown}
-	}
 	size := len(text)
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
-		v := all[strings.Trim(found, "$()")]
-		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > maxBaseURLLength {
+		value, known := in.literal(strings.Trim(found, "$()"))
+		if strings.HasPrefix(found, "$$") || !known || size+len(value) > maxBaseURLLength {
 			return found
 		}
-		size += len(v.value)
-		return v.value
+		size += len(value)
+		return value
 	})
+}
+
+// literal returns the value of a variable if it is known and has no $: Kubernetes also expands references in the value of a
+// variable. It is for the references in a text, of which there can be thousands: envValue would search ten thousand variables
+// for each.
+func (in *planning) literal(name string) (value string, known bool) {
+	if in.literals == nil {
+		in.literals = in.allLiterals()
+	}
+	value, known = in.literals[name]
+	return value, known
+}
+
+func (in *planning) allLiterals() map[string]string {
+	all := make(map[string]string, len(in.notebook.Env)+len(in.planner.env))
+	put := func(name, value string, known bool) {
+		delete(all, name)
+		if known && !strings.Contains(value, "$") {
+			all[name] = value
+		}
+	}
+	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
+		put(v.Name, v.Value, v.ValueFrom == nil)
+	}
+	for _, v := range in.identityEnv {
+		put(v.name, v.value, !v.unknown)
+	}
+	return all
 }

@@ -164,7 +164,9 @@ type planning struct {
 	deniedVolumes []string
 	// identityEnv are the six variables that are ours, such as NB_USER and HOME (env.go).
 	identityEnv [6]identityVar
-	jupyter     jupyterServer
+	// literals is nil until the method literal has made it.
+	literals map[string]string
+	jupyter  jupyterServer
 }
 
 // Planner plans Pods by one configuration. A Planner does not change after NewPlanner, and is safe for concurrent use.

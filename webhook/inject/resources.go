@@ -2,6 +2,7 @@ package inject
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -120,11 +121,23 @@ func fitInto(container, ofPod *pod.Resources) *pod.Resources {
 // smaller returns the smaller of two quantities. It returns the first if the second is missing, or if one of them cannot be
 // parsed, which the API server denies.
 func smaller(first, second jsontext.Value) jsontext.Value {
-	var a, b resource.Quantity
-	if second == nil || a.UnmarshalJSON(first) != nil || b.UnmarshalJSON(second) != nil || a.Cmp(b) <= 0 {
+	a, okA := parseQuantity(first)
+	b, okB := parseQuantity(second)
+	if !okA || !okB || a.Cmp(b) <= 0 {
 		return first
 	}
 	return second
+}
+
+// quantityText limits the digits and the exponent of a quantity. The requester chooses them, and resource.Quantity computes
+// 10 to the power of the exponent: 1e60000000 takes hundreds of megabytes to compare.
+var quantityText = regexp.MustCompile(`^"?[+-]?[0-9.]{1,40}([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"?$`)
+
+// parseQuantity parses a quantity of a Pod. It returns false if the quantity is missing, invalid, or longer than quantityText.
+func parseQuantity(value jsontext.Value) (resource.Quantity, bool) {
+	var q resource.Quantity
+	ok := quantityText.Match(value) && q.UnmarshalJSON(value) == nil
+	return q, ok
 }
 
 // isGuaranteed reports whether the resource with a name, such as cpu, has a limit above zero, and either no request or a
@@ -133,14 +146,15 @@ func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
 	}
-	var request, limit resource.Quantity
-	if limit.UnmarshalJSON(r.Limits[name]) != nil || limit.Sign() <= 0 {
+	limit, ok := parseQuantity(r.Limits[name])
+	if !ok || limit.Sign() <= 0 {
 		return false
 	}
 	if r.Requests[name] == nil {
 		return true // The API server uses the limit.
 	}
-	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
+	request, ok := parseQuantity(r.Requests[name])
+	return ok && request.Cmp(limit) == 0
 }
 
 func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {

@@ -25,6 +25,9 @@ func TestFitInto(t *testing.T) {
 			`{"requests": {"memory": "8Mi"}, "limits": {"memory": "32Mi"}}`},
 		"container without resources": {`{}`, `{"limits": {"cpu": "1m"}}`, `{}`},
 		"invalid quantity":            {ours, `{"limits": {"cpu": "much"}, "requests": {"memory": [1]}}`, ours},
+		"huge exponents":              {ours, `{"limits": {"cpu": "1e-999999999"}, "requests": {"memory": 1e999999999}}`, ours},
+		"usual exponents": {ours, `{"limits": {"cpu": 5e-2}, "requests": {"memory": "8e6"}}`,
+			`{"requests": {"cpu": "10m", "memory": "8e6"}, "limits": {"cpu": 5e-2, "memory": "32Mi"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var container, whole pod.Resources
@@ -72,6 +75,13 @@ func TestIsGuaranteed(t *testing.T) {
 		`{"limits": {"cpu": "0"}, "requests": {"cpu": "0"}}`:                                false,
 		`{"limits": {"cpu": "much"}, "requests": {"cpu": "much"}}`:                          false,
 		`{"limits": {"cpu": "1"}, "requests": {"cpu": "much"}}`:                             false,
+		`{"limits": {"cpu": "1E"}, "requests": {"cpu": "1e18"}}`:                            true,
+		`{"limits": {"cpu": "1Ei"}, "requests": {"cpu": "+1024.Pi"}}`:                       true,
+		`{"limits": {"cpu": "1e999999999"}, "requests": {"cpu": "1"}}`:                      false,
+		`{"limits": {"cpu": "1e2000000000"}}`:                                               false,
+		`{"limits": {"cpu": 1}, "requests": {"cpu": 1e60000000}}`:                           false,
+		`{"limits": {"cpu": "1"}, "requests": {"cpu": "1e-999999999"}}`:                     false,
+		`{"limits": {"cpu": "12345678901234567890e9999999"}, "requests": {"cpu": "1"}}`:     false,
 		`{"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}, "claims": [{"name": ""}]}`: true,
 	} {
 		t.Run(resources, func(t *testing.T) {

@@ -190,7 +190,7 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 }
 
 // dollarSpelling is how a literal $ is written in a command. In the commands of containers and of exec probes Kubernetes
-// expands $(VAR) and reads $$ as $ (ExpandContainerCommandOnlyStatic). It does not change the commands of lifecycle hooks.
+// expands $(VAR) and reads $$ as $. It does not change the commands of lifecycle hooks.
 type dollarSpelling struct{ dollar string }
 
 var (

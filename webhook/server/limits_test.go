@@ -159,8 +159,9 @@ func TestMemoryOfSmallReviews(t *testing.T) {
 	}
 }
 
-// TestTooLongListOfUnclaimedPod tests that the first review admits a Pod that is not claimed, although a list is too long.
-func TestTooLongListOfUnclaimedPod(t *testing.T) {
+// TestUnclaimedPodWithTooLongList tests that the mutating webhook admits a Pod that is not claimed, even if one of its lists is
+// too long.
+func TestUnclaimedPodWithTooLongList(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longestList(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
 	for name, metadata := range map[string]string{

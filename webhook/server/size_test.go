@@ -52,6 +52,7 @@ func TestMemoryOfHostilePods(t *testing.T) {
 			strings.Repeat("a", 1<<20), repeated(1000, func(i int) string { return fmt.Sprintf(`{"name":"hpc-shared-volume","mountPath":"/%d"}`, i) }))},
 		"a long name of an image": {reason: "NameTooLong", pod: fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb",
 			"labels":{"jupyter-user":"alice"}},"spec":{"containers":[{"name":"nb","image":"%s"}]}}`, strings.Repeat("ж", 1<<19))},
+		"a huge quantity":     {pod: notebookWith("", `,"command":["a"],"resources":{"limits":{"cpu":"1e30000000","memory":"1Gi"},"requests":{"cpu":1}}`)},
 		"a long mountPath":    {reason: "PathTooLong", pod: notebookWith("", `,"volumeMounts":[{"name":"a","mountPath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
 		"many groups":         {reason: "TooMany", pod: notebookWith(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
 		"a long devicePath":   {reason: "PathTooLong", pod: notebookWith("", `,"volumeDevices":[{"name":"a","devicePath":"/`+strings.Repeat("x/", 2048)+`"}]`)},

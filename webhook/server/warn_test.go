@@ -84,12 +84,12 @@ func TestWarnDenial(t *testing.T) {
 	}
 }
 
-// TestWarnVerification tests that the second review returns no warning for a Pod that Warn mode has left unchanged, and
+// TestWarnVerification tests that the verifier returns no warning for a Pod that Warn mode has left unchanged, and
 // that it returns a warning for a forged Pod.
 func TestWarnVerification(t *testing.T) {
 	e := newWarnEdge(t, nil, nil)
 	r := e.assertUnchanged(t, "/verify", review(notebook))
-	assert.Empty(t, r.Response.Warnings, "the first review has returned all warnings")
+	assert.Empty(t, r.Response.Warnings, "the mutating webhook has returned all warnings")
 	assert.Equal(t, "verified", e.log.Lines(t, "admission")[0]["outcome"])
 
 	injected := newEdge(t, nil).injected(t, notebook)

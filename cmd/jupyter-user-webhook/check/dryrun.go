@@ -158,6 +158,9 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 	}
 	var source webhook.Identities
 	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
+		if s.config.Share.HomesByField() {
+			id.Home = pod.Annotations[inject.HomeAnnotation]
+		}
 		source = webhook.Fixed{Identity: id}
 	}
 	d := webhook.New(s.config, source).Verify(ctx, webhook.Review{

@@ -63,9 +63,14 @@ func TestJudgeDenial(t *testing.T) {
 // admitted returns the Pod of the dry run as the webhook injects it.
 func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	t.Helper()
+	return admittedWith(t, config.Default(), source)
+}
+
+func admittedWith(t *testing.T, c *config.Config, source webhook.Identities) *corev1.Pod {
+	t.Helper()
 	raw, err := json.Marshal(notebook("lab", "alice"))
 	require.NoError(t, err)
-	d := webhook.New(config.Default(), source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
+	d := webhook.New(c, source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Denials)
 	raw, err = pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
@@ -139,6 +144,18 @@ func TestInvalidName(t *testing.T) {
 		s.config, s.User = config.Default(), name
 		assertOneFinding(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
 	}
+}
+
+// TestJudgeAdmittedByHomeField tests a notebook whose home is the home field of the user's account.
+func TestJudgeAdmittedByHomeField(t *testing.T) {
+	c := config.Default()
+	c.Share.HomePrefix = "/nfs/home"
+	id := identity.New(5001, 6001, nil)
+	id.Home = "/nfs/home/a/alice"
+	s := &state{Options: Options{User: "alice"}, config: c}
+	s.namespaces.Items = []corev1.Namespace{named("lab")}
+	f := s.judgeAdmitted(t.Context(), "namespace lab", admittedWith(t, c, webhook.Fixed{Identity: id}))
+	assert.Equal(t, OK, f.Status, f.Message)
 }
 
 // TestJudgeWarnMode tests which finding follows from the Pod, the warnings and the error of a dry run in Warn mode.

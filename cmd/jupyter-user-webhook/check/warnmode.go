@@ -38,8 +38,8 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	case strings.HasPrefix(text, wouldBeDenied+restrictedNeedsIdentity) && (err == nil || byLevel):
 		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	case byLevel:
-		return ok(where, "the webhook responds. Its namespace's Pod Security level denies the Pod, which mode Enforce would check as a "+
-			"notebook: %s", text)
+		return ok(where, "the webhook responds. The namespace's Pod Security level denies the Pod, which mode Enforce would "+
+			"check as a notebook: %s", text)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case isInjected(pod.Annotations):

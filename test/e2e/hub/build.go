@@ -47,8 +47,8 @@ const (
 	// versions of these programs in the PATH.
 	debianPython = "/usr/bin/python3"
 	debianPip    = "/usr/bin/pip3"
-	// recipeVersion must be raised whenever the build changes in a way that the pins do not show, so that the cache does
-	// not return the old result.
+	// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the
+	// key shows.
 	recipeVersion = 1
 )
 

@@ -52,7 +52,8 @@ const (
 	WebhookBefore = "docker.io/library/jupyter-user-webhook:v0.0.9"
 )
 
-// recipeVersion must be raised whenever the build changes in a way that the keys do not show.
+// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key
+// shows.
 const recipeVersion = 1
 
 // Archives are files for `ctr images import`.

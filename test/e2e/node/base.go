@@ -20,8 +20,9 @@ type Base struct {
 	Sandbox string
 }
 
-// baseVersion must be raised when a change of the build is not visible in the key of the cache entry.
-const baseVersion = 1
+// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key
+// shows.
+const recipeVersion = 1
 
 const (
 	baseDisk    = "disk"
@@ -42,7 +43,7 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	// Each path contains the key of the cache entry of its file. So the key of this entry changes if one of the files is
 	// built again from other ingredients.
 	ingredients := append([]string{
-		fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
+		fmt.Sprintf("recipe %d", recipeVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd],
 	}, o.Archives...)
 	entry := cache.Entry{Name: "base", Ingredients: strings.Join(ingredients, "\n"), Result: baseDisk}
 	disk, err := cache.Cache{Folder: folder, Progress: o.Progress}.Get(ctx, entry, func(ctx context.Context, folder string) error {

@@ -25,7 +25,8 @@ type Parts struct {
 	Kernel, Root string
 }
 
-// recipeVersion must be raised when a change of the build is not visible in the key of the cache entry.
+// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key
+// shows.
 const recipeVersion = 1
 
 // endingTime is the time that fill waits for the output of a build that was killed.
