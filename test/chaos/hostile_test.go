@@ -165,7 +165,7 @@ func (blanks) Read(p []byte) (int, error) {
 }
 
 // assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory.
-// It returns the replica's largest memory, in MiB.
+// It returns the replica's peak memory, in MiB.
 func (r *replica) assertHealthy(t *testing.T, client *http.Client) (peak float64) {
 	t.Helper()
 	got, _, err := r.send(client, "/mutate", goodReview)

@@ -258,9 +258,10 @@ var flagsWithoutValue = []string{"--allow-root", "--autoreload", "--collaborativ
 
 // envValue is the value of a variable of the notebook container, as far as the webhook knows it.
 type envValue struct {
-	set bool
-	// known is false, and value is not usable, if the value comes from valueFrom, such as a Secret.
+	set   bool
 	value string
+	// known is false if the variable is not set, or if its value comes from valueFrom, such as a Secret: then value means
+	// nothing.
 	known bool
 }
 

@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is how long before the expiry of a certificate the check begins to warn. cert-manager and the self-signed
-// Deployment renew a certificate a month before its expiry.
+// expiresSoon is how long before the expiry of a certificate the check begins to warn. cert-manager and the Deployment
+// jupyter-user-webhook-self-signed renew a certificate a month before its expiry.
 const expiresSoon = 7 * 24 * time.Hour
 
 // certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is
