@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
@@ -44,7 +45,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		return Denied(d, denials...)
 	}
 	d.User = name
-	d.Identity, err = w.identityOnPod(pod)
+	d.Identity, err = IdentityOn(w.config, pod.Metadata.Annotations)
 	if err != nil {
 		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
@@ -67,16 +68,16 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod returns the identity in the Pod's annotations; nil if the Pod has no such annotation, as with discovery at
-// start. With share.homePrefix, the identity includes the home from the annotation jupyter-user.io/home.
-func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
-	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
+// IdentityOn returns the identity in the annotations of a Pod; nil if there is none, as with discovery at start. With
+// share.homePrefix, the identity includes the home from the annotation jupyter-user.io/home.
+func IdentityOn(c *config.Config, annotations map[string]string) (*identity.Identity, error) {
+	text, ok := annotations[inject.IdentityAnnotation]
 	if !ok {
 		return nil, nil
 	}
 	id, err := identity.Parse(text)
-	if w.config.Share.HomesByField() {
-		id.Home = pod.Metadata.Annotations[inject.HomeAnnotation]
+	if c.Share.HomesByField() {
+		id.Home = annotations[inject.HomeAnnotation]
 	}
 	return &id, err
 }

@@ -129,14 +129,16 @@ func smaller(first, second jsontext.Value) jsontext.Value {
 	return second
 }
 
-// quantityText limits the digits and the exponent of a quantity. The requester chooses them, and resource.Quantity computes
-// 10 to the power of the exponent: 1e60000000 takes hundreds of megabytes to compare.
-var quantityText = regexp.MustCompile(`^"?[+-]?[0-9.]{1,40}([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"?$`)
+// boundedQuantity is Kubernetes' grammar of quantities with limits on the number of digits, as package config has for the
+// configuration. The requester chooses them, and resource.Quantity computes 10 to the power of the exponent: to compare
+// 1e60000000 takes hundreds of megabytes.
+var boundedQuantity = regexp.MustCompile(`^"?[+-]?[0-9.]{1,40}([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"?$`)
 
-// parseQuantity parses a quantity of a Pod. It returns false if the quantity is missing, invalid, or longer than quantityText.
+// parseQuantity parses a quantity of a Pod. It returns false if it is missing or invalid, or exceeds the limits of
+// boundedQuantity.
 func parseQuantity(value jsontext.Value) (resource.Quantity, bool) {
 	var q resource.Quantity
-	ok := quantityText.Match(value) && q.UnmarshalJSON(value) == nil
+	ok := boundedQuantity.Match(value) && q.UnmarshalJSON(value) == nil
 	return q, ok
 }
 

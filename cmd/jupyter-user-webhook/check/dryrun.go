@@ -16,7 +16,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -157,11 +156,8 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 		return unknown(where, "unknown: %s", oneLine(s.missing[configuration]))
 	}
 	var source webhook.Identities
-	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
-		if s.config.Share.HomesByField() {
-			id.Home = pod.Annotations[inject.HomeAnnotation]
-		}
-		source = webhook.Fixed{Identity: id}
+	if id, err := webhook.IdentityOn(s.config, pod.Annotations); err == nil && id != nil {
+		source = webhook.Fixed{Identity: *id}
 	}
 	d := webhook.New(s.config, source).Verify(ctx, webhook.Review{
 		Pod: raw, Namespace: pod.Namespace, Restricted: s.level(pod.Namespace) == restricted,

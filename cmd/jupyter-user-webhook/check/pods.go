@@ -57,8 +57,8 @@ func factsOf(pod *corev1.Pod) podFacts {
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
 // ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod from before
 // the policies keeps the share, or gets it when the claim is made; it can have the labels and annotations of a notebook, which
-// nobody has checked. So in Warn mode, and in a namespace that onlyNamespaces leaves out, no Pod counts as a notebook. Other
-// ways to the share than a claim are not seen.
+// nobody has checked. While nothing is in effect, in Warn mode or in a namespace that onlyNamespaces leaves out, nobody checks
+// Pods either, so none counts as a notebook. Other ways to the share than a claim are not seen.
 func sharePods(_ context.Context, s *state) []Finding {
 	grants, guarded := s.grants(), s.guardedSince()
 	var with []string
@@ -78,8 +78,9 @@ func sharePods(_ context.Context, s *state) []Finding {
 		return []Finding{ok("", "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)")}
 	}
 	slices.Sort(with)
-	return []Finding{warning("Pods "+firstFew(with), "have a claim of the share, and are no notebooks or older than the policies, "+
-		"which check new Pods only: they can see all that is on that claim. Right for a Pod of an admin: delete the others")}
+	return []Finding{warning("Pods "+firstFew(with), "have a claim of the share, and no policy has checked them as notebooks: "+
+		"they can see all that is on that claim. Right for a Pod of an admin, or a notebook from before mode Warn: delete the "+
+		"others")}
 }
 
 // guardedSince returns the time since which the policy "share" is in effect; the zero time if it is not installed.

@@ -67,7 +67,7 @@ func TestPodsWithTheShare(t *testing.T) {
 				assert.Equal(t, []Finding{none}, found)
 				return
 			}
-			assertOneFinding(t, found, Warning, "Pods "+pod.Namespace+"/p: have a claim of the share, and are no notebooks or older")
+			assertOneFinding(t, found, Warning, "Pods "+pod.Namespace+"/p: have a claim of the share, and no policy has checked them")
 		})
 	}
 }

@@ -85,8 +85,9 @@ func (c *cached[V]) result() (*V, error) {
 	return c.value, nil
 }
 
-// lookup is a running lookup. value and err are set before done is closed.
+// lookup is a lookup that runs, or that waits for a slot. value and err are set before done is closed.
 type lookup[V any] struct {
+	// began is when the lookup got its slot; the zero time while it waits.
 	began time.Time
 	done  chan struct{}
 	value *V
@@ -120,11 +121,9 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. A lookup of this key is started
-		// if none is running. Its result is cached for later calls.
-		if f.slots.TryAcquire(1) {
-			f.start(key, f.Now(), look)
-		}
+		// A lookup hangs, perhaps that of another key, so the stale value is returned at once. The call of join starts a
+		// lookup of this key if none is running. The result of that lookup is cached for later calls.
+		_, _ = f.join(key, look)
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
 	}
@@ -154,16 +153,9 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.Wait)
 	defer cancel()
-	l, err := f.running(key)
+	l, err := f.join(key, look)
 	if err != nil {
 		return nil, err
-	}
-	if l == nil {
-		asked := f.Now()
-		if f.slots.Acquire(ctx, 1) != nil {
-			return nil, fmt.Errorf("%s %w within %s: %d other lookups were running", f.What, ErrSilent, f.Wait, MaxLookups)
-		}
-		l = f.start(key, asked, look)
 	}
 	select {
 	case <-l.done:
@@ -173,58 +165,69 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// running returns the running lookup of the key, or nil. It returns an error if that lookup has already exceeded Wait, so
-// that callers do not wait for it.
-func (f *Finder[V]) running(key string) (*lookup[V], error) {
+// join returns the lookup of the key, or starts one. It returns an error if that lookup has already been running for longer
+// than Wait, so that callers do not wait for it.
+func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l, ok := f.lookups[key]
-	if !ok {
-		return nil, nil
+	if l, ok := f.lookups[key]; ok {
+		if age := f.age(l); age > f.Wait {
+			return nil, fmt.Errorf("%s %w, for %s", f.What, ErrSilent, age.Round(time.Second/10))
+		}
+		return l, nil
 	}
-	if age := f.Now().Sub(l.began); age > f.Wait {
-		return nil, fmt.Errorf("%s %w, for %s", f.What, ErrSilent, age.Round(time.Second/10))
+	l := &lookup[V]{done: make(chan struct{})}
+	f.lookups[key] = l
+	if f.slots.TryAcquire(1) {
+		l.began = f.Now()
+		go f.run(key, l, look)
+	} else {
+		go f.runLater(key, l, look, f.Wait)
 	}
 	return l, nil
 }
 
-// start starts a lookup of the key, in a slot that the caller has acquired. The caller has asked for the key at the given time.
-// If another caller has started a lookup since then, start returns that one and releases the slot.
-func (f *Finder[V]) start(key string, asked time.Time, look Look[V]) *lookup[V] {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if l, ok := f.lookups[key]; ok {
-		f.slots.Release(1)
-		return l
-	}
-	l := &lookup[V]{began: f.Now(), done: make(chan struct{})}
-	if c, ok := f.recall(key); ok && c.at.After(asked) {
-		f.slots.Release(1)
-		l.value, l.err = c.result()
-		close(l.done)
-		return l
-	}
-	f.lookups[key] = l
-	go f.run(key, l, look)
-	return l
-}
-
-// run executes a lookup. It runs in a goroutine of its own, because look can hang.
+// run executes a lookup that has a slot. It runs in a goroutine of its own, because look can hang.
 func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	l.value, l.err = look()
-	now := f.Now()
-	unusable, final := errors.AsType[*identity.Unusable](l.err)
-	if l.err == nil || final {
-		f.lastResponse.Set(seconds(now))
-		f.remember(key, &cached[V]{value: l.value, unusable: unusable, at: now})
-	} else {
-		f.lastFailure.Set(seconds(now))
+	f.keep(key, l)
+	f.end(key, l)
+	f.slots.Release(1)
+}
+
+// runLater executes a lookup when a slot is free. It waits for the slot at most for the given time.
+func (f *Finder[V]) runLater(key string, l *lookup[V], look Look[V], wait time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if f.slots.Acquire(ctx, 1) != nil {
+		l.err = fmt.Errorf("%s %w within %s: %d other lookups were running", f.What, ErrSilent, wait, MaxLookups)
+		f.end(key, l)
+		return
 	}
+	f.mu.Lock()
+	l.began = f.Now()
+	f.mu.Unlock()
+	f.run(key, l, look)
+}
+
+// end lets the callers of a lookup continue.
+func (f *Finder[V]) end(key string, l *lookup[V]) {
 	f.mu.Lock()
 	delete(f.lookups, key)
 	f.mu.Unlock()
-	f.slots.Release(1)
 	close(l.done)
+}
+
+// keep caches the result of a lookup, unless the source has failed, and writes the time into the metrics.
+func (f *Finder[V]) keep(key string, l *lookup[V]) {
+	now := f.Now()
+	unusable, final := errors.AsType[*identity.Unusable](l.err)
+	if l.err != nil && !final {
+		f.lastFailure.Set(seconds(now))
+		return
+	}
+	f.lastResponse.Set(seconds(now))
+	f.remember(key, &cached[V]{value: l.value, unusable: unusable, at: now})
 }
 
 // remember caches a result of a key. It removes an earlier result of the key, also from the other cache.
@@ -265,14 +268,27 @@ func (f *Finder[V]) Oldest() (age time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.lookups {
-		age = max(age, f.Now().Sub(l.began))
+		age = max(age, f.age(l))
 	}
 	return age
 }
 
+// age returns how long a lookup has been running; 0 while it waits for a slot.
+func (f *Finder[V]) age(l *lookup[V]) time.Duration {
+	if l.began.IsZero() {
+		return 0
+	}
+	return f.Now().Sub(l.began)
+}
+
 // Running returns the number of lookups that are running now.
-func (f *Finder[V]) Running() int {
+func (f *Finder[V]) Running() (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.lookups)
+	for _, l := range f.lookups {
+		if !l.began.IsZero() {
+			n++
+		}
+	}
+	return n
 }
