@@ -165,8 +165,9 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// join returns the lookup of the key, or starts one. It returns an error if that lookup has already been running for longer
-// than Wait, so that callers do not wait for it.
+// join returns the lookup of the key, or starts one, which waits if no slot is free. So that callers do not wait in vain, join
+// returns an error if the lookup of the key has already been running for longer than Wait, or if no slot is free and any
+// lookup has.
 func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,9 +177,13 @@ func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 		}
 		return l, nil
 	}
+	hasSlot := f.slots.TryAcquire(1)
+	if !hasSlot && f.oldest() > f.Wait {
+		return nil, fmt.Errorf("%s %w: %d lookups are running, and no more are started", f.What, ErrSilent, MaxLookups)
+	}
 	l := &lookup[V]{done: make(chan struct{})}
 	f.lookups[key] = l
-	if f.slots.TryAcquire(1) {
+	if hasSlot {
 		l.began = f.Now()
 		go f.run(key, l, look)
 	} else {
@@ -264,9 +269,14 @@ func (f *Finder[V]) fresh(c *cached[V]) time.Duration {
 func (f *Finder[V]) hangs() bool { return f.Oldest() > f.Wait }
 
 // Oldest returns the age of the oldest running lookup; 0 if none runs.
-func (f *Finder[V]) Oldest() (age time.Duration) {
+func (f *Finder[V]) Oldest() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.oldest()
+}
+
+// oldest is the same as Oldest, for a caller that holds the lock.
+func (f *Finder[V]) oldest() (age time.Duration) {
 	for _, l := range f.lookups {
 		age = max(age, f.age(l))
 	}
