@@ -164,7 +164,7 @@ type planning struct {
 	deniedVolumes []string
 	// identityEnv are the six variables that are ours, such as NB_USER and HOME (env.go).
 	identityEnv [6]identityVar
-	// literals is nil until the method literal has made it.
+	// literals are the values that the method literal returns (variables.go); nil until it is called.
 	literals map[string]string
 	jupyter  jupyterServer
 }

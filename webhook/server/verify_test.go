@@ -262,7 +262,7 @@ func TestVerifyIdentityWithoutCache(t *testing.T) {
 }
 
 // TestSourcesChangeBetweenReviews tests that the verifier returns 503 "try again" if the sources have changed since
-// the first. When the Pod is created again, the new state of the sources decides.
+// the Pod was injected. When the Pod is created again, the new state of the sources decides.
 func TestSourcesChangeBetweenReviews(t *testing.T) {
 	knows := func(uid, gid int64, groups ...int64) identityFunc { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {

@@ -61,12 +61,7 @@ func TestJudgeDenial(t *testing.T) {
 }
 
 // admitted returns the Pod of the dry run as the webhook injects it.
-func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
-	t.Helper()
-	return admittedWith(t, config.Default(), source)
-}
-
-func admittedWith(t *testing.T, c *config.Config, source webhook.Identities) *corev1.Pod {
+func admitted(t *testing.T, c *config.Config, source webhook.Identities) *corev1.Pod {
 	t.Helper()
 	raw, err := json.Marshal(notebook("lab", "alice"))
 	require.NoError(t, err)
@@ -98,7 +93,7 @@ func TestJudgeAdmitted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}
 			s.namespaces.Items = []corev1.Namespace{named("lab")}
-			pod := admitted(t, c.source)
+			pod := admitted(t, config.Default(), c.source)
 			c.change(pod)
 			f := s.judgeAdmitted(t.Context(), "namespace lab", pod)
 			assert.Equal(t, c.status, f.Status, f.Message)
@@ -154,7 +149,7 @@ func TestJudgeAdmittedByHomeField(t *testing.T) {
 	id.Home = "/nfs/home/a/alice"
 	s := &state{Options: Options{User: "alice"}, config: c}
 	s.namespaces.Items = []corev1.Namespace{named("lab")}
-	f := s.judgeAdmitted(t.Context(), "namespace lab", admittedWith(t, c, webhook.Fixed{Identity: id}))
+	f := s.judgeAdmitted(t.Context(), "namespace lab", admitted(t, c, webhook.Fixed{Identity: id}))
 	assert.Equal(t, OK, f.Status, f.Message)
 }
 
@@ -204,7 +199,7 @@ func TestJudgeWarnMode(t *testing.T) {
 			s.config.Mode = c.mode
 			pod := notebook("lab", "alice")
 			if c.made {
-				pod = admitted(t, nil)
+				pod = admitted(t, config.Default(), nil)
 			}
 			f := s.judgeWarnMode("namespace lab", pod, warnModeWarnings(c.warnings), c.err)
 			assert.Equal(t, c.status, f.Status, f.Message)

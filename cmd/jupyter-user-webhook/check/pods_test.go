@@ -20,7 +20,7 @@ func TestPodsWithTheShare(t *testing.T) {
 	binding := unstructured.Unstructured{}
 	binding.SetName("share.jupyter-user.io")
 	binding.SetCreationTimestamp(metav1.NewTime(guarded))
-	forged := func(p *corev1.Pod) {
+	marked := func(p *corev1.Pod) {
 		p.Labels, p.Annotations = labels, map[string]string{"jupyter-user.io/config": "x"}
 	}
 	for name, c := range map[string]struct {
@@ -37,12 +37,12 @@ func TestPodsWithTheShare(t *testing.T) {
 		"a backup of another namespace":    {func(p *corev1.Pod) { p.Spec.ServiceAccountName, p.Namespace = "backup", "web" }, true, nil},
 		"a label without injection":        {func(p *corev1.Pod) { p.Labels = labels }, true, nil},
 		"annotations without a label":      {func(p *corev1.Pod) { p.Annotations = map[string]string{"jupyter-user.io/config": "x"} }, true, nil},
-		"a notebook":                       {change: forged},
-		"annotations by hand in Warn mode": {forged, true, func(s *state) { s.config.Mode = config.ModeWarn }},
-		"annotations by hand in a namespace that is left out": {forged, true, func(s *state) { s.parameters["onlyNamespaces"] = "jhub" }},
-		"a notebook in a namespace that is listed":            {forged, false, func(s *state) { s.parameters["onlyNamespaces"] = "jhub lab" }},
+		"a notebook":                       {change: marked},
+		"annotations by hand in Warn mode": {marked, true, func(s *state) { s.config.Mode = config.ModeWarn }},
+		"annotations by hand in a namespace that is left out": {marked, true, func(s *state) { s.parameters["onlyNamespaces"] = "jhub" }},
+		"a notebook in a namespace that is listed":            {marked, false, func(s *state) { s.parameters["onlyNamespaces"] = "jhub lab" }},
 		"a notebook that is older than the policies": {func(p *corev1.Pod) {
-			forged(p)
+			marked(p)
 			p.CreationTimestamp = metav1.NewTime(guarded.Add(-time.Minute))
 		}, true, nil},
 		"a backup by a right of all ServiceAccounts of its namespace": {func(p *corev1.Pod) { p.Namespace = "group" }, false, nil},

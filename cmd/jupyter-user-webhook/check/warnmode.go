@@ -54,7 +54,7 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	}
 }
 
-// isInjected reports whether a Pod with these annotations was injected. Whoever creates a Pod can write them too.
+// isInjected reports whether a Pod with these annotations was injected. Anyone who creates a Pod can write them.
 func isInjected(annotations map[string]string) bool {
 	_, is := annotations[inject.ConfigAnnotation]
 	return is

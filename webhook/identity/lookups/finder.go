@@ -48,9 +48,9 @@ type Options struct {
 }
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
-// lookup, and at most MaxLookups run at the same time: others wait until one ends, the first caller first. A cached value is
-// used for a short time (Fresh), and for a longer time (Stale) while the source fails or does not respond. A Finder is safe
-// for concurrent use.
+// lookup, and at most MaxLookups run at the same time: unless one of them hangs, others wait until one ends, in the order in
+// which they came. A cached value is used for a short time (Fresh), and for a longer time (Stale) while the source fails or
+// does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -151,12 +151,12 @@ func (f *Finder[V]) lookupTimed(ctx context.Context, key string, look Look[V]) (
 // Lookup waits for a new or running lookup of the key, at most for Wait. Only calls of Find and FindUncached are counted in
 // the metrics, not calls of Lookup.
 func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.Wait)
-	defer cancel()
 	l, err := f.join(key, look)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, f.Wait)
+	defer cancel()
 	select {
 	case <-l.done:
 		return l.value, l.err
@@ -283,7 +283,7 @@ func (f *Finder[V]) oldest() (age time.Duration) {
 	return age
 }
 
-// age returns how long a lookup has been running; 0 while it waits for a slot.
+// age returns how long a lookup has been running; 0 while it waits for a slot. The caller holds the lock.
 func (f *Finder[V]) age(l *lookup[V]) time.Duration {
 	if l.began.IsZero() {
 		return 0
