@@ -122,7 +122,6 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
-	d.Warnings = denial.FirstWarnings(d.Warnings)
 	if len(d.Operations) > maxOperations {
 		tooMany := denial.TooManyChanges(len(d.Operations), maxOperations)
 		d.Operations = nil

@@ -35,6 +35,7 @@ var (
 // TestUnwritableHome tests that if the home cannot be written to, Jupyter starts, and the log says why nothing can be saved:
 // the log of the init container, and with discovery at start also the log of the notebook container.
 func TestUnwritableHome(t *testing.T) {
+	t.Parallel()
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {
 			t.Run(discovery.name, func(t *testing.T) {

@@ -62,6 +62,7 @@ func generations() map[string]generation {
 // run as often as without the webhook: once, or in the image of late 2023 twice if the arguments start start.sh again. With
 // discovery at start, the image that has its own entrypoint must end with the error that its start command is unknown.
 func TestImageGenerations(t *testing.T) {
+	t.Parallel()
 	i := 0
 	for name, g := range generations() {
 		for _, discovery := range discoveries {
@@ -100,6 +101,7 @@ func TestFoundationImageStartsShell(t *testing.T) {
 // TestIPythonHistory tests that IPython's history is off in an image with the configuration line that deploy/docs/pods.md
 // gives, and on in an image without this line.
 func TestIPythonHistory(t *testing.T) {
+	t.Parallel()
 	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
 	require.NoError(t, err)
 	page, err := os.ReadFile("../../deploy/docs/pods.md")

@@ -34,6 +34,7 @@ spec:
 
 // TestHooksAndExecProbes tests that hooks and exec probes run as the user, and that a hook starts in the home.
 func TestHooksAndExecProbes(t *testing.T) {
+	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			names := []string{"post-start", "startup", "readiness", "liveness", "pre-stop"}

@@ -123,6 +123,7 @@ func imageStarts() map[string]imageStart {
 // TestImages starts three images: with their default command, with arguments, or with a command. TestImageGenerations
 // starts more images.
 func TestImages(t *testing.T) {
+	t.Parallel()
 	i := 0
 	for name, s := range imageStarts() {
 		for _, discovery := range discoveries {

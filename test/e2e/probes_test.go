@@ -33,6 +33,7 @@ c.ContentsManager.untitled_notebook = "of-the-users"
 // TestProbes tests the injected probes of JupyterLab: with a slow start, with settings of the user or arguments of the Pod
 // that change the address, and with a server that hangs.
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	slow := homeOf("slow")
 	require.NoError(t, cluster.share.makeFolder(slow, ".jupyter"))
 	require.NoError(t, cluster.share.write(slow, ".jupyter/jupyter_server_config.py", slowStart))

@@ -39,6 +39,7 @@ print("\n".join(wrote))
 // that writeEverywhere can change. At a restart init containers do not run again, but with discovery at start the notebook
 // container begins as root again.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			p := run(t, discovery, "restarted", "emptied", images.DockerStacks, withToken)

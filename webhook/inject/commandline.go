@@ -70,7 +70,7 @@ var serverCommands = []string{
 }
 
 // otherPrograms are commands that do not start a Jupyter server.
-var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
+var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "pause",
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
 
@@ -103,8 +103,13 @@ const maxLaunchers = 16
 // whether the value is known.
 func readCommand(argv []string, value func(name string) (string, bool)) commandLine {
 	s := commandLine{argv: argv}
-	for range maxLaunchers {
-		if len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-") {
+	for passed := range maxLaunchers {
+		switch {
+		case len(s.argv) == 0 && passed > 0:
+			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command.
+			s.kind = runsOther
+			return s
+		case len(s.argv) == 0, strings.HasPrefix(s.argv[0], "-"):
 			return s
 		}
 		name, rest := path.Base(s.argv[0]), s.argv[1:]

@@ -190,7 +190,7 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 const kernelVariable = "KERNEL_ID"
 
 // flagSettings maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
-// the flags: "port" is for --port, --ServerApp.port, and the same flag of NotebookApp, LabApp and JupyterHubSingleUser.
+// the flags: "port" is for --port, --ServerApp.port, and the same flag of any other class, except those of clientClass.
 var flagSettings = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
@@ -224,7 +224,7 @@ func jupyterFlag(arg string) (setting, value string, inline bool) {
 	}
 	name, value, inline = strings.Cut(name, "=")
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
-		if !className.MatchString(name[:dot]) {
+		if class := name[:dot]; !className.MatchString(class) || clientClass.MatchString(class) {
 			return "", "", false
 		}
 		name = name[dot+1:]
@@ -232,8 +232,13 @@ func jupyterFlag(arg string) (setting, value string, inline bool) {
 	return flagSettings[name], value, inline
 }
 
-// className matches the class in --ServerApp.port, also after the names of other classes.
-var className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+var (
+	// className matches the class in --ServerApp.port, also after the names of other classes.
+	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+	// clientClass matches the classes whose settings have the same names, and are not the server's: --KernelManager.ip is where
+	// kernels listen, and --HubAuth.certfile is the certificate that the server shows to the hub.
+	clientClass = regexp.MustCompile(`(Kernel[A-Za-z]*|HubO?Auth[A-Za-z]*)$`)
+)
 
 // hasUnknownArgument reports whether an argument begins with a reference, such as $(NAME) or --$(NAME). Such an argument
 // can be any flag, such as --port=9999. An argument that is the value of the flag before it is no flag.

@@ -179,7 +179,7 @@ func (h *handler) respond(d webhook.Decision) (resp *admissionv1.AdmissionRespon
 	default:
 		resp = allowResponse(d.Operations)
 	}
-	resp.Warnings = d.Warnings
+	resp.Warnings = denial.FirstWarnings(d.Warnings)
 	return resp
 }
 

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -59,6 +60,22 @@ func TestWarnInjection(t *testing.T) {
 	require.Len(t, r.Response.Warnings, 2)
 	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
 	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is removed")
+}
+
+// TestWarnCountsWarnings tests that of many warnings the first are shown, with the number of all others.
+func TestWarnCountsWarnings(t *testing.T) {
+	names, containers := make([]string, 60), make([]string, 60)
+	for i := range names {
+		names[i] = fmt.Sprint("side-", i)
+		containers[i] = fmt.Sprintf(`{"name":%q,"image":"side","securityContext":{"privileged":true}}`, names[i])
+	}
+	metadata := fmt.Sprintf(`%s,"annotations":{"jupyter-user.io/home-in":%q}`, forQiang, strings.Join(names, ","))
+	spec := `"containers":[{"name":"notebook","image":"notebook"},` + strings.Join(containers, ",") + "]"
+	e := newWarnEdge(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
+	r := e.assertUnchanged(t, "/mutate", review(document(metadata, spec)))
+	require.Len(t, r.Response.Warnings, 51)
+	assert.Contains(t, r.Response.Warnings[49], "would be warned: ")
+	assert.Equal(t, "and 11 more", r.Response.Warnings[50])
 }
 
 // TestWarnDenial tests that both reviews of a Pod return the same warning, because an API server shows equal warnings only once.

@@ -57,14 +57,15 @@ func factsOf(pod *corev1.Pod) podFacts {
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
 // ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod from before
 // the policies keeps the share, or gets it when the claim is made; it can have the labels and annotations of a notebook, which
-// nobody has checked. While nothing is in effect, in Warn mode or in a namespace that onlyNamespaces leaves out, nobody checks
-// Pods either, so none counts as a notebook. Other ways to the share than a claim are not seen.
+// nobody has checked. While nothing is in effect (without that policy, in Warn mode or in a namespace that onlyNamespaces leaves
+// out), nobody checks Pods either, so none counts as a notebook. Other ways to the share than a claim are not seen.
 func sharePods(_ context.Context, s *state) []Finding {
-	grants, guarded := s.grants(), s.guardedSince()
+	grants := s.grants()
+	guarded, isGuarded := s.guardedSince()
 	var with []string
 	for _, pod := range s.pods {
 		isNotebook := isInjected(pod.annotations) && user.Claimed(pod.labels, pod.annotations, s.config.User) &&
-			!pod.created.Before(guarded) && s.mode() != config.ModeWarn && !s.leftOut(pod.namespace)
+			isGuarded && !pod.created.Before(guarded) && s.mode() != config.ModeWarn && !s.leftOut(pod.namespace)
 		if pod.ended || isNotebook {
 			continue
 		}
@@ -83,14 +84,14 @@ func sharePods(_ context.Context, s *state) []Finding {
 		"others")}
 }
 
-// guardedSince returns the time since which the policy "share" is in effect; the zero time if it is not installed.
-func (s *state) guardedSince() time.Time {
+// guardedSince returns the time since which the policy "share" is in effect; ok is false if it is not installed.
+func (s *state) guardedSince() (since time.Time, ok bool) {
 	for _, binding := range s.installed[bindings].Items {
 		if binding.GetName() == "share.jupyter-user.io" {
-			return binding.GetCreationTimestamp().Time
+			return binding.GetCreationTimestamp().Time, true
 		}
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // mayHave reports whether a grant gives the ServiceAccount of a Pod the verb run-as on a claim.
