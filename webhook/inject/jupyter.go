@@ -190,7 +190,7 @@ func (in *planning) kindOfNotebook(s switches, start commandLine, env func(name 
 const kernelVariable = "KERNEL_ID"
 
 // flagSettings maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
-// the flags: "port" is for --port, --ServerApp.port, and the same flag of NotebookApp, LabApp and JupyterHubSingleUser.
+// the flags: "port" is for --port, and for --ServerApp.port and the port of any other class.
 var flagSettings = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
