@@ -29,7 +29,6 @@ ARG VERSION=v0.2.0
 ARG REVISION=
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${REVISION}" -o /out/ ./cmd/...
 
-# The image has only the two programs: no shell, no libc and no user database.
 FROM scratch
 ARG VERSION=v0.2.0
 ARG REVISION=

@@ -205,7 +205,7 @@ control-plane: ## find, download or build etcd, kube-apiserver and kubectl, once
 	@go run ./test/tools/build control-plane >/dev/null
 
 .PHONY: test-tools
-test-tools: ## build the other programs that tests run (helm, cert-manager, promtool), once, before any test's timeout starts
+test-tools: ## build the other programs that tests run (such as helm, cert-manager and promtool), once, before any test's timeout starts
 	@go run ./test/tools/build helm certmanager promtool expressions cyclonedx-gomod setup-envtest >/dev/null
 
 .PHONY: clean

@@ -24,8 +24,8 @@ type Files struct {
 }
 
 const (
-	// pollEvery is the time between two checks for the first pair. A kubelet takes up to a minute to mount the pair after
-	// the Secret was created.
+	// pollEvery is the time between two checks for the first pair, which the kubelet mounts up to a minute after the Secret was
+	// created.
 	pollEvery = 250 * time.Millisecond
 	// rereadEvery is the interval at which the files are read even without an inotify event, because events can be missing
 	// after a Secret was deleted and created again.

@@ -68,8 +68,8 @@ type SelfSigned struct {
 	secrets        corev1client.SecretInterface
 	configurations dynamic.Interface
 	maker          rotator.CertRotator
-	// trusted is the authority that the WebhookConfiguration objects have. trustedSince is the time at which this process
-	// found it there or last updated one of these objects; the zero time if the certificate can be published at once.
+	// trusted is the authority in the WebhookConfiguration objects. trustedSince is the time at which this process found the
+	// authority in these objects, or last updated one of them; the zero time if the certificate can be published at once.
 	trusted      []byte
 	trustedSince time.Time
 }
@@ -152,8 +152,9 @@ func (s *SelfSigned) ensureAuthority(ctx context.Context, now time.Time) (*corev
 	return authoritySecret, nil
 }
 
-// renew replaces the certificate in authoritySecret if it is invalid or about to expire. If the authority is, both are
-// replaced. It returns the names of the replaced parts for the log.
+// renew replaces the certificate in authoritySecret if the certificate is missing, invalid or about to expire, and replaces
+// both if this is true of the authority. It returns the names of the replaced parts for the log; empty if nothing is
+// replaced.
 func (s *SelfSigned) renew(authoritySecret *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), authoritySecret.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {

@@ -35,7 +35,7 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 		api := s.configurations.Resource(registrationVersion.WithResource(object.resource))
 		configuration, err := api.Get(ctx, object.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			continue // Without the object no API server calls the webhook.
+			continue // A missing object has no caBundle field.
 		}
 		if err != nil {
 			return fmt.Errorf("read whom the API server trusts: %w", err)

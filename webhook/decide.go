@@ -73,7 +73,7 @@ type Decision struct {
 	// kinds of denied Pods: one that cannot be read, and one that is not claimed but has marks of a notebook, such as an
 	// annotation of ours. A Pod that is not claimed is not changed.
 	Claimed bool
-	// Unclaimed is the reason why the Pod is not claimed, as the end of a sentence. Only Decide sets it.
+	// Unclaimed is the reason why the Pod is not claimed, such as denial.NoLabel. Only Decide sets Unclaimed.
 	Unclaimed string
 	// User, Identity and Discovery are empty if the decision was made before they were found.
 	User      user.Name

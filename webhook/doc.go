@@ -7,8 +7,8 @@
 // confirms it at the sources of identities. Decide returns the operations that make the Pod as planned, or denials.
 // Verify denies each field of ours that is not as planned.
 //
-// The packages webhook/identity/share and webhook/identity/lookups handle a share that hangs (deploy/docs/discovery.md), and
-// identities.go in this package makes a denial of their error.
+// The packages webhook/identity/share and webhook/identity/lookups handle a share that hangs (deploy/docs/discovery.md).
+// identities.go in this package turns their errors into denials.
 //
 // # Field ownership
 //

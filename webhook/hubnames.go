@@ -40,7 +40,7 @@ func mapsHubNames(c *config.Config) bool {
 }
 
 // maxHubName is the longest hub name that is looked up, in bytes: JupyterHub's database has at most 255 characters for it. A
-// longer one is denied as a user's name is, and is not kept in any cache.
+// longer hub name is neither looked up nor cached. It is denied, because it cannot be a user's name.
 const maxHubName = 1024
 
 // nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial, for the log; nil if the

@@ -39,8 +39,8 @@ type Source struct {
 	Identities
 }
 
-// Agreeing is a list of sources that are asked at the same time: each must know the user, with the same UID. GID, groups
-// and home are those of the first source.
+// Agreeing is a list of one or more sources that are asked at the same time: each must know the user, with the same UID.
+// GID, groups and home are those of the first source.
 type Agreeing []Source
 
 // Find returns the identity on which all sources agree.

@@ -71,16 +71,16 @@ func TestSecuritySettingsAreComplete(t *testing.T) {
 	}
 }
 
-// TestViewIsComplete tests that the planner reads every field of the mounts and volumes that the webhook adds. A Pod can bring
-// such an object with one more field; a field that the planner does not read would stay. It fails if a newer version of
-// k8s.io/api adds a field.
+// TestViewIsComplete tests that the planner reads every field of the mounts, volumes and capabilities that the webhook adds.
+// The Pod can have such an object already, with more fields, and a field that the planner does not read would stay. The test
+// fails if a newer version of k8s.io/api adds a field.
 func TestViewIsComplete(t *testing.T) {
 	for _, c := range []struct {
 		api, view reflect.Type
 		// harmless are fields that may stay as the Pod has them.
 		harmless []string
 	}{
-		// The options noexec, nodev and nosuid take away from what a mount allows. (Alpha in Kubernetes 1.37)
+		// The mount options noexec, nodev and nosuid only restrict the mount. (Alpha in Kubernetes 1.37)
 		{reflect.TypeFor[corev1.VolumeMount](), reflect.TypeFor[pod.Mount](), []string{"bindMountOptions"}},
 		// Only the init container mounts the scratch volume writable, whatever the mode of its directory. (Alpha in 1.37)
 		{reflect.TypeFor[corev1.EmptyDirVolumeSource](), reflect.TypeFor[pod.EmptyDir](), []string{"mode"}},

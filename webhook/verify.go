@@ -68,8 +68,9 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// IdentityOn returns the identity in the annotations of a Pod; nil if there is none, as with discovery at start. With
-// share.homePrefix, the identity includes the home from the annotation jupyter-user.io/home.
+// IdentityOn returns the identity in the annotations of a Pod; nil if there is none, as with discovery at start. It returns
+// an error if the annotation jupyter-user.io/identity is invalid. With share.homePrefix, the identity includes the home from
+// the annotation jupyter-user.io/home.
 func IdentityOn(c *config.Config, annotations map[string]string) (*identity.Identity, error) {
 	text, ok := annotations[inject.IdentityAnnotation]
 	if !ok {

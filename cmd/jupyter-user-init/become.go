@@ -16,8 +16,8 @@ import (
 )
 
 // become changes the identity of this process to the user's, and then executes the command of the container, the hook or
-// the probe. As root, it only reads the identity from uid-gid.env and takes it. It runs as the user before the first step
-// that the image or the home can influence.
+// the probe. As root, it only reads uid-gid.env and sets the UID and GID. All later steps, which the image or the home can
+// influence, run as the user.
 func become(e handoff.Exec) error {
 	owner, err := readOwner(e)
 	if err != nil {
@@ -183,7 +183,6 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 		"NB_GID=" + strconv.FormatInt(owner.GID, 10),
 	}
 	if e.JupyterConfig {
-		// The scratch volume comes first, and then the directories that the image or the Pod has set.
 		dirs := strings.TrimSuffix(e.Scratch+":"+lastValue(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 	}

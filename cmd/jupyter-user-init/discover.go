@@ -79,10 +79,9 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent returns an error if parent, the directory that contains the home or another directory of the user, belongs to
-// a user, who could replace the directories in it. It also returns an error if parent has the UID of nobody, because then
-// the real owner is unknown. The parameter contained names the directory in parent for the error, such as "the home". Otherwise
-// checkParent returns the status of parent.
+// checkParent returns the status of parent, the directory that contains the home or another directory of the user. It
+// returns an error if parent belongs to a user, who could replace the directories in it, or to nobody, because then the real
+// owner is unknown. The parameter contained names the directory in parent for the error, such as "the home".
 func checkParent(d handoff.Discover, parent, contained string) (*syscall.Stat_t, error) {
 	stat, err := directory(parent)
 	if err != nil {
@@ -101,9 +100,10 @@ func checkParent(d handoff.Discover, parent, contained string) (*syscall.Stat_t,
 		parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
 }
 
-// checkWriters returns an error if others than root may write in the directory of the homes, whose status is stat, and the
-// home alone says who the user is. They could give a home the name of another user. The sticky bit does not prevent that they
-// replace their own home with a link between this check and the start of the notebook container, which begins as root.
+// checkWriters returns an error, with discovery at start only, if accounts other than root may write in the directory of the
+// homes, whose status is stat. Such an account could give its own home the name of another user. The sticky bit is not
+// enough: after this check, an account could still replace its own home with a link, before the notebook container starts,
+// as root.
 func checkWriters(d handoff.Discover, stat *syscall.Stat_t) error {
 	if d.Expect != nil || !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// boundedListener closes the oldest connection when more than limit are open. So a client that holds connections cannot
-// keep the probes of a kubelet from connecting, as it could if the listener stopped to accept.
+// boundedListener closes the oldest connection when more than limit are open. If it stopped accepting connections instead,
+// a client that holds connections could keep out the probes of the kubelet.
 type boundedListener struct {
 	net.Listener
 	limit int

@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPortOfMetricsIsBounded tests that a client cannot make the port of health and metrics keep much for it.
+// TestPortOfMetricsIsBounded tests that the port of health and metrics rejects long headers, and closes a connection whose
+// request stays incomplete.
 func TestPortOfMetricsIsBounded(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

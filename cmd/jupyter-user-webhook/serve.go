@@ -107,8 +107,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	// The configuration can be logged because it has no secret: in it, an environment variable or a setting of Jupyter
-	// whose name sounds like a secret is invalid.
+	// The configuration can be logged because it has no secret: config.Read returns an error for an environment variable or
+	// a setting of Jupyter whose name sounds like a secret.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
 	// The metrics of this program, and the metrics of the certificate from controller-runtime's global registry.
@@ -186,9 +186,9 @@ func loadConfig(path string) (*config.Config, error) {
 }
 
 const (
-	// maxPlainConnections is the number of connections to the port of health and metrics.
+	// maxPlainConnections is the maximum number of open connections to the port of health and metrics.
 	maxPlainConnections = 1024
-	// maxScrapes is the number of requests for metrics that are answered at the same time.
+	// maxScrapes is the maximum number of requests for metrics at the same time; a further request gets the status 503.
 	maxScrapes = 4
 )
 
@@ -226,8 +226,8 @@ func observe(
 	}
 }
 
-// runTogether runs all the functions at the same time. mainRun is the main one: its context ends when ctx ends or one of the
-// others fails. When mainRun has returned, the context of the others ends.
+// runTogether runs mainRun and the others at the same time, until all have returned, and returns their errors. The context of
+// mainRun ends when ctx ends or one of the others fails. The context of the others ends when mainRun has returned.
 func runTogether(ctx context.Context, mainRun func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

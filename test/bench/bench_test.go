@@ -1,9 +1,9 @@
 // Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the
 // times of two runs.
 //
-// The benchmarks here run in process, for go test -bench and benchstat. The command test/bench/run has the others, and make
-// bench runs all. No measured time fails a test. Too many allocations fail TestAllocations, because their number is the
-// same on every machine.
+// The benchmarks of this package run in process, for go test -bench and benchstat. The other benchmarks are in the command
+// test/bench/run, and make bench runs both. No measured time fails a test. Too many allocations fail TestAllocations, because
+// their number is the same on every machine.
 package bench
 
 import (
@@ -81,7 +81,7 @@ func BenchmarkReview(b *testing.B) {
 			bodies := reviewsOfKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
-					continue // Floor and Empty treat all kinds alike, and Usual knows only this kind.
+					continue // Floor and Empty treat all kinds alike, and Usual knows only "injected".
 				}
 				b.Run("pod="+size+"/kind="+kind+"/handler="+name, func(b *testing.B) {
 					c := newCaller(b, name, bodies)

@@ -22,8 +22,8 @@ import (
 const (
 	// lockInterval is the time between two attempts to take a lock.
 	lockInterval = 200 * time.Millisecond
-	// unusedAfter is the time for which an unused entry is kept. The time is long enough to come back to a branch. Later,
-	// the next build of the same name removes the entry, because it can take a hundred megabytes.
+	// unusedAfter is the time for which an unused entry is kept: long enough to come back to a branch. After this time, the next
+	// build of the same name removes the entry, which can take a hundred megabytes.
 	unusedAfter = 30 * 24 * time.Hour
 	// partialSuffix ends the name of the folder of a build that has not ended.
 	partialSuffix = ".partial"

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	// The expression matches the system calls that connect to an address or send to it.
+	// connects matches the system calls that connect or send to an address, and opens those that open a file.
 	connects = regexp.MustCompile(`(?:connect|sendto|sendmsg|sendmmsg)\([^)]*?(sa_family=[^}]*)}`)
 	opens    = regexp.MustCompile(`open(?:at2?)?\([^"]*"([^"]*)"`)
 )

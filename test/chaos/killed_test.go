@@ -46,7 +46,7 @@ func TestReplicaKilled(t *testing.T) {
 }
 
 // TestBothReplicasAreDown suspends both replicas, so that connections stay open without a response, as on a lost node.
-// Later it kills both.
+// Then the test resumes both replicas, and kills them.
 func TestBothReplicasAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)

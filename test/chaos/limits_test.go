@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestLimitedResources runs replicas with little memory, one processor, a full disk or a read-only one. It also suspends
-// a replica, and gives a replica a certificate that has expired or is not valid yet. A replica serves, ends with an error,
-// or is not ready until the fault is over. No replica hangs.
+// TestLimitedResources runs replicas with little memory, one processor, a full disk or a read-only root file system. It
+// also suspends a replica, and gives a replica a certificate that has expired or is not valid yet. A replica serves, ends
+// with an error, or is not ready until the fault is over. No replica hangs.
 func TestLimitedResources(t *testing.T) {
 	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 32) })
 	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 64) })
@@ -109,8 +109,8 @@ func runOnReadOnlyRoot(t *testing.T) {
 		`mount -o remount,bind,ro / && ! touch "$0" 2>/dev/null && exec "$@"`, filepath.Join(t.TempDir(), "x")}})
 }
 
-// testSuspended suspends a replica for longer than the time limits of a request, as when a machine is suspended. Afterwards
-// the replica closes the connection of a request that it had read in part, and serves new requests.
+// testSuspended suspends a replica for longer than the time limits of a request, as when a machine is suspended. When the
+// replica continues, it closes the connection of a request that it had read in part, and serves new requests.
 func testSuspended(t *testing.T) {
 	t.Parallel()
 	r, client := startAlone(t)
@@ -129,7 +129,7 @@ func testSuspended(t *testing.T) {
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
 	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
-	// This limit would be long enough even if the time limit of the request began only now.
+	// This limit is long enough even if the time limit of the request begins only after the suspension.
 	within(t, watch, time.Since(began), bodyTime+5*time.Second, "the end of an incomplete request")
 	r.untilReady(t)
 	r.assertHealthy(t, client)
@@ -137,8 +137,8 @@ func testSuspended(t *testing.T) {
 }
 
 // testWrongClock gives a running replica a certificate that has expired or is not valid yet, as with a wrong clock. The
-// replica is not ready then, and the response of /readyz has the reason. The replica does not end, because a restart would
-// not help.
+// replica must become unready, and the response of /readyz must have the reason. The replica must not end, because a restart
+// would not help.
 func testWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {

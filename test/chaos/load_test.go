@@ -20,9 +20,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// fewCallers and manyCallers are limits for the number of concurrent calls of a load. startLoad uses fewCallers: on a
-// fast machine, eight concurrent calls are enough for its rates. On a slow machine, more calls would only wait for each
-// other, in the end for longer than the API server waits for the webhook. callMany uses manyCallers.
+// fewCallers and manyCallers are limits for the number of concurrent calls of a load. callMany uses manyCallers. startLoad
+// uses fewCallers: on a fast machine, eight concurrent calls are enough for its rates. On a slow machine, more calls would
+// only wait for each other, until the API server stops waiting for the webhook.
 const (
 	fewCallers  = 8
 	manyCallers = 64

@@ -79,9 +79,8 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. A replica
-// processes reviews of 60 kB at the same time. Larger reviews that it processes at the same time have at most 4 MiB
-// together.
+// greedyReviews returns reviews that are small enough to be read, but need much memory when they are decoded. A replica
+// decodes any number of reviews of up to 64 KiB at the same time, but larger reviews only up to 4 MiB together.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder

@@ -12,9 +12,9 @@ import (
 )
 
 // TestRollingRestarts replaces both replicas several times, as the Deployment does: each new replica starts before an old
-// one ends. Each time the new replicas have the other one of two configurations, so that replicas also verify Pods that
-// were injected with another configuration than their own. The API server keeps its connections to an old replica, and
-// the Service learns late that the replica ends.
+// one ends. The rollouts alternate between two configurations, so that replicas also verify Pods that were injected with
+// another configuration than their own. The API server keeps its connections to an old replica, and the Service learns late
+// that the replica ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.issue(t, time.Hour))
@@ -46,7 +46,7 @@ func TestRollingRestarts(t *testing.T) {
 	report(t, "0 failed of ≥ 5,000 in 20 restarts", "%d restarts of both: %s", chosenForm.rollouts, o)
 }
 
-// A rollout has the running replicas, the oldest first, and those that are ending.
+// A rollout has the running replicas and the ending replicas, both in the order of their start.
 type rollout struct {
 	*cluster
 	certs     *secret
@@ -90,7 +90,7 @@ func (r *rollout) stopOldest(t *testing.T) {
 	}()
 }
 
-// The function writes a configuration file with this period of the startup probe, in seconds, and returns the file's path.
+// configuration writes a configuration file with this period of the startup probe, in seconds, and returns its path.
 func configuration(t *testing.T, period string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -113,7 +113,7 @@ func TestCheckWithModeAndNamespaces(t *testing.T) {
 	t.Run("the output on the page", func(t *testing.T) { l.compareWithPage(t) })
 }
 
-// inLab is the warning of the check command if the value onlyNamespaces is [lab]. Other namespaces are not protected then.
+// inLab is the warning of the check command that with the value onlyNamespaces: [lab], no other namespace is protected.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
 // upgradeCommand is the beginning of the command that the check command prints as the remedy for an installation with

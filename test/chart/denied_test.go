@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// list returns this number of different words, separated by commas, for a YAML list.
+// list returns a number of words such as word0 and word1, separated by commas, for a YAML list.
 func list(word string, count int) string {
 	words := make([]string, count)
 	for i := range words {

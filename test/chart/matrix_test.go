@@ -154,8 +154,8 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return applied
 }
 
-// TestNullIsDefault tests that null below config is the default in the policies, as it is for the webhook. helm upgrade keeps
-// null where the release before had no value.
+// TestNullIsDefault tests that the chart renders null like the default, because the webhook takes null as the default. helm
+// upgrade keeps the null of a key that had no value in the release before.
 func TestNullIsDefault(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -82,7 +82,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 	}
 }
 
-// reviewTimeout is the timeoutSeconds of the webhooks.
+// reviewTimeout is the timeoutSeconds of the shipped webhooks.
 const reviewTimeout = 2 * time.Second
 
 func beginRollout(t *testing.T) *rollout {
@@ -94,8 +94,8 @@ func beginRollout(t *testing.T) *rollout {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
 	r.lifecycle = newLifecycle(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
-	// On a slow machine a review can take longer than the limits of the product. So the limits are longer here, and load
-	// compares the time of each creation with what the machine can do.
+	// On a slow machine a review can take longer than the product's timeout. So the timeout is 30 s here, and load allows a
+	// creation to take reviewTimeout, multiplied by the slowness of the machine.
 	r.chart = r.changedChart(t, "timeoutSeconds: 2\n", "timeoutSeconds: 30\n", "50-mutatingwebhookconfiguration.yaml",
 		"51-validatingwebhookconfiguration.yaml")
 	r.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
@@ -221,8 +221,8 @@ func (r *rollout) load(t *testing.T) (stop func()) {
 	}
 }
 
-// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third one. Until this one serves, the
-// replicas of the first image make Pods, so the third release accepts the first image too.
+// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third image. Until its replicas serve,
+// those of the first image still inject Pods. So the third release must accept the first image too.
 func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
 	t.Helper()
 	upgrade := func(tag string) {

@@ -55,8 +55,8 @@ type Options struct {
 	// own timeouts. A test that does not test timeouts sets WebhookTimeout, because a slow machine can take longer than
 	// the two seconds of the shipped webhooks.
 	WebhookTimeout int32
-	// Policies are manifests that Start applies in the order of the slice. They have ValidatingAdmissionPolicies, their
-	// bindings, and other objects that these need, such as a namespace.
+	// Policies are manifests, as YAML and not as paths, that Start applies in the order of the slice. They have
+	// ValidatingAdmissionPolicies, their bindings, and other objects that these need, such as a namespace.
 	Policies []string
 	// AdmissionPlugins are enabled in addition to kube-apiserver's default plugins, for example AlwaysPullImages.
 	AdmissionPlugins []string
@@ -210,7 +210,7 @@ func (c *ControlPlane) awaitReady(ctx context.Context) error {
 // kubeconfig files of its users in users/. Stop removes the folder.
 func (c *ControlPlane) Folder() string { return c.folder.path }
 
-// ServiceAccountKey returns the file with the key that signs ServiceAccount tokens. A controller manager needs it.
+// ServiceAccountKey returns the path of the key that signs ServiceAccount tokens. A controller manager needs this key.
 func (c *ControlPlane) ServiceAccountKey() string {
 	return c.folder.join("kube-apiserver/sa-signer.key")
 }

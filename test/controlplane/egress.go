@@ -21,8 +21,8 @@ type Egress struct {
 	choose func() (address string)
 }
 
-// StartEgress starts a proxy. For each connection, the proxy calls the function "choose", and connects to the address that
-// the function returns.
+// StartEgress starts a proxy, which the caller must stop. For each connection, the proxy calls the function "choose", and
+// connects to the address (host:port) that the function returns.
 func StartEgress(choose func() (address string)) (*Egress, error) {
 	// Not t.TempDir: its path can be too long for a Unix socket.
 	folder, err := os.MkdirTemp("", "egress-")

@@ -91,9 +91,9 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes folders and ends processes that are left over from earlier control planes. They are left over if two
-// processes were both killed: the guard (guard.go), and the process that started the control plane. An example is that the
-// container of both was removed.
+// sweep removes folders and ends processes that are left over from earlier control planes. Something is left over only if
+// the guard (guard.go) was killed together with the process that started the control plane, for example because their
+// container was removed.
 func sweep() error {
 	folders, err := os.ReadDir(os.TempDir())
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 )
 
 // wrapper is the script that envtest starts in place of a program. The script writes its process group to a file and
-// becomes the program. envtest also runs it with --help, to read the program's flags: then it writes no file. If the folder is
+// becomes the program. With --help, by which envtest reads the program's flags, the script writes no file. If the folder is
 // gone already, the script starts nothing.
 const wrapper = `#!/bin/sh
 set -e

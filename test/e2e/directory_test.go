@@ -147,7 +147,7 @@ func restoreShipped(t *testing.T) {
 }
 
 // openGroupDirectories runs step 10 of deploy/docs/directory-services.md: alice herself is the requester, and may use only
-// her own home. The test then writes to directories in her home that only the members of one of her groups can write to.
+// her own home. The test then writes to directories in her home. Each of them is writable only for one of her groups.
 func openGroupDirectories(t *testing.T, step pages.Step) {
 	alice, err := cluster.User("alice@corp.example")
 	require.NoError(t, err)

@@ -142,8 +142,8 @@ func TestJupyterHubWithoutWebhook(t *testing.T) {
 			assert.Contains(t, h.Log(), want)
 		}))
 	}
-	// The API server uses new webhook configurations only after a moment. They are in effect once a Pod is denied, because
-	// the gate is closed.
+	// The API server uses new webhook configurations only after a moment. The gate is closed, so a Pod is denied once they
+	// are in effect.
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := cluster.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice",
 			"--dry-run=server")

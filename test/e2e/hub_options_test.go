@@ -16,8 +16,8 @@ import (
 // optionsUser is the user of those servers of spawnerTraits that must start. The other servers must be denied.
 const optionsUser = "qiang.guo03"
 
-// spawnerTraits returns settings (traits) of KubeSpawner for individual servers, by user and server. Only options that need
-// a running hub are tested here. test/golden tests the effect of KubeSpawner's options on Pods.
+// spawnerTraits returns settings (traits) of KubeSpawner for individual servers, by user and server. It has only options that
+// need a running hub. test/golden tests the effect of KubeSpawner's options on Pods.
 func spawnerTraits(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},

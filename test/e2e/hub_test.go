@@ -62,8 +62,8 @@ func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// reloadEvery is the time after which a user reloads the hub's page about a starting server. The page leads to the server when
-// it is ready, unless the page has lost the hub's events.
+// reloadEvery is the time after which a user reloads the hub's page about a starting server. The page opens the server once
+// the server is ready, unless the page has lost the hub's events.
 const reloadEvery = time.Minute
 
 // logInAs returns the browser actions that log in a user whose server does not run yet, and wait until the browser shows a

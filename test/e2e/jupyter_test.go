@@ -14,8 +14,8 @@ const token = "e2e-token"
 
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is a flag of kubectl run. It adds probes if the webhook cannot tell whether Jupyter starts, so that the Pod is
-// Ready only when its server responds.
+// withProbes is a flag of kubectl run. With this flag the webhook adds probes even if it does not know that Jupyter starts,
+// so that the Pod is Ready only when its server responds.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // jupyter is the address and the token of a running Jupyter server.

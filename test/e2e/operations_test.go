@@ -28,8 +28,7 @@ func long() bool { return os.Getenv("LONG") != "" }
 type operations struct {
 	*load
 	deployed deployment
-	// known maps each expected result of injectedPart to a name for it. recordKnown recorded the results while no other
-	// operation was running.
+	// known maps each expected result of injectedPart to a name. recordKnown adds the results.
 	known map[string]string
 	rows  []string
 	// apiServerDown is the time in which the API server was down. killed is the time from the kill of a replica until the
@@ -98,8 +97,8 @@ func TestOperationsUnderLoad(t *testing.T) {
 	assert.Greater(t, rate, least, "there must be enough admissions a second")
 }
 
-// awaitDNS waits until the replicas can find all other replicas by DNS. The next rollout must not begin before that,
-// because replicas with different configurations would not find each other.
+// awaitDNS waits until the replicas can find all other replicas by DNS. If the next rollout began earlier, replicas with
+// different configurations would not find each other.
 func (o *operations) awaitDNS(t *testing.T) {
 	t.Helper()
 	o.awaitAdmissions(t, int(node.DNSCacheTime().Seconds())*admissionsPerSecond)

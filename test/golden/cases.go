@@ -7,7 +7,7 @@
 //
 //	# identity: 5003:6003:7001     the user's identity, with discovery at admission; without this line, discovery is at start
 //	# namespace: restricted        the namespace enforces the Pod Security Standard restricted
-//	# config: whole-share.yaml     a configuration of testdata/config; without this line, the defaults
+//	# config: directories.yaml     a configuration of testdata/config; without this line, the defaults
 package golden
 
 import (
@@ -31,8 +31,8 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// Case is one example Pod, with the identity, the namespace's Pod Security level and the configuration with which the
-// webhook decides about the Pod.
+// Case is one example Pod, with the identity, the namespace's Pod Security level and the configuration with which the webhook
+// decides about the Pod. If Identity is nil, discovery is at start.
 type Case struct {
 	Name string
 	// YAML is the text of the file. JSON is the same Pod as an API server sends it.
@@ -103,8 +103,8 @@ func (c *Case) set(key, value string) error {
 	return nil
 }
 
-// WithSharedWebhook returns a case whose Decide and Verify use one webhook. Otherwise they build a webhook at each call, which
-// takes longer than the decision. Set the identity and the configuration of the case before.
+// WithSharedWebhook returns a copy of the case whose Decide and Verify share one webhook. Without it, each call builds a
+// webhook, which takes longer than the decision. The copy ignores later changes of Identity and Config.
 func (c Case) WithSharedWebhook() Case {
 	c.shared = c.webhook()
 	return c

@@ -78,7 +78,7 @@ func TestHubUserIsFromAnnotation(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		raw := p.submitted.Annotations["hub.jupyter.org/username"]
 		if p.admitted == nil {
-			users[raw] += "" // This keeps the user of another case: one configuration denies a name that another admits.
+			users[raw] += "" // Another configuration can admit the name: the user of its case is kept.
 			continue
 		}
 		users[raw] = p.admitted.Annotations["jupyter-user.io/user"]

@@ -60,7 +60,7 @@ func (h *Helm) Run(ctx context.Context, stdin string, arguments ...string) (stri
 	return stdout.String(), nil
 }
 
-// Template renders the chart. The values are YAML.
+// Template renders the chart with values in YAML and further arguments of helm template.
 func (h *Helm) Template(ctx context.Context, values string, arguments ...string) (deploy.Rendered, error) {
 	chart, err := Chart()
 	if err != nil {

@@ -147,7 +147,7 @@ func backup(t *testing.T, g *guarded) {
 	assertDenied(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
 }
 
-// claimOfTheShare has the changes of the share's claim that the policy claims admits.
+// claimOfTheShare tests changes of the share's claim that the policy claims.jupyter-user.io admits.
 func claimOfTheShare(t *testing.T, g *guarded) {
 	bound := boundShareClaim(t, g, "lab")
 	claims := g.bob.CoreV1().PersistentVolumeClaims("lab")

@@ -62,8 +62,8 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertUnchangedAndVerified(t, reviews[1:])
 }
 
-// assertUnchangedAndVerified asserts that the reviews of a Pod after the first one have no operations, and
-// that the last review is the verifier's.
+// assertUnchangedAndVerified asserts that the reviews of a Pod have no operations, and that the last review is the
+// verifier's. The caller leaves out the first review, which injects the Pod.
 func assertUnchangedAndVerified(t *testing.T, reviews []decision) {
 	t.Helper()
 	require.NotEmpty(t, reviews)

@@ -82,7 +82,7 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
-// enlarge asks for more storage for a claim.
+// enlarge requests more storage for a claim, in a dry run.
 func enlarge(ctx context.Context, client kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
 	c.Spec.Resources.Requests = corev1.ResourceList{"storage": resource.MustParse("9Gi")}
 	_, err := client.CoreV1().PersistentVolumeClaims(c.Namespace).Update(ctx, c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -94,8 +94,8 @@ func onShareClaim(try func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) 
 	return func(t *testing.T, g *guarded) error { return try(t, g, boundShareClaim(t, g, "open")) }
 }
 
-// boundShareClaim returns the share's claim of a namespace. The claim is bound as Kubernetes' controller does it, and its
-// StorageClass allows to enlarge it: the API server itself denies a change of the size of other claims.
+// boundShareClaim returns the share's claim of a namespace, bound as Kubernetes' controller binds a claim. The claim has a
+// StorageClass that allows expansion, because the API server itself denies the expansion of any other claim.
 func boundShareClaim(t *testing.T, g *guarded, namespace string) *corev1.PersistentVolumeClaim {
 	t.Helper()
 	_, err := g.admin(t).StorageV1().StorageClasses().Create(t.Context(), &storagev1.StorageClass{
@@ -132,7 +132,7 @@ func requireCreated(t *testing.T, err error) {
 	}
 }
 
-// anOwner makes an object's life depend on a ConfigMap of the attacker.
+// anOwner refers to a ConfigMap of the attacker. An object with this owner is deleted together with the ConfigMap.
 var anOwner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
 
 func setOwner(t *testing.T, client kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {

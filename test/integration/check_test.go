@@ -176,8 +176,7 @@ func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// checkDown tests the check command while the webhook is down. checkDown runs near the end, because the tests before need
-// the webhook.
+// checkDown tests the check command while the webhook is down. checkDown runs after the tests that need the webhook.
 func checkDown(t *testing.T, l *checkedCluster) {
 	l.stop()
 	l.assertFinding(t, "dry-run", check.Failed, "the webhook does not respond, so no notebook starts")

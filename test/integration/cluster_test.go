@@ -201,7 +201,8 @@ func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at
 	return listener.Addr().String(), stop
 }
 
-// namespace creates a namespace in which carol may create Pods and use two homes.
+// namespace creates a namespace, with a Pod Security level unless level is empty. carol may create Pods in it and use the
+// homes of alice and qiang.guo03.
 func (c *cluster) namespace(t *testing.T, name, level string) {
 	t.Helper()
 	labels := map[string]string{}

@@ -14,8 +14,7 @@ import (
 )
 
 // TestPoliciesAdmitGoldenPods takes the Pods of package golden that the webhook admits as notebooks, and creates them as
-// the webhook changes them. The policies are rendered for the configuration of this webhook. No policy denies one of
-// these Pods.
+// the webhook changes them. The policies are rendered for the configuration of each Pod's case, and must admit the Pod.
 func TestPoliciesAdmitGoldenPods(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

@@ -70,7 +70,8 @@ func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, string(values))
 }
 
-// createEnforcing creates a namespace with these labels, in which carol may create Pods and use two homes.
+// createEnforcing creates a namespace with these labels. carol may create Pods in it and use the homes of alice and
+// qiang.guo03.
 func (e *enforced) createEnforcing(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	require.NoError(t, e.Namespace(t.Context(), name, labels))

@@ -79,7 +79,8 @@ func TestHubWithHundredUsers(t *testing.T) {
 	c.assertHubPods(t, servers)
 }
 
-// logAllIn logs in all users, starts their servers, and waits until the hub reports that the servers run.
+// logAllIn logs in all users, starts their servers, and waits until the hub reports that the servers run. It writes the time
+// that each start took to durations.
 func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, durations []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup

@@ -212,7 +212,8 @@ func limitRangeMinimum(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.createDry(t, "minimum", labelledPod(user))) })
 }
 
-// limitRangeMaximum tests a LimitRange with a maximum, which LimitRanger also gives to containers without resources.
+// limitRangeMaximum tests a LimitRange with only a maximum. LimitRanger also sets the maximum as the requests and limits of
+// containers without resources.
 func limitRangeMaximum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {

@@ -174,8 +174,8 @@ func TestAttacksAreDenied(t *testing.T) {
 	}
 }
 
-// TestEachRuleIsNeeded removes one rule of the policies at a time and tries the attacks that name this rule. They succeed.
-// So each rule is needed, and each attack tests the rule that it names.
+// TestEachRuleIsNeeded removes one rule of the policies at a time, and tests that the attacks that name this rule then
+// succeed. So each rule is needed, and each attack tests the rule that it names.
 func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attackedValues)

@@ -65,8 +65,8 @@ func TestExpressions(t *testing.T) {
 }
 
 // TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. While lookups fail, the panel shows the
-// time since the last response. On a soft mount, each lookup soon ends with an error, so that no lookup becomes old. The
-// panel must show the time there too. After the next response the panel shows 0.
+// time since the last response, also on a soft mount, where each lookup soon ends with an error and no lookup becomes old.
+// After the next response the panel shows 0.
 func TestThePanelOfASilentShare(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()

@@ -36,7 +36,7 @@ var (
 	block  = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
 )
 
-// Steps returns the steps of a page by number. The first number is 1, and each step must have a command.
+// Steps returns the steps of a page in deploy/docs, by number. The first number is 1, and each step must have a command.
 func Steps(t testing.TB, page string) map[int]Step {
 	t.Helper()
 	folder, err := project.Folder()

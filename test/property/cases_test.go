@@ -92,8 +92,8 @@ func TestInjectionAfterOtherWebhook(t *testing.T) {
 
 func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
 
-// The function does the same as most webhooks: it decodes a Pod into the typed API, changes the typed Pod, and encodes the
-// whole Pod.
+// The function "changed" changes a Pod like most webhooks: it decodes the Pod into the typed API, changes the typed Pod, and
+// encodes the whole Pod.
 func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	t.Helper()
 	pod := &corev1.Pod{}

@@ -13,8 +13,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// replaceable matches the paths of values that the webhook may replace or remove. The expression does not use the planner's
-// table.
+// replaceable matches the paths of values that the webhook may replace or remove. The expression does not use the webhook's
+// code, so that the tests find errors there.
 var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
@@ -56,9 +56,9 @@ func checkLossless(t *testing.T, before, after []byte) {
 	}
 }
 
-// The function returns all values of a document that contain no other value, by path. The path of an init container has the
-// name of the container and not its index, because the webhook adds an init container before the others. The path of a
-// variable has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID get
+// The function "leaves" returns all values of a document that contain no other value, by path. The path of an init container
+// has the name of the container and not its index, because the webhook adds an init container before the others. The path of
+// a variable has the variable's name. A name that is repeated gets a number, as in A#1. HOME, NB_USER, NB_UID and NB_GID get
 // no number, because the webhook removes all but one of each.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
@@ -67,8 +67,8 @@ func leaves(t *testing.T, raw []byte) map[string]string {
 	return w.found
 }
 
-// A walker reads a document token by token, and init containers and variables once more. Decoding each value separately
-// would read the innermost values a dozen times.
+// A walker reads a document token by token. It reads init containers and variables twice, to find their names. Decoding each
+// value separately would read the innermost values a dozen times.
 type walker struct {
 	*jsontext.Decoder
 

@@ -90,8 +90,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 }
 
 // checkNesting tests that no mount is inside another mount, inside /proc or inside /dev/fd, because a symbolic link in the
-// outer one could put the mount over the program jupyter-user-init. The function tests the init container, and a notebook
-// container that starts as root.
+// outer mount could lead the inner mount over the program jupyter-user-init. The function tests the init container, and a
+// notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	containers := pod.Spec.InitContainers[:1:1]

@@ -163,7 +163,7 @@ func (c *certManager) awaitTrusted(t *testing.T, authority []byte) {
 	}, patience, pollEvery, "the authority is trusted")
 }
 
-// trustOnly sets the caBundle of every webhook to this CA. cert-manager's CA injector never removes a CA that has not
+// trustOnly sets the caBundle of every webhook to this CA, because cert-manager's CA injector never removes a CA that has not
 // expired.
 func (c *certManager) trustOnly(t *testing.T, authority []byte) {
 	t.Helper()

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A load creates Pods in dry runs until the test ends. Each Pod has two reviews. The Pods come in bursts. A burst needs
-// more than the 25 connections that the API server keeps open, so that every burst has TLS handshakes.
+// A load creates Pods in dry runs until the test ends. Each Pod has a mutating and a verifying review. The Pods come in
+// bursts. A burst needs more than the 25 connections that the API server keeps open, so that every burst has TLS handshakes.
 type load struct {
 	lock     sync.Mutex
 	admitted int

@@ -89,7 +89,7 @@ func TestSelfSignedRotation(t *testing.T) {
 		kill()
 		before, authority := w.secret(t, mountedName), w.bundles(t)
 		w.remove(t, authorityName)
-		// A busy machine kills the program late. So the program has to wait for an hour before it writes the certificate.
+		// On a busy machine, the kill below comes late. With --every=1h the program does not write the certificate before the kill.
 		_, kill = start("1h", "1h")
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
 		kill()

@@ -34,7 +34,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	m.Expect(len(packages))
 	tail := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
-	// An interrupted go command leaves temporary files behind. So it gets a temporary folder that is removed afterwards.
+	// An interrupted go command leaves temporary files behind. So the command gets a temporary folder, which compile removes.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
 	if err != nil {
 		return fmt.Errorf("create a folder for the go command: %w", err)

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An index is an HTTP server on loopback. It has the file index.yaml, which lists one archive, and this archive of
-// programs. Each of these programs prints "downloaded".
+// An index is an HTTP server on loopback. It serves the file index.yaml, which lists one archive of programs, and this
+// archive. Each program prints "downloaded".
 type index struct {
 	*httptest.Server
 	requests atomic.Int32

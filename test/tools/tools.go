@@ -84,11 +84,11 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns the paths of a control plane's programs. It uses programs in the cache that were built before.
-// Without these, it uses programs that setup-envtest has installed or can download. Without these too, it builds the
-// programs. If the environment variable KUBERNETES selects an older release, ControlPlane does not use
-// setup-envtest. If KUBEBUILDER_ASSETS is set, ControlPlane uses only the programs in the folder that this variable names:
-// etcd and kube-apiserver must be there, and a missing kubectl is built.
+// ControlPlane returns the paths of a control plane's programs. It uses programs in the cache that were built before, or else
+// programs that setup-envtest has installed or can download, or else it builds the programs. If the environment variable
+// KUBERNETES selects an older release, ControlPlane does not use setup-envtest. If KUBEBUILDER_ASSETS is set, ControlPlane
+// uses only the programs in the folder that this variable names: etcd and kube-apiserver must be there, and a missing kubectl
+// is built.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {

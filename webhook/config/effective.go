@@ -15,10 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Generation returns a hash of the effective configuration: equal configurations have equal generations, however their
-// files are written. An annotation of each injected Pod has the generation, so that the verifier knows under which configuration
-// the Pod was injected. The hash does not contain the mode, because the injection does not depend on the mode. So while the mode
-// is being changed, replicas with either mode accept injected Pods.
+// Generation returns a hash of the effective configuration, as 12 hexadecimal digits. Equal configurations have equal
+// generations, however their files are written. An annotation of each injected Pod has the generation, so that the verifier
+// knows under which configuration the Pod was injected. The hash does not contain the mode, because the injection does not
+// depend on the mode. So while the mode is being changed, replicas with either mode accept injected Pods.
 func (c *Config) Generation() string {
 	hash := sha256.New()
 	all := canonical(reflect.ValueOf(c).Elem()).(map[string]any)
@@ -111,8 +111,8 @@ func yamlNode(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// A text is written without quotes if the expression unquoted matches it and yamlKeywords does not. The latter matches
-// words that YAML, or an older version of YAML, reads as a boolean or null.
+// A text is written without quotes if unquoted matches the text and yamlKeywords does not. yamlKeywords matches words that
+// YAML, or an older version of YAML, reads as a boolean or null.
 var (
 	unquoted     = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	yamlKeywords = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)

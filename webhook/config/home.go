@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// HomePattern is the pattern for the path of a user's home, relative to the root of the share. {user} is the user's name, and
-// {initial} the first character of the name:
+// HomePattern is the pattern for the path of a user's home, relative to the root of the share, and for the paths of users'
+// own directories (share.directories). {user} is the user's name, and {initial} the first character of the name:
 //
 //	pattern                 home of alice
 //	home/{user}             home/alice

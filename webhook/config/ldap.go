@@ -23,11 +23,11 @@ type LDAP struct {
 	Groups LDAPGroups `json:"groups"`
 	// WaitMilliseconds is how long a review waits for the directory service.
 	WaitMilliseconds int `json:"waitMilliseconds"`
-	// FreshSeconds is how long a found account is used without another lookup. FreshMissingSeconds is how long the result
-	// "no account" is used.
+	// FreshSeconds is how long a found account is used without another lookup. FreshMissingSeconds is the same for a missing or
+	// unusable account.
 	FreshSeconds        int `json:"freshSeconds"`
 	FreshMissingSeconds int `json:"freshMissingSeconds"`
-	// StaleSeconds is how long a found account is used while no server responds.
+	// StaleSeconds is how long a found account is used while lookups fail or no server responds.
 	StaleSeconds int `json:"staleSeconds"`
 }
 
@@ -102,8 +102,8 @@ type LDAPGroups struct {
 	// GID is the attribute with the GID. A group without a GID gives its members no GID, but can be a member of other
 	// groups.
 	GID string `json:"gid"`
-	// Nested decides whether a user also gets the groups of which the user's groups are members, and the groups of those in
-	// turn. An account with too many levels of groups is unusable.
+	// Nested decides whether a user also gets the GIDs of the groups that contain the user's groups, directly or through other
+	// groups. An account with too many levels of groups is unusable.
 	Nested bool `json:"nested"`
 }
 

@@ -92,8 +92,8 @@ type Share struct {
 	MountPath string `json:"mountPath"`
 	// Home is the path of a user's home, relative to the root of the share.
 	Home HomePattern `json:"home"`
-	// HomePrefix takes homes from the home field of the user's account (LDAP or passwd) instead of Home: the part of the
-	// field below this prefix is the path on the share. Discovery is then at admission only.
+	// HomePrefix is empty if Home determines the homes. Otherwise the home field of the user's account (LDAP or passwd)
+	// determines the home: the part of the field below HomePrefix is the path on the share, and discovery is at admission only.
 	HomePrefix string `json:"homePrefix"`
 	// Directories lists the directories that notebooks see besides the home, on the share or on further claims. They are
 	// mounted only with discovery at admission, because only file permissions protect their content, and file permissions
@@ -129,7 +129,7 @@ type Directory struct {
 	// SubPath is the path on the share or the further claim, relative, without "..". It is empty for the whole of a further
 	// claim. If it ends with {user}, each user has their own directory.
 	SubPath string `json:"subPath"`
-	// MountPath is the path in the notebook container, absolute.
+	// MountPath is the path in the notebook container, absolute. It can end with {user} if SubPath does.
 	MountPath string `json:"mountPath"`
 	Access    Access `json:"access"`
 }
@@ -155,8 +155,9 @@ const (
 	// ExposeToTheUser mounts the whole share with discovery at admission, where every container runs as the user: only file
 	// permissions protect users' files from each other.
 	ExposeToTheUser Exposure = "ToTheUser"
-	// ExposeEvenToRoot mounts the whole share also with discovery at start, where the notebook container starts as root:
-	// anyone with kubectl exec into that Pod can become any user on the share. Each such admission returns a warning.
+	// ExposeEvenToRoot mounts the whole share also with discovery at start, where the notebook container starts as root: anyone
+	// with kubectl exec into that Pod can become any user on the share. Each admission with discovery at start returns a
+	// warning.
 	ExposeEvenToRoot Exposure = "EvenToRoot"
 )
 
@@ -261,9 +262,9 @@ type Notebook struct {
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element. For
-	// other images discovery at start needs one, because it replaces the entrypoint. The first element with a matching
-	// Image is used.
+	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element.
+	// Discovery at start replaces the entrypoint, so it needs an element for every other image. The first element with a
+	// matching Image is used.
 	Starts []Start `json:"starts"`
 }
 

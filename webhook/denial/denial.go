@@ -58,8 +58,8 @@ func Join(denials []Denial) string {
 	return b.String()
 }
 
-// maxMessage is the length in bytes to which a message, or a fault in the log, is cut. Nobody reads a longer one, and one Pod
-// can have a thousand denials with a long text of its own in each.
+// maxMessage is the length in bytes to which a message, or a fault in the log, is cut. One Pod can have a thousand denials,
+// each with its own long text.
 const maxMessage = 4096
 
 // Shortened returns the text of a fault, cut to the length of the longest message.

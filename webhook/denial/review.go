@@ -62,7 +62,7 @@ func PathTooLong(field string, have, limit int) Denial {
 	return unprocessable("PathTooLong", field, "a path has %d bytes, of at most %d: shorten it", have, limit)
 }
 
-// NameTooLong denies the name of a container or of an image that is longer than any that works.
+// NameTooLong denies a name of a container or of an image that Kubernetes or the container runtime would reject as too long.
 func NameTooLong(field string, have, limit int) Denial {
 	return unprocessable("NameTooLong", field, "the name has %d bytes, of at most %d: shorten it", have, limit)
 }

@@ -95,8 +95,8 @@ func MountOverKernel(field, path string) Denial {
 }
 
 // MountAroundRuntime denies a mount of the Pod's own that contains a file which the container runtime mounts, such as
-// /etc/hosts, in a container that starts as root or sees more of the share than the home. If the file is a link in the Pod's
-// volume, the runtime makes and mounts its target.
+// /etc/hosts, in a container that starts as root or sees more of the share than the home. If the Pod's volume has a symbolic
+// link in place of that file, the runtime creates the target of the link as root and mounts the file there.
 func MountAroundRuntime(field, path, inside string) Denial {
 	return forbidden("MountNested", field, "%s contains %s, which the container runtime mounts, and which could be a symbolic "+
 		"link there: use another path, or mount what you need by subPath", Printable(path), inside)

@@ -1,6 +1,5 @@
 // Package handoff is the interface between the webhook, the init container and the notebook container: the command lines
-// that the webhook writes into the Pod and jupyter-user-init parses, and the files in the scratch
-// volume.
+// that the webhook writes into the Pod and jupyter-user-init parses, and the files in the scratch volume.
 //
 // The package does no I/O. It imports only the standard library and package identity, so that jupyter-user-init stays
 // small.

@@ -11,7 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Owner is the owner of the home that the init container found. It is written as the file uid-gid.env:
+// Owner is the owner of the home that the init container found. With discovery at admission, GID is the GID with which the
+// Pod was admitted, not the home's. The init container writes an Owner as the file uid-gid.env:
 //
 //	USER_UID=5003
 //	USER_GID=6003

@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Annotations: they record on the Pod which user it runs as.
+// Annotations: they record on the Pod which user the Pod runs as.
 //
 // Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity is found (AtAdmission or AtStart);
 // jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the generation of
@@ -18,11 +18,11 @@ import (
 // value is replaced, and an identity or home that the webhook would not write is removed. The policy
 // access.jupyter-user.io decides by jupyter-user.io/user, so Decide never takes the value of this annotation from the Pod.
 //
-// The annotations that request something are the author's choice, and the policy afterwards.jupyter-user.io allows no later
-// change of them: jupyter-user.io/container names the notebook container,
-// jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other
-// containers that get the home (homein.go). The webhook adds jupyter-user.io/container if it is missing, because later
-// reviews of the Pod must choose the same container, even if another webhook has inserted a sidecar before that container.
+// The author of the Pod chooses the annotations that request something, and the policy afterwards.jupyter-user.io allows no
+// later change of them: jupyter-user.io/container names the notebook container, jupyter-user.io/probes and
+// jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other containers that get the home
+// (homein.go). The webhook adds jupyter-user.io/container if it is missing, because later reviews of the Pod must choose the
+// same container, even if another webhook has inserted a sidecar before that container.
 
 const annotationPrefix = "jupyter-user.io/"
 

@@ -21,7 +21,7 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claimEntries maps the names of labels or annotations to their values. It has only those that user.Claimed reads.
+// claimEntries maps the names of labels or annotations to their values. It has only the entries that user.Claimed reads.
 type claimEntries map[string]string
 
 // UnmarshalJSONFrom decodes the entries that user.Selects selects, and skips the others.

@@ -100,7 +100,7 @@ var (
 const maxLaunchers = 16
 
 // readCommand reads a command line. The function value returns the value of a variable to which a shell script refers, and
-// whether the value is known.
+// whether the value is known. value is nil if no variable of the container is known.
 func readCommand(argv []string, value func(name string) (string, bool)) commandLine {
 	s := commandLine{argv: argv}
 	for passed := range maxLaunchers {
@@ -213,8 +213,8 @@ func kindOfPython(args []string) programKind {
 	return runsOther
 }
 
-// programOfPython returns the module (-m) or the script that a python command line runs, and the arguments of that program. The
-// script is "-c" if the program is an argument itself. Both are empty if python runs nothing.
+// programOfPython returns the module (-m) or the script that a python command line runs, and the arguments of that program.
+// For "python -c CODE" the script is "-c". If the command line has none of these, module and script are empty.
 func programOfPython(args []string) (module, script string, rest []string) {
 	valued := []string{"-W", "-X"}
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {

@@ -14,6 +14,7 @@ import (
 //
 //	group                                          in supplementalGroups
 //	of the user                                    added, also if the Pod does not ask for it
+//	the user's GID                                 left out: it is the primary group
 //	of the user, under the floor (identity.minGID) left out, with a warning
 //	of identity.imageGroups                        kept, if the notebook container sees only the home, up to identity.maxGroups
 //	any other                                      denied; with discovery at start, every group is denied

@@ -25,12 +25,14 @@ import (
 //
 // Ours: its position, image (init.image or one of init.acceptedImages), command, args, mounts, termination message and
 // security context, except a seccomp profile of type Localhost and the options that confinement.go lets stay. Variables,
-// devices, probes, hooks, restart policy, working directory, stdin and tty are ours too, and are removed. An init container
-// named jupyter-user-init that the Pod has already is corrected if it is the first, and otherwise removed and added again.
-// Any other container of this name is denied. In a Pod of the QoS class Guaranteed the requests of our init container equal
-// its limits. A volume mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount.
-// Anywhere else the mount could hide a home, or a symbolic link could direct the mount over jupyter-user-init. The Pod's:
+// devices, probes, hooks, restart policy, working directory, stdin and tty are ours too, and are removed. The Pod's:
 // resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
+//
+// An init container named jupyter-user-init that the Pod has already is corrected if it is the first, and otherwise removed
+// and added again. Any other container of this name is denied. In a Pod of the QoS class Guaranteed the requests of our init
+// container equal its limits. A volume mount of another webhook is tolerated only below /var/run/secrets, and not inside
+// another mount. Anywhere else the mount could hide a home, or a symbolic link could direct the mount over
+// jupyter-user-init.
 
 const (
 	// nonroot is the UID and GID of the init container with discovery at start. Many images use this number for an

@@ -16,7 +16,7 @@ const (
 	maxPathLength = 4096
 	// maxContainerNameLength is the longest name of a container, a DNS label, in bytes.
 	maxContainerNameLength = 63
-	// maxImageLength is the longest name of an image, with its tag and digest, in bytes. Container runtimes allow fewer.
+	// maxImageLength is the longest name of an image, with its tag and digest, in bytes. Container runtimes have a lower limit.
 	maxImageLength = 1024
 	// maxBaseURLLength is the longest base URL of a server in a probe, in bytes.
 	maxBaseURLLength = 1024
@@ -49,8 +49,8 @@ func longNames(at pod.Element, c *pod.Container) (denials []denial.Denial) {
 	return denials
 }
 
-// longPaths returns a denial for each path of a container that is too long. The command of a Pod that is reviewed again has
-// a path too: the working directory in our wrapper, which begins with binary.
+// longPaths returns a denial for each path of a container that is too long. If the Pod is reviewed again, its command can
+// have our wrapper, with a working directory, which is also a path. binary is the first argument of the wrapper.
 func longPaths(at pod.Element, c *pod.Container, binary string) (denials []denial.Denial) {
 	tooLong := func(value *string, field func() pod.Pointer) {
 		if value != nil && len(*value) >= maxPathLength {

@@ -180,8 +180,9 @@ func (p mountsPiece) reconcileContainer(ownInit bool, c *changes) {
 	}
 }
 
-// denyConflict denies a mount of the Pod's own whose path is one of ours or inside the scratch directory. If the container
-// starts as root or sees more than the home, denyConflict also denies nested mounts.
+// denyConflict denies a mount, a device or a termination message of the Pod's own at one of our mount paths or inside the
+// scratch directory. If the container starts as root or sees more of the share than the home, denyConflict also denies a
+// nested path (method nested).
 func (p mountsPiece) denyConflict(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
 	if want, taken := p.conflicting(at); taken {

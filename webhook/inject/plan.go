@@ -13,8 +13,8 @@
 // Each injected piece has one file, whose first comment says what the piece adds, which fields are ours, and what happens
 // if the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go,
 // homein.go, init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Some pieces have more
-// files: home.go, accounts.go and devices.go belong to mounts.go, settings.go and confinement.go to init.go. sidecars.go and
-// jovyan.go have rules for the containers and paths that are the Pod's own.
+// files: home.go, accounts.go and devices.go belong to mounts.go; settings.go and confinement.go belong to init.go.
+// sidecars.go and jovyan.go have rules for the containers and paths that are the Pod's own.
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
 // methods inOrder and planning.pieces, and to the list above. Add the fields that it reads to webhook/pod/view.go. Add the
@@ -63,7 +63,7 @@ type Facts struct {
 	SourcesQueried bool
 }
 
-// Plan is how one Pod must be injected: the decisions about it, and the pieces that make them so.
+// Plan is how one Pod must be injected: the decisions about the Pod, and the pieces that carry out these decisions.
 type Plan struct {
 	// Discovery is config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery
@@ -279,8 +279,9 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// denyWholePod denies Windows Pods, Windows host processes, and user namespaces unless share.allowUserNamespaces is true.
-// The host's network, PID and IPC namespaces are not checked here: the policy node.jupyter-user.io decides about them.
+// denyWholePod denies Windows Pods and Windows host processes. It denies user namespaces too, unless
+// share.allowUserNamespaces is true. It does not check the host's network, PID and IPC namespaces: the policy
+// node.jupyter-user.io decides about them.
 func (in *planning) denyWholePod() (denials []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		denials = append(denials, denial.NotLinux(os.Name))
@@ -334,7 +335,7 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 	return s, denials
 }
 
-// warnings returns warnings about the choice of the notebook container and about unknown annotations of ours.
+// warnings returns warnings about the choice of the notebook container and about unknown annotations with our prefix.
 func (in *planning) warnings() (warnings []string) {
 	if len(in.otherCandidates) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))

@@ -14,7 +14,7 @@ import (
 //	program of the container (commandline.go, image.go)    startup and liveness    readiness    warning
 //	Jupyter: by command, image, hub or configuration       added                   added
 //	that of an unknown image                               –                       added        names the annotation
-//	a command that starts Jupyter or something else        –                       –            names the annotation
+//	an unknown command                                     –                       –            names the annotation
 //	known not to be Jupyter                                –                       –
 //
 // A probe that can restart a container is added only if Jupyter is known to run: any other program would be restarted for

@@ -185,7 +185,7 @@ func (c *changes) addField(m member, value any) {
 	*fields = append(*fields, pod.Field{Key: m.key, Value: value})
 }
 
-// appendTo appends an element to a list of the given length.
+// appendTo appends an element to a list that has length elements in the Pod. If length is 0, the first call creates the list.
 func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	c.record(Added, o, member{object: list}, value)
 	if length > 0 {

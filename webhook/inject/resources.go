@@ -118,8 +118,8 @@ func fitInto(container, ofPod *pod.Resources) *pod.Resources {
 	return &fits
 }
 
-// smaller returns the smaller of two quantities. It returns the first if the second is missing, or if one of them cannot be
-// parsed, which the API server denies.
+// smaller returns the smaller of two quantities. It returns the first if the second is missing, or if parseQuantity returns
+// false for one of them.
 func smaller(first, second jsontext.Value) jsontext.Value {
 	a, okA := parseQuantity(first)
 	b, okB := parseQuantity(second)
@@ -130,11 +130,11 @@ func smaller(first, second jsontext.Value) jsontext.Value {
 }
 
 // boundedQuantity is Kubernetes' grammar of quantities with limits on the number of digits, as package config has for the
-// configuration. The requester chooses them, and resource.Quantity computes 10 to the power of the exponent: to compare
-// 1e60000000 takes hundreds of megabytes.
+// configuration. The requester chooses the exponent, and resource.Quantity computes 10 to the power of the exponent:
+// comparing 1e60000000 takes hundreds of megabytes.
 var boundedQuantity = regexp.MustCompile(`^"?[+-]?[0-9.]{1,40}([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"?$`)
 
-// parseQuantity parses a quantity of a Pod. It returns false if it is missing or invalid, or exceeds the limits of
+// parseQuantity parses a quantity of a Pod. It returns false if the quantity is missing or invalid, or exceeds the limits of
 // boundedQuantity.
 func parseQuantity(value jsontext.Value) (resource.Quantity, bool) {
 	var q resource.Quantity

@@ -35,8 +35,8 @@ func shellScript(args []string) (script string, ok bool) {
 }
 
 // lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
-// command. The variables that the script exports before it precede the command, as in "A=1 jupyter lab". ok is false if the
-// script cannot be read.
+// command. The variables that the script exports before this command are prepended to argv, as in "A=1 jupyter lab". ok is
+// false if the script cannot be read.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -108,7 +108,8 @@ type splitter struct {
 	expanded int
 }
 
-// splitShell returns the commands of a text, each as a list of words.
+// splitShell returns the commands of a text, each as a list of words. It returns false if the text is too long or cannot be
+// read. If asShell is false, the whole text is one command, split as by splitWords.
 func splitShell(text string, value func(name string) (string, bool), asShell bool) ([][]string, bool) {
 	if len(text) > maxScriptLength {
 		return nil, false

@@ -58,9 +58,9 @@ func (in *planning) expandLiterals(text string) string {
 	})
 }
 
-// literal returns the value of a variable if it is known and has no $: Kubernetes also expands references in the value of a
-// variable. It is for the references in a text, of which there can be thousands: envValue would search ten thousand variables
-// for each.
+// literal returns the value of a variable if the value is known and has no $: Kubernetes also expands references in the value
+// of a variable. literal reads a map, because a text can have thousands of references, and envValue would search up to ten
+// thousand variables for each.
 func (in *planning) literal(name string) (value string, known bool) {
 	if in.literals == nil {
 		in.literals = in.allLiterals()

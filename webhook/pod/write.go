@@ -78,7 +78,7 @@ func (t jsonText) field(name string) jsonText {
 	return append(append(append(t.next(), '"'), name...), '"', ':')
 }
 
-// key begins a field with a name from elsewhere, which is escaped.
+// key begins a field whose name does not come from this file, so key escapes the name.
 func (t jsonText) key(name string) jsonText { return append(t.next().quoted(name), ':') }
 
 func (t jsonText) quoted(value string) jsonText {

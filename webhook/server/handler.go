@@ -30,7 +30,8 @@ const (
 	mutateRestrictedPath = "/mutate/restricted"
 	// VerifyPath is the path of the verifier, which the API server calls after all mutating webhooks.
 	VerifyPath = "/verify"
-	// PeerPath is VerifyPath for the requests of other replicas. A replica does not forward these requests.
+	// PeerPath is the path of the verifier for reviews that other replicas forward. A replica does not forward these reviews
+	// again.
 	PeerPath = "/verify/peer"
 )
 

@@ -76,7 +76,7 @@ func TestInvalidHomeFields(t *testing.T) {
 	}
 }
 
-// TestHomeInUnsafeDirectory tests the denials of a home below a directory in which somebody could replace homes.
+// TestHomeInUnsafeDirectory tests the denials of a home below a directory in which another user could replace homes.
 func TestHomeInUnsafeDirectory(t *testing.T) {
 	for why, parent := range map[string]identity.BadParent{
 		"which belongs to UID 5001 on the share: its owner could replace a home with another directory; ask the admin to chown": {Owner: 5001},

@@ -85,7 +85,7 @@ func TestMapHubName(t *testing.T) {
 	assert.Equal(t, "qiang.guo03", d.User.String(), "the label is always the Unix name")
 }
 
-// TestLongHubName tests that no hub name is looked up, and so kept in a cache, that is longer than any of JupyterHub.
+// TestLongHubName tests that a hub name longer than any in JupyterHub is denied without a lookup, so no cache keeps it.
 func TestLongHubName(t *testing.T) {
 	asked := func(string) (string, error) { return "", errors.New("looked up") }
 	long := []byte(document(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{`+

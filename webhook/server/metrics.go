@@ -62,7 +62,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// outcome says what a review did with a Pod, in the log line and as a label of the metrics.
+// outcome is what a review did with a Pod, for the log line and a label of the metrics.
 type outcome string
 
 const (
@@ -72,7 +72,7 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
-	// outcomeUnknown is the outcome at a replica that another one asks, and that lacks the configuration too. It is no fault.
+	// outcomeUnknown is the outcome of a forwarded review at a replica that lacks the configuration too. It is no fault.
 	outcomeUnknown outcome = "unknown"
 	// These outcomes exist only in Warn mode.
 	outcomeWouldInject outcome = "would_inject"

@@ -10,9 +10,8 @@ import (
 	"sync"
 )
 
-// This file sends each response in one write. A response with a patch is longer than one write of net/http and TLS, and
-// each part wakes the client, which takes a tenth of the time of a whole review. So the parts are buffered and sent
-// together.
+// This file sends each response in one write. A response with a patch is longer than one write of net/http and TLS. Each part
+// wakes the client, and that takes a tenth of the time of a whole review. So the parts are buffered and sent together.
 
 // bufferingListener accepts connections that can buffer their writes.
 type bufferingListener struct{ net.Listener }
@@ -67,8 +66,8 @@ func (c *bufferingConnection) sendBuffered() error {
 	return nil
 }
 
-// maxKeptBuffer is the size of the largest buffer that a connection keeps between two responses: there can be a thousand
-// connections.
+// maxKeptBuffer is the size, in bytes, of the largest buffer that a connection keeps between two responses: there can be a
+// thousand connections.
 const maxKeptBuffer = 16 << 10
 
 type connectionKey struct{}

@@ -83,9 +83,9 @@ type peerResponse struct {
 	err  error
 }
 
-// ask forwards a review to the replica that decided the most recent forwarded review. If there is no such replica yet, or
-// if the request fails, ask forwards the review to all replicas at the same time. It returns the first decision, and the
-// address of the replica that made it. The request to that one replica takes at most a quarter of Timeout.
+// ask forwards a review to the replica that decided the most recent forwarded review, and waits for at most a quarter of
+// Timeout. If there is no such replica yet, or if the request fails, ask forwards the review to all replicas at the same
+// time. It returns the first decision, and the address of the replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()

@@ -130,7 +130,7 @@ func TestUnknownConfiguration(t *testing.T) {
 	})
 }
 
-// deniesUnknown tests that the Pod is denied because no replica knows its configuration, and that the log says why.
+// deniesUnknown tests that the Pod is denied because no replica knows its configuration, and that the log has the cause.
 func (e *edge) deniesUnknown(t *testing.T, injected, why string) {
 	t.Helper()
 	_, r := e.post(t, "/verify", review(injected))

@@ -35,9 +35,9 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 	return annotations
 }
 
-// record writes the log line of a review, and counts the review. Of the Pod's content the line has only the user, and the
-// names and paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so the name of a
-// Pod can be any text of any length.
+// record writes the log line of a review, and counts the review. Of the Pod's content the line has only the name, the user,
+// and the names and paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so the name
+// of a Pod can be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {

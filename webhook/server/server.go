@@ -42,7 +42,7 @@ type handshake struct {
 	certificate *x509.Certificate
 }
 
-// Options say which certificate a Server presents, which clients it serves, and how long it drains.
+// Options are the settings of a Server: its certificate, the clients that it serves, and how long it drains.
 type Options struct {
 	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -56,7 +56,7 @@ type Options struct {
 }
 
 const (
-	// maxConnections is many times the connections of a few API servers (25 idle ones each), and needs little memory.
+	// maxConnections is the maximum number of open connections: many more than a few API servers keep (25 idle ones each).
 	maxConnections  = 1024
 	headerTimeout   = 10 * time.Second
 	responseTimeout = 10 * time.Second
@@ -69,7 +69,7 @@ const (
 	// shutdownTimeout is the time limit for running requests after the drain.
 	shutdownTimeout = 10 * time.Second
 	// handshakeLifetime is the time for which the last handshake shows that the server is reachable. A kubelet probes every two
-	// seconds.
+	// seconds, so each of its probes makes a handshake.
 	handshakeLifetime = time.Second
 )
 

@@ -77,7 +77,7 @@ func FromHub(labels map[string]string) bool {
 	return has
 }
 
-// NotClaimedBecause returns the reason why a Pod is not claimed, as the end of a sentence.
+// NotClaimedBecause returns the reason why a Pod is not claimed, such as denial.NoLabel.
 func NotClaimedBecause(labels, annotations map[string]string, rules config.User) string {
 	switch {
 	case annotations[InjectAnnotation] == OptOut:

@@ -197,7 +197,7 @@ func (s *state) runAsRights(ctx context.Context, q AccessQuery) (rights []Right,
 	}
 	for _, account := range accounts.Items {
 		name := accountPrefix + account.Namespace + ":" + account.Name
-		// The policy checks a ServiceAccount with these groups.
+		// The policies check the rights of a ServiceAccount with these groups alone, without system:authenticated.
 		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace}
 		allowed, through, err := s.reviewAccess(ctx, name, groups, attributes(q, runAs))
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package check checks in a live cluster whether the webhook's promise holds: no Pod reaches files on the share that its
-// user may not reach. It checks what is installed, what was changed since, and what the cluster must provide.
+// user may not reach. It checks what is installed, whether that was changed by hand, and what the cluster must provide.
 //
 // The objects are read once, at the beginning, and the checks judge them. If an object could not be read, the checks that
 // need the object are not done, and their findings are Unknown. Nothing is written: a Pod and rendered objects are sent in

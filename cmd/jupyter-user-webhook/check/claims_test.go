@@ -34,8 +34,8 @@ func TestNamespaceOfProgram(t *testing.T) {
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(everyRight)), Failed, lacks)
 	assertOneFinding(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
-	// A ClusterRoleBinding makes the namespace "backup" one with notebooks if the subject is a ServiceAccount of the
-	// namespace, not if the subject is a group of admins.
+	// By a ClusterRoleBinding, "backup" is a namespace with notebooks if the subject is a ServiceAccount of the namespace,
+	// and not if the subject is a group of admins.
 	everywhere := func(subject rbacv1.Subject, right rbacv1.PolicyRule) *state {
 		s := with(rule(shares, runAs))
 		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})

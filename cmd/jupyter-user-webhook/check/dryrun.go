@@ -93,7 +93,8 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
-// restrictedNeedsIdentity is the reason of a denial that every user gets in the namespace.
+// restrictedNeedsIdentity is the reason of the denial that every user gets in a namespace that enforces restricted, if all
+// notebooks have discovery at start.
 var restrictedNeedsIdentity = string(denial.RestrictedNeedsIdentity("", "").Reason)
 
 // judgeDenial judges a denial. Only the text of the API server's error names the webhook or the policy that denied the Pod.
@@ -126,8 +127,8 @@ func judgeDenial(where string, err error) Finding {
 const verifierName = "verified-pods.jupyter-user.io"
 
 // judgeOwnDenial judges a denial by a webhook entry of the chart. A code from 500 means that the webhook could not decide.
-// Otherwise, a denial by a mutating entry shows that the webhook responds, and is a fault only if it is about everyUser. A
-// denial by the verifying entry means that the injected Pod was changed.
+// Otherwise, a denial that every user would get (everyUser) is a fault. Any other denial by a mutating entry only shows that
+// the webhook responds. A denial by the verifying entry means that the injected Pod was changed.
 func judgeOwnDenial(where, message string, code int32, everyUser bool) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook responds, but cannot decide now: %s", message)

@@ -39,8 +39,8 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// egressWithoutNotebooks returns warnings of namespaces without notebooks whose Pods may reach the NFS server: because no
-// NetworkPolicy keeps them from it, or because they may use the host's network, which no NetworkPolicy restricts.
+// egressWithoutNotebooks returns warnings about namespaces without notebooks whose Pods may reach the NFS server: either no
+// NetworkPolicy keeps the Pods from the server, or the Pods may use the host's network, which no NetworkPolicy restricts.
 func (s *state) egressWithoutNotebooks(served, servers []string) (found []Finding) {
 	var open, onHost []string
 	for _, namespace := range s.namespaces.Items {

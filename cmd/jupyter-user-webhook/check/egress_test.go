@@ -182,7 +182,7 @@ func TestEgressOfAProgram(t *testing.T) {
 	asked := with("backup", rule(shares, runAs))
 	asked.Namespaces = []string{"backup"}
 	assertOneFinding(t, egress(t.Context(), asked), Failed, failure)
-	// Without the claim of the share, the namespace is one of those without notebooks.
+	// Without the share's claim, the namespace counts as a namespace without notebooks.
 	unclaimed := with("backup", rule(shares, runAs))
 	unclaimed.claims.Items = unclaimed.claims.Items[:1]
 	assertOneFinding(t, egress(t.Context(), unclaimed), Warning,

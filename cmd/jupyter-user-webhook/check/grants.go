@@ -160,15 +160,15 @@ func subjectText(subject rbacv1.Subject) string {
 }
 
 // runsIn returns the namespace in which ServiceAccounts have a run-as right; empty for every namespace. Only a
-// ServiceAccount can use run-as. If applies is false, the right has no effect: the subject includes no ServiceAccount, or
-// its ServiceAccounts are in another namespace than the binding.
+// ServiceAccount can use run-as. If applies is false, the right has no effect: the subject is neither a ServiceAccount nor a
+// group of ServiceAccounts, or its ServiceAccounts are in another namespace than the binding.
 func (g grant) runsIn() (namespace string, applies bool) {
 	if accountNamespace, _, is := serviceAccountOf(g.subject); is {
 		return accountNamespace, g.namespace == "" || g.namespace == accountNamespace
 	}
 	accountNamespace, is := accountGroup(g.subject)
 	switch {
-	case !is: // Also system:authenticated: the policies ask with the groups of ServiceAccounts alone.
+	case !is: // Also for system:authenticated: the policies check a ServiceAccount without this group.
 		return "", false
 	case accountNamespace == "":
 		return g.namespace, true

@@ -55,10 +55,10 @@ func factsOf(pod *corev1.Pod) podFacts {
 }
 
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
-// ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod from before
-// the policies keeps the share, or gets it when the claim is made; it can have the labels and annotations of a notebook, which
-// nobody has checked. While nothing is in effect (without that policy, in Warn mode or in a namespace that onlyNamespaces leaves
-// out), nobody checks Pods either, so none counts as a notebook. Other ways to the share than a claim are not seen.
+// ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod that is older
+// than the policies does not count as a notebook, whatever its labels and annotations are. Without the policy, in Warn mode,
+// and in a namespace that onlyNamespaces leaves out, nothing is checked, so no Pod counts as a notebook. sharePods does not
+// see other ways to the share than a claim.
 func sharePods(_ context.Context, s *state) []Finding {
 	grants := s.grants()
 	guarded, isGuarded := s.guardedSince()

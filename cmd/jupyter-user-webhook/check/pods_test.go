@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestPodsWithTheShare tests which Pods with a claim of the share are reported. A Pod that has ended does not have it any more.
+// TestPodsWithTheShare tests which Pods with a claim of the share are reported.
 func TestPodsWithTheShare(t *testing.T) {
 	none := Finding{Status: OK, Message: "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)"}
 	labels, guarded := map[string]string{"jupyter-user": "alice"}, time.Now()

@@ -88,7 +88,7 @@ func TestRBAC(t *testing.T) {
 	}
 }
 
-// TestNobodyHasAHome tests the warning that no right to a home is given. With access.ownHomes, nobody needs one.
+// TestNobodyHasAHome tests the warning that no right to a home is given. With access.ownHomes, nobody needs such a right.
 func TestNobodyHasAHome(t *testing.T) {
 	s := clusterWithBinding("lab", subject("User", "", "boss"), everyRight)
 	assert.Contains(t, rbac(t.Context(), s)[1].Message, "nobody is given a home yet")
@@ -211,7 +211,8 @@ func TestRolesByName(t *testing.T) {
 	assert.Equal(t, "Role r", s.grants()[0].role)
 }
 
-// TestRunAsOfGroups tests in which namespace a group's right to run-as has an effect. It needs a ServiceAccount in the group.
+// TestRunAsOfGroups tests in which namespace a group's right to run-as has an effect. Only a group of ServiceAccounts can use
+// the right.
 func TestRunAsOfGroups(t *testing.T) {
 	for name, namespace := range map[string]string{
 		"system:serviceaccounts": "lab", "system:serviceaccounts:lab": "lab", "system:serviceaccounts:web": "",

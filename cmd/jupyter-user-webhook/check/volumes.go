@@ -175,9 +175,9 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks two values of the policies. Pods must not mount the paths in hostPaths from their node, so each
-// path of a share's volume on the nodes must be at or below a path in hostPaths. Pods may mount the servers in
-// otherNFSServers without a claim, so otherNFSServers must not contain the share's server.
+// allowedVolumes checks two values of the policies. The policies guard the paths in hostPaths, so each volume of the share on
+// the nodes must be at or below one of these paths. The policies do not guard the servers in otherNFSServers, so the share's
+// server must not be one of them.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	for _, volume := range share {
 		if path := nodePath(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {

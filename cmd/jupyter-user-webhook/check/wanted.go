@@ -32,7 +32,8 @@ type Manifest struct {
 	objects []unstructured.Unstructured
 }
 
-// ReadManifest reads the output of helm get manifest or helm template, or deploy/install.yaml.
+// ReadManifest reads the output of helm get manifest or helm template, or deploy/install.yaml. It returns an error if a kind
+// that the checks compare (installedKinds) is missing.
 func ReadManifest(r io.Reader) (*Manifest, error) {
 	m := &Manifest{from: "the manifest given with -f"}
 	for decoder := yaml.NewYAMLOrJSONDecoder(r, 4096); ; {

@@ -190,7 +190,8 @@ func TestConcurrentRuns(t *testing.T) {
 	})
 }
 
-// runFails makes the homes of that many users on the faulty file system. The run must fail. runFails returns its output.
+// runFails makes the homes of the given number of users on the faulty file system, asserts that the run fails, and returns
+// the run's output.
 func (f *faulty) runFails(t *testing.T, users int) string {
 	t.Helper()
 	process, output := childTask{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: users}.process(t)

@@ -17,8 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is the directory of file, opened as a Root. The methods of a Root do not use openat2, which is not necessary
-	// here: users cannot write to the directory, so they cannot put a symbolic link into it.
+	// inside is the directory of file, opened as a Root. The methods of a Root do not use openat2. That is safe here, because
+	// users cannot write to the directory, and so cannot put a symbolic link into it.
 	inside *os.Root
 }
 
@@ -96,7 +96,7 @@ func (r *run) openParent(dir string) (*parent, error) {
 // above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// skipInitial makes no directory. The run uses it before it knows whether the user gets a home.
+// skipInitial makes no directory. It is for the check (run.exists) before the run knows whether the user gets a home.
 func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
 // makeInitial makes and opens a directory for {initial}. If another run has made the directory, makeInitial only opens it.

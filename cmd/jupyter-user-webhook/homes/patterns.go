@@ -3,7 +3,7 @@ package homes
 import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 
 // Patterns returns the patterns of the directories that each user must have on a further claim, or on the share if claim is
-// empty. They are those with {user} in share.directories and, on the share, the home, unless share.homePrefix is set.
+// empty: the patterns with {user} in share.directories. On the share, share.home comes first, unless share.homePrefix is set.
 func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	if claim == "" && !c.Share.HomesByField() {
 		patterns = append(patterns, c.Share.Home)

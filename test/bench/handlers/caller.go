@@ -29,7 +29,7 @@ func NewCaller(handler http.Handler, bodies [][]byte) *Caller {
 	return c
 }
 
-// Call sends the next body.
+// Call sends the next body, and stores the response in Response and Status.
 func (c *Caller) Call() {
 	c.body.Reset(c.bodies[c.next%len(c.bodies)])
 	c.next++

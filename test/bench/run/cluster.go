@@ -143,8 +143,8 @@ func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admission
 	return first.Webhooks[0], at, nil
 }
 
-// callAsShipped registers a webhook server for the Pods of some namespaces, with the shipped webhook configurations. Their
-// selectors and match conditions are part of the cost of the product.
+// callAsShipped registers a webhook server for the Pods of some namespaces, with the shipped webhook configurations, because
+// their selectors and match conditions are part of the cost of the product.
 func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespaces ...string) error {
 	_, at, err := c.firstCalling(ctx, s)
 	if err != nil {

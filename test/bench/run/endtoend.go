@@ -123,7 +123,7 @@ func (c *cluster) create(ctx context.Context, namespace string, dryRun bool) (*c
 		pod = pods.Unlabelled(pod)
 	}
 	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.podCount), Labels: pod.Labels, Annotations: pod.Annotations}
-	// The ServiceAccount plugin adds the volume and the mount of the token.
+	// The request has no volume and no mount for the token, because the ServiceAccount plugin adds both.
 	pod.Spec.Volumes = pod.Spec.Volumes[:1]
 	pod.Spec.Containers[0].VolumeMounts = pod.Spec.Containers[0].VolumeMounts[:1]
 	options := metav1.CreateOptions{}

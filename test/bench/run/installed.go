@@ -45,8 +45,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
 `
 
-// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run.
-// The policies are bound only in some namespaces.
+// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run. The
+// policies are bound only in the namespaces verified and ordinary.
 func (c *cluster) measureInstalled(ctx context.Context, counts repetitions, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {

@@ -42,8 +42,8 @@ type row struct {
 	Measure string  `json:"measure"`
 	Value   float64 `json:"value"`
 	Unit    string  `json:"unit,omitempty"`
-	// Gate is the limit for the value, or 0 if there is no limit. Stretch is a better value to aim at. AtLeast means that a
-	// larger value is better.
+	// Gate is the limit for the value, or 0 if there is no limit. Stretch is a better value to aim at. With AtLeast, both are
+	// minimums, and otherwise maximums.
 	Gate    float64 `json:"gate,omitempty"`
 	Stretch float64 `json:"stretch,omitempty"`
 	AtLeast bool    `json:"atLeast,omitempty"`
@@ -106,7 +106,7 @@ func (r *report) markdown() string {
 
 // peers has figures of other projects' webhooks, which do other work than this project's webhook. The last element is
 // handlers.Usual, measured together with them. All these figures were measured once, on 2026-11-22, on another machine with
-// controller-runtime v0.25.2 and Kubernetes 1.36.3, and with another program.
+// controller-runtime v0.25.2 and Kubernetes 1.36.3, and not by this program.
 var peers = []struct {
 	name              string
 	small, large, cpu float64

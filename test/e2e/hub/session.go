@@ -52,8 +52,8 @@ func (s *Session) xsrf() string {
 	return ""
 }
 
-// open sends a request and returns the response. It sends url.Values as a form, like a browser, and any other body as JSON,
-// like the scripts of the hub's pages.
+// open sends a request and returns the response, whose body the caller must close. A status of 400 or more is an error. open
+// sends url.Values as a form, like a browser, and any other body as JSON, like the scripts of the hub's pages.
 func (s *Session) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var sent io.Reader
 	kind := "application/json"

@@ -2,10 +2,10 @@
 // image. It needs no container registry: the images are made from Debian's packages, Python's packages, and Dockerfiles that
 // buildah builds.
 //
-// It needs root, and the Debian packages that test/e2e/install installs. All results are kept in a cache (see test/cache) with
-// keys of their content: Dockerfiles, scripts, requirements, sources. Debian's packages are those of bookworm on the day of the
-// build, without security updates; packages.txt in the archive's folder lists their versions. To build with current packages,
-// remove debian-* and notebooks-* from the cache.
+// It needs root, and the Debian packages that test/e2e/install installs. All results are kept in a cache (see test/cache). The
+// key of a result contains a hash of each file that it is built from: Dockerfiles, scripts, requirements, sources. Debian's
+// packages are those of bookworm on the day of the build, without security updates; packages.txt in the archive's folder lists
+// their versions. To build with current packages, remove debian-* and notebooks-* from the cache.
 package images
 
 import (
@@ -42,7 +42,7 @@ const (
 	Z2JH = "localhost/z2jh:test"
 	// Plain has no Jupyter. Its program hello responds to HTTP on $PORT with its identity.
 	Plain = "localhost/plain:test"
-	// Hostile is an attacker's image. From outside it starts like docker-stacks too.
+	// Hostile is an attacker's image. Its PATH begins with programs called tini, start.sh, start-notebook.py, jupyter and sh.
 	Hostile = "localhost/hostile:test"
 	// Pause is the image of a Pod's sandbox.
 	Pause = "localhost/pause:test"
@@ -64,8 +64,8 @@ type Archives struct {
 	Webhook string
 }
 
-// Build returns archives for `ctr images import`. It builds what the cache does not have. Progress for a waiting user is written
-// to progress, which may be nil; nothing is written if the cache has everything.
+// Build returns archives for `ctr images import`, and builds those that the cache does not have. It writes its progress to
+// progress, which may be nil. If the cache has everything, it writes nothing.
 func Build(ctx context.Context, progress io.Writer) (Archives, error) {
 	b, err := newBuilder(progress)
 	if err != nil {

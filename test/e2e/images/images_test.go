@@ -44,7 +44,7 @@ func assertOurs(t *testing.T, image imageInfo, machine elf.Machine) {
 	assert.Equal(t, []string{"/jupyter-user-webhook"}, image.Entrypoint)
 	assert.Equal(t, []string{"serve"}, image.Command)
 	labels := maps.Clone(image.Labels)
-	// The builder adds this label.
+	// buildah adds this label.
 	delete(labels, "io.buildah.version")
 	assert.Equal(t, map[string]string{
 		"org.opencontainers.image.title":       "jupyter-user-webhook",
@@ -80,7 +80,7 @@ func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine
 	}
 }
 
-// buildAgain builds our image once more, with its own cache.
+// buildAgain builds our image even if the cache has it.
 func buildAgain(t *testing.T, arguments ...string) imageInfo {
 	t.Helper()
 	b, err := newBuilder(os.Stderr)
@@ -106,7 +106,7 @@ func TestOurImageForARM(t *testing.T) {
 	assertOurs(t, image, elf.EM_AARCH64)
 }
 
-// TestOurImageHasOneDigest tests that two builds give the same digest, as in a registry.
+// TestOurImageHasOneDigest tests that two builds give the same digest. A registry would show this digest.
 func TestOurImageHasOneDigest(t *testing.T) {
 	image, err := inspect(buildArchives(t).Webhook, Webhook)
 	require.NoError(t, err)
@@ -129,7 +129,8 @@ func TestOurImageIsReproducible(t *testing.T) {
 
 var goBuild = regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0 GOOS=.* go build .* -o )/out/( .*)$`)
 
-// buildAsTheDockerfileSays builds from a copy of the sources, in another folder than the image's build.
+// buildAsTheDockerfileSays runs the go build of the Dockerfile in a copy of the sources, in another folder than the image's
+// build. It returns the folder with the programs.
 func buildAsTheDockerfileSays(t *testing.T) (out string) {
 	t.Helper()
 	b, err := newBuilder(nil)

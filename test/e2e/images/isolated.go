@@ -29,7 +29,8 @@ func offline(ctx context.Context, arguments ...string) *exec.Cmd {
 	return isolated(ctx, append([]string{"unshare", "--net", "--"}, arguments...)...)
 }
 
-// run runs a command that ends with this process. If the command fails, the error has the end of its output.
+// run runs a command, which the kernel kills if this process ends first. If the command fails, the error has the end of its
+// output.
 func run(command *exec.Cmd) error {
 	said := &progress.Tail{}
 	output := &progress.Lines{Each: said.Add}

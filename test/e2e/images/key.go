@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// listed returns a text that identifies the result of a build: the recipe, the architecture, and the files of a folder, one a
-// line.
+// listed returns a text that identifies the result of a build, for the key of the cache: the recipe, the architecture, and a
+// line with the hash of each of the files.
 func listed(name, folder string, files ...string) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s, recipe %d\narchitecture %s\n", name, recipeVersion, runtime.GOARCH)

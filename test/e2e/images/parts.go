@@ -63,7 +63,7 @@ func (b builder) wheels(ctx context.Context) (string, error) {
 }
 
 func (b builder) download(ctx context.Context, folder string, pins []string) error {
-	// The version is that of bookworm, because not every package for 3.11 runs on it.
+	// The version is exactly that of bookworm, because not every package for Python 3.11 runs on 3.11.2.
 	arguments := []string{pip, "download", "--quiet", "--no-cache-dir", "--disable-pip-version-check", "--no-deps",
 		"--require-hashes", "--only-binary=:all:", "--implementation=cp", "--python-version=3.11.2", "--dest=" + folder}
 	for _, platform := range platforms[runtime.GOARCH] {

@@ -35,8 +35,8 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 	})
 }
 
-// buildWebhook builds the project's Dockerfile with another image in place of the Go image. That image mounts this machine's Go,
-// modules and build cache, so the build takes seconds and needs no network. The tag of an image is its version.
+// buildWebhook builds the project's Dockerfile with golangBase in place of the Go image. Go, its modules and its build cache are
+// mounted from this machine, so the build takes seconds and needs no network. The tag of an image is its version.
 func (b builder) buildWebhook(ctx context.Context, folder string, images, files []string, more ...string) error {
 	settings, err := b.goSettings(ctx, "GOROOT", "GOMODCACHE", "GOCACHE")
 	if err != nil {
@@ -53,8 +53,8 @@ func (b builder) buildWebhook(ctx context.Context, folder string, images, files 
 	if err != nil {
 		return err
 	}
-	// Debian's buildah does not support FROM --platform, and looks for the other image among images of the target platform. So
-	// that image claims this platform, but its shell is for this machine.
+	// Debian's buildah does not support FROM --platform, and looks for golangBase among images of the target platform. So
+	// golangBase claims the target platform, but its shell is for this machine.
 	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian, more...); err != nil {
 		return err
 	}

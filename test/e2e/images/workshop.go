@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// workshop is a folder in which images are built: with its own storage of buildah, separate from the system's, and with the
-// results.
+// workshop is a folder in which buildah builds images. The folder has the results, and buildah's storage, which is separate
+// from the storage of the system.
 type workshop struct {
 	folder string
 	// out receives the progress messages.
 	out io.Writer
 }
 
-// newWorkshop returns a workshop in a temporary folder.
+// newWorkshop returns a workshop in this folder, which must exist.
 func newWorkshop(folder string, out io.Writer) (workshop, error) {
 	if err := need("buildah"); err != nil {
 		return workshop{}, err
@@ -44,7 +44,7 @@ func (w workshop) configuration() string { return filepath.Join(w.folder, "stora
 func (w workshop) storage() string { return filepath.Join(w.folder, "storage") }
 func (w workshop) running() string { return filepath.Join(w.folder, "running") }
 
-// temporary is the folder in which a killed buildah leaves files.
+// temporary is buildah's folder for temporary files, which a killed buildah leaves behind.
 func (w workshop) temporary() string { return filepath.Join(w.folder, "tmp") }
 
 // layout is the folder to which images are pushed. They share their layers there.

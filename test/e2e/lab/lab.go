@@ -21,10 +21,11 @@ import (
 // apiLimit is the time limit for a call of Jupyter on a busy machine.
 const apiLimit = machine.Patience
 
-// Server is the address of a running Jupyter server, and a token that the server accepts.
+// Server is the base URL of a running Jupyter server, with a / at the end, and a token that the server accepts.
 type Server struct{ Base, Token string }
 
-// Call sends a request to the REST API, and returns the response. The test fails if the status is not want.
+// Call sends a request to a path below the base URL, with body as JSON, and returns the body of the response. The test fails if
+// the status is not want.
 func (s Server) Call(t *testing.T, method, path string, body any, want int) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), apiLimit)

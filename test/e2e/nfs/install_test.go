@@ -178,7 +178,7 @@ func (c *testCluster) installSecond(ctx context.Context) error {
 			return err
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, secondName)
-		// The node is slow: with a time limit of 5 s for the probe, the kubelet would restart the webhook.
+		// The node is slow: with the time limit of 5 s for the readiness probe, the replica could become unready.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", webhookTimeout))

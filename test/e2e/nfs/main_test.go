@@ -18,10 +18,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// cluster is the cluster that all tests share. It is nil if no second machine can run here.
+// cluster is the cluster that all tests share. It is nil if this machine cannot run the additional nodes.
 var cluster *testCluster
 
-// unfitVariable is an environment variable with the reason why no second machine can run here.
+// unfitVariable is an environment variable with the reason why this machine cannot run the additional nodes.
 const unfitVariable = "JUPYTER_USER_NO_NFS"
 
 func TestMain(m *testing.M) {

@@ -15,8 +15,9 @@ import (
 // Base has files that several additional nodes share. The sharing saves time, because an emulated CPU takes a minute to
 // unpack the images.
 type Base struct {
-	// Disk is the disk with the images, for Options.Base.
-	Disk    string
+	// Disk is the path of the disk with the images, for Options.Base.
+	Disk string
+	// Sandbox is the path of an archive with the sandbox image alone, for Options.Archives.
 	Sandbox string
 }
 

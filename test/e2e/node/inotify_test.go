@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReserveInotify tests that reserveInotify waits for instances that other programs have, and that it returns an error
-// with the number of instances that a node needs if too few are freed in time. The test fakes the error of the kernel,
-// because other programs would fail if it took all instances of the machine.
+// TestReserveInotify tests that reserveInotify waits for instances that other programs have. If too few are freed in time,
+// the error must have the number of instances that a node needs. The test fakes the error of the kernel, because other
+// programs would fail if the test took all instances of the machine.
 func TestReserveInotify(t *testing.T) {
 	var free, out atomic.Int64
 	free.Store(inotifyInstances - 1)

@@ -28,7 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// The addresses are from the ranges for documentation, which no real machine has.
+// The addresses of the node, its Pods and its Services are from the ranges for documentation, which no real machine has.
 const (
 	Address       = "192.0.2.1"
 	podRange      = "198.51.100.0/24"

@@ -85,7 +85,7 @@ func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes returns the processes of Pods for which condition returns true. Processes of containers are visible here,
+// processes returns the processes of Pods for which condition returns true. /proc shows the processes of containers too,
 // because their PID namespaces are below the PID namespace of the enclosure.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")

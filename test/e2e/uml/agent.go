@@ -33,7 +33,7 @@ type Command struct {
 type Result struct {
 	Output string
 	Code   int
-	// Error is the reason why the command could not be run, or empty.
+	// Error is empty if the command was run. Otherwise Error is the reason, and Code is -1.
 	Error string `json:",omitempty"`
 }
 

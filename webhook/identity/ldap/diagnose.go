@@ -34,9 +34,10 @@ const (
 // diagnosisTime is the time limit for the diagnosis of one server.
 const diagnosisTime = 10 * time.Second
 
-// Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the
-// certificate, the bind, the base DNs of accounts and groups, and the attributes. If a user is given, they are also about
-// the account of this user. Steps after a failed step are skipped.
+// Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the certificate,
+// the bind, the base DNs of accounts and groups, and the attributes. If a user is given, they are also about the account of
+// this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the configuration, such as
+// the password file, is unusable.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error

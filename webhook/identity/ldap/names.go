@@ -6,9 +6,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// FromHub returns the name of the user who has the hub name, or "" if there is none. The setting users.hubName says in which
-// attribute the hub names are. The value must equal the hub name byte for byte, because two names that differ in case can
-// be two users of a hub.
+// FromHub returns the name of the user who has the hub name, or "" if there is none. The account's attribute for hub names
+// (users.hubName) must equal the hub name byte for byte, because two names that differ in case can be two users of a hub.
 func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.Find(ctx, hubName, s.lookName(hubName)))
 }

@@ -21,10 +21,10 @@ const (
 	maxIdle = 8
 	// avoidedFor is the time during which a failed server is asked last.
 	avoidedFor = 10 * time.Second
-	// maxPacket is the limit for the size of a response. Responses are smaller, because lookups request no members or photos.
+	// maxPacket is the maximum size of a response, in bytes. Lookups request no members or photos.
 	maxPacket = 1 << 20
-	// maxNesting is the limit for elements inside of elements in a response. The library copies the content for each. The
-	// responses of a search have six.
+	// maxNesting limits the depth of elements in a response, because the library copies the content for each level. The
+	// responses of a search have six levels.
 	maxNesting = 16
 )
 
@@ -87,7 +87,7 @@ func newServers(c *config.LDAP) (*servers, error) {
 }
 
 // query asks one server after another until a server gives a result, or until the time limit has passed. Each server except
-// the last gets at most wait/2, so that the next server is asked while callers still wait.
+// the last gets at most wait/2, so that callers still wait when the second server is asked.
 func (s *servers) query(limit, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(limit)
 	var failures []error

@@ -29,7 +29,7 @@ const (
 // that is not started in time, because too many are running.
 var ErrSilent = errors.New("does not respond")
 
-// Options name the source of a Finder, and say how long a Finder waits for the source and caches results.
+// Options are the settings of a Finder: the name of its source, and the times for waiting and caching.
 type Options struct {
 	// Source is the source's name in metrics, such as "ldap", and What the name in messages, such as "the directory
 	// service".
@@ -47,10 +47,10 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
-// lookup, and at most MaxLookups run at the same time: unless one of them hangs, others wait until one ends, in the order in
-// which they came. A cached value is used for a short time (Fresh), and for a longer time (Stale) while the source fails or
-// does not respond. A Finder is safe for concurrent use.
+// Finder looks up values by key at a slow source. No caller waits longer than Wait, and concurrent callers of one key share
+// one lookup. At most MaxLookups lookups run at the same time. Further lookups wait for a slot in the order in which they
+// came; they fail at once while a running lookup hangs. A cached value is used for a short time (Fresh), and for a longer
+// time (Stale) while the source fails or does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -165,9 +165,9 @@ func (f *Finder[V]) Lookup(ctx context.Context, key string, look Look[V]) (*V, e
 	}
 }
 
-// join returns the lookup of the key, or starts one, which waits if no slot is free. So that callers do not wait in vain, join
-// returns an error if the lookup of the key has already been running for longer than Wait, or if no slot is free and any
-// lookup has.
+// join returns the lookup of the key, or starts one, which waits if no slot is free. It returns an error if callers would
+// wait in vain: if the lookup of the key hangs, or if no slot is free and any lookup hangs. A lookup hangs if it has been
+// running for longer than Wait.
 func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -23,13 +23,13 @@ const (
 	Stale Cache = "stale"
 )
 
-// result says how a lookup ended. It is the value of a label of the metrics.
+// result is the result of a lookup, as the value of a label of the metrics.
 type result string
 
 const (
 	found   result = "found"
 	missing result = "missing"
-	// unusable is a response of the source too: it knows the key, but its value cannot be used.
+	// unusable is no failure of the source: the source knows the key, but the value of the key cannot be used.
 	unusable result = "unusable"
 	failed   result = "error"
 )
@@ -92,5 +92,5 @@ func count[V any](m *Metrics, cache Cache, value *V, err error) {
 	m.counters[cache][r].Inc()
 }
 
-// Took records the duration of a lookup at the source, which began at since.
+// Took records the duration of a lookup at the source. The lookup began at the time since.
 func (m *Metrics) Took(since time.Time) { m.seconds.Observe(time.Since(since).Seconds()) }

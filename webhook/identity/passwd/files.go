@@ -119,10 +119,10 @@ func (p *pair) close() {
 	}
 }
 
-// read parses both files, and returns the table and the stamps of the files. It tries again if a file changes or is
-// replaced meanwhile, because one file could be old and the other new. The stamps are nil if the error is not a fault of
-// the files, as after an I/O error: then the files are read again even if they do not change. inUse is the previous table,
-// which decides the capacity of the new one.
+// read parses both files, and returns the table and the stamps of the files. It tries again if a file changes or is replaced
+// meanwhile, because one file could be old and the other new. An error about the content of the files comes with the stamps.
+// After any other error, such as an I/O error, the stamps are nil, so that the files are read again even if they do not
+// change. inUse is the previous table, which decides the capacity of the new one.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

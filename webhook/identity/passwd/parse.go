@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxSize is the maximum size of a file. 100,000 users take about 10 MB. Two files of this size, while the previous table
-// is still in use, fit into the Deployment's memory limit.
+// maxSize is the maximum size of a file, in bytes. 100,000 users take about 10 MB. Two files of this size, while the previous
+// table is still in use, fit into the Deployment's memory limit.
 const maxSize = 16 << 20
 
 // fault is an error in a file. It can contain a name, a UID or a GID, but not a whole line, because files from NIS have passwords

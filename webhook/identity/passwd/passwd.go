@@ -28,7 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options name the files of a Source, and say what a Source reads from them and how often it checks them.
+// Options are the settings of a Source: its files, what it reads from them, and how often it checks them.
 type Options struct {
 	// Passwd and Group are the paths of the files. Without Group no user has supplementary groups.
 	Passwd, Group string
@@ -65,7 +65,7 @@ type Source struct {
 	fault error
 	// faultSeen reports whether the previous check found a fault that is not logged yet.
 	faultSeen bool
-	// loggedFault is the fault that was logged last; empty if the last log line said that the files are good.
+	// loggedFault is the fault that was logged last; empty if none was logged, or if its end is logged too.
 	loggedFault string
 	// loggedLines are the bad lines that were logged last.
 	loggedLines string

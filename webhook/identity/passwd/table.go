@@ -34,7 +34,7 @@ type account struct {
 	uid, gid uint32
 	// last is the index of the user's last membership, plus one; 0 if there is none.
 	last uint32
-	// homeEnd is the offset in homes at which the home field of this account ends, and that of the next account begins.
+	// homeEnd is the offset in homes at which the home field of this account ends and the home field of the next account begins.
 	homeEnd uint32
 }
 

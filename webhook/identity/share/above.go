@@ -10,8 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// lookAbove checks each directory between the root of the share and a home, because the owner of such a directory, and
-// anyone who may write in it, can replace its content. The error is an *identity.Unusable if a directory makes the home unusable.
+// lookAbove checks each directory between the root of the share and a home, because the owner of such a directory can replace
+// the home, and so can anyone who may write in a directory without the sticky bit. The error is an *identity.Unusable if a
+// directory makes the home unusable.
 func (s *Source) lookAbove(home string) error {
 	for end, letter := range home {
 		if letter != '/' {

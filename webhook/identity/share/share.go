@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options say where the homes are on the share, and how long a Source waits and caches.
+// Options are the settings of a Source: where the homes are on the share, and how long the Source waits and caches.
 type Options struct {
 	// Share is the root of the share as this process sees it.
 	Share string
@@ -130,8 +130,8 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// checkLeadingDirectory checks the leading directory of the pattern, which is the same for every user. This process must be
-// able to enter it.
+// checkLeadingDirectory returns an error if the leading directory of the pattern, which is the same for every user, is
+// missing or not a directory, or if this process cannot enter it. The identity is always nil.
 func (s *Source) checkLeadingDirectory() (*identity.Identity, error) {
 	beginning := filepath.Join(s.share, s.home.Beginning())
 	info, err := s.lstat(beginning + "/.")

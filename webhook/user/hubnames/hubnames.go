@@ -32,7 +32,7 @@ import (
 )
 
 const (
-	// maxSize is the maximum size of a file: 100,000 pairs take about 4 MB.
+	// maxSize is the maximum size of a file, in bytes: 100,000 pairs take about 4 MB.
 	maxSize = 16 << 20
 	// interval is the time after which Watch reads the file again.
 	interval = 2 * time.Second
@@ -53,7 +53,7 @@ type File struct {
 	broken, count prometheus.Gauge
 }
 
-// Open reads the map file, and returns an error if the file is invalid.
+// Open reads the map file, and returns an error if the file is invalid. registry and log can be nil.
 func Open(path string, rules config.User, registry prometheus.Registerer, log *slog.Logger) (*File, error) {
 	// A user's name in the map must be the Unix name. Without configured domains, Parse denies a name with a domain.
 	rules.Domains = nil
@@ -79,7 +79,7 @@ func Open(path string, rules config.User, registry prometheus.Registerer, log *s
 	return f, nil
 }
 
-// FromHub returns the user of a hub name, or "" if the file lacks it.
+// FromHub returns the user of a hub name, or "" if the file does not have the hub name.
 func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 	return (*f.names.Load())[hubName], nil
 }
