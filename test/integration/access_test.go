@@ -38,6 +38,7 @@ func TestAccess(t *testing.T) {
 	// The following tests change the policies for all tests of this API server, so they come last.
 	t.Run("value access.ownHomes", func(t *testing.T) { ownHomes(t, g) })
 	t.Run("value access.controllers", func(t *testing.T) { controllersDenied(t, g) })
+	t.Run("value access.schedulers", func(t *testing.T) { schedulerRepeats(t, g) })
 	t.Run("podSecurity off", func(t *testing.T) { podSecurityOff(t, g) })
 }
 

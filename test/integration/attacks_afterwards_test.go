@@ -48,6 +48,12 @@ func attacksAfterwards() map[string]attack {
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
+		"the image of a notebook with a road, by its user": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
+			kept := createStored(t, g.admin(t), notebookWithRoad(t))
+			_, err := g.carol.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
+				[]byte(`{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`), metav1.PatchOptions{})
+			return err
+		}},
 		"the component of a hub's server changed": {label, func(t *testing.T, g *guarded) error {
 			return patchHubPod(t, g, "singleuser-server", `{"metadata": {"labels": {"component": "mine"}}}`)
 		}},
@@ -127,6 +133,14 @@ func podWithoutClaim() *corev1.Pod {
 	return pod
 }
 
+// notebookWithRoad returns a notebook of alice that also has the share's NFS export as an inline volume.
+func notebookWithRoad(t *testing.T) *corev1.Pod {
+	t.Helper()
+	pod := injected(t, "alice")
+	pod.Spec.Volumes = append(pod.Spec.Volumes, podWithoutClaim().Spec.Volumes...)
+	return pod
+}
+
 // debugWithoutClaim returns an attack: bob adds an ephemeral container with the given mounts to the Pod of
 // podWithoutClaim.
 func debugWithoutClaim(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
@@ -151,16 +165,19 @@ func attacksOnDebug() map[string]attack {
 	return map[string]attack{
 		"kubectl debug by a requester without the right":            {"debug/NoAccess", withDebugger(bob, unchangedContainer)},
 		"kubectl debug of a pod with the share as an inline volume": {"debug/NoAccess", debugWithoutClaim()},
-		"kubectl debug with the share":                              {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
-		"kubectl debug with the scratch volume":                     {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
-		"kubectl debug with another UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
-		"kubectl debug with another GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
-		"kubectl debug as root":                                     {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
-		"kubectl debug with the image's UID":                        {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
-		"kubectl debug with the image's GID":                        {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
-		"kubectl debug with another user's UID and GID in the pod":  {identity, debugNotebook("alice", useOtherIDs)},
-		"kubectl debug with discovery at start":                     {identity, debugNotebook("qiang.guo03", unchanged)},
-		"kubectl debug with the hundredth container":                {"debug/NotebookTooLarge", debugManyContainers},
+		"kubectl debug of a notebook with a road": {"debug/ShareRoad", func(t *testing.T, g *guarded) error {
+			return addEphemeral(t, g.carol, createStored(t, g.admin(t), notebookWithRoad(t)), debugger())
+		}},
+		"kubectl debug with the share":                             {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
+		"kubectl debug with the scratch volume":                    {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
+		"kubectl debug with another UID":                           {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
+		"kubectl debug with another GID":                           {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
+		"kubectl debug as root":                                    {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
+		"kubectl debug with the image's UID":                       {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
+		"kubectl debug with the image's GID":                       {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
+		"kubectl debug with another user's UID and GID in the pod": {identity, debugNotebook("alice", useOtherIDs)},
+		"kubectl debug with discovery at start":                    {identity, debugNotebook("qiang.guo03", unchanged)},
+		"kubectl debug with the hundredth container":               {"debug/NotebookTooLarge", debugManyContainers},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},

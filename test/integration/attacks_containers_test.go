@@ -127,6 +127,24 @@ func attacksOnInit() map[string]attack {
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
 		})},
+		"the init container with a mount inside another webhook's": {net, byCarol(func(pod *corev1.Pod) {
+			// A symbolic link to / in the volume, called b, would lead the second mount over our program.
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
+			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
+				corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/a"},
+				corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/a/b/jupyter-user-init", SubPath: "program"})
+		})},
+		"the init container with a mount inside another webhook's, by a longer path": {net, byCarol(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
+			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
+				corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/./a"},
+				corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets//a/b/jupyter-user-init", SubPath: "program"})
+		})},
+		"the init container with a block device": {net, byCarol(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "mine"}}})
+			pod.Spec.InitContainers[0].VolumeDevices = []corev1.VolumeDevice{{Name: "mine", DevicePath: "/jupyter-user-init"}}
+		})},
 		"the init container with a capability": {net, changeInit(func(c *corev1.Container) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"CHOWN"}
 		})},

@@ -31,8 +31,9 @@ func longestValues() string {
 	return "{share: {hostPaths: " + list(32, "/srv/"+long+"%d") + ", csiDrivers: " + list(32, "d%d.csi.example.com") + ", otherNFSServers: " +
 		list(32, "nfs%d.example.com") + ", volumeNames: " + list(32, "volume-%d-*") + ", directoryVolumeNames: {" +
 		strings.Trim(list(8, "claim-%d: "+list(4, "further-%d-*")), "[]") + "]}}, access: {controllers: " +
-		list(32, "system:serviceaccount:argocd:controller-%d") + "}, image: {accepted: " + list(16, "registry.example.com/mirror:v%d") +
-		"}, config: {share: {directories: " + strings.TrimSuffix(list(8, "{subPath: data/%[1]d, mountPath: /data/%[1]d, access: ReadOnly}"), "]") + ", " +
+		list(32, "system:serviceaccount:argocd:controller-%d") + ", schedulers: " + list(32, "system:serviceaccount:volcano-system:scheduler-%d") +
+		"}, image: {accepted: " + list(16, "registry.example.com/mirror:v%d") +
+		"}, config: {init: {acceptedImages: " + list(16, "registry.example.com/other:v%d") + "}, share: {directories: " + strings.TrimSuffix(list(8, "{subPath: data/%[1]d, mountPath: /data/%[1]d, access: ReadOnly}"), "]") + ", " +
 		strings.TrimPrefix(list(8, "{claimName: claim-%[1]d, subPath: data, mountPath: /further/%[1]d, access: ReadOnly}"), "[") + "}, user: {hubComponents: " +
 		list(16, "component-%d") + "}}}"
 }

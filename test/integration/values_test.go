@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -47,6 +48,22 @@ func controllersDenied(t *testing.T, g *guarded) {
 	g.installValues(t, "{access: {controllers: ['"+argo+"']}}")
 	assertDenied(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")), noAccess)
 	assertDenied(t, enlarge(t.Context(), g.clientOf(t, argo), boundShareClaim(t, g, "lab")), "claims/ShareClaim")
+}
+
+// schedulerRepeats tests that a scheduler that the value access.schedulers names may repeat the Pod's annotations in a Binding.
+func schedulerRepeats(t *testing.T, g *guarded) {
+	const volcano = "system:serviceaccount:volcano-system:volcano-scheduler"
+	g.allow(t, "lab", volcano, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/binding"}, Verbs: []string{"create"}})
+	pod := createStored(t, g.carol, injected(t, "alice"))
+	bind := func() error {
+		return g.clientOf(t, volcano).CoreV1().Pods("lab").Bind(t.Context(), &corev1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: pod.Name, Annotations: pod.Annotations},
+			Target:     corev1.ObjectReference{Kind: "Node", Name: "n"},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	}
+	assertDenied(t, bind(), "bindings/BindingForeign")
+	g.installValues(t, "{access: {schedulers: ['"+volcano+"']}}")
+	assert.NoError(t, bind())
 }
 
 func podSecurityOff(t *testing.T, g *guarded) {

@@ -58,7 +58,8 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
   "above" (uniq $above) "kinds" $kinds "home" $c.share.home "homePrefix" $c.share.homePrefix "mountPath" $c.share.mountPath
   "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
-  "controllers" (.Values.access.controllers | default list) "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
+  "controllers" (.Values.access.controllers | default list) "schedulers" (.Values.access.schedulers | default list)
+  "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
