@@ -127,7 +127,7 @@ bench: ## measure this and other admission webhooks: in process, over the wire, 
 .PHONY: golden
 golden: ## write the golden files that need no API server; read the difference before you commit it
 	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./webhook/handoff ./cmd/jupyter-user-webhook
-	UPDATE_GOLDEN=1 go test -run TestPrometheusRule ./test/monitoring
+	UPDATE_GOLDEN=1 go test -run 'TestPrometheusRule|TestHomesExample' ./test/monitoring ./test/chart
 	UPDATE_GOLDEN=1 go test ./test/docs
 
 .PHONY: render

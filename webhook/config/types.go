@@ -217,7 +217,7 @@ type Identity struct {
 	// TooManyGroups is the treatment of a user with more than MaxGroups groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). containerd 2.0
-	// and CRI-O 1.32 support this; a node with an older container runtime rejects the Pod.
+	// and CRI-O 1.31 support this; a node with an older container runtime rejects the Pod.
 	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`
 	// LDAP is a directory service as a source of identities.
 	LDAP LDAP `json:"ldap"`

@@ -31,7 +31,7 @@ func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	}
 	if len(without) > 0 {
 		return []Finding{failed("", "%d of %s do not support supplementalGroupsPolicy, so notebooks do not start there: %s. "+
-			"containerd 2.0 and CRI-O 1.32 support it; or set identity.strictSupplementalGroups: "+
+			"containerd 2.0 and CRI-O 1.31 support it; or set identity.strictSupplementalGroups: "+
 			"false", len(without), count(len(s.nodes.Items), "node"), firstFew(without))}
 	}
 	if len(runtimes) == 0 {
