@@ -197,10 +197,12 @@ func plain(s string) string {
 }
 
 // firstFew returns the first five names of a list as text, with the number of further names.
-func firstFew(names []string) string {
-	const maxListed = 5
-	if more := len(names) - maxListed; more > 0 {
-		return strings.Join(names[:maxListed], ", ") + fmt.Sprintf(" and %d more", more)
+func firstFew(names []string) string { return first(5, names) }
+
+// first returns the first names of a list as text, at most the given number, with the number of further names.
+func first(most int, names []string) string {
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", more)
 	}
 	return strings.Join(names, ", ")
 }

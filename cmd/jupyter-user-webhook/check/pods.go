@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -62,7 +64,7 @@ func factsOf(pod *corev1.Pod) podFacts {
 func sharePods(_ context.Context, s *state) []Finding {
 	grants := s.grants()
 	guarded, isGuarded := s.guardedSince()
-	var with []string
+	var with []podFacts
 	for _, pod := range s.pods {
 		isNotebook := isInjected(pod.annotations) && user.Claimed(pod.labels, pod.annotations, s.config.User) &&
 			isGuarded && !pod.created.Before(guarded) && s.mode() != config.ModeWarn && !s.leftOut(pod.namespace)
@@ -72,16 +74,31 @@ func sharePods(_ context.Context, s *state) []Finding {
 		if slices.ContainsFunc(pod.claims, func(claim string) bool {
 			return slices.Contains(s.words("claims"), claim) && !mayHave(grants, pod, claim)
 		}) {
-			with = append(with, pod.namespace+"/"+pod.name)
+			with = append(with, pod)
 		}
 	}
 	if len(with) == 0 {
 		return []Finding{ok("", "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)")}
 	}
-	slices.Sort(with)
-	return []Finding{warning("Pods "+firstFew(with), "have a claim of the share, and no policy has checked them as notebooks: "+
+	return []Finding{warning("Pods "+first(maxNewest, newestFirst(with)), "have a claim of the share, and no policy has checked them as notebooks: "+
 		"they can see all that is on that claim. Right for a Pod of an admin, or a notebook from before mode Warn: delete the "+
 		"others")}
+}
+
+// maxNewest is the number of Pods that sharePods names.
+const maxNewest = 50
+
+// newestFirst returns the names of Pods with the times at which they were created, the newest first: after mode Warn, the Pods
+// that were created during that mode come first.
+func newestFirst(pods []podFacts) []string {
+	slices.SortFunc(pods, func(a, b podFacts) int {
+		return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+	})
+	names := make([]string, len(pods))
+	for i, pod := range pods {
+		names[i] = fmt.Sprintf("%s/%s (%s)", pod.namespace, pod.name, pod.created.UTC().Format(time.RFC3339))
+	}
+	return names
 }
 
 // guardedSince returns the time since which the policy "share" is in effect; ok is false if it is not installed.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +70,21 @@ func TestPodsWithTheShare(t *testing.T) {
 				assert.Equal(t, []Finding{none}, found)
 				return
 			}
-			assertOneFinding(t, found, Warning, "Pods "+pod.Namespace+"/p: have a claim of the share, and no policy has checked them")
+			assertOneFinding(t, found, Warning, fmt.Sprintf("Pods %s/p (%s): have a claim of the share, and no policy has checked them",
+				pod.Namespace, pod.CreationTimestamp.UTC().Format(time.RFC3339)))
 		})
 	}
+}
+
+// TestNewestPodsFirst tests that of many Pods the newest are named, with their times.
+func TestNewestPodsFirst(t *testing.T) {
+	s := &state{config: config.Default(), parameters: map[string]string{"claims": "hpc-shared-pvc"}, installed: map[string]*unstructured.UnstructuredList{bindings: {}}}
+	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for i := range 60 {
+		s.pods = append(s.pods, podFacts{namespace: "lab", name: fmt.Sprint("p", i), created: noon.Add(time.Duration(i) * time.Minute),
+			claims: []string{"hpc-shared-pvc"}})
+	}
+	found := sharePods(t.Context(), s)
+	assertOneFinding(t, found, Warning, "Pods lab/p59 (2026-11-30T12:59:00Z), lab/p58 (2026-11-30T12:58:00Z), ")
+	assert.True(t, strings.HasSuffix(found[0].Where, "lab/p10 (2026-11-30T12:10:00Z) and 10 more"), found[0].Where)
 }
