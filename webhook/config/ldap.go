@@ -138,7 +138,12 @@ var presets = map[LDAPPreset]LDAP{
 			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
 			Home: "unixHomeDirectory",
 		},
-		Groups: LDAPGroups{Filter: "(objectClass=group)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
+		Groups: LDAPGroups{
+			// A security group has the highest bit of groupType. Distribution groups are lists of mail addresses, and SSSD does
+			// not count them as Unix groups either.
+			Filter: "(&(objectClass=group)(groupType:1.2.840.113556.1.4.803:=2147483648))",
+			Member: "member", MemberIs: MemberDN, GID: "gidNumber",
+		},
 	},
 }
 

@@ -61,7 +61,7 @@ func (d *domain) settings(t testing.TB) config.LDAP {
 	c.Bind = config.LDAPBind{
 		Method: config.BindSimple, DN: "CN=webhook," + usersDN, PasswordFile: file(t, "password", accountPW),
 	}
-	c.Users.BaseDN, c.Groups.BaseDN = samba.BaseDN, samba.BaseDN
+	c.Users.BaseDN, c.Groups.BaseDN, c.Groups.Filter = samba.BaseDN, samba.BaseDN, ""
 	return c
 }
 
@@ -193,6 +193,13 @@ func (d *domain) testGroups(t *testing.T) {
 	slices.Sort(gids)
 	assert.Equal(t, []string{"7001", "7002", "7003"}, gids)
 	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"))
+
+	d.group(t, "mailing list", 7006, "grace")
+	d.group(t, "behind the list", 7007, "mailing list")
+	list := goldap.NewModifyRequest("CN=mailing list,"+usersDN, nil)
+	list.Replace("groupType", []string{"2"})
+	require.NoError(t, d.admin.Modify(list))
+	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"), "a distribution group does not count")
 }
 
 func (d *domain) testHubNames(t *testing.T) {
