@@ -48,10 +48,11 @@ func TestRFC2307bis(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"))
 	server.Modify(t, "dn: cn=lab,ou=groups,dc=example,dc=org\nchangetype: modify\nadd: member\nmember: cn=back,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"), "a circle ends")
-	c.Groups.Filter = "(objectClass=groupOfNames)"
 	server.Modify(t, "dn: cn=hidden,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: "+
 		"posixGroup\ngidNumber: 7006\nmember: cn=no-posix,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005,7006", lookUp(t, open(t, c), "alice"), "through a group that has no GID")
+	c.Groups.Nested = false
+	assert.Equal(t, "5003:6003:7001", lookUp(t, open(t, c), "alice"), "a group without a GID gives none")
 }
 
 // TestDeepGroups tests a group in a group, and so on, up to the maximum depth and one deeper.
