@@ -35,9 +35,9 @@ const (
 const diagnosisTime = 10 * time.Second
 
 // Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the certificate,
-// the bind, the base DNs of accounts and groups, and the attributes. If a user is given, they are also about the account of
-// this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the configuration, such as
-// the password file, is unusable.
+// the bind, the base DNs of accounts and groups, the attributes, and the members of groups. If a user is given, they are also
+// about the account of this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the
+// configuration, such as the password file, is unusable.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -75,8 +75,11 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	if !d.base(c.Conn, "users.baseDN", d.config.Users.BaseDN) || !d.sample(c.Conn) {
 		return
 	}
-	if base := d.config.Groups.BaseDN; base != "" && !d.base(c.Conn, "groups.baseDN", base) {
-		return
+	if base := d.config.Groups.BaseDN; base != "" {
+		if !d.base(c.Conn, "groups.baseDN", base) {
+			return
+		}
+		d.members(c.Conn)
 	}
 	if name != (user.Name{}) {
 		d.account(c.Conn, name.String())
@@ -143,6 +146,24 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	d.say(RemarkOK, "accounts are found below %q, with %s, %s and %s", users.BaseDN, users.Name, users.UID, users.GID)
 	d.writable(found[0])
 	return true
+}
+
+// members adds a warning if the webhook finds no group with a member. Users then silently have no supplementary groups.
+func (d *diagnosis) members(c *ldap.Conn) {
+	groups := d.config.Groups
+	found, err := search(c, &ldap.SearchRequest{
+		BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", groups.Filter, groups.Member),
+		Attributes: noAttributes, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+	})
+	switch {
+	case len(found) > 0:
+	case err != nil:
+		d.say(RemarkWarning, "identity.ldap.groups: %v", err)
+	default:
+		d.say(RemarkWarning, "no group below %q matches %s and shows a %s, so users have no supplementary groups: let the account "+
+			"that the webhook binds as read that attribute (FreeIPA shows it to no anonymous bind), or correct identity.ldap.preset or "+
+			"identity.ldap.groups", groups.BaseDN, groups.Filter, groups.Member)
+	}
 }
 
 // writableAttributes is the attribute of Active Directory that lists the attributes that the bound account may write.
