@@ -36,7 +36,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.groups(c, account.DN, name)
+	groups, err := s.groups(c, account, name)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 		}
 	}
 	if s.config.Preset == config.PresetAD {
-		wanted = append(wanted, userAccountControl)
+		wanted = append(wanted, userAccountControl, primaryGroupID, objectSid)
 	}
 	// Two accounts are enough to find out that there are several.
 	found, err := search(c, &ldap.SearchRequest{

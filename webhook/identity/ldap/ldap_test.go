@@ -1,6 +1,7 @@
 package ldap_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -110,6 +111,37 @@ func TestActiveDirectory(t *testing.T) {
 	assert.Equal(t, "alice", name, "remembered")
 	_, err = s.FromHubUncached(t.Context(), "alice@corp.example")
 	assert.EqualError(t, err, "is the userPrincipalName of several accounts in the directory service")
+}
+
+// TestPrimaryGroupOfActiveDirectory tests the group that an account names by primaryGroupID, and the groups that contain it. The
+// SID of the domain has bytes that must be escaped in a filter.
+func TestPrimaryGroupOfActiveDirectory(t *testing.T) {
+	t.Parallel()
+	sid := func(last ...byte) string {
+		domain := []byte{1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, '(', '*', ')', '\\', 0xff, 0xfe, 0, 0x80, '&', '|', '=', '\n'}
+		return "objectSid:: " + base64.StdEncoding.EncodeToString(append(domain, last...)) + "\n"
+	}
+	const noSID = "objectSid:: AQUAAAAAAAUVAAAA\n"
+	user := func(name, sidAndGroup string) string {
+		return strings.Replace(adUser(name, 512, 5003, 6003), noSID, sidAndGroup, 1)
+	}
+	group := func(name string, gid int, sid string, members ...string) string {
+		return strings.Replace(adGroup(name, gid, members...), "cn: ", sid+"cn: ", 1)
+	}
+	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + user("alice", sid(0x50, 4, 0, 0)+"primaryGroupID: 513\n") +
+		user("bob", sid(0x51, 4, 0, 0)) + user("carol", "primaryGroupID: 513\n") + user("dave", "objectSid:: AQUAAAAAAAU=\nprimaryGroupID: 513\n") +
+		group("Domain Users", 7001, sid(1, 2, 0, 0)) + group("Domain Admins", 7002, sid(0, 2, 0, 0)) + adGroup("lab", 7003, "cn=alice,ou=people") +
+		adGroup("everyone", 7004, "cn=Domain Users,ou=groups")})
+	c := settings(t, server, config.PresetAD)
+	s := open(t, c)
+	assert.Equal(t, "5003:6003:7001,7003", lookUp(t, s, "alice"))
+	for _, name := range []string{"bob", "carol", "dave"} {
+		assert.Equal(t, "5003:6003", lookUp(t, s, name), "%s does not show primaryGroupID and a SID", name)
+	}
+	c.Groups.Nested = true
+	assert.Equal(t, "5003:6003:7001,7003,7004", lookUp(t, open(t, c), "alice"))
+	c.Groups.Filter = "(&(objectClass=group)(!(cn=Domain Users)))"
+	assert.Equal(t, "5003:6003:7003", lookUp(t, open(t, c), "alice"), "the filter is the site's")
 }
 
 // TestAmbiguousAccounts tests two accounts with one name, and accounts with several or unusual values of the UID

@@ -181,7 +181,7 @@ func (d *domain) testGroups(t *testing.T) {
 	require.NoError(t, d.admin.Modify(primary))
 
 	c := d.settings(t)
-	assert.Equal(t, "5011:6003:7001", lookUp(t, open(t, c), "grace"), "the primary group of Active Directory lists no members")
+	assert.Equal(t, "5011:6003:7001,7005", lookUp(t, open(t, c), "grace"), "with Domain Users, which lists no members")
 	c.Groups.Nested = true
 	chain := d.search(t, "(member:1.2.840.113556.1.4.1941:=CN=grace,"+usersDN+")", "gidNumber")
 	var gids []string
@@ -192,6 +192,7 @@ func (d *domain) testGroups(t *testing.T) {
 	}
 	slices.Sort(gids)
 	assert.Equal(t, []string{"7001", "7002", "7003"}, gids)
+	gids = append(gids, "7005") // the primary group
 	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"))
 
 	d.group(t, "mailing list", 7006, "grace")
@@ -244,7 +245,7 @@ func (d *domain) testTransport(t *testing.T) {
 		s := open(t, c)
 		assert.Contains(t, lookUp(t, s, "alice"), "Invalid Credentials")
 		require.NoError(t, os.WriteFile(c.Bind.PasswordFile, []byte(changed), 0o600))
-		assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+		assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 		d.Tool(t, "user", "setpassword", "webhook", "--newpassword="+accountPW)
 	})
 }
@@ -264,7 +265,7 @@ func (d *domain) testDiagnose(t *testing.T) {
 		return text.String()
 	}
 	text := remarks(func(*config.LDAP) {})
-	assert.Contains(t, text, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004]")
+	assert.Contains(t, text, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004 7005]")
 	assert.NotContains(t, text, "warning")
 	assert.NotContains(t, text, "failed")
 	text = remarks(func(c *config.LDAP) {
@@ -289,9 +290,9 @@ func (d *domain) testList(t *testing.T) {
 func (d *domain) testRestart(t *testing.T) {
 	s, err := ldap.Open(t.Context(), d.settings(t), prometheus.NewRegistry(), nil)
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 	d.Kill()
 	assert.Contains(t, lookUp(t, s, "alice"), "connection refused")
 	d.Run(t)
-	assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 }
