@@ -67,7 +67,7 @@ func (d *diagnosis) say(kind RemarkKind, format string, args ...any) {
 func (d *diagnosis) run(server *server, name user.Name) {
 	c, err := d.servers.connect(server, time.Now().Add(diagnosisTime))
 	if err != nil {
-		d.say(RemarkFailed, "%v; %s", err, advice(err))
+		d.say(RemarkFailed, "%v; %s", err, d.advice(err))
 		return
 	}
 	defer c.Close() //nolint:errcheck // it was asked
@@ -84,28 +84,6 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	if name != (user.Name{}) {
 		d.account(c.Conn, name.String())
 	}
-}
-
-// advice returns the advice for an admin after an error of connect.
-func advice(err error) string {
-	switch text := err.Error(); {
-	case strings.Contains(text, "lookup "):
-		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
-	case strings.HasPrefix(text, "connect:"):
-		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the " +
-			"firewall pass it"
-	case strings.Contains(text, "unknown authority"):
-		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
-	case strings.Contains(text, "valid for"):
-		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name " +
-			"this one"
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		return "the server does not take identity.ldap.bind.dn with the password in the file"
-	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
-		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
-			"after a request"
-	}
-	return "the server does not take the bind as identity.ldap.bind has it"
 }
 
 func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
