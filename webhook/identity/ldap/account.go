@@ -81,7 +81,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 
 // enabled returns the account, or nil if it is disabled in Active Directory. An account without userAccountControl is unusable.
 func enabled(account *ldap.Entry) (*ldap.Entry, error) {
-	text := account.GetAttributeValue(userAccountControl)
+	text := account.GetEqualFoldAttributeValue(userAccountControl)
 	switches, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, unusable("has no %s that the webhook can read, which says whether an account is disabled", userAccountControl)
