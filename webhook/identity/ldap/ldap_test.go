@@ -99,11 +99,17 @@ func TestActiveDirectory(t *testing.T) {
 	c.Users.HubName = "userPrincipalName"
 	s = open(t, c)
 	for hub, want := range map[string]string{
-		"alice@corp.example": "alice", "Alice@corp.example": "", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
+		"alice@corp.example": "alice", "Eve@corp.example": "Eve", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
 		require.NoError(t, err)
 		assert.Equal(t, want, name, "%s", hub)
+	}
+	for _, hub := range []string{"Alice@corp.example", "eve@corp.example"} {
+		_, err := s.FromHub(t.Context(), hub)
+		assert.EqualError(t, err, "is a userPrincipalName in the directory service, but is spelled in another way there, such as with capital "+
+			"letters, and the name of a hub must be the same byte for byte", hub)
+		assert.True(t, identity.IsUnusable(err), "a denial, and not 503")
 	}
 	server.Modify(t, "dn: cn=dave,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: userPrincipalName\nuserPrincipalName: alice@corp.example\n")
 	name, err := s.FromHub(t.Context(), "alice@corp.example")
@@ -189,6 +195,10 @@ func TestFromHubEscapesFilter(t *testing.T) {
 		"bob@corp.example ", " bob@corp.example", "", "(", ")", `\`, "\x00", "\xff", "bob@corp.example\n", "böb",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
+		if strings.Trim(hub, " ") != hub {
+			assert.Contains(t, fmt.Sprint(err), "is spelled in another way there", "%q", hub)
+			continue
+		}
 		require.NoError(t, err, "%q", hub)
 		assert.Equal(t, found[hub], name, "%q", hub)
 	}
