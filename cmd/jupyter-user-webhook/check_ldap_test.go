@@ -156,6 +156,35 @@ func TestCheckLDAPFaults(t *testing.T) {
 	}
 }
 
+// TestCheckLDAPMembers tests the warning if the webhook finds no group with a member: the bound account may not read the
+// members, as an anonymous bind in FreeIPA, or the preset is wrong.
+func TestCheckLDAPMembers(t *testing.T) {
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: "access to attrs=memberUid by dn.exact=\"" + webhookDN +
+		"\" read by * none\n" + onlyRead})
+	bound := `{method: Simple, dn: "` + webhookDN + `", passwordFile: ` + writeTemp(t, "password", "secret") + `}`
+	const hint = "so users have no supplementary groups: let the account that the webhook binds as read that attribute (FreeIPA shows it to no " +
+		"anonymous bind), or correct identity.ldap.preset or identity.ldap.groups"
+	for name, c := range map[string]struct{ bind, preset, warning string }{
+		"bound account":  {bound, "rfc2307", ""},
+		"anonymous bind": {"{}", "rfc2307", "matches (objectClass=posixGroup) and shows a memberUid, " + hint},
+		"wrong preset":   {bound, "rfc2307bis", "matches (|(objectClass=posixGroup)(objectClass=groupOfNames)) and shows a member, " + hint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := writeTemp(t, "config.yaml", kindLines+"identity:\n  ldap:\n    urls: ["+server.LDAPS+"]\n    caFile: "+server.CAFile+
+				"\n    bind: "+c.bind+"\n    preset: "+c.preset+"\n    users: {baseDN: \""+peopleDN+"\"}\n"+
+				"    groups: {baseDN: \"ou=groups,dc=example,dc=org\"}\n")
+			var output bytes.Buffer
+			assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &output, &output))
+			if c.warning == "" {
+				assert.NotContains(t, output.String(), "warning")
+				return
+			}
+			assert.Contains(t, output.String(), `"status": "warning"`)
+			assert.Contains(t, output.String(), c.warning)
+		})
+	}
+}
+
 // TestCheckLDAPWriteRights tests the warning about an attribute that the bound account can write. Active Directory lists
 // such attributes in allowedAttributesEffective.
 func TestCheckLDAPWriteRights(t *testing.T) {

@@ -16,10 +16,11 @@ func TestPresetsOfThePage(t *testing.T) {
 	require.True(t, found)
 	shown := map[string][]string{}
 	for line := range strings.Lines(table) {
-		if cells := strings.Split(line, "|"); len(cells) == 6 && strings.Contains(cells[1], ".") {
+		// In a cell of a Markdown table, a | is written as \|.
+		if cells := strings.Split(strings.ReplaceAll(line, `\|`, "\x00"), "|"); len(cells) == 6 && strings.Contains(cells[1], ".") {
 			for _, cell := range cells[2:5] {
 				key := strings.Trim(cells[1], " `")
-				shown[key] = append(shown[key], strings.Trim(cell, " `"))
+				shown[key] = append(shown[key], strings.ReplaceAll(strings.Trim(cell, " `"), "\x00", "|"))
 			}
 		}
 	}

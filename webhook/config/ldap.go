@@ -68,8 +68,8 @@ const (
 	// PresetRFC2307 is for accounts of the class posixAccount, and groups of the class posixGroup that list their members
 	// by name (memberUid).
 	PresetRFC2307 LDAPPreset = "rfc2307"
-	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup that list their
-	// members by DN (member).
+	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup or groupOfNames that
+	// list their members by DN (member).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
 	// PresetAD is for an Active Directory in which accounts have uidNumber and gidNumber, and groups have gidNumber.
 	PresetAD LDAPPreset = "ad"
@@ -130,7 +130,11 @@ var presets = map[LDAPPreset]LDAP{
 	PresetRFC2307bis: {
 		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
 			Home: "homeDirectory"},
-		Groups: LDAPGroups{Filter: "(objectClass=posixGroup)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
+		Groups: LDAPGroups{
+			// groups.nested also follows groups without a GID. FreeIPA's groups that are not POSIX are a groupOfNames.
+			Filter: "(|(objectClass=posixGroup)(objectClass=groupOfNames))", Member: "member", MemberIs: MemberDN,
+			GID: "gidNumber",
+		},
 	},
 	PresetAD: {
 		Users: LDAPUsers{
@@ -138,7 +142,12 @@ var presets = map[LDAPPreset]LDAP{
 			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
 			Home: "unixHomeDirectory",
 		},
-		Groups: LDAPGroups{Filter: "(objectClass=group)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
+		Groups: LDAPGroups{
+			// A security group has the highest bit of groupType. Distribution groups are lists of mail addresses, and SSSD does
+			// not count them as Unix groups either.
+			Filter: "(&(objectClass=group)(groupType:1.2.840.113556.1.4.803:=2147483648))",
+			Member: "member", MemberIs: MemberDN, GID: "gidNumber",
+		},
 	},
 }
 

@@ -76,12 +76,25 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 			errs = append(errs, validateOptionalFile(at, f.value)...)
 		}
 	}
-	if b.Method == BindExternal && slices.ContainsFunc(l.URLs, func(u string) bool { return strings.HasPrefix(u, "ldap:") }) &&
-		!l.StartTLS {
-		errs = append(errs, field.Invalid(path.Child("method"), b.Method, "needs TLS for the client certificate: write "+
-			"ldaps://, or startTLS: true"))
+	if b.Method != BindExternal {
+		return errs
 	}
-	return errs
+	return append(errs, faulty(path.Child("method"), b.Method, externalFault(l))...)
+}
+
+// externalFault returns what is wrong with the method External for the servers. Active Directory binds a connection to ldaps://
+// by its client certificate, and rejects SASL EXTERNAL there ([MS-ADTS] 5.1.1.2).
+func externalFault(l *LDAP) string {
+	uses := func(scheme string) bool {
+		return slices.ContainsFunc(l.URLs, func(url string) bool { return strings.HasPrefix(url, scheme) })
+	}
+	switch {
+	case l.Preset == PresetAD && uses("ldaps:"):
+		return "is rejected by Active Directory on ldaps://: write ldap:// and startTLS: true"
+	case !l.StartTLS && uses("ldap:"):
+		return "needs TLS for the client certificate: write ldaps://, or startTLS: true"
+	}
+	return ""
 }
 
 // attribute matches the name of an attribute, or its OID. It excludes every character that could end a filter.

@@ -36,7 +36,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.groups(c, account.DN, name)
+	groups, err := s.groups(c, account, name)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 		}
 	}
 	if s.config.Preset == config.PresetAD {
-		wanted = append(wanted, userAccountControl)
+		wanted = append(wanted, userAccountControl, primaryGroupID, objectSid)
 	}
 	// Two accounts are enough to find out that there are several.
 	found, err := search(c, &ldap.SearchRequest{
@@ -81,7 +81,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 
 // enabled returns the account, or nil if it is disabled in Active Directory. An account without userAccountControl is unusable.
 func enabled(account *ldap.Entry) (*ldap.Entry, error) {
-	text := account.GetAttributeValue(userAccountControl)
+	text := account.GetEqualFoldAttributeValue(userAccountControl)
 	switches, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, unusable("has no %s that the webhook can read, which says whether an account is disabled", userAccountControl)

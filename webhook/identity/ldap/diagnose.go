@@ -35,9 +35,9 @@ const (
 const diagnosisTime = 10 * time.Second
 
 // Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the certificate,
-// the bind, the base DNs of accounts and groups, and the attributes. If a user is given, they are also about the account of
-// this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the configuration, such as
-// the password file, is unusable.
+// the bind, the base DNs of accounts and groups, the attributes, and the members of groups. If a user is given, they are also
+// about the account of this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the
+// configuration, such as the password file, is unusable.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -67,7 +67,7 @@ func (d *diagnosis) say(kind RemarkKind, format string, args ...any) {
 func (d *diagnosis) run(server *server, name user.Name) {
 	c, err := d.servers.connect(server, time.Now().Add(diagnosisTime))
 	if err != nil {
-		d.say(RemarkFailed, "%v; %s", err, advice(err))
+		d.say(RemarkFailed, "%v; %s", err, d.advice(err))
 		return
 	}
 	defer c.Close() //nolint:errcheck // it was asked
@@ -75,34 +75,15 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	if !d.base(c.Conn, "users.baseDN", d.config.Users.BaseDN) || !d.sample(c.Conn) {
 		return
 	}
-	if base := d.config.Groups.BaseDN; base != "" && !d.base(c.Conn, "groups.baseDN", base) {
-		return
+	if base := d.config.Groups.BaseDN; base != "" {
+		if !d.base(c.Conn, "groups.baseDN", base) {
+			return
+		}
+		d.members(c.Conn)
 	}
 	if name != (user.Name{}) {
 		d.account(c.Conn, name.String())
 	}
-}
-
-// advice returns the advice for an admin after an error of connect.
-func advice(err error) string {
-	switch text := err.Error(); {
-	case strings.Contains(text, "lookup "):
-		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
-	case strings.HasPrefix(text, "connect:"):
-		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the " +
-			"firewall pass it"
-	case strings.Contains(text, "unknown authority"):
-		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
-	case strings.Contains(text, "valid for"):
-		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name " +
-			"this one"
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		return "the server does not take identity.ldap.bind.dn with the password in the file"
-	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
-		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
-			"after a request"
-	}
-	return "the server does not take the bind as identity.ldap.bind has it"
 }
 
 func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
@@ -143,6 +124,24 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	d.say(RemarkOK, "accounts are found below %q, with %s, %s and %s", users.BaseDN, users.Name, users.UID, users.GID)
 	d.writable(found[0])
 	return true
+}
+
+// members adds a warning if the webhook finds no group with a member. Users then silently have no supplementary groups.
+func (d *diagnosis) members(c *ldap.Conn) {
+	groups := d.config.Groups
+	found, err := search(c, &ldap.SearchRequest{
+		BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", groups.Filter, groups.Member),
+		Attributes: noAttributes, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+	})
+	switch {
+	case len(found) > 0:
+	case err != nil:
+		d.say(RemarkWarning, "identity.ldap.groups: %v", err)
+	default:
+		d.say(RemarkWarning, "no group below %q matches %s and shows a %s, so users have no supplementary groups: let the account "+
+			"that the webhook binds as read that attribute (FreeIPA shows it to no anonymous bind), or correct identity.ldap.preset or "+
+			"identity.ldap.groups", groups.BaseDN, groups.Filter, groups.Member)
+	}
 }
 
 // writableAttributes is the attribute of Active Directory that lists the attributes that the bound account may write.

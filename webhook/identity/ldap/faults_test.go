@@ -24,6 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 const alice = "5003:6003:7001"
@@ -143,6 +144,60 @@ func TestAnonymousAndExternalBind(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL")
 	c.URLs, c.StartTLS = []string{server.LDAP}, true
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
+}
+
+// TestAdviceForBind tests the advice after a bind with invalid credentials, for each method. The messages of Active Directory
+// have a code for the reason.
+func TestAdviceForBind(t *testing.T) {
+	t.Parallel()
+	const simple = "the server does not take identity.ldap.bind.dn with the password in the file"
+	pair, err := pki.New(time.Hour, "webhook")
+	require.NoError(t, err)
+	folder := t.TempDir()
+	pair.Write(t, folder)
+	for name, c := range map[string]struct {
+		bind    config.LDAPBind
+		message string
+		want    string
+	}{
+		"simple":             {config.LDAPBind{Method: config.BindSimple}, "", simple},
+		"wrong password":     {config.LDAPBind{Method: config.BindSimple}, "52e", simple + ": data 52e means that the password is wrong, or there is no such account"},
+		"expired password":   {config.LDAPBind{Method: config.BindSimple}, "532", simple + ": data 532 means that the password of the account has expired"},
+		"password to change": {config.LDAPBind{Method: config.BindSimple}, "773", simple + ": data 773 means that the password of the account must be changed before it can be used"},
+		"disabled account":   {config.LDAPBind{Method: config.BindSimple}, "533", simple + ": data 533 means that the account is disabled"},
+		"locked account":     {config.LDAPBind{Method: config.BindSimple}, "775", simple + ": data 775 means that the account is locked, after too many wrong passwords"},
+		"unknown code":       {config.LDAPBind{Method: config.BindSimple}, "999", simple},
+		"certificate": {config.LDAPBind{Method: config.BindExternal, CertificateFile: filepath.Join(folder, "tls.crt"), KeyFile: filepath.Join(folder, "tls.key")}, "",
+			"the server has no account for the client certificate identity.ldap.bind.certificateFile, or does not trust its authority: configure both in the " +
+				"directory service"},
+		"anonymous": {config.LDAPBind{Method: config.BindAnonymous}, "", "the server takes no anonymous bind: make an account for the webhook, and write it in " +
+			"identity.ldap.bind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := ""
+			if c.message != "" {
+				message = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data " + c.message + ", v2580"
+			}
+			address := listen(t, func(conn net.Conn) {
+				_, _ = conn.Read(make([]byte, 512))
+				// A bind response with the result 49, invalid credentials.
+				n := byte(len(message))
+				_, _ = io.WriteString(conn, "\x30"+string([]byte{n + 12})+"\x02\x01\x01\x61"+string([]byte{n + 7})+"\x0a\x01\x31\x04\x00\x04"+string([]byte{n})+message)
+				_, _ = io.Copy(io.Discard, conn)
+			})
+			configured := config.Default()
+			l := &configured.Identity.LDAP
+			l.URLs, l.Insecure, l.Users.BaseDN, l.Bind = []string{"ldap://" + address}, true, slapd.Suffix, c.bind
+			if c.bind.Method == config.BindSimple {
+				l.Bind.DN, l.Bind.PasswordFile = slapd.AdminDN, file(t, "password", "secret")
+			}
+			remarks, err := ldap.Diagnose(configured, user.Name{})
+			require.NoError(t, err)
+			require.Len(t, remarks, 1)
+			assert.Equal(t, ldap.RemarkFailed, remarks[0].Kind)
+			assert.True(t, strings.HasSuffix(remarks[0].Message, "; "+c.want), remarks[0].Message)
+		})
+	}
 }
 
 // TestServerRestart tests that the cached result is used while the server is gone, and that no lookup fails after the

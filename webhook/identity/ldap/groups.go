@@ -1,7 +1,10 @@
 package ldap
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -19,25 +22,33 @@ const (
 	pageSize = 500
 	// batch is the maximum number of members for which one search finds the groups.
 	batch = 50
+	// primaryGroupID is the attribute of an account of Active Directory with the last number of the SID of its primary group,
+	// usually Domain Users. That group does not list the account as a member.
+	primaryGroupID = "primaryGroupID"
+	objectSid      = "objectSid"
 )
 
 // groups returns the GIDs of the groups of an account.
-func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
+func (s *Source) groups(c *ldap.Conn, account *ldap.Entry, name string) ([]int64, error) {
 	if s.config.Groups.BaseDN == "" {
 		return nil, nil
 	}
-	members := []string{dn}
+	member := account.DN
 	if s.config.Groups.MemberIs == config.MemberName {
-		members = []string{name}
+		member = name
+	}
+	filters := []string{s.lists(member)}
+	if primary := primaryGroup(account); primary != "" && s.config.Preset == config.PresetAD {
+		filters = append(filters, primary)
 	}
 	var gids []int64
 	seen := map[string]bool{}
 	for range maxDepth + 1 { // The last search must find no more groups.
-		found, err := s.groupsOf(c, members)
+		found, err := s.findGroups(c, filters)
 		if err != nil {
 			return nil, err
 		}
-		members = nil
+		filters = nil
 		for _, group := range found {
 			// A group is found again if a later level or another batch has a member of it. The DN then has the same
 			// spelling, because all results come from one server.
@@ -45,7 +56,7 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 				continue
 			}
 			seen[group.DN] = true
-			members = append(members, group.DN)
+			filters = append(filters, s.lists(group.DN))
 			if gids, err = s.appendGID(gids, group); err != nil {
 				return nil, err
 			}
@@ -53,7 +64,7 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 		if len(seen) > maxGroups {
 			return nil, unusable("is in more than %d groups in the directory service", maxGroups)
 		}
-		if !s.config.Groups.Nested || len(members) == 0 {
+		if !s.config.Groups.Nested || len(filters) == 0 {
 			return gids, nil
 		}
 	}
@@ -72,18 +83,32 @@ func (s *Source) appendGID(gids []int64, group *ldap.Entry) ([]int64, error) {
 	return nil, unusable("is in a group in the directory service whose %s is not one number", s.config.Groups.GID)
 }
 
-// groupsOf returns the groups that list at least one of the members. It stops when it has more than maxGroups.
-func (s *Source) groupsOf(c *ldap.Conn, members []string) (found []*ldap.Entry, err error) {
+// lists returns the filter of the groups that list a member.
+func (s *Source) lists(member string) string {
+	return fmt.Sprintf("(%s=%s)", s.config.Groups.Member, ldap.EscapeFilter(member))
+}
+
+// primaryGroup returns the filter of the primary group of an account of Active Directory: the SID of the group is the SID of
+// the account with primaryGroupID as its last number. It returns "" if the account does not show both attributes.
+func primaryGroup(account *ldap.Entry) string {
+	id, err := strconv.ParseUint(account.GetEqualFoldAttributeValue(primaryGroupID), 10, 32)
+	sid := account.GetEqualFoldRawAttributeValue(objectSid)
+	last := len(sid) - 4 // The last number has four bytes.
+	if err != nil || last < 8 {
+		return ""
+	}
+	group := binary.LittleEndian.AppendUint32(slices.Clone(sid[:last]), uint32(id))
+	return fmt.Sprintf("(%s=%s)", objectSid, ldap.EscapeFilter(string(group)))
+}
+
+// findGroups returns the groups that match at least one of the filters. It stops when it has more than maxGroups.
+func (s *Source) findGroups(c *ldap.Conn, filters []string) (found []*ldap.Entry, err error) {
 	groups := s.config.Groups
-	for len(members) > 0 {
-		some := members[:min(batch, len(members))]
-		members = members[len(some):]
-		var any strings.Builder
-		for _, member := range some {
-			fmt.Fprintf(&any, "(%s=%s)", groups.Member, ldap.EscapeFilter(member))
-		}
+	for len(filters) > 0 {
+		some := filters[:min(batch, len(filters))]
+		filters = filters[len(some):]
 		more, err := searchPaged(c, &ldap.SearchRequest{
-			BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(|%s))", groups.Filter, any.String()),
+			BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(|%s))", groups.Filter, strings.Join(some, "")),
 			Attributes: []string{groups.GID},
 		}, maxGroups+1)
 		if err != nil {

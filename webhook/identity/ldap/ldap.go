@@ -7,7 +7,7 @@
 //  1. (&<users.filter>(<users.name>=alice)) must not return more than one account. The account's name must be alice byte
 //     for byte, because servers compare names without case. UID and GID must have one value each.
 //  2. (&<groups.filter>(<groups.member>=<DN or name of the account>)) returns the groups of the account, a page at a time.
-//     The attribute with the members is not read.
+//     The attribute with the members is not read. In Active Directory it also returns the account's primary group.
 //  3. With groups.nested, search 2 is repeated for the groups that it has found, until it finds no new group.
 //
 // Continuation references are ignored, and referrals are not followed: they name other servers.

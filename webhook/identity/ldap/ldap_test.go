@@ -1,6 +1,7 @@
 package ldap_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,10 +49,11 @@ func TestRFC2307bis(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"))
 	server.Modify(t, "dn: cn=lab,ou=groups,dc=example,dc=org\nchangetype: modify\nadd: member\nmember: cn=back,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"), "a circle ends")
-	c.Groups.Filter = "(objectClass=groupOfNames)"
 	server.Modify(t, "dn: cn=hidden,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: "+
 		"posixGroup\ngidNumber: 7006\nmember: cn=no-posix,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005,7006", lookUp(t, open(t, c), "alice"), "through a group that has no GID")
+	c.Groups.Nested = false
+	assert.Equal(t, "5003:6003:7001", lookUp(t, open(t, c), "alice"), "a group without a GID gives none")
 }
 
 // TestDeepGroups tests a group in a group, and so on, up to the maximum depth and one deeper.
@@ -97,11 +99,17 @@ func TestActiveDirectory(t *testing.T) {
 	c.Users.HubName = "userPrincipalName"
 	s = open(t, c)
 	for hub, want := range map[string]string{
-		"alice@corp.example": "alice", "Alice@corp.example": "", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
+		"alice@corp.example": "alice", "Eve@corp.example": "Eve", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
 		require.NoError(t, err)
 		assert.Equal(t, want, name, "%s", hub)
+	}
+	for _, hub := range []string{"Alice@corp.example", "eve@corp.example"} {
+		_, err := s.FromHub(t.Context(), hub)
+		assert.EqualError(t, err, "is a userPrincipalName in the directory service, but is spelled in another way there, such as with capital "+
+			"letters, and the name of a hub must be the same byte for byte", hub)
+		assert.True(t, identity.IsUnusable(err), "a denial, and not 503")
 	}
 	server.Modify(t, "dn: cn=dave,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: userPrincipalName\nuserPrincipalName: alice@corp.example\n")
 	name, err := s.FromHub(t.Context(), "alice@corp.example")
@@ -109,6 +117,37 @@ func TestActiveDirectory(t *testing.T) {
 	assert.Equal(t, "alice", name, "remembered")
 	_, err = s.FromHubUncached(t.Context(), "alice@corp.example")
 	assert.EqualError(t, err, "is the userPrincipalName of several accounts in the directory service")
+}
+
+// TestPrimaryGroupOfActiveDirectory tests the group that an account names by primaryGroupID, and the groups that contain it. The
+// SID of the domain has bytes that must be escaped in a filter.
+func TestPrimaryGroupOfActiveDirectory(t *testing.T) {
+	t.Parallel()
+	sid := func(last ...byte) string {
+		domain := []byte{1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, '(', '*', ')', '\\', 0xff, 0xfe, 0, 0x80, '&', '|', '=', '\n'}
+		return "objectSid:: " + base64.StdEncoding.EncodeToString(append(domain, last...)) + "\n"
+	}
+	const noSID = "objectSid:: AQUAAAAAAAUVAAAA\n"
+	user := func(name, sidAndGroup string) string {
+		return strings.Replace(adUser(name, 512, 5003, 6003), noSID, sidAndGroup, 1)
+	}
+	group := func(name string, gid int, sid string, members ...string) string {
+		return strings.Replace(adGroup(name, gid, members...), "cn: ", sid+"cn: ", 1)
+	}
+	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + user("alice", sid(0x50, 4, 0, 0)+"primaryGroupID: 513\n") +
+		user("bob", sid(0x51, 4, 0, 0)) + user("carol", "primaryGroupID: 513\n") + user("dave", "objectSid:: AQUAAAAAAAU=\nprimaryGroupID: 513\n") +
+		group("Domain Users", 7001, sid(1, 2, 0, 0)) + group("Domain Admins", 7002, sid(0, 2, 0, 0)) + adGroup("lab", 7003, "cn=alice,ou=people") +
+		adGroup("everyone", 7004, "cn=Domain Users,ou=groups")})
+	c := settings(t, server, config.PresetAD)
+	s := open(t, c)
+	assert.Equal(t, "5003:6003:7001,7003", lookUp(t, s, "alice"))
+	for _, name := range []string{"bob", "carol", "dave"} {
+		assert.Equal(t, "5003:6003", lookUp(t, s, name), "%s does not show primaryGroupID and a SID", name)
+	}
+	c.Groups.Nested = true
+	assert.Equal(t, "5003:6003:7001,7003,7004", lookUp(t, open(t, c), "alice"))
+	c.Groups.Filter = "(&(objectClass=group)(!(cn=Domain Users)))"
+	assert.Equal(t, "5003:6003:7003", lookUp(t, open(t, c), "alice"), "the filter is the site's")
 }
 
 // TestAmbiguousAccounts tests two accounts with one name, and accounts with several or unusual values of the UID
@@ -156,6 +195,10 @@ func TestFromHubEscapesFilter(t *testing.T) {
 		"bob@corp.example ", " bob@corp.example", "", "(", ")", `\`, "\x00", "\xff", "bob@corp.example\n", "böb",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
+		if strings.Trim(hub, " ") != hub {
+			assert.Contains(t, fmt.Sprint(err), "is spelled in another way there", "%q", hub)
+			continue
+		}
 		require.NoError(t, err, "%q", hub)
 		assert.Equal(t, found[hub], name, "%q", hub)
 	}

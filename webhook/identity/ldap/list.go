@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,20 +98,24 @@ func (s *Source) listRequest() *ldap.SearchRequest {
 	}
 }
 
-// listed returns the account of an entry, or nil if the account is disabled.
+// listed returns the account of an entry, or nil if the account is disabled. If it has several faults, Fault is the first one
+// that Find returns.
 func (s *Source) listed(entry *ldap.Entry) *Listed {
+	var fault error
 	if s.config.Preset == config.PresetAD {
-		if account, err := enabled(entry); account == nil && err == nil {
+		account, err := enabled(entry)
+		if account == nil && err == nil {
 			return nil
 		}
+		fault = err
 	}
 	name, err := s.singleValue(entry, s.config.Users.Name)
 	if err != nil {
-		return &Listed{Name: entry.DN, Fault: err.Error()}
+		return &Listed{Name: entry.DN, Fault: cmp.Or(fault, err).Error()}
 	}
 	uid, err := s.number(entry, s.config.Users.UID)
-	if err != nil {
-		return &Listed{Name: name, Fault: err.Error()}
+	if fault = cmp.Or(fault, err); fault != nil {
+		return &Listed{Name: name, Fault: fault.Error()}
 	}
 	return &Listed{Name: name, UID: uid}
 }

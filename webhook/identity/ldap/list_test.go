@@ -1,6 +1,7 @@
 package ldap_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,12 +34,46 @@ func TestList(t *testing.T) {
 		Fault: "has 2 values of uid in the directory service, and must have one"})
 }
 
-// TestListOfDisabledAccounts tests that the list has no disabled accounts of Active Directory, and none without a UID.
+// TestListOfDisabledAccounts tests that the list has no disabled accounts of Active Directory, and none without a UID. An
+// account that does not show whether it is disabled is unusable.
 func TestListOfDisabledAccounts(t *testing.T) {
 	t.Parallel()
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("alice", 512, 5003, 6003) + adUser("left", 514, 5004, 6003) +
-		adUser("windows", 512, 0, 0)})
-	listed, err := open(t, settings(t, server, config.PresetAD)).List(t.Context())
+		adUser("windows", 512, 0, 0) + strings.Replace(adUser("mallory", 512, 5005, 6003), "userAccountControl: 512\n", "", 1)})
+	s := open(t, settings(t, server, config.PresetAD))
+	listed, err := s.List(t.Context())
+	require.NoError(t, err)
+	const unreadable = "has no userAccountControl that the webhook can read, which says whether an account is disabled"
+	assert.Equal(t, []ldap.Listed{{Name: "alice", UID: 5003}, {Name: "mallory", Fault: unreadable}}, listed)
+	assert.Equal(t, unreadable, lookUp(t, s, "mallory"), "the list and a lookup agree")
+}
+
+// TestLetterCaseOfAttributes tests a server that writes the names of attributes in lower case.
+func TestLetterCaseOfAttributes(t *testing.T) {
+	t.Parallel()
+	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("alice", 512, 5003, 6003) + adUser("left", 514, 5004, 6003)})
+	c := settings(t, server, config.PresetAD)
+	address := listen(t, func(client net.Conn) {
+		behind, err := net.Dial("tcp", strings.TrimPrefix(server.LDAP, "ldap://"))
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(behind, client); _ = behind.Close() }()
+		for response := make([]byte, 1<<16); ; {
+			n, err := behind.Read(response)
+			for _, name := range []string{"sAMAccountName", "userAccountControl", "uidNumber", "gidNumber"} {
+				copy(response, bytes.ReplaceAll(response[:n], []byte(name), []byte(strings.ToLower(name))))
+			}
+			if _, _ = client.Write(response[:n]); err != nil {
+				return
+			}
+		}
+	})
+	c.URLs, c.Insecure = []string{"ldap://" + address}, true
+	s := open(t, c)
+	assert.Equal(t, "5003:6003", lookUp(t, s, "alice"))
+	assert.Equal(t, "nobody", lookUp(t, s, "left"), "a disabled account")
+	listed, err := s.List(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []ldap.Listed{{Name: "alice", UID: 5003}}, listed)
 }

@@ -61,7 +61,7 @@ func (d *domain) settings(t testing.TB) config.LDAP {
 	c.Bind = config.LDAPBind{
 		Method: config.BindSimple, DN: "CN=webhook," + usersDN, PasswordFile: file(t, "password", accountPW),
 	}
-	c.Users.BaseDN, c.Groups.BaseDN = samba.BaseDN, samba.BaseDN
+	c.Users.BaseDN, c.Groups.BaseDN, c.Groups.Filter = samba.BaseDN, samba.BaseDN, ""
 	return c
 }
 
@@ -181,7 +181,7 @@ func (d *domain) testGroups(t *testing.T) {
 	require.NoError(t, d.admin.Modify(primary))
 
 	c := d.settings(t)
-	assert.Equal(t, "5011:6003:7001", lookUp(t, open(t, c), "grace"), "the primary group of Active Directory lists no members")
+	assert.Equal(t, "5011:6003:7001,7005", lookUp(t, open(t, c), "grace"), "with Domain Users, which lists no members")
 	c.Groups.Nested = true
 	chain := d.search(t, "(member:1.2.840.113556.1.4.1941:=CN=grace,"+usersDN+")", "gidNumber")
 	var gids []string
@@ -192,19 +192,32 @@ func (d *domain) testGroups(t *testing.T) {
 	}
 	slices.Sort(gids)
 	assert.Equal(t, []string{"7001", "7002", "7003"}, gids)
+	gids = append(gids, "7005") // the primary group
 	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"))
+
+	d.group(t, "mailing list", 7006, "grace")
+	d.group(t, "behind the list", 7007, "mailing list")
+	list := goldap.NewModifyRequest("CN=mailing list,"+usersDN, nil)
+	list.Replace("groupType", []string{"2"})
+	require.NoError(t, d.admin.Modify(list))
+	assert.Equal(t, "5011:6003:"+strings.Join(gids, ","), lookUp(t, open(t, c), "grace"), "a distribution group does not count")
 }
 
 func (d *domain) testHubNames(t *testing.T) {
+	const differs = "is spelled in another way there"
 	for attribute, want := range map[string]map[string]string{
-		"userPrincipalName": {"alice@corp.example": "alice", "Alice@corp.example": "", "bob@corp.example": "", "alice": "", "*": ""},
-		"mail":              {"a.liddell@corp.example": "alice", "A.Liddell@corp.example": "", "a.liddell@corp.example ": "", "": ""},
+		"userPrincipalName": {"alice@corp.example": "alice", "Alice@corp.example": differs, "bob@corp.example": "", "alice": "", "*": ""},
+		"mail":              {"a.liddell@corp.example": "alice", "A.Liddell@corp.example": differs, "a.liddell@corp.example ": differs, "": ""},
 	} {
 		c := d.settings(t)
 		c.Users.HubName = attribute
 		s := open(t, c)
 		for hub, user := range want {
 			name, err := s.FromHub(t.Context(), hub)
+			if user == differs {
+				assert.ErrorContains(t, err, differs, "%s=%q", attribute, hub)
+				continue
+			}
 			require.NoError(t, err, "%s=%q", attribute, hub)
 			assert.Equal(t, user, name, "%s=%q", attribute, hub)
 		}
@@ -237,7 +250,7 @@ func (d *domain) testTransport(t *testing.T) {
 		s := open(t, c)
 		assert.Contains(t, lookUp(t, s, "alice"), "Invalid Credentials")
 		require.NoError(t, os.WriteFile(c.Bind.PasswordFile, []byte(changed), 0o600))
-		assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+		assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 		d.Tool(t, "user", "setpassword", "webhook", "--newpassword="+accountPW)
 	})
 }
@@ -257,7 +270,7 @@ func (d *domain) testDiagnose(t *testing.T) {
 		return text.String()
 	}
 	text := remarks(func(*config.LDAP) {})
-	assert.Contains(t, text, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004]")
+	assert.Contains(t, text, "ok: alice has UID 5003 and GID 6003, and is in the groups [7004 7005]")
 	assert.NotContains(t, text, "warning")
 	assert.NotContains(t, text, "failed")
 	text = remarks(func(c *config.LDAP) {
@@ -282,9 +295,9 @@ func (d *domain) testList(t *testing.T) {
 func (d *domain) testRestart(t *testing.T) {
 	s, err := ldap.Open(t.Context(), d.settings(t), prometheus.NewRegistry(), nil)
 	require.NoError(t, err)
-	assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 	d.Kill()
 	assert.Contains(t, lookUp(t, s, "alice"), "connection refused")
 	d.Run(t)
-	assert.Equal(t, "5003:6003:7004", lookUp(t, s, "alice"))
+	assert.Equal(t, "5003:6003:7004,7005", lookUp(t, s, "alice"))
 }
