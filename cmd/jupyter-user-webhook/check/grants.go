@@ -159,6 +159,17 @@ func subjectText(subject rbacv1.Subject) string {
 	return subject.Kind + " " + subject.Name
 }
 
+// requesterOf returns the user name of a subject that is a user or a ServiceAccount; empty for a group.
+func requesterOf(subject rbacv1.Subject) string {
+	if namespace, name, is := serviceAccountOf(subject); is {
+		return accountPrefix + namespace + ":" + name
+	}
+	if subject.Kind == rbacv1.UserKind {
+		return subject.Name
+	}
+	return ""
+}
+
 // runsIn returns the namespace in which ServiceAccounts have a run-as right; empty for every namespace. Only a
 // ServiceAccount can use run-as. If applies is false, the right has no effect: the subject is neither a ServiceAccount nor a
 // group of ServiceAccounts, or its ServiceAccounts are in another namespace than the binding.

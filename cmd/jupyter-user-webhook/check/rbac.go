@@ -20,6 +20,11 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 		if f == nil || seen[f.Where+f.Message] {
 			continue
 		}
+		// The policies ignore what a listed controller may use, but not what its Pods may run as.
+		ignored := slices.Contains(s.words("controllers"), requesterOf(g.subject)) && (g.wildcard || g.verb == use)
+		if ignored && f.Status == Warning {
+			continue
+		}
 		seen[f.Where+f.Message] = true
 		found = append(found, *f)
 	}
@@ -57,8 +62,8 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 			"of its own",
 			subjectText(g.subject), g.role))
 	case g.wildcard:
-		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)",
-			subjectText(g.subject), g.where(), g.role))
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s); if it creates Pods for others, name it "+
+			"in access.controllers", subjectText(g.subject), g.where(), g.role))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:

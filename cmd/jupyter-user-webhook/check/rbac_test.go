@@ -132,6 +132,12 @@ func TestRuleWithEveryRight(t *testing.T) {
 			assert.Equal(t, c.status, found[0].Status, "%+v", found)
 		})
 	}
+	listed := clusterWithBinding("", subject("ServiceAccount", "argocd", "argo"), everyRight)
+	assert.Contains(t, rbac(t.Context(), listed)[0].Message, "if it creates Pods for others, name it in access.controllers")
+	listed.parameters = map[string]string{"controllers": "system:serviceaccount:argocd:argo"}
+	for _, f := range rbac(t.Context(), listed) {
+		assert.NotContains(t, f.Message, "may be any user", "the policies ignore the rights of a listed controller")
+	}
 	masters := rbac(t.Context(), clusterWithBinding("", subject("Group", "", "system:masters"), everyRight))
 	assert.Contains(t, masters, ok("ClusterRoleBinding b", "may be any user: Group system:masters, whom no rule stops in any cluster"))
 	s := clusterWithBinding("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
