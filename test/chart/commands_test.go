@@ -82,7 +82,7 @@ func expected(line string) ending {
 		{begins: "helm list", message: "jupyter-user-webhook-0.2.0"},
 		{begins: "kubectl get clusterrolebindings,rolebindings", message: "RoleBinding\tjhub\tjupyter-user-hub-uses-every-home"},
 		{begins: "kubectl get clusterroles,roles", message: "ClusterRole\t\tjupyter-user-use-every-home"},
-		{begins: "kubectl -n jupyter-user-system get deployment", message: current},
+		{begins: "kubectl -n jupyter-user-system get deployment jupyter-user-webhook", message: current},
 		{begins: "kubectl get namespaces -L", message: "baseline"},
 		{begins: "kubectl -n jupyter-user-system scale", message: "deployment.apps/jupyter-user-webhook scaled"},
 		{begins: "kubectl -n jupyter-user-system get deployments,pods,endpointslices", message: "10.1.0.1,10.1.0.2"},
