@@ -160,8 +160,8 @@ func (r *Recording) testFile(rules string, stretch int, firing []time.Time, sile
 	return text.String()
 }
 
-// values returns the samples of a series in promtool's notation. It counts timestamps from the first sample, because
-// promtool's time begins at 0, and multiplies them by stretch.
+// values returns the samples of a series in promtool's notation. A sample that is itself a time (of a metric with the suffix
+// _timestamp_seconds) becomes the seconds since the first sample, multiplied by stretch, because promtool's time begins at 0.
 func (r *Recording) values(series string, stretch int) string {
 	name, _, _ := strings.Cut(series, "{")
 	values := make([]string, r.last+1)

@@ -104,7 +104,8 @@ func AnnotationUnknown(key string, known []string) string {
 	return fmt.Sprintf("the annotation %s is unknown to the webhook, which knows %s", Printable(key), list(known))
 }
 
-// EnvReplaced warns that variables of the Pod that identify the user, such as USER or HOME, were replaced or removed.
+// EnvReplaced warns that the Pod's own values of variables that identify the user, such as USER or HOME, do not count: the
+// variables get the user's values.
 func EnvReplaced(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }

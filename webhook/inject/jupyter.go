@@ -233,7 +233,8 @@ func jupyterFlag(arg string) (setting, value string, inline bool) {
 }
 
 var (
-	// className matches the class in --ServerApp.port, also after the names of other classes.
+	// className matches what stands before the last dot of a flag: one class, as in --ServerApp.port, or several, as in
+	// --MyApp.KernelManager.port.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 	// clientClass matches the classes whose settings have the same names, and are not the server's: --KernelManager.ip is where
 	// kernels listen, and --HubAuth.certfile is the certificate that the server shows to the hub.
