@@ -138,7 +138,7 @@ ends with the user's name.
     request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
       request.userInfo.username.startsWith('system:node:') ||
       request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler']
-# A controller creates Pods for the author of a Deployment or a Job, so the controller's own rights are ignored.
+# A controller acts for others, for example for the author of a Deployment, so the controller's own rights are ignored.
 - name: requesterRightsApply
   expression: >-
     !variables.ofKubernetes && !(request.userInfo.username in {{ include "cel" .controllers }})
