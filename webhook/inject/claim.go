@@ -7,9 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed as a notebook (user.Claimed). It is for a Pod that exceeds the
-// limits of package pod. It does not search for duplicate keys, because the search takes memory, and an API server sends no
-// duplicate keys.
+// ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed as a notebook (user.Claimed). It is
+// for a Pod that exceeds the limits of package pod. It does not search for duplicate keys, because the search takes memory,
+// and an API server sends no duplicate keys.
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {
