@@ -109,7 +109,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command.
 			s.kind = runsOther
 			return s
-		case len(s.argv) == 0, strings.HasPrefix(s.argv[0], "-"):
+		case passed == 0 && (len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-")):
 			return s
 		}
 		name, rest := path.Base(s.argv[0]), s.argv[1:]

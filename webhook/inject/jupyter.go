@@ -39,7 +39,7 @@ func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind 
 // findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
 // environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
-	start := in.readStart(in.notebook)
+	start := in.readStart(in.notebook, in.literal)
 	env := func(name string) envValue {
 		if value, ok := start.env[name]; ok {
 			return envValue{set: true, value: value, known: true}
@@ -145,9 +145,15 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 }
 
 // readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
-func (in *planning) readStart(c *pod.Container) commandLine {
-	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
-	return readCommand(argv, in.literal)
+// The parameter value is that of readCommand.
+func (in *planning) readStart(c *pod.Container, value func(name string) (string, bool)) commandLine {
+	command := unwrapped(in.planner.binary, c.Command, expanded)
+	start := readCommand(slices.Concat(command, c.Args), value)
+	if start.kind == runsUnknown && len(command) > 0 {
+		// The image does not decide: Kubernetes ignores the start of the image if the container has a command.
+		start.kind = runsUnclear
+	}
+	return start
 }
 
 // kindOfNotebook returns the kind of the program that the notebook container runs. The first item of this list that

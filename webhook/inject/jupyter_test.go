@@ -57,38 +57,67 @@ func TestReadCommand(t *testing.T) {
 		`bash -lc "exec jupyter lab"`:                      runsJupyter,
 		`bash -l -c "jupyter lab"`:                         runsJupyter,
 		`bash -euo pipefail -c "jupyter lab"`:              runsJupyter,
-		`bash -c "cp -n a b; exec jupyter lab"`:            runsJupyter,
-		`bash -c "cd /srv && jupyter lab"`:                 runsJupyter,
-		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:           runsJupyter,
-		`bash -c "_a9= exec jupyter lab"`:                  runsJupyter,
-		`bash -c "9a=1 jupyter lab"`:                       runsUnclear,
-		`bash -c "=1 jupyter lab"`:                         runsUnclear,
-		`bash -c "a-b=1 jupyter lab"`:                      runsUnclear,
-		`sh -c "exec sleep 1; jupyter lab"`:                runsOther,
-		`bash -c "jupyter lab | tee log"`:                  runsUnclear,
-		`bash -c "jupyter lab & sleep 1"`:                  runsUnclear,
-		`bash -c "if true; then jupyter lab; fi"`:          runsUnclear,
-		`bash -c "$(cat start)"`:                           runsUnclear,
-		"bash /start.sh":                                   runsUnclear,
-		"sleep 1000":                                       runsOther,
-		"jupyter":                                          runsOther,
-		"jupyter kernelspec list":                          runsOther,
-		"jupyter nbconvert --execute lab":                  runsOther,
-		"tini -- sleep 1000":                               runsOther,
-		"start.sh sleep 1000":                              runsOther,
-		"bash":                                             runsOther,
-		"sh -c jupyter":                                    runsOther,
-		"python train.py":                                  runsOther,
-		"python -m http.server":                            runsOther,
-		"pythonic -m jupyterlab":                           runsUnclear,
-		"--debug":                                          runsUnknown, // arguments of an unknown entrypoint
-		"echo jupyter lab":                                 runsOther,
-		"my-jupyter-lab":                                   runsUnclear,
-		"jhsingle-native-proxy -- code-server":             runsUnclear,
+		`bash -o pipefail -c "jupyter lab"`:                runsJupyter,
+		`bash -c -- "jupyter lab --port=9999"`:             runsJupyter,
+		`bash -c -l -o pipefail - "jupyter lab"`:           runsJupyter,
+		`bash -c -- "while true; do sleep 30; done;"`:      runsUnclear,
+		"bash -c --":                              runsUnclear,
+		"bash -c -o":                              runsUnclear,
+		`bash -- -c "jupyter lab"`:                runsUnclear,
+		`bash -c "--debug"`:                       runsUnclear, // the shell runs it, and not the image
+		`bash -c "env -- --debug"`:                runsUnclear,
+		`bash -c "cp -n a b; exec jupyter lab"`:   runsJupyter,
+		`bash -c "cd /srv && jupyter lab"`:        runsJupyter,
+		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:  runsJupyter,
+		`bash -c "_a9= exec jupyter lab"`:         runsJupyter,
+		`bash -c "9a=1 jupyter lab"`:              runsUnclear,
+		`bash -c "=1 jupyter lab"`:                runsUnclear,
+		`bash -c "a-b=1 jupyter lab"`:             runsUnclear,
+		`sh -c "exec sleep 1; jupyter lab"`:       runsOther,
+		`bash -c "jupyter lab | tee log"`:         runsUnclear,
+		`bash -c "jupyter lab & sleep 1"`:         runsUnclear,
+		`bash -c "if true; then jupyter lab; fi"`: runsUnclear,
+		`bash -c "$(cat start)"`:                  runsUnclear,
+		"bash /start.sh":                          runsUnclear,
+		"sleep 1000":                              runsOther,
+		"jupyter":                                 runsOther,
+		"jupyter kernelspec list":                 runsOther,
+		"jupyter nbconvert --execute lab":         runsOther,
+		"tini -- sleep 1000":                      runsOther,
+		"start.sh sleep 1000":                     runsOther,
+		"bash":                                    runsOther,
+		"sh -c jupyter":                           runsOther,
+		"python train.py":                         runsOther,
+		"python -m http.server":                   runsOther,
+		"pythonic -m jupyterlab":                  runsUnclear,
+		"--debug":                                 runsUnknown, // arguments of an unknown entrypoint
+		"echo jupyter lab":                        runsOther,
+		"my-jupyter-lab":                          runsUnclear,
+		"jhsingle-native-proxy -- code-server":    runsUnclear,
 	} {
 		argv, ok := splitWords(line)
 		assert.True(t, ok, line)
 		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).kind, line)
+	}
+}
+
+// TestReadStart tests that the image does not decide what runs if the Pod has a command: Kubernetes then ignores the image's
+// CMD.
+func TestReadStart(t *testing.T) {
+	in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}}
+	for _, c := range []struct {
+		command, args []string
+		want          programKind
+	}{
+		{nil, nil, runsUnknown},
+		{nil, []string{"--debug"}, runsUnknown},
+		{[]string{"--debug"}, nil, runsUnclear},
+		{[]string{"/bin/bash", "-c", "--"}, []string{"while true; do sleep 30; done;"}, runsUnclear},
+		{[]string{"/bin/bash", "-c", "--"}, []string{"exec jupyter lab"}, runsJupyter},
+		{[]string{"/config/jupyter-user-init", "exec", "--user=a", "--home=/h", "--scratch=/config", "--image-start", "--"}, nil, runsUnknown},
+	} {
+		container := &pod.Container{Command: c.command, Args: c.args}
+		assert.Equal(t, c.want, in.readStart(container, nil).kind, "%q %q", c.command, c.args)
 	}
 }
 
