@@ -155,6 +155,19 @@ func (s *commandLine) readAssignments() {
 	}
 }
 
+// hubServers are the commands with which hubs start the servers of their users.
+var hubServers = []string{"jupyterhub-singleuser", "start-singleuser.sh", "start-singleuser.py", "jupyter-labhub"}
+
+// skipWrapper takes the command line of a hub's server whose program is unknown. If an argument is one of hubServers, the
+// program is a wrapper that runs this command, as in BinderHub's "python3 -c … jupyterhub-singleuser".
+func (s *commandLine) skipWrapper() {
+	isServer := func(arg string) bool { return slices.Contains(hubServers, path.Base(arg)) }
+	if at := slices.IndexFunc(s.argv, isServer); at >= 0 {
+		s.argv = s.argv[at:]
+		s.kind = kindOfProgram(path.Base(s.argv[0]), s.argv[1:])
+	}
+}
+
 // skip returns the arguments after a launcher's verb, options and operands; nil if the verb is missing.
 func (l launcher) skip(args []string) []string {
 	if l.verb != "" {

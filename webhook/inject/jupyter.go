@@ -36,6 +36,10 @@ type jupyterServer struct {
 // canStart reports whether Jupyter starts, or possibly starts because the image decides and is not known.
 func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
+// getsSettings reports whether the container gets our settings for Jupyter, apart from where Jupyter listens. A program that is
+// not known gets them too, because it can start Jupyter, and any other program does not read them.
+func (s jupyterServer) getsSettings() bool { return s.kind != runsOther }
+
 // findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
 // environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
@@ -152,6 +156,9 @@ func (in *planning) readStart(c *pod.Container, value func(name string) (string,
 	if start.kind == runsUnknown && len(command) > 0 {
 		// The image does not decide: Kubernetes ignores the start of the image if the container has a command.
 		start.kind = runsUnclear
+	}
+	if start.kind == runsUnclear && user.FromHub(in.pod.Metadata.Labels) {
+		start.skipWrapper()
 	}
 	return start
 }

@@ -121,6 +121,32 @@ func TestReadStart(t *testing.T) {
 	}
 }
 
+// TestReadStartOfHub tests that the command of a hub's server is read after a wrapper that the webhook does not know.
+func TestReadStartOfHub(t *testing.T) {
+	for line, want := range map[string]programKind{
+		"/mnt/ghsa/check-patch-run jupyterhub-singleuser --port=9999":              runsJupyter,
+		"python3 -c code https://x/ /opt/conda/bin/jupyterhub-singleuser --port=1": runsJupyter,
+		"bash /srv/start start-singleuser.sh":                                      runsJupyter,
+		"wrap start-singleuser.py":                                                 runsJupyter,
+		"wrap jupyter-labhub":                                                      runsJupyter,
+		"wrap jupyterhub-singleuser --version":                                     runsOther,
+		"wrap jupyter lab":                                                         runsUnclear,
+		"sleep 1 jupyterhub-singleuser":                                            runsOther,
+	} {
+		argv, ok := splitWords(line)
+		assert.True(t, ok, line)
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Args: argv}}
+		assert.NotEqual(t, runsJupyter, in.readStart(in.notebook, nil).kind, line)
+		in.pod.Metadata.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+		assert.Equal(t, want, in.readStart(in.notebook, nil).kind, line)
+	}
+	in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{
+		Args: []string{"wrap", "--port=1", "jupyterhub-singleuser", "--port=9999", "--config"},
+	}}
+	in.pod.Metadata.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+	assert.EqualValues(t, 9999, in.findServer(switches{}).port)
+}
+
 // TestReadRedirections tests that redirections are skipped. A script with a here-document or a process substitution is
 // runsUnclear as a whole.
 func TestReadRedirections(t *testing.T) {
