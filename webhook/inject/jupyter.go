@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -83,6 +84,11 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.setsAddress {
 		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
+	}
+	if start.kind == runsUnknown && found.kind == runsJupyter && in.discovery == config.DiscoveryAtAdmission {
+		if dir := openedByImage(in.notebook.Image); dir != "" {
+			found.warnings = append(found.warnings, denial.OpensElsewhere(dir))
+		}
 	}
 	for _, setting := range openingSettings {
 		if inImagesHome(flags[setting], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {

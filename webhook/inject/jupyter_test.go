@@ -192,6 +192,22 @@ func TestKindOfImage(t *testing.T) {
 	assert.Equal(t, runsUnknown, kindOfImage(nil))
 }
 
+func TestOpenedByImage(t *testing.T) {
+	for image, want := range map[string]string{
+		"tensorflow/tensorflow:latest-jupyter":                         "/tf",
+		"registry.example:5000/tensorflow/tensorflow:2.15.0-jupyter":   "/tf",
+		"docker.io/tensorflow/tensorflow:2.15.0-gpu-jupyter@sha256:01": "/tf",
+		"tensorflow/tensorflow:latest":                                 "",
+		"tensorflow/tensorflow":                                        "",
+		"mytensorflow/tensorflow:latest-jupyter":                       "",
+		"tensorflow/tensorflow-jupyter":                                "",
+		"quay.io/jupyter/tensorflow-notebook:2025-01-01":               "",
+	} {
+		assert.Equal(t, want, openedByImage(&image), image)
+	}
+	assert.Empty(t, openedByImage(nil))
+}
+
 func TestFindServer(t *testing.T) {
 	fromSource := func(name string) []pod.EnvVar { return []pod.EnvVar{{Name: name, ValueFrom: &pod.ValueFrom{}}} }
 	for name, c := range map[string]struct {
