@@ -172,7 +172,7 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 
 // environment returns env with the variables of the user's identity, such as HOME and NB_UID. With --jupyter-config, the
 // scratch volume, which has the webhook's settings for Jupyter, is the first directory in JUPYTER_CONFIG_PATH. An XDG
-// directory in the home of jovyan, the user of Jupyter images, becomes the same directory in the user's home.
+// directory in the image's own home becomes the same directory in the user's home.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -211,11 +211,10 @@ func lastValue(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns dir, with the user's home in place of jovyan's if dir is in jovyan's home. Images of docker-stacks set
+// atHome returns dir, with the user's home in place of the image's own home. Images of docker-stacks set
 // XDG_CACHE_HOME=/home/jovyan/.cache/, a directory that belongs to jovyan.
 func atHome(dir, home string) string {
-	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
-	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {
+	if below, ok := handoff.BelowImagesHome(dir, home); ok {
 		return home + below
 	}
 	return dir

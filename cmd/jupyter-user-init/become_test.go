@@ -291,6 +291,15 @@ func TestExecPrependsJupyterConfigPath(t *testing.T) {
 	assert.Equal(t, "/jupyter\n", output, "without settings of ours")
 }
 
+// TestExecMovesXDGDirectories tests that an XDG directory in an image's own home becomes the same directory in the user's home.
+func TestExecMovesXDGDirectories(t *testing.T) {
+	p := newPod(t)
+	env := []string{searchPath, "XDG_CACHE_HOME=/home/jovyan/.cache/", "XDG_DATA_HOME=/home/rstudio/.data", "XDG_STATE_HOME=/home/bob", "OWN=/home/jovyan"}
+	output, err := p.exec(t, env, nil, "sh", "-c", `echo "$XDG_CACHE_HOME $XDG_DATA_HOME $XDG_STATE_HOME $OWN"`)
+	require.NoError(t, err, output)
+	assert.Equal(t, p.home+"/.cache "+p.home+"/.data /home/bob /home/jovyan\n", output)
+}
+
 // TestExecOfUnusableProgram tests the error for a command that is no executable program. The error is one line that names the
 // cause, and the remedy if it is known.
 func TestExecOfUnusableProgram(t *testing.T) {

@@ -27,6 +27,10 @@ func attacksOnInit() map[string]attack {
 		"mount propagation": func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationBidirectional)
 		},
+		"a mount twice and another missing": func(c *corev1.Container) {
+			c.VolumeMounts[2] = c.VolumeMounts[0]
+			c.VolumeMounts[2].MountPath += "/"
+		},
 		"a missing mount":      func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:2] },
 		"another UID":          func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) },
 		"another GID":          func(c *corev1.Container) { c.SecurityContext.RunAsGroup = new(int64(6002)) },

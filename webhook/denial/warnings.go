@@ -93,6 +93,12 @@ func OpensInImagesHome(dir, home string) string {
 		Printable(dir), home)
 }
 
+// OpensElsewhere warns that the image tells Jupyter to open in a directory of the image's own.
+func OpensElsewhere(dir string) string {
+	return fmt.Sprintf("this image opens Jupyter in %s and not in the home, and what is saved there is lost with the pod: write "+
+		"command: [jupyter, notebook] beside image", dir)
+}
+
 // ContainerByGuess warns that the webhook guessed which of several containers is the notebook container.
 func ContainerByGuess(container string, others []string, annotation string) string {
 	return fmt.Sprintf("the webhook takes the container %s for the notebook container, and not %s: if that is wrong, "+

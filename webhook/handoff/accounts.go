@@ -5,9 +5,6 @@ import (
 	"strings"
 )
 
-// ImagesHome is the home of jovyan, the user of Jupyter images.
-const ImagesHome = "/home/jovyan"
-
 // Account is what the passwd and group files say about the user.
 type Account struct {
 	Name string

@@ -109,7 +109,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command.
 			s.kind = runsOther
 			return s
-		case len(s.argv) == 0, strings.HasPrefix(s.argv[0], "-"):
+		case passed == 0 && (len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-")):
 			return s
 		}
 		name, rest := path.Base(s.argv[0]), s.argv[1:]
@@ -152,6 +152,19 @@ func (s *commandLine) readAssignments() {
 			s.env = map[string]string{}
 		}
 		s.env[name], s.argv = value, s.argv[1:]
+	}
+}
+
+// hubServers are the commands with which hubs start the servers of their users.
+var hubServers = []string{"jupyterhub-singleuser", "start-singleuser.sh", "start-singleuser.py", "jupyter-labhub"}
+
+// skipWrapper takes the command line of a hub's server whose program is unknown. If an argument is one of hubServers, the
+// program is a wrapper that runs this command, as in BinderHub's "python3 -c … jupyterhub-singleuser".
+func (s *commandLine) skipWrapper() {
+	isServer := func(arg string) bool { return slices.Contains(hubServers, path.Base(arg)) }
+	if at := slices.IndexFunc(s.argv, isServer); at >= 0 {
+		s.argv = s.argv[at:]
+		s.kind = kindOfProgram(path.Base(s.argv[0]), s.argv[1:])
 	}
 }
 

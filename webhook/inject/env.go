@@ -19,15 +19,15 @@ import (
 // them. The webhook never adds a token for Jupyter: without a token in the Pod, Jupyter makes one.
 //
 // With discovery at admission the directory of our settings files (settings.go) is put before the Pod's directories in
-// JUPYTER_CONFIG_PATH, if Jupyter can start and the Pod's value is known.
+// JUPYTER_CONFIG_PATH, unless the program is known not to be Jupyter or the Pod's value is not known.
 //
-// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (jovyan.go) is replaced
+// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (imageshome.go) is replaced
 // by the same directory of the user's home. The image itself can set XDG_CACHE_HOME to such a value, which the webhook does
 // not see. So with discovery at admission a Pod without XDG_CACHE_HOME gets .cache in the user's home. With discovery at
 // start jupyter-user-init replaces the image's value in the container, if that value is in the image's own home.
 //
-// JUPYTER_RUNTIME_DIR is set to a directory below /tmp if Jupyter can start, the Pod does not set the variable, and the
-// container can write to /tmp.
+// JUPYTER_RUNTIME_DIR is set to a directory below /tmp unless the program is known not to be Jupyter, the Pod sets the
+// variable, or the container cannot write to /tmp.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -68,7 +68,7 @@ func (in *planning) planEnv() envPiece {
 	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
 	}
-	if in.jupyter.canStart() && in.writesTmp() && !contains(p.defaults, runtimeVariable) {
+	if in.jupyter.getsSettings() && in.writesTmp() && !contains(p.defaults, runtimeVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: runtimeVariable, Value: runtimeDir})
 	}
 	return p
@@ -178,18 +178,22 @@ func (p envPiece) putConfigPath(c *changes) {
 // cacheVariable is the variable that many images set to a directory in the image's own home.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome changes JUPYTERHUB_ROOT_DIR and the variables XDG_* if their value is the image's own home (jovyan.go)
+// replaceImagesHome changes JUPYTERHUB_ROOT_DIR and the variables XDG_* if their value is the image's own home (imageshome.go)
 // or inside it. JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's
 // home.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")
-		if !isXDG && v.Name != rootDirVariable || v.ValueFrom != nil || !inImagesHome(v.Value, p.home) {
+		if !isXDG && v.Name != rootDirVariable || v.ValueFrom != nil {
+			continue
+		}
+		below, ok := handoff.BelowImagesHome(pod.CleanPath(v.Value), p.home)
+		if !ok {
 			continue
 		}
 		dir := p.home
 		if isXDG {
-			dir += strings.TrimPrefix(pod.CleanPath(v.Value), handoff.ImagesHome)
+			dir += below
 		}
 		c.warn(denial.HomeOfTheImage(v.Name, v.Value, dir))
 		m := member{p.at, true, decimal(int64(i))}

@@ -15,6 +15,9 @@ var (
 	// otherImages are words in the names of images that start another program.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
 		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
+	// openingImages are Jupyter images that tell Jupyter to open in a directory of their own: repository, end of the tag, and
+	// that directory.
+	openingImages = []struct{ repository, tag, directory string }{{"tensorflow/tensorflow", "-jupyter", "/tf"}}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
@@ -48,6 +51,22 @@ func kindOfImage(image *string) programKind {
 		return runsJupyter
 	}
 	return runsUnknown
+}
+
+// openedByImage returns the directory in which an image tells Jupyter to open (openingImages); empty if there is none.
+func openedByImage(image *string) string {
+	if image == nil {
+		return ""
+	}
+	reference, _, _ := strings.Cut(*image, "@")
+	for _, known := range openingImages {
+		rest, ok := strings.CutSuffix(reference, known.tag)
+		at := strings.LastIndexByte(rest, ':')
+		if ok && at >= 0 && (rest[:at] == known.repository || strings.HasSuffix(rest[:at], "/"+known.repository)) {
+			return known.directory
+		}
+	}
+	return ""
 }
 
 // isProxy reports whether a container is a known proxy (proxyImages, proxyNames).

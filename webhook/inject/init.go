@@ -268,18 +268,19 @@ func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 // the present mounts that are tolerated. ok reports whether the present mounts are exactly these.
 func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
-	missing := len(want)
+	present := make([]bool, len(want))
 	ok = true
 	nested := nestedPaths(&pod.Container{VolumeMounts: have})
 	for _, m := range have {
+		i := slices.Index(p.want.VolumeMounts, m.Normalized())
 		switch {
-		case slices.Contains(p.want.VolumeMounts, m.Normalized()):
-			missing--
+		case i >= 0 && !present[i]:
+			present[i] = true
 		case p.tolerated(m, nested):
 			want = append(want, m)
 		default:
 			ok = false
 		}
 	}
-	return want, ok && missing == 0
+	return want, ok && !slices.Contains(present, false)
 }

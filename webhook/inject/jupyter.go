@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -36,10 +37,14 @@ type jupyterServer struct {
 // canStart reports whether Jupyter starts, or possibly starts because the image decides and is not known.
 func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
+// getsSettings reports whether the container gets our settings for Jupyter, apart from where Jupyter listens. A program that is
+// not known gets them too, because it can start Jupyter, and any other program does not read them.
+func (s jupyterServer) getsSettings() bool { return s.kind != runsOther }
+
 // findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
 // environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
-	start := in.readStart(in.notebook)
+	start := in.readStart(in.notebook, in.literal)
 	env := func(name string) envValue {
 		if value, ok := start.env[name]; ok {
 			return envValue{set: true, value: value, known: true}
@@ -79,6 +84,11 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.setsAddress {
 		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
+	}
+	if start.kind == runsUnknown && found.kind == runsJupyter && in.discovery == config.DiscoveryAtAdmission {
+		if dir := openedByImage(in.notebook.Image); dir != "" {
+			found.warnings = append(found.warnings, denial.OpensElsewhere(dir))
+		}
 	}
 	for _, setting := range openingSettings {
 		if inImagesHome(flags[setting], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
@@ -145,9 +155,18 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 }
 
 // readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
-func (in *planning) readStart(c *pod.Container) commandLine {
-	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
-	return readCommand(argv, in.literal)
+// The parameter value is that of readCommand.
+func (in *planning) readStart(c *pod.Container, value func(name string) (string, bool)) commandLine {
+	command := unwrapped(in.planner.binary, c.Command, expanded)
+	start := readCommand(slices.Concat(command, c.Args), value)
+	if start.kind == runsUnknown && len(command) > 0 {
+		// The image does not decide: Kubernetes ignores the start of the image if the container has a command.
+		start.kind = runsUnclear
+	}
+	if start.kind == runsUnclear && user.FromHub(in.pod.Metadata.Labels) {
+		start.skipWrapper()
+	}
+	return start
 }
 
 // kindOfNotebook returns the kind of the program that the notebook container runs. The first item of this list that

@@ -57,39 +57,94 @@ func TestReadCommand(t *testing.T) {
 		`bash -lc "exec jupyter lab"`:                      runsJupyter,
 		`bash -l -c "jupyter lab"`:                         runsJupyter,
 		`bash -euo pipefail -c "jupyter lab"`:              runsJupyter,
-		`bash -c "cp -n a b; exec jupyter lab"`:            runsJupyter,
-		`bash -c "cd /srv && jupyter lab"`:                 runsJupyter,
-		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:           runsJupyter,
-		`bash -c "_a9= exec jupyter lab"`:                  runsJupyter,
-		`bash -c "9a=1 jupyter lab"`:                       runsUnclear,
-		`bash -c "=1 jupyter lab"`:                         runsUnclear,
-		`bash -c "a-b=1 jupyter lab"`:                      runsUnclear,
-		`sh -c "exec sleep 1; jupyter lab"`:                runsOther,
-		`bash -c "jupyter lab | tee log"`:                  runsUnclear,
-		`bash -c "jupyter lab & sleep 1"`:                  runsUnclear,
-		`bash -c "if true; then jupyter lab; fi"`:          runsUnclear,
-		`bash -c "$(cat start)"`:                           runsUnclear,
-		"bash /start.sh":                                   runsUnclear,
-		"sleep 1000":                                       runsOther,
-		"jupyter":                                          runsOther,
-		"jupyter kernelspec list":                          runsOther,
-		"jupyter nbconvert --execute lab":                  runsOther,
-		"tini -- sleep 1000":                               runsOther,
-		"start.sh sleep 1000":                              runsOther,
-		"bash":                                             runsOther,
-		"sh -c jupyter":                                    runsOther,
-		"python train.py":                                  runsOther,
-		"python -m http.server":                            runsOther,
-		"pythonic -m jupyterlab":                           runsUnclear,
-		"--debug":                                          runsUnknown, // arguments of an unknown entrypoint
-		"echo jupyter lab":                                 runsOther,
-		"my-jupyter-lab":                                   runsUnclear,
-		"jhsingle-native-proxy -- code-server":             runsUnclear,
+		`bash -o pipefail -c "jupyter lab"`:                runsJupyter,
+		`bash -c -- "jupyter lab --port=9999"`:             runsJupyter,
+		`bash -c -l -o pipefail - "jupyter lab"`:           runsJupyter,
+		`bash -c -- "while true; do sleep 30; done;"`:      runsUnclear,
+		"bash -c --":                              runsUnclear,
+		"bash -c -o":                              runsUnclear,
+		`bash -- -c "jupyter lab"`:                runsUnclear,
+		`bash -c "--debug"`:                       runsUnclear, // the shell runs it, and not the image
+		`bash -c "env -- --debug"`:                runsUnclear,
+		`bash -c "cp -n a b; exec jupyter lab"`:   runsJupyter,
+		`bash -c "cd /srv && jupyter lab"`:        runsJupyter,
+		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:  runsJupyter,
+		`bash -c "_a9= exec jupyter lab"`:         runsJupyter,
+		`bash -c "9a=1 jupyter lab"`:              runsUnclear,
+		`bash -c "=1 jupyter lab"`:                runsUnclear,
+		`bash -c "a-b=1 jupyter lab"`:             runsUnclear,
+		`sh -c "exec sleep 1; jupyter lab"`:       runsOther,
+		`bash -c "jupyter lab | tee log"`:         runsUnclear,
+		`bash -c "jupyter lab & sleep 1"`:         runsUnclear,
+		`bash -c "if true; then jupyter lab; fi"`: runsUnclear,
+		`bash -c "$(cat start)"`:                  runsUnclear,
+		"bash /start.sh":                          runsUnclear,
+		"sleep 1000":                              runsOther,
+		"jupyter":                                 runsOther,
+		"jupyter kernelspec list":                 runsOther,
+		"jupyter nbconvert --execute lab":         runsOther,
+		"tini -- sleep 1000":                      runsOther,
+		"start.sh sleep 1000":                     runsOther,
+		"bash":                                    runsOther,
+		"sh -c jupyter":                           runsOther,
+		"python train.py":                         runsOther,
+		"python -m http.server":                   runsOther,
+		"pythonic -m jupyterlab":                  runsUnclear,
+		"--debug":                                 runsUnknown, // arguments of an unknown entrypoint
+		"echo jupyter lab":                        runsOther,
+		"my-jupyter-lab":                          runsUnclear,
+		"jhsingle-native-proxy -- code-server":    runsUnclear,
 	} {
 		argv, ok := splitWords(line)
 		assert.True(t, ok, line)
 		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).kind, line)
 	}
+}
+
+// TestReadStart tests that the image does not decide what runs if the Pod has a command: Kubernetes then ignores the image's
+// CMD.
+func TestReadStart(t *testing.T) {
+	in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}}
+	for _, c := range []struct {
+		command, args []string
+		want          programKind
+	}{
+		{nil, nil, runsUnknown},
+		{nil, []string{"--debug"}, runsUnknown},
+		{[]string{"--debug"}, nil, runsUnclear},
+		{[]string{"/bin/bash", "-c", "--"}, []string{"while true; do sleep 30; done;"}, runsUnclear},
+		{[]string{"/bin/bash", "-c", "--"}, []string{"exec jupyter lab"}, runsJupyter},
+		{[]string{"/config/jupyter-user-init", "exec", "--user=a", "--home=/h", "--scratch=/config", "--image-start", "--"}, nil, runsUnknown},
+	} {
+		container := &pod.Container{Command: c.command, Args: c.args}
+		assert.Equal(t, c.want, in.readStart(container, nil).kind, "%q %q", c.command, c.args)
+	}
+}
+
+// TestReadStartOfHub tests that the command of a hub's server is read after a wrapper that the webhook does not know.
+func TestReadStartOfHub(t *testing.T) {
+	for line, want := range map[string]programKind{
+		"/mnt/ghsa/check-patch-run jupyterhub-singleuser --port=9999":              runsJupyter,
+		"python3 -c code https://x/ /opt/conda/bin/jupyterhub-singleuser --port=1": runsJupyter,
+		"bash /srv/start start-singleuser.sh":                                      runsJupyter,
+		"wrap start-singleuser.py":                                                 runsJupyter,
+		"wrap jupyter-labhub":                                                      runsJupyter,
+		"wrap jupyterhub-singleuser --version":                                     runsOther,
+		"wrap jupyter lab":                                                         runsUnclear,
+		"sleep 1 jupyterhub-singleuser":                                            runsOther,
+	} {
+		argv, ok := splitWords(line)
+		assert.True(t, ok, line)
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Args: argv}}
+		assert.NotEqual(t, runsJupyter, in.readStart(in.notebook, nil).kind, line)
+		in.pod.Metadata.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+		assert.Equal(t, want, in.readStart(in.notebook, nil).kind, line)
+	}
+	in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{
+		Args: []string{"wrap", "--port=1", "jupyterhub-singleuser", "--port=9999", "--config"},
+	}}
+	in.pod.Metadata.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+	assert.EqualValues(t, 9999, in.findServer(switches{}).port)
 }
 
 // TestReadRedirections tests that redirections are skipped. A script with a here-document or a process substitution is
@@ -135,6 +190,22 @@ func TestKindOfImage(t *testing.T) {
 		assert.Equal(t, want, kindOfImage(&image), image)
 	}
 	assert.Equal(t, runsUnknown, kindOfImage(nil))
+}
+
+func TestOpenedByImage(t *testing.T) {
+	for image, want := range map[string]string{
+		"tensorflow/tensorflow:latest-jupyter":                         "/tf",
+		"registry.example:5000/tensorflow/tensorflow:2.15.0-jupyter":   "/tf",
+		"docker.io/tensorflow/tensorflow:2.15.0-gpu-jupyter@sha256:01": "/tf",
+		"tensorflow/tensorflow:latest":                                 "",
+		"tensorflow/tensorflow":                                        "",
+		"mytensorflow/tensorflow:latest-jupyter":                       "",
+		"tensorflow/tensorflow-jupyter":                                "",
+		"quay.io/jupyter/tensorflow-notebook:2025-01-01":               "",
+	} {
+		assert.Equal(t, want, openedByImage(&image), image)
+	}
+	assert.Empty(t, openedByImage(nil))
 }
 
 func TestFindServer(t *testing.T) {

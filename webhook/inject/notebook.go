@@ -83,7 +83,6 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 
 // startsJupyter reports whether a container is known to start Jupyter, by its command or its image.
 func (in *planning) startsJupyter(c *pod.Container) bool {
-	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
-	start := readCommand(argv, func(string) (string, bool) { return "", false })
+	start := in.readStart(c, nil)
 	return start.kind == runsJupyter || start.kind == runsUnknown && kindOfImage(c.Image) == runsJupyter
 }

@@ -14,7 +14,7 @@
 // if the Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go,
 // homein.go, init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Some pieces have more
 // files: home.go, accounts.go and devices.go belong to mounts.go; settings.go and confinement.go belong to init.go.
-// sidecars.go and jovyan.go have rules for the containers and paths that are the Pod's own.
+// sidecars.go and imageshome.go have rules for the containers and paths that are the Pod's own.
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
 // methods inOrder and planning.pieces, and to the list above. Add the fields that it reads to webhook/pod/view.go. Add the

@@ -26,8 +26,8 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// The rows from ip to sock are left out where a hub sets the address of its servers, and where no probe can be added, for
-// example because the port is not known.
+// The rows from ip to sock are left out where a hub sets the address of its servers, where the webhook cannot tell from the
+// command whether Jupyter starts, and where no probe can be added, for example because the port is not known.
 //
 // Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
 // Pod's own value; the image's value is not known and is replaced. With discovery at start jupyter-user-init puts our
@@ -35,7 +35,7 @@ import (
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
-	if !in.jupyter.canStart() {
+	if !in.jupyter.getsSettings() {
 		return "{}"
 	}
 	if !in.jupyter.setsAddress {
@@ -87,7 +87,7 @@ func (s jupyterServer) addressSettings() map[string]any {
 
 // configPath returns the planned JUPYTER_CONFIG_PATH of the container; empty if the webhook does not set it.
 func (in *planning) configPath() string {
-	if in.discovery == config.DiscoveryAtStart || !in.jupyter.canStart() {
+	if in.discovery == config.DiscoveryAtStart || !in.jupyter.getsSettings() {
 		return ""
 	}
 	own, ours := in.envValue(handoff.JupyterConfigVariable), in.planner.config.Scratch.MountPath

@@ -12,26 +12,25 @@ import (
 // maxScriptLength is the length in bytes of the longest script, or value of NOTEBOOK_ARGS, that is read.
 const maxScriptLength = 8 << 10
 
-// shellScript returns the script among a shell's arguments: the argument after -c, which can be joined with other letters
-// as in -lc, and can follow other options such as --login.
+// shellScript returns the script among a shell's arguments: the first argument after the options, if -c is among them. The
+// letter c can be joined with others, as in -lc. The options end at "--" or "-".
 func shellScript(args []string) (script string, ok bool) {
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		switch {
-		case !strings.HasPrefix(arg, "-"):
-			return "", false
-		case !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
-			// For each letter "o", as in "-euoc pipefail", the name of an option precedes the script.
-			at := i + 1 + strings.Count(arg, "o")
-			if at >= len(args) {
-				return "", false
-			}
-			return args[at], true
-		case !strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "o"):
-			i++
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		option := args[0]
+		args = args[1:]
+		if option == "--" || option == "-" {
+			break
+		}
+		if !strings.HasPrefix(option, "--") {
+			ok = ok || strings.Contains(option, "c")
+			// For each letter "o", as in "-euoc pipefail", the name of an option follows.
+			args = args[min(strings.Count(option, "o"), len(args)):]
 		}
 	}
-	return "", false
+	if !ok || len(args) == 0 {
+		return "", false
+	}
+	return args[0], true
 }
 
 // lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last

@@ -14,7 +14,7 @@ import (
 // Start: the command of the notebook container and its working directory.
 //
 // With discovery at admission the image's entrypoint and the Pod's command and args stay. The working directory is the home
-// if the Pod has none, or has one in the image's own home (jovyan.go).
+// if the Pod has none, or has one in the image's own home (imageshome.go).
 //
 // With discovery at start the container starts as root, so jupyter-user-init precedes the commands that run in the
 // container: its command, exec hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args

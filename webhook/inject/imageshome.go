@@ -9,20 +9,20 @@ import (
 )
 
 // The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to
-// JupyterHub and Kubeflow. A Pod can make Jupyter open there by its workingDir, by an argument such as
-// --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of such a Pod means the user's home. /home/jovyan
-// belongs to UID 1000, so the user cannot use it, and Jupyter would not start. So the directory is replaced by the user's
-// home, as docker-stacks' start.sh does when it renames its user, and the Pod gets a warning. A subdirectory of
-// /home/jovyan is also replaced by the user's home itself, because the user's home can lack such a subdirectory. Only in
-// the variables XDG_* the subdirectory stays (env.go). Any other directory is the Pod's.
+// JupyterHub and Kubeflow, or /home/rstudio in the images of rocker. A Pod can make Jupyter open there by its workingDir, by
+// an argument such as --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of such a Pod means the user's home.
+// The image's own home belongs to UID 1000, so the user cannot use it, and Jupyter would not start. So the directory is
+// replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and the Pod gets a warning. A
+// subdirectory of the image's own home is also replaced by the user's home itself, because the user's home can lack such a
+// subdirectory. Only in the variables XDG_* the subdirectory stays (env.go). Any other directory is the Pod's.
 
 // rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
 // inImagesHome reports whether a directory is the image's own home or inside it, and not in the user's home.
 func inImagesHome(dir, home string) bool {
-	in := func(outer string) bool { return pod.CleanPath(dir) == outer || pod.Inside(pod.CleanPath(dir), outer) }
-	return in(handoff.ImagesHome) && !in(home)
+	_, in := handoff.BelowImagesHome(pod.CleanPath(dir), home)
+	return in
 }
 
 // openingSettings are the settings of the directory in which Jupyter opens. Jupyter exits if preferred_dir does not exist.
