@@ -110,6 +110,8 @@ func TestEgress(t *testing.T) {
 		says   string
 	}{
 		"no way to the server": {func(*state) {}, OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether"},
+		"a server with a name": {func(*state) {}, OK, "cannot be seen from here. These are the addresses of nfs.example as resolved " +
+			"from here: each further address of the server (EFS: one for each zone; SmartConnect; several LIFs) must be in `except` too"},
 		"no policy":            {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
 		"a policy of some Pods": {func(s *state) {
 			s.networkPolicies.Items[0].Spec.PodSelector.MatchLabels = map[string]string{"a": "b"}
@@ -148,8 +150,14 @@ func TestEgress(t *testing.T) {
 		})
 	}
 	s := closedCluster(t)
-	s.volumes.Items[0].Spec.NFS.Server = "nfs.storage.svc.cluster.local"
+	s.volumes.Items[0].Spec.NFS.Server = "192.0.2.10"
 	found := egress(t.Context(), s)
+	assertOneFinding(t, found, OK, "NetworkPolicies keep Pods from 192.0.2.10; whether")
+	assert.NotContains(t, found[0].Message, "resolved", "an address does not resolve to others")
+
+	s = closedCluster(t)
+	s.volumes.Items[0].Spec.NFS.Server = "nfs.storage.svc.cluster.local"
+	found = egress(t.Context(), s)
 	require.NotEmpty(t, found)
 	assert.Contains(t, found[0].Message, "is in the cluster")
 	assert.Equal(t, Unknown, found[0].Status)
