@@ -32,8 +32,11 @@ func become(e handoff.Exec) error {
 	// Hooks and probes do not try to write, because they run again and again. Only the container's own command has PID 1 or
 	// --image-start.
 	if os.Getpid() == 1 || e.Image != nil {
-		if why := tryWriting(e.Home, owner); why != "" {
-			reportError(notice(why), "")
+		err := tryWriting(e.Home, owner)
+		if _, canStart := errors.AsType[notice](err); canStart {
+			reportError(err, "")
+		} else if err != nil {
+			return err
 		}
 	}
 	env := environment(os.Environ(), e, owner)

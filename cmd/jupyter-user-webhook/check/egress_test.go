@@ -112,7 +112,7 @@ func TestEgress(t *testing.T) {
 		"no way to the server": {func(*state) {}, OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether"},
 		"a server with a name": {func(*state) {}, OK, "cannot be seen from here. These are the addresses of nfs.example as resolved " +
 			"from here: each further address of the server (EFS: one for each zone; SmartConnect; several LIFs) must be in `except` too"},
-		"no policy":            {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
+		"no policy": {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
 		"a policy of some Pods": {func(s *state) {
 			s.networkPolicies.Items[0].Spec.PodSelector.MatchLabels = map[string]string{"a": "b"}
 		}, Failed, "no NetworkPolicy of every Pod"},
