@@ -158,6 +158,28 @@ func TestExecOfMissingProgram(t *testing.T) {
 		"name, so correct the pod's command\n", out)
 }
 
+// TestExecInClosedImage tests the errors where a directory of $PATH cannot be entered: images of RAPIDS have /opt/conda with
+// mode 0770. The program may be there, and the image may belong to a family.
+func TestExecInClosedImage(t *testing.T) {
+	p := newPod(t)
+	conda := filepath.Join(openDir(t), "conda")
+	bin := filepath.Join(conda, "bin")
+	require.NoError(t, os.MkdirAll(bin, 0o755))
+	for _, name := range []string{"tini", "jupyter"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"), 0o755))
+	}
+	require.NoError(t, os.Chmod(conda, 0o770))
+	const closed = " in its $PATH is closed to other users than the image's own (permission denied), so ask for an image whose programs every " +
+		"user may run"
+	out, err := p.exec(t, []string{searchPath + ":" + bin}, nil, "jupyter", "lab")
+	require.Error(t, err)
+	assert.Equal(t, "jupyter-user-init: jupyter is not in this image, or alice (5001) may not see it: "+bin+closed+
+		", or correct the pod's command\n", out)
+	out, err = p.exec(t, []string{searchPath + ":" + bin}, []string{"--image-start"})
+	require.Error(t, err)
+	assert.Equal(t, nothingToRun+". Another cause can be that "+bin+closed+"\n", out)
+}
+
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
 	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
