@@ -169,8 +169,9 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 		return fmt.Errorf("the home %s is not there: %w, so create the Pod again", e.Home, cause(err))
 	case stat.Ino != owner.HomeInode && stat.Dev != owner.HomeDevice:
 		return fmt.Errorf("%s is on another file system than the one that the init container found: the home was mounted "+
-			"meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the file system "+
-			"of the home mounted on the node before Pods start", e.Home)
+			"meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). Create the Pod "+
+			"again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, or, for a "+
+			"runtime such as gVisor, for discovery at admission", e.Home)
 	case int64(stat.Uid) != owner.UID:
 		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the Pod again", e.Home, stat.Uid,
 			e.User, owner.UID)

@@ -101,8 +101,9 @@ func TestExecDenies(t *testing.T) {
 				makeHome(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
 		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
-			"the home was mounted meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the " +
-			"file system of the home mounted on the node before Pods start", change: func(t *testing.T, p pod) {
+			"the home was mounted meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). " +
+			"Create the Pod again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, " +
+			"or, for a runtime such as gVisor, for discovery at admission", change: func(t *testing.T, p pod) {
 			mountTmpfs(t, p.home, "uid=5001,gid=6001,mode=0700")
 		}},
 		"a home that was replaced by a symlink": {want: "is no directory", change: func(t *testing.T, p pod) {
