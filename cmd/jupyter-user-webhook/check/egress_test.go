@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -240,9 +242,7 @@ func TestShareVolumes(t *testing.T) {
 			s.volumes.Items = append(s.volumes.Items, other)
 		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
 		"the same handle of a CSI driver": {func(s *state) {
-			csi := corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: "h"}}
-			s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))
-			s.volumes.Items[0].Spec.PersistentVolumeSource, s.volumes.Items[1].Spec.PersistentVolumeSource = csi, csi
+			addCSIVolumes(s, "d", "h", "h")
 		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
 		"the volume of a further claim": {func(s *state) { addFurtherClaim(s, nfs("scratch-pv", "nfs.example", "/scratch")) }, OK, "2 volumes"},
 		"the volume of a further claim, which is not listed": {func(s *state) {
@@ -262,6 +262,87 @@ func TestShareVolumes(t *testing.T) {
 			assertOneFinding(t, shareVolumes(t.Context(), s), c.status, c.says)
 		})
 	}
+}
+
+// addCSIVolumes makes the share's volume one of a CSI driver, with a handle, and adds another volume of this driver.
+func addCSIVolumes(s *state, driver, share, other string) {
+	s.parameters["csiDrivers"] = strings.ToLower(driver)
+	s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))
+	for i, handle := range []string{share, other} {
+		s.volumes.Items[i].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{
+			CSI: &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeHandle: handle}}
+	}
+}
+
+// TestVolumesOfEFS tests which handles [FileSystemId]:[Subpath]:[AccessPointId] of the EFS driver lead to the share.
+func TestVolumesOfEFS(t *testing.T) {
+	const same, point = "PersistentVolume other: has the same files as hpc-pv",
+		"PersistentVolume other: is on the same file system as hpc-pv, and the directory of an access point cannot be seen from here"
+	for _, c := range []struct {
+		share, other string
+		status       Status
+		says         string
+	}{
+		{"fs-1", "fs-1", Failed, same},
+		{"fs-1", "fs-2", OK, ""},
+		{"fs-1", "fs-1:/home", Failed, same},
+		{"fs-1", "fs-1::fsap-2", Failed, same},
+		{"fs-1::fsap-1", "fs-1", Failed, same},
+		{"fs-1::fsap-1", "fs-1::fsap-1", Failed, same},
+		{"fs-1:/hpc", "fs-1:/hpc/home/", Failed, same},
+		{"fs-1:/hpc", "fs-1:/dynamic", OK, ""},
+		{"fs-1:/hpc", "fs-1::fsap-2", Unknown, point},
+		{"fs-1::fsap-1", "fs-1::fsap-2", Unknown, point},
+		{"fs-1::fsap-1", "fs-2::fsap-2", OK, ""},
+	} {
+		s := closedCluster(t)
+		addCSIVolumes(s, "efs.csi.aws.com", c.share, c.other)
+		assertOneFinding(t, shareVolumes(t.Context(), s), c.status, c.says)
+	}
+}
+
+// TestVolumesOfNFSDriver tests the volumes and StorageClasses of csi-driver-nfs: each volume is a directory (subDir) of an
+// export. A StorageClass makes such directories, by default with the unique name of the volume.
+func TestVolumesOfNFSDriver(t *testing.T) {
+	const driver = "nfs.csi.k8s.io"
+	attributes := func(subDir string) map[string]string {
+		return map[string]string{"server": "nfs.example", "share": "/export", "subDir": subDir}
+	}
+	for _, c := range []struct {
+		volume, class string
+		status        Status
+		says          string
+	}{
+		{"pvc-1", "", OK, ""},
+		{"hpc/home", "", Failed, "PersistentVolume other: leads to the same export as hpc-pv"},
+		{"/", "", Failed, "PersistentVolume other: leads to the same export as hpc-pv"},
+		{"pvc-1", "${pv.metadata.name}", OK, ""},
+		{"pvc-1", "${pvc.metadata.namespace}/${pvc.metadata.name}", Failed, "StorageClass dynamic: leads to the same export as hpc-pv"},
+		{"pvc-1", "users/${pvc.metadata.name}", OK, ""},
+		{"pvc-1", "hpc", Failed, "StorageClass dynamic: leads to the same export as hpc-pv"},
+		{"pvc-1", "hpc/${pv.metadata.name}", Failed, "StorageClass dynamic: leads to the same export as hpc-pv"},
+	} {
+		s := closedCluster(t)
+		addCSIVolumes(s, driver, "a", "b")
+		s.volumes.Items[0].Spec.CSI.VolumeAttributes = attributes("hpc")
+		s.volumes.Items[1].Spec.CSI.VolumeAttributes = attributes(c.volume)
+		class := storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "dynamic"}, Provisioner: driver, Parameters: attributes(c.class)}
+		if c.class == "" {
+			delete(class.Parameters, "subDir")
+		}
+		s.storageClasses.Items = []storagev1.StorageClass{class}
+		assertOneFinding(t, shareVolumes(t.Context(), s), c.status, c.says)
+	}
+}
+
+// TestUnguardedCSIDriver tests that the policies must guard inline volumes of the share's driver.
+func TestUnguardedCSIDriver(t *testing.T) {
+	s := closedCluster(t)
+	addCSIVolumes(s, "EFS.csi.aws.com", "fs-1", "fs-2")
+	assertOneFinding(t, shareVolumes(t.Context(), s), OK, "1 volume")
+	s.parameters["csiDrivers"] = "nfs.csi.k8s.io"
+	assertOneFinding(t, shareVolumes(t.Context(), s), Failed, "ConfigMap jupyter-user-webhook: csiDrivers lacks efs.csi.aws.com, the driver of "+
+		"hpc-pv: Pods may mount the share by an inline volume of it")
 }
 
 func addFurtherClaim(s *state, volume corev1.PersistentVolume) {
