@@ -32,8 +32,11 @@ func become(e handoff.Exec) error {
 	// Hooks and probes do not try to write, because they run again and again. Only the container's own command has PID 1 or
 	// --image-start.
 	if os.Getpid() == 1 || e.Image != nil {
-		if why := tryWriting(e.Home, owner); why != "" {
-			reportError(notice(why), "")
+		err := tryWriting(e.Home, owner)
+		if _, canStart := errors.AsType[notice](err); canStart {
+			reportError(err, "")
+		} else if err != nil {
+			return err
 		}
 	}
 	env := environment(os.Environ(), e, owner)
@@ -56,6 +59,9 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	}
 	program, err := exec.LookPath(name)
 	switch {
+	case errors.Is(err, exec.ErrNotFound) && closedDirectory() != "":
+		return "", fmt.Errorf("%s is not in this image, or %s (%d) may not see it: %s%s, or correct the pod's command", name, owner.Name,
+			owner.UID, closedDirectory(), isClosed)
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("%s is not in this image: no directory of its $PATH has a program of this name, so correct the pod's "+
 			"command", name)
@@ -65,6 +71,22 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 		return "", cannotRun(name, owner, err)
 	}
 	return program, nil
+}
+
+// isClosed follows the name of a closedDirectory in messages: the cause and the remedy.
+const isClosed = " in its $PATH is closed to other users than the image's own (permission denied), so ask for an image whose " +
+	"programs every user may run"
+
+// closedDirectory returns the first directory of $PATH that the user may not enter, or "" if there is none. LookPath returns
+// the same error for a program in such a directory as for a program that does not exist.
+func closedDirectory() string {
+	const search = 1 // X_OK of access(2)
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if errors.Is(syscall.Access(dir, search), syscall.EACCES) {
+			return dir
+		}
+	}
+	return ""
 }
 
 // cannotRun returns the error for a program that cannot be run. LookPath and execve return the same error for different
@@ -147,8 +169,9 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 		return fmt.Errorf("the home %s is not there: %w, so create the Pod again", e.Home, cause(err))
 	case stat.Ino != owner.HomeInode && stat.Dev != owner.HomeDevice:
 		return fmt.Errorf("%s is on another file system than the one that the init container found: the home was mounted "+
-			"meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the file system "+
-			"of the home mounted on the node before Pods start", e.Home)
+			"meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). Create the Pod "+
+			"again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, or, for a "+
+			"runtime such as gVisor, for discovery at admission", e.Home)
 	case int64(stat.Uid) != owner.UID:
 		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the Pod again", e.Home, stat.Uid,
 			e.User, owner.UID)

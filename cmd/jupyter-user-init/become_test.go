@@ -101,8 +101,9 @@ func TestExecDenies(t *testing.T) {
 				makeHome(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
 		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
-			"the home was mounted meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the " +
-			"file system of the home mounted on the node before Pods start", change: func(t *testing.T, p pod) {
+			"the home was mounted meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). " +
+			"Create the Pod again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, " +
+			"or, for a runtime such as gVisor, for discovery at admission", change: func(t *testing.T, p pod) {
 			mountTmpfs(t, p.home, "uid=5001,gid=6001,mode=0700")
 		}},
 		"a home that was replaced by a symlink": {want: "is no directory", change: func(t *testing.T, p pod) {
@@ -156,6 +157,28 @@ func TestExecOfMissingProgram(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this "+
 		"name, so correct the pod's command\n", out)
+}
+
+// TestExecInClosedImage tests the errors where a directory of $PATH cannot be entered: images of RAPIDS have /opt/conda with
+// mode 0770. The program may be there, and the image may belong to a family.
+func TestExecInClosedImage(t *testing.T) {
+	p := newPod(t)
+	conda := filepath.Join(openDir(t), "conda")
+	bin := filepath.Join(conda, "bin")
+	require.NoError(t, os.MkdirAll(bin, 0o755))
+	for _, name := range []string{"tini", "jupyter"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"), 0o755))
+	}
+	require.NoError(t, os.Chmod(conda, 0o770))
+	const closed = " in its $PATH is closed to other users than the image's own (permission denied), so ask for an image whose programs every " +
+		"user may run"
+	out, err := p.exec(t, []string{searchPath + ":" + bin}, nil, "jupyter", "lab")
+	require.Error(t, err)
+	assert.Equal(t, "jupyter-user-init: jupyter is not in this image, or alice (5001) may not see it: "+bin+closed+
+		", or correct the pod's command\n", out)
+	out, err = p.exec(t, []string{searchPath + ":" + bin}, []string{"--image-start"})
+	require.Error(t, err)
+	assert.Equal(t, nothingToRun+". Another cause can be that "+bin+closed+"\n", out)
 }
 
 const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +

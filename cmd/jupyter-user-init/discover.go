@@ -71,7 +71,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	if err != nil {
 		return handoff.Owner{}, err
 	}
-	if err := checkWriters(d, parent); err != nil {
+	if err := cmp.Or(checkWriters(d, parent), checkTreatedAsUser(d, parent)); err != nil {
 		return handoff.Owner{}, err
 	}
 	return handoff.Owner{
@@ -140,8 +140,8 @@ func notAUsers(d handoff.Discover, why error) error {
 }
 
 // enter checks that the user may read and enter the home, if this process already runs as the user, as with discovery at
-// admission. If the mode denies the home to its owner, or the server maps the UID to another UID, the init container fails,
-// and Jupyter does not start.
+// admission. The user may not if the mode denies the home to its owner, or if the server maps the UID to an account that may
+// not read the home. checkTreatedAsUser finds a server that maps the UID to root.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil

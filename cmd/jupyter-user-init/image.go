@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,8 @@ func command(e handoff.Exec) ([]string, error) {
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
 			// The Pod's arguments are the whole command line, without an entrypoint.
+		case closedDirectory() != "":
+			return nil, fmt.Errorf("%w. Another cause can be that %s%s", errNothingToRun, closedDirectory(), isClosed)
 		default:
 			return nil, errNothingToRun
 		}

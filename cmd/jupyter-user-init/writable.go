@@ -92,13 +92,17 @@ func noSpace(home string) string {
 }
 
 // isReadOnly reports whether the file system with the given device number is read-only. A read-only mount of a writable
-// file system does not count. In mountinfo, the last field after the - has the options of the file system:
+// file system does not count.
+func isReadOnly(device uint64) bool { return strings.HasPrefix(fileSystemOptions(device)+",", "ro,") }
+
+// fileSystemOptions returns the options of the file system with the given device number, or "" if they are unknown. In
+// mountinfo they are the last field after the -:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
-func isReadOnly(device uint64) bool {
+func fileSystemOptions(device uint64) string {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return false
+		return ""
 	}
 	major, minor := device>>8&0xfff|device>>32&^0xfff, device&0xff|device>>12&^0xff
 	number := fmt.Sprintf("%d:%d", major, minor)
@@ -108,26 +112,36 @@ func isReadOnly(device uint64) bool {
 		if len(fields) < 3 || fields[2] != number || len(options) == 0 {
 			continue
 		}
-		return strings.HasPrefix(options[len(options)-1]+",", "ro,")
+		return options[len(options)-1]
 	}
-	return false
+	return ""
 }
 
-// tryWriting writes a file to the home as the user. It returns the message about the error, or "" if there is none. Only an
-// attempt to write shows that the user is over quota.
-func tryWriting(home string, owner handoff.Owner) string {
-	return unwritableMessage(home, owner, writeAndRemove(home))
+// tryWriting writes a file to the home as the user. It returns a notice if that fails: only an attempt to write shows that
+// the user is over quota. If the file does not belong to the user, the returned error is no notice.
+func tryWriting(home string, owner handoff.Owner) error {
+	info, err := writeAndRemove(home)
+	if info != nil {
+		if err := checkCreator(home, owner, info); err != nil {
+			return err
+		}
+	}
+	if why := unwritableMessage(home, owner, err); why != "" {
+		return notice(why)
+	}
+	return nil
 }
 
 // writeAndRemove writes a small file, waits until the file is on the server, and removes the file. An error because of a
-// quota can come as late as the Sync.
-func writeAndRemove(dir string) error {
+// quota can come as late as the Sync. writeAndRemove also returns the status of the file, or nil if there is no file.
+func writeAndRemove(dir string) (os.FileInfo, error) {
 	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = f.Write(bytes.Repeat([]byte("jupyter-user"), 400))
-	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+	info, err := f.Stat()
+	_, writeErr := f.Write(bytes.Repeat([]byte("jupyter-user"), 400))
+	return info, errors.Join(err, writeErr, f.Sync(), f.Close(), os.Remove(f.Name()))
 }
 
 func unwritableMessage(home string, owner handoff.Owner, err error) string {

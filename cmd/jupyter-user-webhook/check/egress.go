@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,8 +34,8 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	found = append(found, s.egressWithoutNotebooks(served, servers)...)
 	if len(found) == 0 {
 		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
-			"seen from here",
-			firstFew(servers), exceptIn(exempt)))
+			"seen from here%s",
+			firstFew(servers), exceptIn(exempt), s.asResolved()))
 	}
 	return found
 }
@@ -120,6 +121,24 @@ func (s *state) openEgress(namespace string, servers []string) (found []Finding)
 	return found
 }
 
+// asResolved returns the end of a message: which servers of the share have a name, so that another machine can resolve it to
+// other addresses than this one; empty if there are none. A node of another zone can have another address of the same file
+// system, and some servers return one address of a pool for each lookup.
+func (s *state) asResolved() string {
+	var names []string
+	for _, volume := range s.sharePVs() {
+		server := exportOf(volume).server
+		if _, notAnAddress := parseAddress(server); notAnAddress != nil && server != "" && !slices.Contains(names, server) {
+			names = append(names, server)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(". These are the addresses of %s as resolved from here: each further address of the server (EFS: one for "+
+		"each zone; SmartConnect; several LIFs) must be in `except` too", firstFew(names))
+}
+
 // inCluster reports whether a host is the DNS name of a Service.
 func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
@@ -149,9 +168,12 @@ func (s *state) servers(ctx context.Context) (addresses []string, unclear []Find
 	return slices.Compact(addresses), unclear
 }
 
+// parseAddress returns the IP address that a host is. The error is not nil if the host is a name.
+func parseAddress(host string) (netip.Addr, error) { return netip.ParseAddr(strings.Trim(host, "[]")) }
+
 // addresses returns the IP addresses of a host, which is a name or an address.
 func (s *state) addresses(ctx context.Context, host string) ([]string, error) {
-	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	if address, err := parseAddress(host); err == nil {
 		return []string{address.Unmap().WithZone("").String()}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

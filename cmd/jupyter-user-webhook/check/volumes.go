@@ -29,7 +29,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 		}
 	}
 	for _, class := range s.storageClasses.Items {
-		found = append(found, s.otherExport(ctx, "StorageClass "+class.Name, exportIn(class.Parameters), share)...)
+		found = append(found, s.otherExport(ctx, "StorageClass "+class.Name, exportOfClass(class), share)...)
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "%s of the share, each with its claimRef, and no other leads to "+
@@ -65,15 +65,12 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 		return other.Spec.ClaimRef == nil || other.Spec.ClaimRef.Name != s.claimName()
 	})
 	where := "PersistentVolume " + volume.Name
-	exported := s.otherExport(ctx, where, exportOf(volume), ofShare)
-	if len(exported) > 0 && exported[0].Status == Unknown {
-		return exported
+	common := append(s.otherExport(ctx, where, exportOf(volume), ofShare), sameFiles(volume, ofShare)...)
+	if len(common) == 0 || common[0].Status == Unknown {
+		return common
 	}
-	if len(exported) > 0 || len(sameFiles(volume, ofShare)) > 0 {
-		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
-			"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
-	}
-	return nil
+	return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
+		"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
 }
 
 // sharePVs returns the volumes that share.volumeNames names, or that are bound to the share's claim or to a further claim.
@@ -100,41 +97,13 @@ func (s *state) inVolumeNames(name string) bool {
 	})
 }
 
-// export is a directory of an NFS server.
-type export struct{ server, path string }
-
-// exportOf returns the NFS export of a volume; empty if it has none.
-func exportOf(volume corev1.PersistentVolume) export {
-	switch source := volume.Spec.PersistentVolumeSource; {
-	case source.NFS != nil:
-		return export{source.NFS.Server, source.NFS.Path}
-	case source.CSI != nil:
-		return exportIn(source.CSI.VolumeAttributes)
-	}
-	return export{}
-}
-
-// exportIn returns the export in a volume's attributes or a StorageClass's parameters for the NFS CSI driver, which ignores
-// the case of their names.
-func exportIn(attributes map[string]string) (e export) {
-	for key, value := range attributes {
-		switch strings.ToLower(key) {
-		case "server":
-			e.server = value
-		case "share":
-			e.path = value
-		}
-	}
-	return e
-}
-
 // otherExport returns a finding if an NFS export has files of the share: the export is the share's directory, or is inside
 // or above that directory. The finding is Unknown if the address of a server cannot be found.
 func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		shareExport := exportOf(volume)
 		a, b := withSlashes(e.path), withSlashes(shareExport.path)
-		if e.server == "" || shareExport.server == "" || !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
+		if e.server == "" || shareExport.server == "" || !oneInside(a, b) {
 			continue
 		}
 		same, err := s.sameHost(ctx, e.server, shareExport.server)
@@ -144,21 +113,6 @@ func (s *state) otherExport(ctx context.Context, where string, e export, share [
 		case same:
 			return []Finding{failed(where, "leads to the same export as %s, and share.volumeNames does not name it: a Pod with "+
 				"a claim bound to it reaches the share", volume.Name)}
-		}
-	}
-	return nil
-}
-
-// sameFiles returns a finding if a volume has the same CSI driver and handle as a volume of the share, or if both are
-// directories on the nodes (nodePath) and one directory is the other, or inside the other.
-func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
-	for _, shareVolume := range share {
-		a, b := volume.Spec.CSI, shareVolume.Spec.CSI
-		path, sharePath := nodePath(volume), nodePath(shareVolume)
-		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
-			path != "" && sharePath != "" && (strings.HasPrefix(path, sharePath) || strings.HasPrefix(sharePath, path)) {
-			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and share.volumeNames does not "+
-				"name it: a Pod with a claim bound to it reaches the share", shareVolume.Name)}
 		}
 	}
 	return nil
@@ -175,8 +129,9 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks two values of the policies. The policies guard the paths in hostPaths, so each volume of the share on
-// the nodes must be at or below one of these paths. The policies do not guard the servers in otherNFSServers, so the share's
+// allowedVolumes checks three values of the policies. The policies guard the paths in hostPaths, so each volume of the share on
+// the nodes must be at or below one of these paths. They guard inline volumes of the drivers in csiDrivers, so the driver of
+// each volume of the share must be one of these. The policies do not guard the servers in otherNFSServers, so the share's
 // server must not be one of them.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	for _, volume := range share {
@@ -185,6 +140,12 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 		}) {
 			found = append(found, failed(policyValues, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there",
 				path, volume.Name))
+		}
+	}
+	for _, volume := range share {
+		if csi := volume.Spec.CSI; csi != nil && !slices.Contains(s.words("csiDrivers"), strings.ToLower(csi.Driver)) {
+			found = append(found, failed(policyValues, "csiDrivers lacks %s, the driver of %s: Pods may mount the share by an inline "+
+				"volume of it", strings.ToLower(csi.Driver), volume.Name))
 		}
 	}
 	for _, server := range s.words("otherNFSServers") {
@@ -215,12 +176,6 @@ func (s *state) otherServer(ctx context.Context, other string, share []corev1.Pe
 		}
 	}
 	return found
-}
-
-// withSlashes returns a path with one slash at its beginning and at its end, and without double slashes.
-func withSlashes(path string) string {
-	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
 }
 
 // sameHost reports whether two hosts have the same name or a common address.

@@ -26,6 +26,10 @@ func writeError(err error) error {
 	switch {
 	case err == nil, isFinal(err):
 		return err
+	case isChmod(err) && errors.Is(err, unix.EPERM):
+		return final("the share does not let this process set the mode of a directory that it has made: its server keeps ACLs (ZFS "+
+			"with aclmode=restricted, ONTAP). Remove the inheritable entries of the ACLs above the homes, or let the server accept a "+
+			"change of the mode: %w", err)
 	case errors.Is(err, fs.ErrPermission):
 		return final("the share does not let this process (UID %d) make directories and give them to users: either its server maps "+
 			"root to nobody for this node (root_squash), or the process is not root or lacks the capabilities CHOWN and DAC_OVERRIDE. "+
@@ -36,4 +40,11 @@ func writeError(err error) error {
 		return final("the share is full: %w", err)
 	}
 	return err
+}
+
+// isChmod reports whether a change of a mode has failed. The process owns what it changes then, so that neither root_squash
+// nor a missing capability can be the cause.
+func isChmod(err error) bool {
+	path, is := errors.AsType[*fs.PathError](err)
+	return is && path.Op == "chmodat"
 }

@@ -207,9 +207,11 @@ func TestServerDeniesChanges(t *testing.T) {
 			errno syscall.Errno
 			want  string
 		}{
-			"mkdir":     {"mkdir", syscall.EACCES, "the share does not let this process (UID 0) make directories and give them to users"},
-			"chown":     {"chown", syscall.EPERM, "the share does not let this process (UID 0) make directories and give them to users"},
-			"chmod":     {"chmod", syscall.EPERM, "the share does not let this process (UID 0) make directories and give them to users"},
+			"mkdir": {"mkdir", syscall.EACCES, "the share does not let this process (UID 0) make directories and give them to users"},
+			"chown": {"chown", syscall.EPERM, "the share does not let this process (UID 0) make directories and give them to users"},
+			"chmod": {"chmod", syscall.EPERM, "the share does not let this process set the mode of a directory that it has made: its server keeps ACLs " +
+				"(ZFS with aclmode=restricted, ONTAP). Remove the inheritable entries of the ACLs above the homes, or let the server accept a " +
+				"change of the mode: "},
 			"create":    {"create", syscall.EACCES, "the share does not let this process (UID 0) make directories and give them to users"},
 			"read-only": {"mkdir", syscall.EROFS, "the share is mounted read-only here"},
 			"full":      {"write", syscall.ENOSPC, "the share is full"},
