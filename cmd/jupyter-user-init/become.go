@@ -60,8 +60,8 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	program, err := exec.LookPath(name)
 	switch {
 	case errors.Is(err, exec.ErrNotFound) && closedDirectory() != "":
-		return "", fmt.Errorf("%s is not in this image, or %s (%d) may not see it: %s%s, or correct the pod's command", name, owner.Name,
-			owner.UID, closedDirectory(), isClosed)
+		return "", fmt.Errorf("%s is not in this image, or %s (%d) may not see it: %s%s, or correct the pod's command",
+			name, owner.Name, owner.UID, closedDirectory(), isClosed)
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("%s is not in this image: no directory of its $PATH has a program of this name, so correct the pod's "+
 			"command", name)
@@ -169,9 +169,9 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 		return fmt.Errorf("the home %s is not there: %w, so create the Pod again", e.Home, cause(err))
 	case stat.Ino != owner.HomeInode && stat.Dev != owner.HomeDevice:
 		return fmt.Errorf("%s is on another file system than the one that the init container found: the home was mounted "+
-			"meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). Create the Pod "+
-			"again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, or, for a "+
-			"runtime such as gVisor, for discovery at admission", e.Home)
+			"meanwhile, or its mount has gone (autofs), or the runtime shows each mount as another file system (gVisor). Create the "+
+			"Pod again; if it stays so, ask the admin to have the file system of the home mounted on the node before Pods start, or, "+
+			"for a runtime such as gVisor, for discovery at admission", e.Home)
 	case int64(stat.Uid) != owner.UID:
 		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the Pod again", e.Home, stat.Uid,
 			e.User, owner.UID)

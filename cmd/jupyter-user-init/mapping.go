@@ -22,8 +22,8 @@ func checkCreator(home string, owner handoff.Owner, info os.FileInfo) error {
 	if !ok || int64(stat.Uid) == owner.UID {
 		return nil
 	}
-	return fmt.Errorf("the NFS server gives new files in the home %s to UID %d, and not to %s (%d): %s, so ask the admin to switch "+
-		"this off", home, stat.Uid, owner.Name, owner.UID, mappings)
+	return fmt.Errorf("the NFS server gives new files in the home %s to UID %d, and not to %s (%d): %s, so ask the admin to "+
+		"switch this off", home, stat.Uid, owner.Name, owner.UID, mappings)
 }
 
 // checkTreatedAsUser returns an error, with discovery at admission only, if the server lets the user write in the directory of

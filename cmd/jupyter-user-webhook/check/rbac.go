@@ -62,8 +62,8 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 			"of its own",
 			subjectText(g.subject), g.role))
 	case g.wildcard:
-		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s); if it creates Pods for others, name it "+
-			"in access.controllers", subjectText(g.subject), g.where(), g.role))
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s); if it creates Pods for others, "+
+			"name it in access.controllers", subjectText(g.subject), g.where(), g.role))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:

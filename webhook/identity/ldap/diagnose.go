@@ -139,8 +139,8 @@ func (d *diagnosis) members(c *ldap.Conn) {
 		d.say(RemarkWarning, "identity.ldap.groups: %v", err)
 	default:
 		d.say(RemarkWarning, "no group below %q matches %s and shows a %s, so users have no supplementary groups: let the account "+
-			"that the webhook binds as read that attribute (FreeIPA shows it to no anonymous bind), or correct identity.ldap.preset or "+
-			"identity.ldap.groups", groups.BaseDN, groups.Filter, groups.Member)
+			"that the webhook binds as read that attribute (FreeIPA shows it to no anonymous bind), or correct identity.ldap.preset "+
+			"or identity.ldap.groups", groups.BaseDN, groups.Filter, groups.Member)
 	}
 }
 

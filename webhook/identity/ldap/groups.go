@@ -108,7 +108,8 @@ func (s *Source) findGroups(c *ldap.Conn, filters []string) (found []*ldap.Entry
 		some := filters[:min(batch, len(filters))]
 		filters = filters[len(some):]
 		more, err := searchPaged(c, &ldap.SearchRequest{
-			BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(|%s))", groups.Filter, strings.Join(some, "")),
+			BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree,
+			Filter:     fmt.Sprintf("(&%s(|%s))", groups.Filter, strings.Join(some, "")),
 			Attributes: []string{groups.GID},
 		}, maxGroups+1)
 		if err != nil {

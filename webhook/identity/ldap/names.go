@@ -46,8 +46,8 @@ func (s *Source) findName(c *ldap.Conn, hubName string) (*string, error) {
 		return nil, err
 	}
 	if stored != hubName {
-		return nil, unusable("is a %s in the directory service, but is spelled in another way there, such as with capital letters, and "+
-			"the name of a hub must be the same byte for byte", s.config.Users.HubName)
+		return nil, unusable("is a %s in the directory service, but is spelled in another way there, such as with capital letters, "+
+			"and the name of a hub must be the same byte for byte", s.config.Users.HubName)
 	}
 	name, err := s.singleValue(account, s.config.Users.Name)
 	if err != nil {
