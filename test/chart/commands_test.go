@@ -92,6 +92,7 @@ func expected(line string) ending {
 		{begins: "ca=$(kubectl", message: "validatingwebhookconfiguration.admissionregistration.k8s.io/jupyter-user-webhook replaced"},
 		{begins: "kubectl -n lab delete pod nb", message: "deleted"},
 		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", message: `pod "nb" deleted`},
+		{begins: "kubectl -n lab create -f nb.yaml --dry-run=server", message: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "kubectl -n lab create -f nb.yaml", message: "pod/nb created"},
 		{begins: "kubectl -n jupyter-user-system create configmap hub-names --from-file=names --dry-run", message: "configmap/hub-names replaced"},
 		{begins: "kubectl -n jhub get deployment <hub>", message: "hub"},
