@@ -3,14 +3,14 @@
 # be exported.
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
-mkdir -p /srv/{hpc,open,read}/home
+mkdir -p /srv/{hpc,open,read,mapped}/home
 # The project directories of two groups.
 mkdir -p /srv/hpc/groups/{physics,chemistry}
 chgrp 9101 /srv/hpc/groups/physics
 chgrp 9102 /srv/hpc/groups/chemistry
 chmod 2770 /srv/hpc/groups/*
 # With NFS 4 an export below the root of the exports must be a mount point.
-for export in hpc open read; do mount --bind /srv/$export /srv/$export; done
+for export in hpc open read mapped; do mount --bind /srv/$export /srv/$export; done
 
 ip netns add srv
 ip link add client type veth peer name server netns srv
@@ -28,6 +28,7 @@ cat >/etc/exports <<'EXPORTS'
 /srv/hpc *(rw,sync,no_subtree_check,root_squash,fsid=1,crossmnt)
 /srv/open *(rw,sync,no_subtree_check,no_root_squash,fsid=2,crossmnt)
 /srv/read *(ro,sync,no_subtree_check,root_squash,fsid=3,crossmnt)
+/srv/mapped *(rw,sync,no_subtree_check,all_squash,anonuid=0,anongid=0,fsid=4,crossmnt)
 EXPORTS
 
 # Disable manage-gids, which Debian enables. With it the server itself looks up the groups of a user, and ignores the groups

@@ -7,7 +7,8 @@ rm -rf /tmp/scratch
 mkdir -m 777 /tmp/scratch
 setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs \
 	"$init" discover --user="$user" --homes="$homes" --scratch=/tmp/scratch --home="/home/$user" --min-uid=1000 --min-gid=1000
-unshare --mount bash -euc '
+# The program has PID 1, as in a container.
+unshare --mount --pid --fork --mount-proc bash -euc '
 	mount -t tmpfs tmpfs /home
 	mkdir "/home/$2"
 	mount --bind "$1/$2" "/home/$2"

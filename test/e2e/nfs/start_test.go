@@ -19,12 +19,14 @@ import (
 var startScript string
 
 // mounts are the exports, with the options for mounting them without a kubelet. The server maps root to nobody, except for
-// the export of v3-trusted.
+// the export of v3-trusted. It maps every user of the export "mapped" to root.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
 	"v3-trusted":   {"/srv/open", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4-read-only": {"/read", "vers=4.2,hard,retry=0"},
+	"v3-mapped":    {"/srv/mapped", "vers=3,nolock,proto=tcp,hard,retry=0"},
+	"v4-mapped":    {"/mapped", "vers=4.2,hard,retry=0"},
 }
 
 // mount mounts an export on the node nfs until the test ends, and returns the mount point.
@@ -318,4 +320,45 @@ func TestFullAndReadOnlyShare(t *testing.T) {
 		assert.Contains(t, result.Output, "5131\n")
 		assert.Contains(t, result.Output, "Read-only file system")
 	})
+}
+
+// findKnown is a script that runs jupyter-user-init as the init container does with discovery at admission: as the user, with
+// a read-only mount of the directory of homes ($1).
+const findKnown = `
+rm -rf /tmp/scratch
+mkdir -m 777 /tmp/scratch
+unshare --mount bash -euc '
+	mount --bind "$1" /mnt
+	mount -o remount,bind,ro /mnt
+	exec setpriv --reuid 5140 --regid 6140 --clear-groups --bounding-set=-all --no-new-privs "$2" discover --user=mapped --homes=/mnt \
+		--scratch=/tmp/scratch --home=/home/mapped --min-uid=1000 --min-gid=1000 --uid=5140 --gid=6140
+' - "$1" /tmp/jupyter-user-init`
+
+// TestServerMapsUsers tests a server that maps every user to root, so that each notebook could read all homes. The init
+// container fails with discovery at admission, and the notebook container with discovery at start.
+func TestServerMapsUsers(t *testing.T) {
+	needNFS(t)
+	mountProgram(t)
+	_, err := cluster.server.Must(t.Context(), "cp", "/mnt/webhook/jupyter-user-init", "/tmp/jupyter-user-init")
+	require.NoError(t, err)
+	for _, server := range []string{"hpc", "mapped"} {
+		makeHome(t, "mkdir $1; chown 5140:6140 $1; chmod 0700 $1", "/srv/"+server+"/home/mapped")
+	}
+	for name, isMapped := range map[string]bool{"v3": false, "v4": false, "v3-mapped": true, "v4-mapped": true} {
+		t.Run(name, func(t *testing.T) {
+			homes := mount(t, name) + "/home"
+			found, err := cluster.server.Do(t.Context(), uml.Command{Args: []string{"bash", "-euo", "pipefail", "-s", "--", homes}, Stdin: findKnown})
+			require.NoError(t, err)
+			started := start(t, homes, "mapped", "id -u")
+			if !isMapped {
+				assert.Zero(t, found.Code, found.Output)
+				assert.Zero(t, started.Code, started.Output)
+				return
+			}
+			assert.NotZero(t, found.Code)
+			assert.Contains(t, found.Output, "the server lets mapped (5140) write in /mnt, which contains the homes")
+			assert.NotZero(t, started.Code)
+			assert.Contains(t, started.Output, "gives new files in the home /home/mapped to UID 0, and not to mapped (5140)")
+		})
+	}
 }
