@@ -41,7 +41,7 @@ func (c *testCluster) allowUse(ctx context.Context, user *controlplane.User, nam
 // useHomesName returns the name of the Role and of the RoleBinding that allowUse creates.
 func useHomesName(user *controlplane.User) string { return "use-homes-of-" + user.Name }
 
-// allowRunAs makes a ServiceAccount whose Pods may run as the user of a home, with the example run-as.yaml of
+// allowRunAs makes a ServiceAccount whose Pods may run as the user of a home, by the example run-as.yaml of
 // deploy/examples, and waits until this right is in effect.
 func (c *testCluster) allowRunAs(ctx context.Context, namespace, account, home string) error {
 	text, err := readExample("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
@@ -49,7 +49,7 @@ func (c *testCluster) allowRunAs(ctx context.Context, namespace, account, home s
 	if err != nil {
 		return err
 	}
-	if err := c.apply(ctx, serviceAccount(namespace, account)+"---\n"+text); err != nil {
+	if err := c.apply(ctx, text); err != nil {
 		return err
 	}
 	return c.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
@@ -62,7 +62,8 @@ func (c *testCluster) allowUseOfEveryHome(ctx context.Context, namespace string)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.apply(ctx, serviceAccount(namespace, "hub")+"---\n"+text); err != nil {
+	account := fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: hub, namespace: %s}}\n---\n", namespace)
+	if err := c.apply(ctx, account+text); err != nil {
 		return nil, err
 	}
 	hub, err := c.User("system:serviceaccount:"+namespace+":hub", "system:serviceaccounts", "system:serviceaccounts:"+namespace)
@@ -70,10 +71,6 @@ func (c *testCluster) allowUseOfEveryHome(ctx context.Context, namespace string)
 		return nil, err
 	}
 	return hub, c.awaitRight(ctx, hub.Name, namespace, "use", dan)
-}
-
-func serviceAccount(namespace, name string) string {
-	return fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s}}\n", name, namespace)
 }
 
 // awaitRight waits until the API server's authorizer allows the verb on a home, because the API server reads new roles with

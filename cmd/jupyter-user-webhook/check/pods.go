@@ -81,8 +81,8 @@ func sharePods(_ context.Context, s *state) []Finding {
 		return []Finding{ok("", "no Pod has a claim of the share, except notebooks and programs that may (run-as on shares)")}
 	}
 	return []Finding{warning("Pods "+first(maxNewest, newestFirst(with)), "have a claim of the share, and no policy has checked "+
-		"them as notebooks: they can see all that is on that claim. Right for a Pod of an admin, or a notebook from before mode Warn: "+
-		"delete the others")}
+		"them as notebooks: they can see all that is on that claim. Right for a Pod of an admin, or a notebook from before mode "+
+		"Warn: delete the others")}
 }
 
 // maxNewest is the number of Pods that sharePods names.
