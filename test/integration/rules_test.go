@@ -267,21 +267,26 @@ func TestPoliciesAdmitOtherPods(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", optedOut), "opted out")
 }
 
-// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no other reason.
+// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no other reason, and that
+// it has the reasons of each policy.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(page), "## When a policy denies a Pod")
-	section, _, _ = strings.Cut(section, "\n## ")
+	section, byPolicy, found := strings.Cut(section, "\n### The reasons of each policy")
+	require.True(t, found)
 	explained := map[string]bool{}
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {
 		explained[name[1]] = true
 	}
 	rendered := map[string]bool{}
-	for _, policy := range policiesOf(t, shippedPolicies(t)) {
+	for name, policy := range policiesOf(t, shippedPolicies(t)) {
+		var reasons []string
 		for _, v := range policy.Spec.Validations {
 			rendered[reasonOf(v)] = true
+			reasons = append(reasons, "`"+reasonOf(v)+"`")
 		}
+		assert.Contains(t, byPolicy, "| `"+name+"` | "+strings.Join(reasons, ", ")+" |\n")
 	}
 	assert.Equal(t, rendered, explained)
 }

@@ -85,8 +85,8 @@ func sharePods(_ context.Context, s *state) []Finding {
 		"Warn: delete the others")}
 }
 
-// maxNewest is the number of Pods that sharePods names.
-const maxNewest = 50
+// maxNewest is the number of Pods that sharePods names. A text of a finding has at most maxPrinted bytes.
+const maxNewest = 15
 
 // newestFirst returns the names of Pods with the times at which they were created, the newest first: after mode Warn, the Pods
 // that were created during that mode come first.

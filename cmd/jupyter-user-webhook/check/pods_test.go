@@ -86,5 +86,5 @@ func TestNewestPodsFirst(t *testing.T) {
 	}
 	found := sharePods(t.Context(), s)
 	assertOneFinding(t, found, Warning, "Pods lab/p59 (2026-11-30T12:59:00Z), lab/p58 (2026-11-30T12:58:00Z), ")
-	assert.True(t, strings.HasSuffix(found[0].Where, "lab/p10 (2026-11-30T12:10:00Z) and 10 more"), found[0].Where)
+	assert.True(t, strings.HasSuffix(found[0].Where, "lab/p45 (2026-11-30T12:45:00Z) and 45 more"), found[0].Where)
 }
