@@ -71,7 +71,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	if err != nil {
 		return handoff.Owner{}, err
 	}
-	if err := cmp.Or(checkWriters(d, parent), checkTreatedAsUser(d, parent)); err != nil {
+	if err := cmp.Or(checkWriters(d, parent), checkTreatedAsUser(d, d.Homes, parent)); err != nil {
 		return handoff.Owner{}, err
 	}
 	return handoff.Owner{

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // An NFS server can map every UID to root or to another account. Then the UID of a process restricts nothing on the server,
@@ -26,17 +27,17 @@ func checkCreator(home string, owner handoff.Owner, info os.FileInfo) error {
 		"switch this off", home, stat.Uid, owner.Name, owner.UID, mappings)
 }
 
-// checkTreatedAsUser returns an error, with discovery at admission only, if the server lets the user write in the directory of
-// the homes, whose status is stat, although its mode lets only its owner, such as root. With discovery at start this process
-// does not run as the user, and tryWriting makes a file as the user later.
-func checkTreatedAsUser(d handoff.Discover, stat *syscall.Stat_t) error {
-	const othersWrite = 0o022
-	if d.Expect == nil || int64(os.Getuid()) != d.Expect.UID || stat.Mode&othersWrite != 0 || !mayWrite(d.Homes, stat.Dev) {
+// checkTreatedAsUser returns an error, with discovery at admission only, if the server lets the user write in a directory whose
+// mode lets no other account than root write (identity.OthersWrite). The directory contains homes, or other directories of
+// users; stat is its status. With discovery at start this process does not run as the user, and tryWriting makes a file as the
+// user later.
+func checkTreatedAsUser(d handoff.Discover, dir string, stat *syscall.Stat_t) error {
+	if d.Expect == nil || int64(os.Getuid()) != d.Expect.UID || identity.OthersWrite(stat.Mode, int64(stat.Gid)) || !mayWrite(dir, stat.Dev) {
 		return nil
 	}
-	return fmt.Errorf("the server lets %s (%d) write in %s, which contains the homes and in which only its owner, UID %d, may "+
-		"write (mode %04o): %s, or an ACL there lets %s write. Ask the admin to switch this off",
-		d.User, d.Expect.UID, d.Homes, stat.Uid, stat.Mode&0o7777, mappings, d.User)
+	return fmt.Errorf("the server lets %s (%d) write in %s, which contains the homes or directories of users and in which only its "+
+		"owner, UID %d, may write (mode %04o): %s, or an ACL there lets %s write. Ask the admin to switch this off",
+		d.User, d.Expect.UID, dir, stat.Uid, stat.Mode&0o7777, mappings, d.User)
 }
 
 // mayWrite reports whether this process may write in a directory, apart from a read-only mount. access(2) on NFS asks the

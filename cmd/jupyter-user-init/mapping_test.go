@@ -69,8 +69,8 @@ func TestServerTreatsUserAsRoot(t *testing.T) {
 				assert.NotContains(t, string(out), refused)
 				return
 			}
-			assert.Equal(t, "jupyter-user-init: the server lets alice (5001) write in "+homes+", which contains the homes and in which only its "+
-				"owner, UID 5001, may write (mode 0755): it maps users to one account (all_squash, mapall, an EFS access point with a "+
+			assert.Equal(t, "jupyter-user-init: the server lets alice (5001) write in "+homes+", which contains the homes or directories of "+
+				"users and in which only its owner, UID 5001, may write (mode 0755): it maps users to one account (all_squash, mapall, an EFS access point with a "+
 				"user), or an ACL there lets alice write. Ask the admin to switch this off\n", string(out))
 			assert.NoFileExists(t, filepath.Join(scratch, "uid-gid.env"))
 		})

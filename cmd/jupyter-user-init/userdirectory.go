@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,10 +35,11 @@ func checkDirectory(d handoff.Discover, dir string) error {
 	case err != nil:
 		return fmt.Errorf("the share does not say who owns %s: %w", dir, err)
 	}
-	if _, err := checkParent(d, filepath.Dir(dir), "the directory"); err != nil {
+	parent, err := checkParent(d, filepath.Dir(dir), "the directory")
+	if err != nil {
 		return err
 	}
-	return checkDirectoryOwner(d, dir, int64(stat.Uid))
+	return cmp.Or(checkTreatedAsUser(d, filepath.Dir(dir), parent), checkDirectoryOwner(d, dir, int64(stat.Uid)))
 }
 
 func checkDirectoryOwner(d handoff.Discover, dir string, owner int64) error {

@@ -167,7 +167,7 @@ func TestCheckLDAPMembers(t *testing.T) {
 	for name, c := range map[string]struct{ bind, preset, warning string }{
 		"bound account":  {bound, "rfc2307", ""},
 		"anonymous bind": {"{}", "rfc2307", "matches (objectClass=posixGroup) and shows a memberUid, " + hint},
-		"wrong preset":   {bound, "rfc2307bis", "matches (|(objectClass=posixGroup)(objectClass=groupOfNames)) and shows a member, " + hint},
+		"wrong preset":   {bound, "rfc2307bis", "matches (|(objectClass=posixGroup)(objectClass=ipaUserGroup)) and shows a member, " + hint},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := writeTemp(t, "config.yaml", kindLines+"identity:\n  ldap:\n    urls: ["+server.LDAPS+"]\n    caFile: "+server.CAFile+

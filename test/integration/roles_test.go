@@ -159,6 +159,7 @@ func TestPodsOfExamples(t *testing.T) {
 	for _, file := range []string{"one-home", "hub", "run-as", "backup"} {
 		require.NoError(t, g.Admin.Do(t.Context(), "", "apply", "-f", examples+file+".yaml"))
 	}
+	require.NoError(t, g.Admin.Do(t.Context(), "", "create", "serviceaccount", "backup", "-n", "backup"))
 	const controller = "system:serviceaccount:kube-system:job-controller"
 	for _, c := range []struct{ requester, namespace, account, user string }{
 		{"alice@corp.example", "lab", "default", "alice"},
@@ -166,11 +167,6 @@ func TestPodsOfExamples(t *testing.T) {
 		{controller, "reports", "nightly", "alice"},
 		{controller, "backup", "backup", ""},
 	} {
-		if c.account != "default" {
-			_, err := g.admin(t).CoreV1().ServiceAccounts(c.namespace).Create(t.Context(),
-				&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: c.account}}, metav1.CreateOptions{})
-			require.NoError(t, err)
-		}
 		g.allow(t, c.namespace, c.requester, withPods)
 		pod := plainPod()
 		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}

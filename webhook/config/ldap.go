@@ -68,8 +68,8 @@ const (
 	// PresetRFC2307 is for accounts of the class posixAccount, and groups of the class posixGroup that list their members
 	// by name (memberUid).
 	PresetRFC2307 LDAPPreset = "rfc2307"
-	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup or groupOfNames that
-	// list their members by DN (member).
+	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup that list their members by DN
+	// (member). It also follows FreeIPA's groups that are not POSIX (ipaUserGroup).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
 	// PresetAD is for an Active Directory in which accounts have uidNumber and gidNumber, and groups have gidNumber.
 	PresetAD LDAPPreset = "ad"
@@ -131,8 +131,9 @@ var presets = map[LDAPPreset]LDAP{
 		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
 			Home: "homeDirectory"},
 		Groups: LDAPGroups{
-			// groups.nested also follows groups without a GID. FreeIPA's groups that are not POSIX are a groupOfNames.
-			Filter: "(|(objectClass=posixGroup)(objectClass=groupOfNames))", Member: "member", MemberIs: MemberDN,
+			// groups.nested also follows groups without a GID. FreeIPA's groups that are not POSIX are an ipaUserGroup. Any
+			// groupOfNames would be too much: applications and users can have such groups.
+			Filter: "(|(objectClass=posixGroup)(objectClass=ipaUserGroup))", Member: "member", MemberIs: MemberDN,
 			GID: "gidNumber",
 		},
 	},

@@ -106,8 +106,12 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 	for passed := range maxLaunchers {
 		switch {
 		case len(s.argv) == 0 && passed > 0:
-			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command.
+			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command. But a
+			// site can have a script of its own with the name of a launcher, such as start.sh.
 			s.kind = runsOther
+			if strings.HasSuffix(argv[0], ".sh") {
+				s.kind = runsUnclear
+			}
 			return s
 		case passed == 0 && (len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-")):
 			return s

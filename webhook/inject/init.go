@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -258,11 +259,14 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 // symbolic link in a volume could direct the inner of two mounts over jupyter-user-init. nested has the paths that are
 // inside another mount.
 func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
-	at := pod.CleanPath(m.MountPath)
+	at := m.MountPath
 	_, isNested := nested[at]
 	free := at != tokenPath && !pod.Inside(at, tokenPath) && !pod.Inside(tokenPath, at)
-	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !isNested
+	return !p.ours.has(m.Name) && belowSecrets.MatchString(at) && free && !isNested
 }
+
+// belowSecrets matches a clean path below secretsDir, without hidden directories. The policy net has the same expression.
+var belowSecrets = regexp.MustCompile(`^/var/run/secrets(/[^/.][^/]*)+$`)
 
 // mounts takes the present mounts of the init container. It returns the mounts that the init container must have: ours, and
 // the present mounts that are tolerated. ok reports whether the present mounts are exactly these.

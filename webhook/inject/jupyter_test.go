@@ -28,6 +28,7 @@ func TestReadCommand(t *testing.T) {
 		"tini -g -- start.sh start-notebook.py": runsJupyter,
 		"tini -g -- start.sh":                   runsOther, // a shell: Kubernetes leaves out the image's CMD
 		"env":                                   runsOther,
+		"/app/start.sh":                         runsUnclear,
 		"env A=1":                               runsOther,
 		"timeout 60":                            runsOther,
 		"conda run -n sci":                      runsOther,

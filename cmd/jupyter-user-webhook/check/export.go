@@ -71,7 +71,7 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 		}
 		switch {
 		case !known:
-			found = []Finding{unknown(where, "is on the same file system as %s, and the directory of an access point cannot be seen "+
+			found = []Finding{warning(where, "is on the same file system as %s, and the directory of an access point cannot be seen "+
 				"from here: make sure that it is neither in the share's directory nor above it", shareVolume.Name)}
 		case nested:
 			return []Finding{failed(where, "has the same files as %s, and share.volumeNames does not "+

@@ -20,7 +20,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 		if f == nil || seen[f.Where+f.Message] {
 			continue
 		}
-		// The policies ignore what a listed controller may use, but not what its Pods may run as.
+		// The policies ignore the rights of a listed controller as a requester. If notebooks run beside it, the finding is Failed.
 		ignored := slices.Contains(s.words("controllers"), requesterOf(g.subject)) && (g.wildcard || g.verb == use)
 		if ignored && f.Status == Warning {
 			continue
@@ -62,8 +62,12 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 			"of its own",
 			subjectText(g.subject), g.role))
 	case g.wildcard:
-		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s); if it creates Pods for others, "+
-			"name it in access.controllers", subjectText(g.subject), g.where(), g.role))
+		advice := ""
+		if _, _, is := serviceAccountOf(g.subject); is {
+			advice = "; if it creates Pods for others, name it in access.controllers"
+		}
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)%s", subjectText(g.subject), g.where(),
+			g.role, advice))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:

@@ -144,8 +144,9 @@ func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVol
 	}
 	for _, volume := range share {
 		if csi := volume.Spec.CSI; csi != nil && !slices.Contains(s.words("csiDrivers"), strings.ToLower(csi.Driver)) {
-			found = append(found, failed(policyValues, "csiDrivers lacks %s, the driver of %s: Pods may mount the share by an inline "+
-				"volume of it", strings.ToLower(csi.Driver), volume.Name))
+			found = append(found, warning(policyValues, "csiDrivers lacks %s, the driver of %s: Pods may mount the share by an inline "+
+				"volume of it, if the driver has such volumes (Ephemeral in volumeLifecycleModes of its CSIDriver)",
+				strings.ToLower(csi.Driver), volume.Name))
 		}
 	}
 	for _, server := range s.words("otherNFSServers") {

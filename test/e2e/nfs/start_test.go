@@ -356,7 +356,7 @@ func TestServerMapsUsers(t *testing.T) {
 				return
 			}
 			assert.NotZero(t, found.Code)
-			assert.Contains(t, found.Output, "the server lets mapped (5140) write in /mnt, which contains the homes")
+			assert.Contains(t, found.Output, "the server lets mapped (5140) write in /mnt, which contains the homes or directories of users")
 			assert.NotZero(t, started.Code)
 			assert.Contains(t, started.Output, "gives new files in the home /home/mapped to UID 0, and not to mapped (5140)")
 		})

@@ -49,6 +49,8 @@ func TestRFC2307bis(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"))
 	server.Modify(t, "dn: cn=lab,ou=groups,dc=example,dc=org\nchangetype: modify\nadd: member\nmember: cn=back,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"), "a circle ends")
+	// OpenLDAP does not know the class ipaUserGroup.
+	c.Groups.Filter = "(|(objectClass=posixGroup)(objectClass=groupOfNames))"
 	server.Modify(t, "dn: cn=hidden,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: "+
 		"posixGroup\ngidNumber: 7006\nmember: cn=no-posix,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005,7006", lookUp(t, open(t, c), "alice"), "through a group that has no GID")
@@ -99,17 +101,11 @@ func TestActiveDirectory(t *testing.T) {
 	c.Users.HubName = "userPrincipalName"
 	s = open(t, c)
 	for hub, want := range map[string]string{
-		"alice@corp.example": "alice", "Eve@corp.example": "Eve", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
+		"alice@corp.example": "alice", "Alice@corp.example": "", "bob@corp.example": "", "nobody@corp.example": "", "*": "",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
 		require.NoError(t, err)
 		assert.Equal(t, want, name, "%s", hub)
-	}
-	for _, hub := range []string{"Alice@corp.example", "eve@corp.example"} {
-		_, err := s.FromHub(t.Context(), hub)
-		assert.EqualError(t, err, "is a userPrincipalName in the directory service, but is spelled in another way there, such as with capital "+
-			"letters, and the name of a hub must be the same byte for byte", hub)
-		assert.True(t, identity.IsUnusable(err), "a denial, and not 503")
 	}
 	server.Modify(t, "dn: cn=dave,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: userPrincipalName\nuserPrincipalName: alice@corp.example\n")
 	name, err := s.FromHub(t.Context(), "alice@corp.example")
@@ -195,10 +191,6 @@ func TestFromHubEscapesFilter(t *testing.T) {
 		"bob@corp.example ", " bob@corp.example", "", "(", ")", `\`, "\x00", "\xff", "bob@corp.example\n", "böb",
 	} {
 		name, err := s.FromHub(t.Context(), hub)
-		if strings.Trim(hub, " ") != hub {
-			assert.Contains(t, fmt.Sprint(err), "is spelled in another way there", "%q", hub)
-			continue
-		}
 		require.NoError(t, err, "%q", hub)
 		assert.Equal(t, found[hub], name, "%q", hub)
 	}

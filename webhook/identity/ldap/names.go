@@ -7,9 +7,7 @@ import (
 )
 
 // FromHub returns the name of the user who has the hub name, or "" if there is none. The account's attribute for hub names
-// (users.hubName) must equal the hub name byte for byte, because two names that differ in case can be two users of a hub: some
-// hubs keep the case of names, and their names can be IDs with case. An account whose attribute differs only for the webhook,
-// and not for the server, is an error that says so.
+// (users.hubName) must equal the hub name byte for byte, because two names that differ in case can be two users of a hub.
 func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.Find(ctx, hubName, s.lookName(hubName)))
 }
@@ -41,13 +39,8 @@ func (s *Source) findName(c *ldap.Conn, hubName string) (*string, error) {
 	if account == nil || err != nil {
 		return nil, err
 	}
-	stored, err := s.singleValue(account, s.config.Users.HubName)
-	if err != nil {
+	if stored, err := s.singleValue(account, s.config.Users.HubName); err != nil || stored != hubName {
 		return nil, err
-	}
-	if stored != hubName {
-		return nil, unusable("is a %s in the directory service, but is spelled in another way there, such as with capital letters, "+
-			"and the name of a hub must be the same byte for byte", s.config.Users.HubName)
 	}
 	name, err := s.singleValue(account, s.config.Users.Name)
 	if err != nil {
