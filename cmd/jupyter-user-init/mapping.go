@@ -32,11 +32,12 @@ func checkCreator(home string, owner handoff.Owner, info os.FileInfo) error {
 // users; stat is its status. With discovery at start this process does not run as the user, and tryWriting makes a file as the
 // user later.
 func checkTreatedAsUser(d handoff.Discover, dir string, stat *syscall.Stat_t) error {
-	if d.Expect == nil || int64(os.Getuid()) != d.Expect.UID || identity.OthersWrite(stat.Mode, int64(stat.Gid)) || !mayWrite(dir, stat.Dev) {
+	isUser := d.Expect != nil && int64(os.Getuid()) == d.Expect.UID
+	if !isUser || identity.OthersWrite(stat.Mode, int64(stat.Gid)) || !mayWrite(dir, stat.Dev) {
 		return nil
 	}
-	return fmt.Errorf("the server lets %s (%d) write in %s, which contains the homes or directories of users and in which only its "+
-		"owner, UID %d, may write (mode %04o): %s, or an ACL there lets %s write. Ask the admin to switch this off",
+	return fmt.Errorf("the server lets %s (%d) write in %s, which contains the homes or directories of users and in which only "+
+		"its owner, UID %d, may write (mode %04o): %s, or an ACL there lets %s write. Ask the admin to switch this off",
 		d.User, d.Expect.UID, dir, stat.Uid, stat.Mode&0o7777, mappings, d.User)
 }
 

@@ -33,8 +33,8 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 
 // HubNameUnmapped denies a hub name (a user's name in JupyterHub) that is mapped to no user.
 func HubNameUnmapped(annotation, hubName string) Denial {
-	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user has the hub name %q, spelled exactly so: ask the admin to "+
-		"add it to the map of hub names, or to the directory service", shorten(hubName))
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user has the hub name %q, spelled exactly so: ask the "+
+		"admin to add it to the map of hub names, or to the directory service", shorten(hubName))
 }
 
 // HubNameUnusable denies a hub name for which the directory service has no usable account. why continues a sentence that

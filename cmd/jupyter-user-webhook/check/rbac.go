@@ -66,8 +66,8 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 		if _, _, is := serviceAccountOf(g.subject); is {
 			advice = "; if it creates Pods for others, name it in access.controllers"
 		}
-		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)%s", subjectText(g.subject), g.where(),
-			g.role, advice))
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)%s",
+			subjectText(g.subject), g.where(), g.role, advice))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:
