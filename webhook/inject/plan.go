@@ -213,7 +213,7 @@ func (p *Planner) Generation() string { return p.generation }
 //  3. Deny Pods that cannot become a notebook: for example Windows Pods, and Pods with a sidecar that could run as another
 //     user.
 //  4. Read the annotations by which the Pod turns pieces on and off.
-//  5. Find out from the Pod where Jupyter listens. (jupyter.go)
+//  5. Find out from the Pod where Jupyter listens. (jupyter.go, flags.go)
 //  6. Plan each piece.
 //
 // Plan collects its denials, and Reconcile returns them together with its own. Three problems end the planning early: a

@@ -1,0 +1,82 @@
+package inject
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// This file reads the flags of Jupyter in a command line, as Jupyter does.
+
+// flagSettings maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
+// the flags: "port" is for --port, --ServerApp.port, and the same flag of any other class, except those of clientClass.
+var flagSettings = map[string]string{
+	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
+	"client_ca": "client_ca", "client-ca": "client_ca",
+	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
+	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
+}
+
+// jupyterFlags returns the values that a command line gives to the settings in flagSettings. It reads --port 9999,
+// --port=9999 and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
+func jupyterFlags(argv []string) map[string]string {
+	flags := map[string]string{}
+	for i, arg := range argv {
+		setting, value, inline := jupyterFlag(arg)
+		switch {
+		case setting == "":
+		case inline:
+			flags[setting] = value
+		case i+1 < len(argv):
+			flags[setting] = argv[i+1]
+		}
+	}
+	return flags
+}
+
+// jupyterFlag parses an argument. setting is the setting of flagSettings that the argument sets; empty if it sets none. If
+// inline is true, value is the text after "=", as in --port=9999. Otherwise the next argument is the value, as in --port 9999.
+func jupyterFlag(arg string) (setting, value string, inline bool) {
+	name, ok := strings.CutPrefix(arg, "--")
+	if !ok {
+		return "", "", false
+	}
+	name, value, inline = strings.Cut(name, "=")
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		if class := name[:dot]; !className.MatchString(class) || clientClass.MatchString(class) {
+			return "", "", false
+		}
+		name = name[dot+1:]
+	}
+	return flagSettings[name], value, inline
+}
+
+var (
+	// className matches what stands before the last dot of a flag: one class, as in --ServerApp.port, or several, as in
+	// --MyApp.KernelManager.port.
+	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+	// clientClass matches the classes whose settings have the same names, and are not the server's: --KernelManager.ip is where
+	// kernels listen, and --HubAuth.certfile is the certificate that the server shows to the hub.
+	clientClass = regexp.MustCompile(`(Kernel[A-Za-z]*|HubO?Auth[A-Za-z]*)$`)
+)
+
+// hasUnknownArgument reports whether an argument begins with a reference, such as $(NAME) or --$(NAME). Such an argument
+// can be any flag, such as --port=9999. An argument that is the value of the flag before it is no flag.
+func hasUnknownArgument(argv []string) bool {
+	for i, arg := range argv {
+		if strings.HasPrefix(strings.TrimLeft(arg, "-"), "$(") && (i == 0 || !takesNext(argv[i-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesNext reports whether an argument is a flag whose value is the next argument, such as --port or --ServerApp.token.
+func takesNext(arg string) bool {
+	return strings.HasPrefix(arg, "--") && !strings.Contains(arg, "=") && !slices.Contains(flagsWithoutValue, arg)
+}
+
+// flagsWithoutValue are the flags of Jupyter Server, JupyterLab and Notebook that take no value.
+var flagsWithoutValue = []string{"--allow-root", "--autoreload", "--collaborative", "--core-mode", "--debug", "--dev-mode",
+	"--expose-app-in-browser", "--extensions-in-dev-mode", "--no-browser", "--no-mathjax", "--no-script", "--script",
+	"--skip-dev-build", "--splice-source", "--watch"}
