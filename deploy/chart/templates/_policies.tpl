@@ -289,6 +289,17 @@ Nearly all volumes of ordinary Pods are of these kinds: checking this first halv
 has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(v.downwardAPI)
 {{- end }}
 
+{{/*
+Whether a Pod has the whole share: it is no notebook (.pod is claimed) and has a claim of the share or a further claim, or it has a road.
+*/}}
+{{- define "has-the-share" -}}
+{{ include "too-much" .site }} ||
+object.spec.?volumes.orValue([]).exists(v, !({{ include "leads-nowhere" . }}) && (
+  {{- include "by-claim" .site | nindent 2 }} && !(
+  {{- include "claimed" . | nindent 2 }}) ||
+  {{- include "by-road" .site | nindent 2 }}))
+{{- end }}
+
 {{/* Whether a volume v has the share's claim or a further claim. */}}
 {{- define "by-claim" -}}
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
