@@ -59,10 +59,11 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	}
 	program, err := exec.LookPath(name)
 	switch {
-	case errors.Is(err, exec.ErrNotFound) && closedDirectory() != "":
-		return "", fmt.Errorf("%s is not in this image, or %s (%d) may not see it: %s%s, or correct the pod's command",
-			name, owner.Name, owner.UID, closedDirectory(), isClosed)
 	case errors.Is(err, exec.ErrNotFound):
+		if closed := closedImage(); closed != "" {
+			return "", fmt.Errorf("%s is not in this image, or %s (%d) may not see it: %s, or correct the pod's command",
+				name, owner.Name, owner.UID, closed)
+		}
 		return "", fmt.Errorf("%s is not in this image: no directory of its $PATH has a program of this name, so correct the pod's "+
 			"command", name)
 	case errors.Is(err, fs.ErrNotExist):
@@ -73,17 +74,14 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	return program, nil
 }
 
-// isClosed follows the name of a closedDirectory in messages: the cause and the remedy.
-const isClosed = " in its $PATH is closed to other users than the image's own (permission denied), so ask for an image whose " +
-	"programs every user may run"
-
-// closedDirectory returns the first directory of $PATH that the user may not enter, or "" if there is none. LookPath returns
-// the same error for a program in such a directory as for a program that does not exist.
-func closedDirectory() string {
+// closedImage returns the cause and the remedy, as the end of a sentence, if the user may not enter a directory of $PATH; ""
+// otherwise. LookPath returns the same error for a program in such a directory as for a program that does not exist.
+func closedImage() string {
 	const search = 1 // X_OK of access(2)
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 		if errors.Is(syscall.Access(dir, search), syscall.EACCES) {
-			return dir
+			return dir + " in its $PATH is closed to other users than the image's own (permission denied), so ask for an image " +
+				"whose programs every user may run"
 		}
 	}
 	return ""

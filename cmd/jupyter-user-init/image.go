@@ -130,9 +130,10 @@ func command(e handoff.Exec) ([]string, error) {
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
 			// The Pod's arguments are the whole command line, without an entrypoint.
-		case closedDirectory() != "":
-			return nil, fmt.Errorf("%w. Another cause can be that %s%s", errNothingToRun, closedDirectory(), isClosed)
 		default:
+			if closed := closedImage(); closed != "" {
+				return nil, fmt.Errorf("%w. Another cause can be that %s", errNothingToRun, closed)
+			}
 			return nil, errNothingToRun
 		}
 		if i < 0 || families[i].guessed {

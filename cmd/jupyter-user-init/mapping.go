@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -52,5 +51,5 @@ func mayWrite(dir string, device uint64) bool {
 		return false
 	}
 	err := syscall.Access(dir, write)
-	return err == nil || errors.Is(err, syscall.EROFS) && strings.HasPrefix(fileSystemOptions(device)+",", "rw,")
+	return err == nil || errors.Is(err, syscall.EROFS) && fileSystemAccess(device) == "rw"
 }

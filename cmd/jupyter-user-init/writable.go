@@ -60,7 +60,7 @@ func checkWritable(home string, owner handoff.Owner) string {
 	}
 	const write = 2 // W_OK of access(2)
 	switch {
-	case isReadOnly(stat.Dev):
+	case fileSystemAccess(stat.Dev) == "ro":
 		return homeReadOnly(home)
 	case !ownerMayWrite(stat):
 		return homeOfMode(home, stat.Mode&0o7777)
@@ -91,15 +91,11 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether the file system with the given device number is read-only. A read-only mount of a writable
-// file system does not count.
-func isReadOnly(device uint64) bool { return strings.HasPrefix(fileSystemOptions(device)+",", "ro,") }
-
-// fileSystemOptions returns the options of the file system with the given device number, or "" if they are unknown. In
-// mountinfo they are the last field after the -:
+// fileSystemAccess returns "ro" or "rw" for the file system with the given device number, or "" if it is unknown. A read-only
+// mount of a writable file system does not count. In mountinfo the last field after the - begins with it:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
-func fileSystemOptions(device uint64) string {
+func fileSystemAccess(device uint64) string {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return ""
@@ -112,7 +108,8 @@ func fileSystemOptions(device uint64) string {
 		if len(fields) < 3 || fields[2] != number || len(options) == 0 {
 			continue
 		}
-		return options[len(options)-1]
+		access, _, _ := strings.Cut(options[len(options)-1], ",")
+		return access
 	}
 	return ""
 }

@@ -97,14 +97,20 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
+// searchOne searches for an entry below base that matches the filter and has a value of the attribute "having". It returns the
+// given attributes of the first page, which has one entry.
+func searchOne(c *ldap.Conn, base, filter, having string, attributes []string) ([]*ldap.Entry, error) {
+	return search(c, &ldap.SearchRequest{
+		BaseDN: base, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", filter, having),
+		Attributes: attributes, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+	})
+}
+
 // sample checks that the webhook finds an account and can read its name, UID and GID.
 func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
-	found, err := search(c, &ldap.SearchRequest{
-		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID),
-		Attributes: []string{users.Name, users.UID, users.GID, writableAttributes},
-		Controls:   []ldap.Control{ldap.NewControlPaging(1)},
-	})
+	found, err := searchOne(c, users.BaseDN, users.Filter, users.UID,
+		[]string{users.Name, users.UID, users.GID, writableAttributes})
 	switch {
 	case len(found) == 0 && err != nil:
 		d.say(RemarkFailed, "identity.ldap.users: %v", err)
@@ -129,10 +135,7 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 // members adds a warning if the webhook finds no group with a member. Users then silently have no supplementary groups.
 func (d *diagnosis) members(c *ldap.Conn) {
 	groups := d.config.Groups
-	found, err := search(c, &ldap.SearchRequest{
-		BaseDN: groups.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", groups.Filter, groups.Member),
-		Attributes: noAttributes, Controls: []ldap.Control{ldap.NewControlPaging(1)},
-	})
+	found, err := searchOne(c, groups.BaseDN, groups.Filter, groups.Member, noAttributes)
 	switch {
 	case len(found) > 0:
 	case err != nil:
