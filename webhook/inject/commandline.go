@@ -103,17 +103,17 @@ const maxLaunchers = 16
 // whether the value is known. value is nil if no variable of the container is known.
 func readCommand(argv []string, value func(name string) (string, bool)) commandLine {
 	s := commandLine{argv: argv}
-	for passed := range maxLaunchers {
-		switch {
-		case len(s.argv) == 0 && passed > 0:
+	if len(argv) == 0 || strings.HasPrefix(argv[0], "-") {
+		return s
+	}
+	for range maxLaunchers {
+		if len(s.argv) == 0 {
 			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command. But a
 			// site can have a script of its own with the name of a launcher, such as start.sh.
 			s.kind = runsOther
 			if strings.HasSuffix(argv[0], ".sh") {
 				s.kind = runsUnclear
 			}
-			return s
-		case passed == 0 && (len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-")):
 			return s
 		}
 		name, rest := path.Base(s.argv[0]), s.argv[1:]
