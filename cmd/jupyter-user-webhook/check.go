@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (l *clusterOptions) connect(ctx context.Context) (context.Context, context.
 }
 
 func checkCommand() *cobra.Command {
-	l, o, file := clusterOptions{}, check.Options{Version: version}, ""
+	l, o, file, addresses := clusterOptions{}, check.Options{Version: version}, "", []net.IP{}
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check whether an installation keeps its promise",
@@ -79,6 +80,9 @@ cannot reach a cluster.`,
 					return err
 				}
 			}
+			for _, address := range addresses {
+				o.ShareAddresses = append(o.ShareAddresses, address.String())
+			}
 			return l.check(cmd.Context(), cmd.OutOrStdout(), o)
 		},
 	}
@@ -88,6 +92,8 @@ cannot reach a cluster.`,
 		"repeatable")
 	f.StringSliceVar(&o.Only, "only", nil, "names of the checks to run; by default all")
 	f.StringVarP(&file, "filename", "f", "", "manifest that should be installed, - for standard input; by default Helm's record")
+	f.IPSliceVar(&addresses, "share-address", nil, "further IP addresses of the share's NFS server, which NetworkPolicies must "+
+		"keep Pods from")
 	f.StringVar(&o.User, "user", "jupyter-user-check", "user of the notebook that the dry run creates")
 	cmd.AddCommand(accessCommand(), ldapCommand())
 	return cmd

@@ -66,6 +66,7 @@ func TestWrongValues(t *testing.T) {
 			"directory service decides where homes are, but identity.share looks for homes by share.home",
 		"{config: {share: {home: home}}}":                    "config.share.home is home, and must be a directory of the share that ends with the user's name",
 		"{config: {share: {home: '{user}'}}}":                "config.share.home is {user}, and must be a directory of the share that ends with the user's name",
+		"{share: {volumeMountOptions: [iam]}}":               "share.volumeMountOptions needs share.volume",
 		"{share: {home: home}}":                              "at '/share/home': 'home' does not match pattern",
 		"{share: {home: '{user}'}}":                          "at '/share/home': '{user}' does not match pattern",
 		"{share: {home: '/home/{user}'}}":                    "at '/share/home': '/home/{user}' does not match pattern",

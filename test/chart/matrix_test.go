@@ -26,11 +26,13 @@ const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE----
 
 // matrix maps descriptions to chart values. Most entries set one feature.
 var matrix = map[string]string{
-	"nothing":                           "",
-	"createNamespace":                   "{createNamespace: true}",
-	"an NFS server and a namespace":     "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
-	"existing claims":                   "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
-	"a share by CSI":                    "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
+	"nothing":                       "",
+	"createNamespace":               "{createNamespace: true}",
+	"an NFS server and a namespace": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
+	"existing claims":               "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
+	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
+	"a share by CSI with mount options": "{share: {volume: {csi: {driver: efs.csi.aws.com, volumeHandle: fs-0123}}, volumeMountOptions: [iam]}, " +
+		"namespaces: [lab], identity: {share: true}}",
 	"a share that the nodes mount":      "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
 	"a share by another kind of volume": "{share: {volume: {cinder: {volumeID: v}}}, namespaces: [lab]}",
 	"names that YAML reads as other types": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +

@@ -132,7 +132,7 @@ func backup(t *testing.T, g *guarded) {
 	assert.NoError(t, create(t.Context(), ivan, "lab", raw()))
 	labelled := raw()
 	labelled.Labels = map[string]string{"jupyter-user": "alice"}
-	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "the policy net denies it too")
+	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "the policy net.jupyter-user.io denies it too")
 	labelled.Spec.Containers[0].VolumeMounts = nil
 	assertDenied(t, create(t.Context(), ivan, "lab", labelled), "access/NotInjected")
 

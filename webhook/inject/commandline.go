@@ -106,17 +106,19 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 	if len(argv) == 0 || strings.HasPrefix(argv[0], "-") {
 		return s
 	}
+	var name string // the last launcher or shell
 	for range maxLaunchers {
 		if len(s.argv) == 0 {
 			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command. But a
 			// site can have a script of its own with the name of a launcher, such as start.sh.
 			s.kind = runsOther
-			if strings.HasSuffix(argv[0], ".sh") {
+			if strings.HasSuffix(name, ".sh") {
 				s.kind = runsUnclear
 			}
 			return s
 		}
-		name, rest := path.Base(s.argv[0]), s.argv[1:]
+		var rest []string
+		name, rest = path.Base(s.argv[0]), s.argv[1:]
 		l, launches := launchers[name]
 		switch {
 		case shell.MatchString(name):

@@ -265,7 +265,8 @@ func (p initPiece) tolerated(m pod.Mount, nested map[string]string) bool {
 	return !p.ours.has(m.Name) && belowSecrets.MatchString(at) && free && !isNested
 }
 
-// belowSecrets matches a clean path below secretsDir, without hidden directories. The policy net has the same expression.
+// belowSecrets matches a clean path below secretsDir, without hidden directories. The policy net.jupyter-user.io has the same
+// expression.
 var belowSecrets = regexp.MustCompile(`^/var/run/secrets(/[^/.][^/]*)+$`)
 
 // mounts takes the present mounts of the init container. It returns the mounts that the init container must have: ours, and

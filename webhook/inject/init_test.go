@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPolicyToleratesTheSameMounts tests that the policy net has the expression with which the webhook tolerates the mounts of
+// TestPolicyToleratesTheSameMounts tests that the policy net.jupyter-user.io has the expression with which the webhook tolerates the mounts of
 // other webhooks in the init container.
 func TestPolicyToleratesTheSameMounts(t *testing.T) {
 	assert.Equal(t, "^/var/run/secrets(/[^/.][^/]*)+$", belowSecrets.String())

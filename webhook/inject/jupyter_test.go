@@ -26,9 +26,11 @@ func TestReadCommand(t *testing.T) {
 		"jupyter-lab":                           runsJupyter,
 		"jupyter-lab --version":                 runsOther,
 		"tini -g -- start.sh start-notebook.py": runsJupyter,
-		"tini -g -- start.sh":                   runsOther, // a shell: Kubernetes leaves out the image's CMD
+		"tini -g -- start.sh":                   runsUnclear, // Jupyter's starts a shell, but a site's own starts anything
 		"env":                                   runsOther,
 		"/app/start.sh":                         runsUnclear,
+		"tini -- /app/start.sh":                 runsUnclear,
+		"/app/start.sh tini":                    runsOther,
 		"env A=1":                               runsOther,
 		"timeout 60":                            runsOther,
 		"conda run -n sci":                      runsOther,

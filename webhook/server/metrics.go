@@ -72,7 +72,8 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
-	// outcomeUnknown is the outcome of a forwarded review at a replica that lacks the configuration too. It is no fault.
+	// outcomeUnknown is the outcome of a review that another replica has forwarded, because the Pod was injected with a
+	// configuration which that replica does not have, if this replica does not have that configuration either. It is no fault.
 	outcomeUnknown outcome = "unknown"
 	// These outcomes exist only in Warn mode.
 	outcomeWouldInject outcome = "would_inject"

@@ -53,6 +53,8 @@ type Options struct {
 	Only []string
 	// User is the user of the Pod in the dry run.
 	User string
+	// ShareAddresses are further IP addresses of the share's NFS servers, besides those that the volumes of the share name.
+	ShareAddresses []string
 	// Version is the version of this program. The webhook should have the same version.
 	Version string
 	// Manifest has the objects that should be installed; if it is nil, Helm's record of the release is used.

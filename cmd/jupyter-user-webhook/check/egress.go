@@ -14,13 +14,13 @@ import (
 // egress checks that NetworkPolicies keep Pods from the share's NFS server, which trusts every client. Whether the network
 // plugin enforces the NetworkPolicies is not visible.
 func egress(ctx context.Context, s *state) (found []Finding) {
-	servers, unclear := s.servers(ctx)
+	servers, names, unclear := s.servers(ctx)
 	found = append(found, unclear...)
 	if len(servers) == 0 {
 		if len(found) > 0 {
 			return found
 		}
-		return []Finding{unknown("", "the share's volumes name no NFS server: make sure yourself that no Pod reaches its server")}
+		return []Finding{unknown("", "the share's volumes name no NFS server: give each address of the server with --share-address")}
 	}
 	served, readsEveryHome := s.existingServed(), s.readsEveryHome()
 	var exempt []string
@@ -35,7 +35,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	if len(found) == 0 {
 		found = append(found, ok("", "NetworkPolicies keep Pods from %s%s; whether the network plugin enforces them cannot be "+
 			"seen from here%s",
-			firstFew(servers), exceptIn(exempt), s.asResolved()))
+			firstFew(servers), exceptIn(exempt), asResolved(names)))
 	}
 	return found
 }
@@ -121,22 +121,15 @@ func (s *state) openEgress(namespace string, servers []string) (found []Finding)
 	return found
 }
 
-// asResolved returns the end of a message: which servers of the share have a name, so that another machine can resolve it to
-// other addresses than this one; empty if there are none. A node of another zone can have another address of the same file
-// system, and some servers return one address of a pool for each lookup.
-func (s *state) asResolved() string {
-	var names []string
-	for _, volume := range s.sharePVs() {
-		server := exportOf(volume).server
-		if _, notAnAddress := parseAddress(server); notAnAddress != nil && server != "" && !slices.Contains(names, server) {
-			names = append(names, server)
-		}
-	}
+// asResolved returns the end of a message about servers of the share that have a name; empty if there are none. Another
+// machine can resolve a name to other addresses than this one: a node of another zone can have another address of the same
+// file system, and some servers return one address of a pool for each lookup.
+func asResolved(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
 	return fmt.Sprintf(". These are the addresses of %s as resolved from here: each further address of the server (EFS: one for "+
-		"each zone; SmartConnect; several LIFs) must be in `except` too", firstFew(names))
+		"each zone; SmartConnect; several LIFs) must be in `except` too, and --share-address checks it", firstFew(names))
 }
 
 // inCluster reports whether a host is the DNS name of a Service.
@@ -144,9 +137,11 @@ func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
 }
 
-// servers returns the addresses of the share's NFS servers. It returns a finding for each server that is in the cluster,
-// and for each server whose address cannot be found.
-func (s *state) servers(ctx context.Context) (addresses []string, unclear []Finding) {
+// servers returns the addresses of the share's NFS servers, with those of the option ShareAddresses, and the names of the
+// servers that have a name. It returns a finding for each server that is in the cluster, and for each server whose address
+// cannot be found.
+func (s *state) servers(ctx context.Context) (addresses, names []string, unclear []Finding) {
+	addresses = slices.Clone(s.ShareAddresses)
 	for _, volume := range s.sharePVs() {
 		server := exportOf(volume).server
 		if server == "" {
@@ -162,10 +157,14 @@ func (s *state) servers(ctx context.Context) (addresses []string, unclear []Find
 				"from here: %s", server,
 				oneLine(err)))
 		}
+		if _, err := parseAddress(server); err != nil {
+			names = append(names, server)
+		}
 		addresses = append(addresses, found...)
 	}
 	slices.Sort(addresses)
-	return slices.Compact(addresses), unclear
+	slices.Sort(names)
+	return slices.Compact(addresses), slices.Compact(names), unclear
 }
 
 // parseAddress returns the IP address that a host is. The error is not nil if the host is a name.

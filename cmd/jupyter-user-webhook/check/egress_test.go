@@ -126,8 +126,14 @@ func TestEgress(t *testing.T) {
 			s.networkPolicies.Items = append(s.networkPolicies.Items, open)
 			s.volumes.Items[0].Spec.NFS.Server = "192.0.2.10"
 		}, Failed, "the NetworkPolicy p lets Pods reach"},
-		"a server without an address":   {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
-		"no server":                     {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown, "name no NFS server"},
+		"a server without an address": {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
+		"no server": {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown,
+			"name no NFS server: give each address of the server with --share-address"},
+		"addresses by hand, where the volume names no server": {func(s *state) {
+			s.volumes.Items[0].Spec.NFS, s.ShareAddresses = nil, []string{"192.0.2.10"}
+		}, OK, "NetworkPolicies keep Pods from 192.0.2.10; whether"},
+		"a further address by hand": {func(s *state) { s.ShareAddresses = []string{"192.0.2.11"} }, Failed,
+			"lets Pods reach the NFS server 192.0.2.11"},
 		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, guardedNamespace("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
 		"a namespace without notebooks that allows the host's network": {func(s *state) {
 			s.namespaces.Items = append(s.namespaces.Items, named("web"))

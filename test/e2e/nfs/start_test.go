@@ -138,9 +138,9 @@ func TestClosedDirectoryOfHomes(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups tests how many of twenty files a user can read. Each file has a group of its own, and only this group
-// can read it. The client sends at most sixteen groups to the server. With the option manage-gids, the server ignores these
-// groups, and looks up the groups of the user itself.
+// TestFifteenGroups tests how many of twenty files a user can read. Each file is in a directory of its own, which has a group
+// of its own, and only members of this group can enter the directory. The client sends at most sixteen groups to the server.
+// With the option manage-gids, the server ignores these groups, and looks up the groups of the user itself.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
