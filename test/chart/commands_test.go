@@ -63,6 +63,8 @@ func expected(line string) ending {
 		{begins: "helm get values jupyter-user-webhook", message: "namespaces:\n- lab"},
 		{begins: "kubectl -n lab run nb", message: "pod/nb created"},
 		{begins: "kubectl -n jupyter-system run nb", message: "pod/nb created"},
+		{begins: "kubectl get pod nb --show-labels", message: "jupyter-user=qiang.guo03"},
+		{begins: "kubectl delete node <node>", message: `node "n1" deleted`},
 		{begins: "kubectl get pod nb -o yaml", message: "jupyter-user.io/discovery: AtStart"},
 		{begins: "kubectl describe pod nb", message: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "jupyter-user-webhook inject", message: "becomes a notebook of alice"},
@@ -78,6 +80,7 @@ func expected(line string) ending {
 		{begins: "jupyter-user-webhook check", message: " ok\n", status: 1},
 		{begins: "helm get manifest", message: "as in the manifest given with -f", status: 1},
 		{begins: "kubectl get pods -A -o json | jq -r --arg since", message: "\tlab\t"},
+		{begins: "kubectl get pods -A -o json | jq -r '.items[] | select(any(", message: "jhub\troad\n"},
 		{begins: "kubectl get pods -A -o json", message: "lab\tbefore\n"},
 		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", message: "persistentvolume/hpc-pv-lab"},
 		{begins: "helm list", message: "jupyter-user-webhook-0.2.0"},
@@ -154,7 +157,8 @@ func (l *installation) installInUse(t *testing.T, shell *pages.Shell) {
 	shell.Must(t, `kubectl create serviceaccount default -n jupyter-system
 kubectl create serviceaccount default -n jupyter-user-system
 (cat deploy/examples/kubectl-user.yaml; echo ---; cat deploy/examples/one-home.yaml) | sed 's/namespace: lab/namespace: jupyter-system/' | kubectl apply -f -
-kubectl run before -n lab --image=a --labels=jupyter-user=alice`)
+kubectl run before -n lab --image=a --labels=jupyter-user=alice
+kubectl run road -n jhub --image=a --overrides='{"spec": {"volumes": [{"name": "v", "nfs": {"server": "192.0.2.9", "path": "/"}}]}}'`)
 	l.run(t, fmt.Sprintf("{namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, spawners: [{namespace: jhub, serviceAccount: hub}], "+
 		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
 		"--namespace", helm.Namespace, "--values", "-")

@@ -78,8 +78,7 @@ func MountTaken(field, path, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(path), ours)
 }
 
-// MountNested denies a mount of the Pod's own that is inside another mount, around one of our mounts, or below a path of
-// the kernel such as /proc. The reason is that a symbolic link could direct a mount over the program that the container
+// MountNested denies a mount of the Pod's own that is inside another mount or around one of our mounts. The reason is that a symbolic link could direct a mount over the program that the container
 // starts as root.
 func MountNested(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
@@ -87,8 +86,8 @@ func MountNested(field, path, other string) Denial {
 		Printable(other))
 }
 
-// MountOverKernel denies a mount of the Pod's own over a path of the kernel, such as /proc, in a container that starts as root
-// or sees more of the share than the home.
+// MountOverKernel denies a mount of the Pod's own at or below a path of the kernel, such as /proc, in a container that starts as
+// root or sees more of the share than the home.
 func MountOverKernel(field, path string) Denial {
 	return forbidden("MountNested", field, "%s belongs to the kernel, and a mount over it would hide what the kernel shows "+
 		"there: use another path", Printable(path))

@@ -99,6 +99,18 @@ func OpensElsewhere(dir string) string {
 		"command: [jupyter, notebook] beside image", dir)
 }
 
+// WithoutToken warns that the command of the Pod turns the token of Jupyter off.
+func WithoutToken(name string) string {
+	return fmt.Sprintf("Jupyter asks for no token: anyone who can connect to the pod can be %s, unless %s has set a "+
+		"password for Jupyter: leave the empty token out of command and args", name, name)
+}
+
+// ImageWithoutToken warns that the image turns the token of Jupyter off.
+func ImageWithoutToken(name string) string {
+	return fmt.Sprintf("Jupyter of this image asks for no token: anyone who can connect to the pod can be %s: write "+
+		"command: [jupyter, lab] beside image", name)
+}
+
 // ContainerByGuess warns that the webhook guessed which of several containers is the notebook container.
 func ContainerByGuess(container string, others []string, annotation string) string {
 	return fmt.Sprintf("the webhook takes the container %s for the notebook container, and not %s: if that is wrong, "+

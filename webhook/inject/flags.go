@@ -15,6 +15,7 @@ var flagSettings = map[string]string{
 	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
 	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
+	"token": "token", "password": "password", "hashed_password": "password",
 }
 
 // jupyterFlags returns the values that a command line gives to the settings in flagSettings. It reads --port 9999,

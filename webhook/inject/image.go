@@ -18,6 +18,8 @@ var (
 	// openingImages are Jupyter images that tell Jupyter to open in a directory of their own: repository, end of the tag, and
 	// that directory.
 	openingImages = []struct{ repository, tag, directory string }{{"tensorflow/tensorflow", "-jupyter", "/tf"}}
+	// tokenlessImages are words in the names of images that start Jupyter without token and password.
+	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter"}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
@@ -25,6 +27,8 @@ var (
 		"hashicorp/vault"}
 	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"}
+	// loginProxies are the words of proxyImages for proxies at which users log in.
+	loginProxies = []string{"oauth2-proxy", "oauth-proxy", "kube-rbac-proxy"}
 )
 
 // foundation is the base image of docker-stacks. It starts a shell, not Jupyter.
@@ -71,12 +75,15 @@ func openedByImage(image *string) string {
 
 // isProxy reports whether a container is a known proxy (proxyImages, proxyNames).
 func isProxy(c *pod.Container) bool {
-	if slices.Contains(proxyNames, c.Name) {
-		return true
-	}
-	if c.Image == nil {
-		return false
-	}
-	image := strings.ToLower(*c.Image)
-	return slices.ContainsFunc(proxyImages, func(word string) bool { return strings.Contains(image, word) })
+	return slices.Contains(proxyNames, c.Name) || imageHas(c, proxyImages)
+}
+
+// isLoginProxy reports whether a container is a known login proxy.
+func isLoginProxy(c *pod.Container) bool { return imageHas(c, loginProxies) }
+
+// imageHas reports whether the name of a container's image contains one of the words.
+func imageHas(c *pod.Container, words []string) bool {
+	return c.Image != nil && slices.ContainsFunc(words, func(word string) bool {
+		return strings.Contains(strings.ToLower(*c.Image), word)
+	})
 }

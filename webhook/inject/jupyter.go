@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -81,19 +80,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.setsAddress = found.canStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
-	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.setsAddress {
-		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
-	}
-	if start.kind == runsUnknown && found.kind == runsJupyter && in.discovery == config.DiscoveryAtAdmission {
-		if dir := openedByImage(in.notebook.Image); dir != "" {
-			found.warnings = append(found.warnings, denial.OpensElsewhere(dir))
-		}
-	}
-	for _, setting := range openingSettings {
-		if inImagesHome(flags[setting], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
-			found.warnings = append(found.warnings, denial.OpensInImagesHome(flags[setting], in.home))
-		}
-	}
+	found.warnings = in.warningsAboutJupyter(found, start, before, flags, env)
 	return found
 }
 

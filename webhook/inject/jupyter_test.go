@@ -327,6 +327,38 @@ func TestFindServerInScript(t *testing.T) {
 	}
 }
 
+// TestWithoutToken tests which Pods get a warning because everyone who can connect to them is the user.
+func TestWithoutToken(t *testing.T) {
+	for args, without := range map[string]bool{
+		"jupyter lab":                                                                        false,
+		"jupyter lab --ServerApp.token=":                                                     true,
+		"jupyter lab --ServerApp.token=secret":                                               false,
+		"jupyter lab --NotebookApp.token=''":                                                 true,
+		`jupyter lab --IdentityProvider.token=""`:                                            true,
+		"jupyter lab --ServerApp.token= --ServerApp.password=":                               true,
+		"jupyter lab --ServerApp.token= --ServerApp.password=argon2:x":                       false,
+		"jupyter lab --ServerApp.token= --PasswordIdentityProvider.hashed_password=argon2:x": false,
+		"jupyter lab --ServerApp.password=":                                                  false,
+		"jupyter lab --ServerApp.token= --ServerApp.token=secret":                            false,
+		"start-notebook.py --ServerApp.token=":                                               true,
+		"--ServerApp.token=":                                                                 true,
+		"sleep --token=":                                                                     false,
+	} {
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+			notebook: &pod.Container{Args: strings.Fields(args), Image: new("quay.io/jupyter/minimal-notebook")}}
+		warnings := in.findServer(switches{}).warnings
+		assert.Equal(t, without, slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "asks for no token") }), args)
+	}
+	for name, env := range map[string][]pod.EnvVar{
+		"a hub":    {{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8888/"}},
+		"Kubeflow": {{Name: "NB_PREFIX", Value: "/notebook/alice/lab"}},
+	} {
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Env: env,
+			Args: []string{"--ServerApp.token="}, Image: new("ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0")}}
+		assert.Empty(t, in.findServer(switches{}).warnings, "%s authenticates the clients", name)
+	}
+}
+
 func TestPointerField(t *testing.T) {
 	for at, want := range map[pod.Pointer]string{
 		pod.SpecPath.Child("containers").Index(0).Child("image"):    "spec.containers[0].image",

@@ -159,8 +159,7 @@ type planning struct {
 	// home, also relative to the share's root, and homesDir the path of that directory in the init container. homeOnShare
 	// is the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
 	subPath, parent, homesDir, homeOnShare string
-	// deniedVolumes are the names of the volumes that use the share's claim, but do not have the configured name of the
-	// share's volume.
+	// deniedVolumes are the names of the volumes that use one of our claims, but do not have our name for its volume.
 	deniedVolumes []string
 	// identityEnv are the six variables that are ours, such as NB_USER and HOME (env.go).
 	identityEnv [6]identityVar

@@ -48,13 +48,17 @@ func (in *planning) planShare() sharePiece {
 	return sharePiece{want: all[:1], closedClaims: in.planner.further, ofHub: ofHub}
 }
 
-// otherShareVolumes returns the names of the volumes that use the share's claim under a name other than ours.
+// otherShareVolumes returns the names of the volumes that use one of our claims under a name other than ours.
 // sharePiece.reconcile denies these volumes.
 func (in *planning) otherShareVolumes() (names []string) {
-	share := in.planner.config.Share
 	for _, v := range in.pod.Spec.Volumes {
-		if v.Name != share.VolumeName && v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == share.ClaimName {
-			names = append(names, v.Name)
+		if v.PersistentVolumeClaim == nil {
+			continue
+		}
+		for _, ours := range in.planner.shares {
+			if ours.PersistentVolumeClaim.ClaimName == v.PersistentVolumeClaim.ClaimName && ours.Name != v.Name {
+				names = append(names, v.Name)
+			}
 		}
 	}
 	return names

@@ -77,5 +77,6 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 	h.log.LogAttrs(ctx, level, "admission", attrs...)
 }
 
-// shortened cuts a name to a length that no valid name exceeds.
-func shortened(name string) string { return denial.Cut(name, 256) }
+// shortened cuts a name to a length that no name of an object exceeds, and no ServiceAccount's username, which has at most 339
+// bytes.
+func shortened(name string) string { return denial.Cut(name, 400) }

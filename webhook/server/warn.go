@@ -11,7 +11,7 @@ import (
 // unreadable Pod.
 func warnResponse(d webhook.Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
-	for _, denied := range denial.FirstDenials(d.Denials) {
+	for _, denied := range d.Denials {
 		warnings = append(warnings, denial.WouldBeDenied(denied))
 	}
 	if len(d.Denials) == 0 && len(d.Operations) > 0 {

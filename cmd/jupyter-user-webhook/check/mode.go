@@ -1,56 +1,71 @@
 package check
 
 import (
-	"context"
+	"maps"
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndScope checks that the webhook entries and the bindings have the mode and the namespaces of the installation: a
-// binding that only warns, or an entry for fewer namespaces, is a gap. It only warns of mode Warn and of onlyNamespaces,
-// because an admin may want them.
-func modeAndScope(_ context.Context, s *state) (found []Finding) {
-	for _, what := range scopedKinds {
-		found = append(found, s.entriesThatDiffer(what)...)
+// entriesThatDiffer returns findings about the entries of one kind of object whose mode differs from the webhook's
+// configuration, or whose namespaces differ from onlyNamespaces.
+func (s *state) entriesThatDiffer(what string) (found []Finding) {
+	only := s.wantedScope()
+	var otherMode []scopedEntry
+	elsewhere := map[string][]scopedEntry{}
+	for _, p := range s.scopedEntries(what) {
+		if p.mode() != s.mode() {
+			otherMode = append(otherMode, p)
+		}
+		if is := p.scope(); !slices.Equal(is, only) {
+			elsewhere[is.short()] = append(elsewhere[is.short()], p)
+		}
 	}
-	anyMissing := slices.ContainsFunc(scopedKinds, func(what string) bool { return len(s.scopedEntries(what)) == 0 })
-	switch {
-	case s.mode() == config.ModeWarn:
-		found = append(found, warning("", "Warn: nothing is changed and nothing is denied, so no promise of this project "+
-			"holds. When the warnings are as you want them: %s", s.installAgain("mode=Enforce")))
-	case anyMissing:
-		found = append(found, failed("", "Enforce by the webhook's configuration, and webhooks or policies are missing: see the "+
-			"checks webhooks and policies: %s", s.installAgain()))
-	case len(found) == 0:
-		found = append(found, ok("", "Enforce: Pods become notebooks, or are denied"))
+	if len(otherMode) > 0 {
+		found = append(found, s.wrongModeFinding(what, otherMode))
 	}
-	if only := s.wantedScope(); len(only) > 0 {
-		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere the webhook has no effect, and "+
-			"anyone who may create Pods there can mount the share's volumes", only))
-	}
-	for _, name := range s.allLeftOut() {
-		found = append(found, warning("namespace "+name, "has the share or was given with -n, and the webhook has no effect "+
-			"there: anyone who can create Pods there can mount the whole share. Remove the share from it, or install the "+
-			"webhook for it too: %s",
-			s.installAgain("onlyNamespaces={...}")))
+	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
+		where, objects := describeEntries(what, elsewhere[is])
+		if err := s.missing[parameters]; err != nil {
+			found = append(found, unknown(where, "in effect in %s, and it is unknown whether that is intended: %s", is, oneLine(err)))
+			continue
+		}
+		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again with the right "+
+			"onlyNamespaces: %s",
+			is, only.short(), s.repair(what, objects, "onlyNamespaces={...}")))
 	}
 	return found
 }
 
-// leftOut reports whether onlyNamespaces is set and does not list the namespace. The webhook's own namespace is never left
-// out.
-func (s *state) leftOut(name string) bool {
-	only := s.wantedScope()
-	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
+// wrongModeFinding returns the finding about entries in another mode than the webhook's configuration. The finding is
+// Unknown if the configuration could not be read.
+func (s *state) wrongModeFinding(what string, entries []scopedEntry) Finding {
+	where, objects := describeEntries(what, entries)
+	does := "if the webhook does not respond, Pods are admitted unchanged"
+	switch warns := s.mode() == config.ModeWarn; {
+	case warns && what == bindings:
+		does = "Pods are denied instead of warned about"
+	case warns:
+		does = "if the webhook does not respond, Pods are denied"
+	case what == bindings:
+		does = "Pods are warned about instead of denied"
+	}
+	if s.config == nil {
+		return unknown(where, "%s, and it is unknown whether that is intended: %s", does, oneLine(s.missing[configuration]))
+	}
+	return failed(where, "%s, and the webhook's configuration says mode: %s: %s", does, s.mode(),
+		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
-// allLeftOut returns the namespaces with the share, and those that the options name, if onlyNamespaces leaves them out.
-func (s *state) allLeftOut() (names []string) {
-	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
-		if s.leftOut(name) && !slices.Contains(names, name) {
-			names = append(names, name)
+// describeEntries returns a text that names the kind and the first few entries, for a message. It also returns the names of
+// the objects that contain the entries.
+func describeEntries(what string, entries []scopedEntry) (where string, objects []string) {
+	var names []string
+	for _, p := range entries {
+		names = append(names, p.name)
+		if !slices.Contains(objects, p.object) {
+			objects = append(objects, p.object)
 		}
 	}
-	return names
+	return installedKinds[what] + " " + firstFew(names), objects
 }

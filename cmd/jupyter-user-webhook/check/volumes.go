@@ -66,7 +66,7 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	})
 	where := "PersistentVolume " + volume.Name
 	common := append(s.otherExport(ctx, where, exportOf(volume), ofShare), sameFiles(volume, ofShare)...)
-	if len(common) == 0 || common[0].Status == Unknown {
+	if !slices.ContainsFunc(common, func(f Finding) bool { return f.Status == Failed }) {
 		return common
 	}
 	return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+

@@ -18,6 +18,10 @@ func (d *diagnosis) advice(err error) string {
 	case strings.HasPrefix(text, "connect:"):
 		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the " +
 			"firewall pass it"
+	case strings.Contains(text, "i/o timeout"):
+		return "the server accepts connections and does not respond: its admin must look at it"
+	case strings.Contains(text, "certificate has expired or is not yet valid"):
+		return "the server's certificate is not valid at this time: its admin must renew it, if the clock is right here"
 	case strings.Contains(text, "unknown authority"):
 		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
 	case strings.Contains(text, "valid for"):
@@ -25,6 +29,9 @@ func (d *diagnosis) advice(err error) string {
 			"this one"
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
 		return d.adviceForBind(err)
+	case strings.Contains(text, "remote error: tls") && d.config.Bind.Method == config.BindExternal:
+		return "the server does not accept the client certificate identity.ldap.bind.certificateFile: it may have expired, or the " +
+			"server does not trust its authority"
 	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
 		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
 			"after a request"

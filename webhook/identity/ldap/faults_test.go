@@ -1,6 +1,8 @@
 package ldap_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -198,6 +200,69 @@ func TestAdviceForBind(t *testing.T) {
 			assert.True(t, strings.HasSuffix(remarks[0].Message, "; "+c.want), remarks[0].Message)
 		})
 	}
+}
+
+// TestAdviceForConnection tests the advice for connections that end before the bind, or in its place.
+func TestAdviceForConnection(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	expired := pki.Make(t, -time.Minute)
+	expired.Write(t, folder)
+	serve := func(c *tls.Config) string {
+		return listen(t, func(conn net.Conn) { _ = tls.Server(conn, c).Handshake(); _, _ = io.Copy(io.Discard, conn) })
+	}
+	certificate := func(pair pki.Pair) tls.Certificate {
+		c, err := tls.X509KeyPair(pair.Cert, pair.Key)
+		require.NoError(t, err)
+		return c
+	}
+	valid := pki.Make(t, time.Hour)
+	validFile := file(t, "ca", string(valid.Cert))
+	hangs := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	var group sync.WaitGroup
+	const silent = "the server accepts connections and does not respond: its admin must look at it"
+	for name, c := range map[string]struct {
+		url    string
+		change func(*config.LDAP)
+		want   string
+	}{
+		"a server that hangs":                {"ldaps://" + hangs, func(*config.LDAP) {}, silent},
+		"a server that hangs, with StartTLS": {"ldap://" + hangs, func(l *config.LDAP) { l.StartTLS = true }, silent},
+		"a server that hangs, in plain text": {"ldap://" + hangs, func(l *config.LDAP) { l.Insecure = true }, silent},
+		"an expired certificate of the server": {"ldaps://" + serve(&tls.Config{Certificates: []tls.Certificate{certificate(expired)}}),
+			func(l *config.LDAP) { l.CAFile = filepath.Join(folder, "tls.crt") },
+			"the server's certificate is not valid at this time: its admin must renew it, if the clock is right here"},
+		"an expired client certificate": {"ldaps://" + serve(&tls.Config{Certificates: []tls.Certificate{certificate(valid)},
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool(expired.Cert)}),
+			func(l *config.LDAP) {
+				l.CAFile, l.Bind = validFile, config.LDAPBind{Method: config.BindExternal,
+					CertificateFile: filepath.Join(folder, "tls.crt"), KeyFile: filepath.Join(folder, "tls.key")}
+			},
+			"the server does not accept the client certificate identity.ldap.bind.certificateFile: it may have expired, or the server " +
+				"does not trust its authority"},
+		"plain text in place of TLS": {"ldaps://" + listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "hello\n") }),
+			func(*config.LDAP) {}, "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with " +
+				"startTLS after a request"},
+	} {
+		// Goroutines and not parallel subtests, of which only a few run at the same time: three servers hang for ten seconds each.
+		group.Go(func() {
+			configured := config.Default()
+			l := &configured.Identity.LDAP
+			l.URLs, l.Users.BaseDN = []string{c.url}, slapd.Suffix
+			c.change(l)
+			remarks, err := ldap.Diagnose(configured, user.Name{})
+			if assert.NoError(t, err, name) && assert.Len(t, remarks, 1, name) {
+				assert.True(t, strings.HasSuffix(remarks[0].Message, "; "+c.want), "%s: %s", name, remarks[0].Message)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func pool(certificate []byte) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool
 }
 
 // TestServerRestart tests that the cached result is used while the server is gone, and that no lookup fails after the
