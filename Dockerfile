@@ -20,7 +20,6 @@ RUN go mod download
 COPY cmd cmd
 COPY webhook webhook
 COPY certs certs
-COPY deploy deploy
 # The container engine sets TARGETOS and TARGETARCH to the target platform. They have no default value, because BuildKit
 # would use a default value in place of the target platform.
 ARG TARGETOS

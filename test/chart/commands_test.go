@@ -29,7 +29,7 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 	shell := l.shell(t)
 	filled := strings.NewReplacer("<requester>", "carol", "<name>", "alice", "<namespace>", "lab", "<pod>", "jupyter-alice", "<replica>", "replica",
-		"<node>", "n1", "<hub>", "hub")
+		"<node>", "n1", "<hub>", "hub", "<n>", "1")
 	installed := false
 	for _, command := range pages.CommandsIn(t, "TestCommandsOfThePages") {
 		if !installed && strings.HasPrefix(command.Line(), "helm get values") {
@@ -60,6 +60,8 @@ func expected(line string) ending {
 		{begins: "getent passwd alice", status: 2}, // This machine has no account alice.
 		{begins: "kubectl label --dry-run=server --overwrite namespace lab", message: "namespace/lab"},
 		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: "secret\n"},
+		{begins: "helm history", message: "deployed"},
+		{begins: "helm get manifest jupyter-user-webhook -n jupyter-user-system --revision", message: "kind: Deployment"},
 		{begins: "helm get values jupyter-user-webhook", message: "namespaces:\n- lab"},
 		{begins: "kubectl -n lab run nb", message: "pod/nb created"},
 		{begins: "kubectl -n jupyter-system run nb", message: "pod/nb created"},

@@ -176,8 +176,7 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 	case len(drift) == 0:
 		return ok(where, "a notebook of %s would be admitted, with all that it needs", s.User)
 	case d.Denials[0].Reason == otherGeneration:
-		return warning(where, "the webhook runs with another configuration than the ConfigMap has now: kubectl -n %s rollout "+
-			"restart deployment %s", systemNamespace, webhookName)
+		return warning(where, "the webhook runs with another configuration than the ConfigMap has now: %s", awaitRollout)
 	}
 	return failed(where, "a notebook is admitted with fields that differ from what the webhook injects (or this program "+
 		"is of another release): %s: look for another webhook that changes them", firstFew(drift))

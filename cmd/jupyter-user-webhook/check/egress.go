@@ -22,10 +22,10 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		return []Finding{unknown("", "the share's volumes name no NFS server: give each address of the server with --share-address")}
 	}
-	served, readsEveryHome := s.existingServed(), s.readsEveryHome()
+	served, hasEveryHome := s.existingServed(), s.hasEveryHome()
 	var exempt []string
 	for _, namespace := range served {
-		if readsEveryHome(namespace) {
+		if hasEveryHome(namespace) {
 			exempt = append(exempt, namespace)
 			continue
 		}
@@ -74,14 +74,14 @@ func exceptIn(exempt []string) string {
 	if len(exempt) == 0 {
 		return ""
 	}
-	return ", except in " + firstFew(exempt) + ", where everyone who can create Pods may read every home"
+	return ", except in " + firstFew(exempt) + ", where everyone who can create Pods has every home"
 }
 
-// readsEveryHome returns a function that reports whether everyone who can create Pods in a namespace may read every home
+// hasEveryHome returns a function that reports whether everyone who can create Pods in a namespace may use every home
 // anyway, so that the namespace needs no NetworkPolicy. Such a namespace has the share only for a program (programsAlone),
 // whose ServiceAccount has the verb run-as on the resource shares. Everyone who can create Pods there can use that
 // ServiceAccount, and so mount the whole share.
-func (s *state) readsEveryHome() func(namespace string) bool {
+func (s *state) hasEveryHome() func(namespace string) bool {
 	return s.programsAloneIf(func(g grant) bool { return g.covers(s.claimName()) })
 }
 

@@ -183,7 +183,7 @@ func TestEgressOfAProgram(t *testing.T) {
 	}
 	for _, namespace := range []string{"backup", systemNamespace} {
 		assertOneFinding(t, egress(t.Context(), with(namespace, rule(shares, runAs))), OK,
-			"from 192.0.2.10, 2001:db8::10, except in "+namespace+", where everyone who can create Pods may read every home; whether")
+			"from 192.0.2.10, 2001:db8::10, except in "+namespace+", where everyone who can create Pods has every home; whether")
 	}
 	assertOneFinding(t, egress(t.Context(), with("backup", rule(shares, runAs, "hpc-shared-pvc"))), OK, "except in backup")
 

@@ -68,7 +68,7 @@ func TestRBAC(t *testing.T) {
 			"User carol in namespace lab, which never counts"},
 		"every verb of homes":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
 		"homes in every group":             {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
-		"the share, a backup":              {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
+		"the share, a backup":              {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read and change every home"},
 		"the share for a user":             {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
 		"homes of another group":           {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Warning, "nobody is given a home yet"},
 		"a verb other than use and run-as": {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), Warning, "nobody is given a home yet"},

@@ -26,15 +26,19 @@ func warnModeWarnings(warnings []string) []string {
 	})
 }
 
+// awaitRollout is the advice if the webhook runs with another configuration than the ConfigMap has. A restart during a rollout
+// would replace replicas that serve by those that do not start.
+const awaitRollout = "a rollout is not finished (see the runbook: A rollout does not finish). Only if there is none, because " +
+	"somebody changed the ConfigMap by hand: kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
+
 // judgeWarnMode judges the result of the dry run if the webhook or its configuration is in Warn mode. Both must be in that
 // mode, the Pod must be unchanged, and a warning must have the decision.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, err error) Finding {
-	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	// In Warn mode nothing makes the Pod a notebook, so a restricted namespace denies it.
 	byLevel := err != nil && len(warnings) > 0 && strings.Contains(err.Error(), "violates PodSecurity")
 	switch text := denial.Cut(strings.Join(warnings, "; "), 400); {
 	case s.mode() != config.ModeWarn:
-		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
+		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", awaitRollout)
 	case strings.HasPrefix(text, wouldBeDenied+restrictedNeedsIdentity) && (err == nil || byLevel):
 		return warning(where, "mode Enforce denies the notebook of every user here: %s", text)
 	case byLevel:
@@ -43,7 +47,7 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, warnings []string, 
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case isInjected(pod.Annotations):
-		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", restart)
+		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", awaitRollout)
 	case len(warnings) == 0:
 		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
 			"notices it: see the checks webhooks, certificate and reachable")
