@@ -6,8 +6,8 @@
 # podman, make image uses --timestamp 0. With docker buildx use SOURCE_DATE_EPOCH=0 and an output with
 # rewrite-timestamp=true.
 #
-# BUILDER is the only base image. Only the programs that are compiled in it get into the result. For a release, pin BUILDER
-# by digest:
+# BUILDER is the only base image. Only the programs that are compiled in it get into the result. A tag can name another image
+# later. So for an image that others build again, pin BUILDER by digest:
 # --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:… (docker buildx imagetools inspect prints the digest of a tag).
 # If golang:1.26.8 cannot be pulled, use any image with the same version of Go.
 ARG BUILDER=docker.io/library/golang:1.26.8

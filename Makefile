@@ -16,8 +16,8 @@ FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
 # The packages in which make fuzz looks for fuzz targets.
 FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
-# The tests of these packages do not test concurrent code. They run without the race detector, which would make them about five times
-# slower.
+# The tests of these packages run without the race detector, which would make them about five times slower. Goroutines that share memory
+# have their tests in other packages.
 SEQUENTIAL  := (/test/(property|golden|chart|docs|bench)|/homes)$$
 # The race detector changes how much memory a program uses, so tests that measure memory are skipped with it. These packages have such
 # tests, and run a second time without the race detector.

@@ -13,7 +13,8 @@ import (
 	"sync"
 )
 
-// Clients decides which clients the webhook accepts. It recognizes API servers by their client certificates.
+// Clients recognizes API servers by their client certificates. The webhook also accepts its other replicas, which package
+// server recognizes.
 type Clients struct {
 	file  string
 	names []string

@@ -44,7 +44,7 @@ const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is
 // FromDirectory returns the Files of a directory. If the pair exists, it is read; otherwise Watch waits for it.
 func FromDirectory(dir string, log *slog.Logger) *Files {
 	f := &Files{dir: dir, log: log}
-	_ = f.read() // GetCertificate and Watch report the error.
+	_ = f.read() // Watch reads again, and logs the error.
 	return f
 }
 

@@ -185,7 +185,8 @@ func assertPresents(t *testing.T, address string, pair pki.Pair) {
 	require.Eventually(t, func() bool { return presents(address, pair) }, machine.Patience, 10*time.Millisecond)
 }
 
-// assertKeepsPair asserts that the server still presents the pair for 300 ms. An inotify event arrives much sooner.
+// assertKeepsPair asserts that the server presents the same pair for the next 300 ms. An inotify event for the changed file
+// arrives much sooner, so a server that takes the changed file fails the test.
 func assertKeepsPair(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
 	require.Never(t, func() bool { return !presents(address, pair) }, 300*time.Millisecond, 20*time.Millisecond)

@@ -29,10 +29,11 @@ const selfSignedName = webhookName + "-self-signed"
 // backdated is the time by which the start of a certificate's validity is set back, because clocks differ.
 const backdated = time.Hour
 
-// sinceAnnotation is the annotation with the time at which the certificate was written to the Secret.
+// sinceAnnotation is an annotation of the Secret that the webhook mounts. It has the time at which the certificate was
+// written to this Secret.
 const sinceAnnotation = "jupyter-user.io/since"
 
-// The keys of the Secret with the authority, as cert-controller names them.
+// The entries of the authority's Secret that have the authority's certificate and key, as cert-controller names them.
 const (
 	caCertKey = "ca.crt"
 	caKeyKey  = "ca.key"
@@ -152,9 +153,9 @@ func (s *SelfSigned) ensureAuthority(ctx context.Context, now time.Time) (*corev
 	return authoritySecret, nil
 }
 
-// renew replaces the certificate in authoritySecret if the certificate is missing, invalid or about to expire, and replaces
-// both if this is true of the authority. It returns the names of the replaced parts for the log; empty if nothing is
-// replaced.
+// renew replaces the certificate in authoritySecret if the certificate is missing, invalid or about to expire. If this is true
+// of the authority, renew replaces authority and certificate. It returns the names of the replaced parts for the log; empty
+// if nothing is replaced.
 func (s *SelfSigned) renew(authoritySecret *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), authoritySecret.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {

@@ -30,8 +30,8 @@ type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
-	// hubNames is nil if the configuration maps no hub names, or if this process cannot map them. In the second case, Pods
-	// with a hub name are denied.
+	// hubNames is nil if the configuration maps no hub names, or if this process cannot map them, such as the command inject
+	// without the map file. In the second case, Pods with a hub name are denied.
 	hubNames HubNames
 }
 
@@ -75,7 +75,8 @@ type Decision struct {
 	Claimed bool
 	// Unclaimed is the reason why the Pod is not claimed, such as denial.NoLabel. Only Decide sets Unclaimed.
 	Unclaimed string
-	// User, Identity and Discovery are empty if the decision was made before they were found.
+	// User, Identity and Discovery are empty if the decision was made before they were found, or by another replica. With
+	// discovery at start, Identity is nil.
 	User      user.Name
 	Identity  *identity.Identity
 	Discovery config.Discovery
@@ -190,7 +191,7 @@ func (w *Webhook) queriesSources() bool {
 // finder is Identities.Find or Identities.FindUncached.
 type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// IdentityText returns the user's identity as text; empty if no identity was found at admission.
+// IdentityText returns the user's identity as text; empty if Identity is nil, or if Discovery is not AtAdmission.
 func (d Decision) IdentityText() string {
 	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""

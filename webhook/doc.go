@@ -1,6 +1,6 @@
 // Package webhook decides about Pods. Decide returns how a created Pod must be changed, and Verify whether a final Pod is as
-// planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the command
-// line calls Decide for a file.
+// planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server. Of the command
+// line, inject calls Decide for a file, and check calls Verify for a Pod of a dry run.
 //
 // Decide and Verify take the same steps: decode the Pod, find the user that the Pod names, find the identity of the user,
 // plan what the Pod must have, reconcile the Pod with the plan. Verify reads the identity from the Pod's annotations and

@@ -39,8 +39,8 @@ func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
 
-// maxHubName is the longest hub name that is looked up, in bytes: JupyterHub's database has at most 255 characters for it. A
-// longer hub name is neither looked up nor cached. It is denied, because it cannot be a user's name.
+// maxHubName is the longest hub name that is looked up, in bytes: JupyterHub's database has at most 255 characters for it,
+// of at most 4 bytes each. A longer hub name cannot be a user's name, so it is denied without a lookup, and not cached.
 const maxHubName = 1024
 
 // nameOf returns the user that a claimed Pod names, or denials. The error is the cause of a denial, for the log; nil if the
@@ -87,9 +87,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that Verify reviews. If the hub name no longer maps to the user in the annotation
-// jupyter-user.io/user, the mapping has changed, or the replica that injected the Pod has an older or newer mapping. The
-// Pod is not at fault, so the denial says "try again".
+// confirmName returns the user of a Pod that Verify reviews. If the hub name does not map to the user in the annotation
+// jupyter-user.io/user, usually the mapping has changed, or the replica that injected the Pod has an older or newer
+// mapping. Then another attempt can succeed, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

@@ -150,7 +150,7 @@ func TestFieldOwnership(t *testing.T) {
 				if row.owner == "ours at start" && c.Identity != nil {
 					row.result = "kept"
 					if field == "notebook.command" {
-						row.result = "replaced" // our own wrapper is removed
+						row.result = "replaced" // the different value is our wrapper (inject/start.go), which is removed
 					}
 				}
 				testRow(t, c, row, differentValues[field])

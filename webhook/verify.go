@@ -83,9 +83,9 @@ func IdentityOn(c *config.Config, annotations map[string]string) (*identity.Iden
 	return &id, err
 }
 
-// confirm denies a Pod whose identity is no longer the user's. Either the sources have changed since the Pod was injected,
-// or the replica that injected the Pod saw an older or newer state of the sources. The Pod is not at fault. The error is
-// the cause of the denial, for the log; it can be nil.
+// confirm denies a Pod whose identity is not the user's. Usually the sources have changed since the Pod was injected, or the
+// replica that injected the Pod saw an older or newer state of the sources. Then another attempt can succeed, so each denial
+// has code 503. The error is the cause of the denial, for the log; it can be nil.
 //
 //	the sources return                         the denial
 //	the identity of the Pod                    none

@@ -44,8 +44,8 @@ func discover(d handoff.Discover) error {
 	return nil
 }
 
-// find returns the owner of the home, and checks the owner of the directory that contains the home. It does not list the
-// homes, does not follow a symbolic link at the home's path, and needs no permission on the home.
+// find returns the owner of the home. It also checks who owns the directory that contains the home, and who may write in it. find
+// does not list the homes, does not follow a symbolic link at the home's path, and needs no permission on the home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -101,9 +101,8 @@ func checkParent(d handoff.Discover, parent, contained string) (*syscall.Stat_t,
 }
 
 // checkWriters returns an error, with discovery at start only, if accounts other than root may write in the directory of the
-// homes, whose status is stat. Such an account could give its own home the name of another user. The sticky bit is not
-// enough: after this check, an account could still replace its own home with a link, before the notebook container starts,
-// as root.
+// homes, whose status is stat. Such an account could give its own home the name of another user. The sticky bit is not enough:
+// after this check, and before the notebook container starts as root, an account could still replace its own home with a link.
 func checkWriters(d handoff.Discover, stat *syscall.Stat_t) error {
 	if d.Expect != nil || !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
 		return nil
@@ -140,8 +139,8 @@ func notAUsers(d handoff.Discover, why error) error {
 }
 
 // enter checks that the user may read and enter the home, if this process already runs as the user, as with discovery at
-// admission. The user may not if the mode denies the home to its owner, or if the server maps the UID to an account that may
-// not read the home. checkTreatedAsUser finds a server that maps the UID to root.
+// admission. The user may not if the mode denies the home to its owner, or if the server maps the UID to an account that may not
+// read the home. A server that maps the UID to root lets the user enter: checkTreatedAsUser finds such a server.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil
@@ -216,7 +215,7 @@ func replace(dir, name string, mode fs.FileMode, fill func(*os.File) error) erro
 	if err != nil {
 		return err
 	}
-	// Only the creator can read a file of CreateTemp, but the notebook container reads it with another UID.
+	// Only the creator can read a file of CreateTemp. With discovery at start, the notebook container reads it with another UID.
 	err = errors.Join(fill(f), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))

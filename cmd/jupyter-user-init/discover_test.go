@@ -244,7 +244,7 @@ func TestDiscoverInClosedDirectory(t *testing.T) {
 	assert.Empty(t, fileNames(t, scratch))
 }
 
-// TestDiscoverEntersHomeAsUser tests that a home that its owner cannot read gives an error in the init container.
+// TestDiscoverEntersHomeAsUser tests that, with discovery at admission, a home that its owner cannot read gives an error.
 func TestDiscoverEntersHomeAsUser(t *testing.T) {
 	skipUnlessRoot(t)
 	shared := t.TempDir()

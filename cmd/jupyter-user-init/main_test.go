@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// initUID is the UID, and the GID, of the init container.
+// initUID is the UID, and the GID, of the init container with discovery at start.
 const initUID = 65532
 
 // TestTerminationLog tests that the error of the container's command is in the termination log, which kubectl describe
@@ -118,7 +118,7 @@ func startBlocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	return cmd, out
 }
 
-// TestDiscoverAsInitContainer runs discover with the UID of the init container, which may read less than root.
+// TestDiscoverAsInitContainer runs discover with initUID, which may read less than root.
 func TestDiscoverAsInitContainer(t *testing.T) {
 	skipUnlessRoot(t)
 	homes, scratch := openDir(t), openDir(t)

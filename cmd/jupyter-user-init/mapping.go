@@ -13,7 +13,7 @@ import (
 // An NFS server can map every UID to root or to another account. Then the UID of a process restricts nothing on the server,
 // and neither the owner nor the mode of a home shows that. The functions of this file find such a server.
 
-// mappings are the usual settings of servers that do so.
+// mappings is the part of a message that names the usual settings for such a mapping.
 const mappings = "it maps users to one account (all_squash, mapall, an EFS access point with a user)"
 
 // checkCreator returns an error if a new file in the home, whose status is info, does not belong to the user who made it.
@@ -27,7 +27,7 @@ func checkCreator(home string, owner handoff.Owner, info os.FileInfo) error {
 }
 
 // checkTreatedAsUser returns an error, with discovery at admission only, if the server lets the user write in a directory whose
-// mode lets no other account than root write (identity.OthersWrite). The directory contains homes, or other directories of
+// mode lets only its owner and the group root write (identity.OthersWrite). The directory contains homes, or other directories of
 // users; stat is its status. With discovery at start this process does not run as the user, and tryWriting makes a file as the
 // user later.
 func checkTreatedAsUser(d handoff.Discover, dir string, stat *syscall.Stat_t) error {
@@ -40,10 +40,10 @@ func checkTreatedAsUser(d handoff.Discover, dir string, stat *syscall.Stat_t) er
 		d.User, d.Expect.UID, dir, stat.Uid, stat.Mode&0o7777, mappings, d.User)
 }
 
-// mayWrite reports whether this process may write in a directory, apart from a read-only mount. access(2) on NFS asks the
-// server. The kernel returns EROFS for a read-only mount only after the server has allowed to write. For a read-only file
-// system it returns EROFS first, so that EROFS then means nothing. With FUSE, access(2) can succeed for everyone, because the
-// program of the file system checks only the write itself.
+// mayWrite reports whether this process may write in a directory. It ignores a read-only mount, but not a read-only file system.
+// access(2) on NFS asks the server. The kernel returns EROFS for a read-only mount only after the server has allowed to write.
+// For a read-only file system it returns EROFS first, so that EROFS then means nothing. With FUSE, access(2) can succeed for
+// everyone, because the program of the file system checks only the write itself.
 func mayWrite(dir string, device uint64) bool {
 	const write, fuse = 2, 0x65735546 // W_OK of access(2), and f_type of statfs(2)
 	var system syscall.Statfs_t

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestServerGivesFilesToOneAccount tests the error if a new file in the home does not belong to the user. A local file system
-// gives it to the process, which is root here. So a server looks that maps each UID to root.
+// TestServerGivesFilesToOneAccount tests the error if a new file in the home does not belong to the user. In this test the file
+// belongs to root, who runs the test, as on a server that maps each UID to root.
 func TestServerGivesFilesToOneAccount(t *testing.T) {
 	skipUnlessRoot(t)
 	home := t.TempDir()
@@ -27,9 +27,10 @@ func TestServerGivesFilesToOneAccount(t *testing.T) {
 	require.NoError(t, tryWriting(home, handoff.Owner{Name: "root", UID: 0}))
 }
 
-// TestServerTreatsUserAsRoot tests with discovery at admission that the user may not write in the directory of the homes, by
-// whose mode only its owner may. In this test the directory belongs to the user's UID, which is below minUID: access(2) then
-// returns for the user what it returns for a user whom the server treats as root.
+// TestServerTreatsUserAsRoot tests the error, with discovery at admission, if the user can write in the directory of the homes
+// although its mode lets only its owner write. In the cases "treated as the owner" the directory belongs to the user's UID, so
+// that access(2) allows writing, as on a server that treats the user as root. The UID is below minUID, because the owner of the
+// directory must not be a user.
 func TestServerTreatsUserAsRoot(t *testing.T) {
 	skipUnlessRoot(t)
 	const refused = "the server lets alice (5001) write in"

@@ -29,7 +29,7 @@ func TestDiscoverAcceptsUserDirectory(t *testing.T) {
 	assert.FileExists(t, filepath.Join(scratch, "uid-gid.env"))
 }
 
-// TestDiscoverDeniesUserDirectory tests directories that are denied, each with one sentence that names the remedy. No file is
+// TestDiscoverDeniesUserDirectory tests directories that are denied, each with a message that names the remedy. No file is
 // written.
 func TestDiscoverDeniesUserDirectory(t *testing.T) {
 	skipUnlessRoot(t)

@@ -92,7 +92,7 @@ func noSpace(home string) string {
 }
 
 // fileSystemAccess returns "ro" or "rw" for the file system with the given device number, or "" if it is unknown. A read-only
-// mount of a writable file system does not count. In mountinfo the last field after the - begins with it:
+// mount of a writable file system is "rw". In mountinfo the last field, after the -, begins with the value for the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func fileSystemAccess(device uint64) string {
@@ -114,8 +114,8 @@ func fileSystemAccess(device uint64) string {
 	return ""
 }
 
-// tryWriting writes a file to the home as the user. It returns a notice if that fails: only an attempt to write shows that
-// the user is over quota. If the file does not belong to the user, the returned error is no notice.
+// tryWriting writes a file to the home as the user, because only an attempt to write shows that the user is over quota.
+// tryWriting returns a notice if the attempt fails, and another error if the file does not belong to the user.
 func tryWriting(home string, owner handoff.Owner) error {
 	info, err := writeAndRemove(home)
 	if info != nil {

@@ -15,8 +15,8 @@ import (
 
 const corpus = "../../test/golden/testdata/"
 
-// TestExplain explains the Pods of test/golden that have a file in testdata/explain. To add the Pod of x.yaml, create an
-// empty file x.txt there, and run the test with UPDATE_GOLDEN=1.
+// TestExplain explains the Pods of test/golden that have a file in testdata/explain. To add the Pod of x.yaml, create an empty
+// file testdata/explain/x.txt, and run the test with UPDATE_GOLDEN=1.
 func TestExplain(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)

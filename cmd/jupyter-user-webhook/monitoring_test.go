@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// exposed has the metrics of processes: for each name the values of each label. The labels instance, job and le are there
-// without values.
+// exposed has the metrics of processes: for each name the values of each label. It has no values for the labels instance and job,
+// which Prometheus adds, and for le.
 type exposed map[string]map[string][]string
 
 func (e exposed) scrape(t *testing.T, p *process) {

@@ -215,8 +215,7 @@ func TestServeExpiredCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeWaitsForCertificate tests that a process without a certificate does not end and is not ready, until it has the
-// certificate.
+// TestServeWaitsForCertificate tests that a process without a certificate does not end, and is ready once it has the certificate.
 func TestServeWaitsForCertificate(t *testing.T) {
 	p := newProcess(t)
 	require.NoError(t, os.RemoveAll(p.certs))
@@ -242,8 +241,8 @@ func TestServeWaitsForCertificate(t *testing.T) {
 	assert.Zero(t, <-ended, p.String())
 }
 
-// TestServeOnlyAPIServers tests that a client without an API server's certificate gets no response. The process is ready
-// all the same.
+// TestServeOnlyAPIServers tests that a client without an API server's certificate gets no response to a review. /readyz needs no
+// such certificate.
 func TestServeOnlyAPIServers(t *testing.T) {
 	authority := pki.Make(t, time.Hour)
 	apiServer, err := authority.Issue(time.Hour, "kube-apiserver")

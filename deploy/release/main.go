@@ -1,6 +1,6 @@
 // Command release writes the files of a release: one OCI archive with the image for each platform, the chart, the manifest
-// for kubectl, and the checksums. It writes them to the folder of the programs, which "make release" builds first. The same
-// input gives the same bytes on any machine and on any day.
+// for kubectl, and the checksums. It writes them beside the programs, which "make release" has built before. The same input
+// gives the same bytes on any machine and on any day.
 package main
 
 import (

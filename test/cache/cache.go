@@ -23,7 +23,7 @@ const (
 	// lockInterval is the time between two attempts to take a lock.
 	lockInterval = 200 * time.Millisecond
 	// unusedAfter is the time for which an unused entry is kept: long enough to come back to a branch. After this time, the next
-	// build of the same name removes the entry, which can take a hundred megabytes.
+	// build of the same name removes the entry, because an entry can take a hundred megabytes of disk.
 	unusedAfter = 30 * 24 * time.Hour
 	// partialSuffix ends the name of the folder of a build that has not ended.
 	partialSuffix = ".partial"
@@ -36,7 +36,7 @@ const (
 // releases the lock when the process ends.
 type Cache struct {
 	Folder string
-	// Progress gets lines while this process waits for another that builds an entry of the same name. Progress may be nil.
+	// Progress gets lines while this process waits for another process, which builds an entry of the same name. Progress may be nil.
 	Progress io.Writer
 }
 

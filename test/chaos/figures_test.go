@@ -19,7 +19,7 @@ var figures table
 type table struct {
 	mu    sync.Mutex
 	lines []*line
-	// excuses has, by test, the reason why a late response is no failure.
+	// excuses has, by test, the reason why a late response or a low rate is no failure.
 	excuses map[string]string
 }
 
@@ -46,7 +46,7 @@ func report(t *testing.T, wanted, figure string, values ...any) {
 	})
 }
 
-// excuse records why a late response is no failure of a test.
+// excuse records why a late response or a low rate is no failure of a test.
 func (f *table) excuse(test, why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

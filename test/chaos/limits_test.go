@@ -47,8 +47,8 @@ func assertServes(t *testing.T, o options) {
 		len(served.tries), manyCallers, len(served.failed()), milliseconds(served.percentile(99)), r.memory(t, "VmHWM"))
 }
 
-// runInLittleMemory runs a replica that the kernel kills if it takes more memory than the limit, and sends it many reviews,
-// also of large Pods.
+// runInLittleMemory sends many reviews, also of large Pods, to a replica that the kernel kills if the replica takes more
+// memory than the limit in MiB. With a limit below 64 MiB, the replica may end.
 func runInLittleMemory(t *testing.T, limit int) {
 	group := memoryGroup(t, limit)
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})

@@ -46,9 +46,9 @@ func TestHostileReviewsWithinMemoryLimit(t *testing.T) {
 		"told to try again", memoryLimitOfChart(t), peakMemory(t, group), denied+tryAgain, denied, tryAgain)
 }
 
-// sendForTenSeconds lets 16 clients send all hostile reviews for ten seconds. It returns how many reviews were denied
-// because of the Pod, and how many were denied with the message to try again. Reviews without a response in time are not
-// counted.
+// sendForTenSeconds lets 16 clients send all hostile reviews again and again for ten seconds. It returns how many reviews
+// were denied, and how many got status 503 and the message to try again, without an AdmissionReview. Reviews without a
+// response in time are not counted.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, tryAgain int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
@@ -79,7 +79,7 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews returns reviews that are small enough to be read, but need much memory when they are decoded. A replica
+// greedyReviews returns reviews within the server's limit of 4 MiB that need much memory when they are decoded. A replica
 // decodes any number of reviews of up to 64 KiB at the same time, but larger reviews only up to 4 MiB together.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {

@@ -18,7 +18,7 @@ const (
 )
 
 // TestSteadyLoad creates notebooks at a steady rate. It fails if a creation fails, if memory grows by more than the form
-// allows, or if more goroutines remain than before.
+// allows, or if more goroutines remain after the load than there were before it.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)

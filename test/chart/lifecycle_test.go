@@ -99,8 +99,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// helm upgrade with the earlier chart is a downgrade.
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	// helm upgrade with the earlier chart is a downgrade.
 	l.run(t, lifecycleValues, append([]string{"upgrade", helm.Release, l.previousChart}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
 

@@ -156,8 +156,8 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return applied
 }
 
-// TestNullIsDefault tests that the chart renders null like the default, because the webhook takes null as the default. helm
-// upgrade keeps the null of a key that had no value in the release before.
+// TestNullIsDefault tests that the chart renders null like the default, because the webhook takes null as the default. Null
+// can reach the templates, because helm upgrade keeps the null of a key that had no value in the release before.
 func TestNullIsDefault(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -323,8 +323,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestInlineVolumesOfShareKind tests that for each kind of PersistentVolume of the share, the policy
-// share.jupyter-user.io has the expression that denies the inline volumes which would reach the share directly.
+// TestInlineVolumesOfShareKind sets share.volume to several kinds of PersistentVolume. For each kind, the policy
+// share.jupyter-user.io must have the expression that denies the inline volumes which would reach the share directly.
 func TestInlineVolumesOfShareKind(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -221,8 +221,8 @@ func (r *rollout) load(t *testing.T) (stop func()) {
 	}
 }
 
-// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third image. Until its replicas serve,
-// those of the first image still inject Pods. So the third release must accept the first image too.
+// testUnfinishedRollout upgrades to an image whose replicas never start, and then to a third image. Until replicas of the
+// third image serve, replicas of the first image still inject Pods. So the third release must accept the first image too.
 func (l *lifecycle) testUnfinishedRollout(t *testing.T) {
 	t.Helper()
 	upgrade := func(tag string) {

@@ -42,8 +42,8 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop the API server: %w", err)
 	}
-	// The API server would wait up to a minute for open watches, which do not end. A kubelet also kills the API server's
-	// static Pod after a grace period.
+	// The API server would wait up to a minute for open watches, which do not end. So it is killed after stopGrace, as a
+	// kubelet kills the API server's static Pod after a grace period.
 	grace, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	if await(grace, func(context.Context) (bool, error) { return !c.folder.isRunning(group), nil }) != nil {

@@ -16,7 +16,8 @@ import (
 )
 
 // TestCommandsAreListed tests that test/pages/commands.txt has every command line of the pages, and every entry of the list
-// is in a page. Each section of the list names a test that exists, or the reason why no test runs the commands.
+// is in a page. Each section of the list names a test, or a function of a test, that exists; or the reason why no test runs the
+// commands.
 func TestCommandsAreListed(t *testing.T) {
 	commands, sections, tests := pages.Commands(t), pages.Sections(t, "commands.txt"), testFunctions(t)
 	require.Greater(t, len(commands), 100)

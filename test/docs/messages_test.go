@@ -18,7 +18,8 @@ var (
 )
 
 // TestMessagesAreListed tests that test/pages/messages.txt lists each message that a page has between backticks. Each
-// section of the list names a test file or golden file that has the messages, or the reason why no test has them.
+// section of the list names a file that has the messages (a test, a golden file or a source), or the reason why no test has
+// them.
 func TestMessagesAreListed(t *testing.T) {
 	messages, held := pages.Messages(t), map[string]bool{}
 	for _, section := range pages.Sections(t, "messages.txt") {

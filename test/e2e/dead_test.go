@@ -47,8 +47,8 @@ const waitingDeployment = `
     serviceAccountName: waiting, containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}}}
 `
 
-// denialLimit is the time limit for the denial of a notebook while the webhook is down. The API server waits 2 s for a
-// webhook.
+// denialLimit is the time limit for the denial of a notebook while the webhook is down. By timeoutSeconds of the shipped webhook
+// configurations, the API server waits at most 2 s for the webhook.
 const denialLimit = 5 * time.Second
 
 // TestPodsWithoutWebhook scales the shipped and the second installation to zero replicas. Then Pods that are no notebooks

@@ -100,10 +100,10 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart replaces the home by a directory of another owner, by a link to another user's
-// home, or by a file, or removes the home. A new directory of the same owner would be accepted, because no program has
-// recorded the first directory yet. TestRestartWithChangedHome tests that a new directory of the same owner is denied when
-// the notebook container restarts.
+// TestHomeReplacedBetweenAdmissionAndStart replaces the home by a link to another user's home, or by a file, or removes the
+// home. With discovery at admission, which has recorded the owner, the test also replaces the home by a directory of another
+// owner. A new directory of the same owner would be accepted, because no program has recorded the directory itself yet.
+// TestRestartWithChangedHome tests that a new directory of the same owner is denied when the notebook container restarts.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := cluster.share.path("replaced"), cluster.share.path("bob")
 	for name, c := range map[string]struct {

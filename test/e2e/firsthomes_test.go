@@ -19,7 +19,7 @@ var newcomer = home{"newcomer", 5017, 6017, 0o700}
 const homesNamespace = "jupyter-user-homes"
 
 // firstHomesValues are the values with which the chart renders the CronJob that makes homes. The placeholder is the root of
-// the share. With the default schedule, the CronJob would make the homes at any tenth minute, perhaps before the test expects
+// the share. With the default schedule, the CronJob would make the homes every ten minutes, perhaps before the test expects
 // them.
 const firstHomesValues = `
 share: {volume: {hostPath: {path: %q}}}

@@ -32,7 +32,7 @@ func recordTunnel(tunnel, address string) { _ = os.Setenv(tunnelVariable(tunnel)
 
 func tunnelVariable(tunnel string) string { return "E2E_TUNNEL_" + tunnel }
 
-// keepRunning starts a JupyterLab, prints how to use the cluster, and returns at Ctrl-C.
+// keepRunning starts a JupyterLab, prints how to use the cluster, and waits. Ctrl-C ends the enclosure, and with it this process.
 func (c *testCluster) keepRunning(ctx context.Context) error {
 	kubeconfig, err := c.outsideKubeconfig()
 	if err != nil {

@@ -27,8 +27,8 @@ const (
 	// maxConcurrentAdmissions is the largest number of concurrent admissions. On a slow machine it makes the rate lower than
 	// admissionsPerSecond. Without this limit, calls of the webhook would take longer than the API server waits.
 	maxConcurrentAdmissions = 8
-	// admissionLimit is the time limit for one admission. The API server calls the mutating and the validating webhook, and
-	// waits 2 s for each.
+	// admissionLimit is the time limit for one admission. The API server usually responds earlier, because it waits only 2 s
+	// for each call of the mutating and the validating webhook.
 	admissionLimit = 10 * time.Second
 )
 
@@ -84,7 +84,7 @@ func (l *load) startLoad(ctx context.Context) {
 		defer out.Wait()
 		slots := make(chan struct{}, maxConcurrentAdmissions)
 		for next := l.began; ; next = next.Add(time.Second / admissionsPerSecond) {
-			// After a delay, the load makes up for the admissions of the last second only.
+			// If the load is behind its schedule, it makes up for the admissions of the last second only.
 			if latest := time.Now().Add(-time.Second); next.Before(latest) {
 				next = latest
 			}

@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// TestNotebook tests the promise of the project: an ordinary user runs kubectl run with the label, and JupyterLab runs as the
-// owner of the home.
+// TestNotebook tests the promise of the project: an ordinary user runs kubectl run with the label jupyter-user, and JupyterLab
+// runs as the owner of the home.
 func TestNotebook(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -99,7 +99,8 @@ func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// imageStart is an image with arguments for kubectl run. atStart and atAdmission assert the result with each discovery.
+// imageStart is an image with arguments for kubectl run. atStart asserts the result with discovery at start, and atAdmission
+// with discovery at admission.
 type imageStart struct {
 	image                string
 	arguments            []string
@@ -152,8 +153,8 @@ func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 }
 
 // assertUnknownStart asserts that the notebook container ends with the error that its start command is unknown. With
-// discovery at start the webhook replaces the start of the image by its own command, and it does not know how this image
-// starts.
+// discovery at start the container runs jupyter-user-init in place of the image's own command, and jupyter-user-init does
+// not know how this image starts.
 func assertUnknownStart(t *testing.T, p pod) {
 	got := p.await(t, readyLimit, "to report that the start is unknown", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed

@@ -58,8 +58,8 @@ func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// upgrade runs the helm upgrade of the runbook for the shipped installation, and waits until the rollout is complete. It also
-// excludes the namespaces of the other installations from the webhook configurations again (see excludeOtherNamespaces).
+// upgrade runs the helm upgrade of the runbook for the shipped installation, and waits until the rollout is complete. With
+// --force-conflicts helm overwrites the changes of excludeOtherNamespaces, so upgrade calls excludeOtherNamespaces again.
 func (c *testCluster) upgrade(ctx context.Context, to deployment) error {
 	_, err := c.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace,
 		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")

@@ -154,8 +154,8 @@ func (o *operations) assertNoneLost(t *testing.T) {
 	}
 }
 
-// timedOut reports whether an admission was denied because the API server gave up waiting for the webhook, or because a
-// replica gave up waiting for the other replicas.
+// timedOut reports whether an admission was denied because the API server gave up waiting for the webhook, or with the
+// reason GenerationUnknown: usually the other replicas did not respond in time.
 func (a admission) timedOut() bool {
 	return a.denied != nil && (strings.Contains(a.denied.Error(), "context deadline exceeded") ||
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")

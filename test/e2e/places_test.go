@@ -21,7 +21,7 @@ import (
 
 // placesInstallation is an installation whose share has the data of users at several places: homes at
 // home/{initial}/{user}, and the directories of placesConfig. It exists only during TestHomesAndDirectories, and serves a
-// namespace with the level restricted and one with the level baseline.
+// namespace with the Pod Security level restricted and one with the level baseline.
 var (
 	placesInstallation = installation{"jupyter-user-places", "jupyter-user-places"}
 	placesNamespaces   = []string{"places", "places-baseline"}
@@ -31,7 +31,7 @@ var (
 const placesHomesNamespace = "places-homes"
 
 // placesValues are the values of the chart for placesInstallation. The placeholders are the root of the share and the CA.
-// With the default schedule, the CronJob would make the homes at any tenth minute, perhaps before the test expects them.
+// With the default schedule, the CronJob would make the homes every ten minutes, perhaps before the test expects them.
 const placesValues = `
 createNamespace: true
 replicas: 1

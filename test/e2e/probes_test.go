@@ -67,7 +67,7 @@ func testSlow(t *testing.T, in discovery) {
 
 // testUserSettings tests that the server listens where the probes expect it, whatever the user's settings are, and is not
 // restarted. The user's other settings, such as a name for new notebooks, have an effect. The test watches the server for
-// 20 s, because the kubelet would restart the container after five failed liveness probes, one every three seconds.
+// 20 s, because with smallNodeValues five failed liveness probes, one every three seconds, would restart the container.
 func testUserSettings(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {

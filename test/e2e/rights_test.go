@@ -97,8 +97,8 @@ spec:
 // createPods are those rights of a hub that these tests need.
 var createPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 
-// TestHubServiceAccount tests that a hub's ServiceAccount may create a Pod of a user, and that another requester may not
-// create the same Pod, nor a Pod that runs with the hub's ServiceAccount.
+// TestHubServiceAccount tests that a hub's ServiceAccount may create a notebook of a user, and that another requester may
+// not create the same notebook, nor a notebook that runs with the hub's ServiceAccount.
 func TestHubServiceAccount(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -39,9 +39,9 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: w, mountPath: /mnt}]}]
 `
 
-// TestShareByHostPath tests Pods that mount the share by hostPath. The level baseline forbids hostPath. In a namespace with
-// the level privileged, the policies deny the path of the share on the nodes, but they do not know symbolic links to it. So
-// only admins should create Pods in such a namespace.
+// TestShareByHostPath tests Pods that mount the share by hostPath. The Pod Security level baseline forbids hostPath. In a
+// namespace with the level privileged, the policies deny the path of the share on the nodes, but they do not know symbolic
+// links to it. So only admins should create Pods in such a namespace.
 func TestShareByHostPath(t *testing.T) {
 	require.NoError(t, cluster.makeNamespace(t.Context(), "open", "privileged"))
 	root := cluster.share.root

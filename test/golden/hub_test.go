@@ -78,7 +78,7 @@ func TestHubUserIsFromAnnotation(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		raw := p.submitted.Annotations["hub.jupyter.org/username"]
 		if p.admitted == nil {
-			users[raw] += "" // Another configuration can admit the name: the user of its case is kept.
+			users[raw] += "" // This keeps the user if another case, with another configuration, admits the same name.
 			continue
 		}
 		users[raw] = p.admitted.Annotations["jupyter-user.io/user"]

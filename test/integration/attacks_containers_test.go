@@ -128,7 +128,7 @@ func attacksOnInit() map[string]attack {
 				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
 		})},
 		"the init container with a mount inside another webhook's": {net, byCarol(func(pod *corev1.Pod) {
-			// A symbolic link to / in the volume, called b, would lead the second mount over our program.
+			// If the volume had a symbolic link b to /, the second mount would cover our program.
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/var/run/secrets/a"},
@@ -198,7 +198,7 @@ func attacksOnIdentity() map[string]attack {
 		"an unknown discovery": {rule, byCarol(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/discovery"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
-			// Unless the identity is known at admission, the init container runs with this UID and GID.
+			// If the identity is not known at admission, the init container runs with this UID and GID.
 			init := pod.Spec.InitContainers[0].SecurityContext
 			init.RunAsUser, init.RunAsGroup = new(int64(65532)), new(int64(65532))
 		})},

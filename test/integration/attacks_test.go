@@ -13,7 +13,7 @@ import (
 
 // An attack is a request that must be denied. Of the rules of the policies, at most one denies it.
 type attack struct {
-	// rule names this rule by the policy and the reason of the denial, such as access/NoAccess for the policy
+	// rule is the policy that denies the attack and the reason of the denial, such as access/NoAccess for the policy
 	// access.jupyter-user.io. If only the verifier denies the attack, rule begins with "verifier/".
 	rule string
 	// do tries the attack and returns the API server's error.

@@ -57,8 +57,8 @@ func TestMatchConditionsOfWebhooks(t *testing.T) {
 	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")
 }
 
-// TestExpressionsDoNotIterateOverMaps tests that no expression iterates over labels or annotations. The cost of such an
-// expression would be quadratic, and a Pod can have any number of labels and annotations.
+// TestExpressionsDoNotIterateOverMaps tests that no CEL expression of the webhooks and policies iterates over labels or
+// annotations. The cost would be quadratic, and a Pod can have any number of labels and annotations.
 func TestExpressionsDoNotIterateOverMaps(t *testing.T) {
 	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {

@@ -39,7 +39,8 @@ func longestValues() string {
 }
 
 // TestCostOfLargePods tests the cost of the policies. The API server limits the cost of a CEL expression, and denies a
-// request that exceeds this limit. With the longest lists in the values and in a Pod, no expression exceeds the limit.
+// request that exceeds this limit. With longestValues, and with about the largest Pods that the policies check, no expression
+// exceeds the limit.
 func TestCostOfLargePods(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, longestValues())})

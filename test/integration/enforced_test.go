@@ -119,8 +119,8 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	return o
 }
 
-// assertAdmitted asserts that the Pod was admitted without a warning, has everything that the webhook injects, and names
-// the discovery of its user in the annotation. It returns the Pod.
+// assertAdmitted asserts that the Pod was admitted without a warning, has everything that the webhook injects, and has the
+// discovery of its user in the annotation jupyter-user.io/discovery. It returns the Pod.
 func (e *enforced) assertAdmitted(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	assert.Empty(t, o.warnings)

@@ -37,8 +37,8 @@ func claimSource(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
-// TestAttacksOnMountsOfFurtherClaims tests that the verifier compares the mounts of further claims with the plan. The
-// policy net.jupyter-user.io denies mounts of other directories than the configuration lists for the claim.
+// TestAttacksOnMountsOfFurtherClaims changes notebooks with further claims. The verifier denies each change. The policy
+// net.jupyter-user.io denies mounts of other directories than the configuration lists for the claim.
 func TestAttacksOnMountsOfFurtherClaims(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)

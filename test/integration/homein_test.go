@@ -20,8 +20,8 @@ func addSidecarWithHome(pod *corev1.Pod) {
 }
 
 // TestHomeInSidecar tests that with the shipped webhook and policies, a notebook with a sidecar that has the home is
-// admitted. A container that kubectl debug adds later does not get the home. With discovery at start, a notebook whose
-// annotation gives the home to a sidecar is denied.
+// admitted. After that, a change of the annotation is denied, and so is a mount of the share in a container that kubectl
+// debug adds. With discovery at start, a notebook whose annotation gives the home to a sidecar is denied.
 func TestHomeInSidecar(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -160,8 +160,8 @@ const homesByFieldValues = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
 // attacksOnHomesByField returns changes to the mounts of alice's notebook and to its annotation with the home. Her home
-// is /hpc/home/a/alice. The policy net.jupyter-user.io accepts the annotation only if its path is below the prefix and
-// ends with the user's name.
+// is /hpc/home/a/alice. The policy net.jupyter-user.io accepts the annotation only if its path is at least two levels below
+// the prefix and the last element is the user's name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {

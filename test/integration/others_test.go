@@ -10,7 +10,7 @@ import (
 )
 
 // TestChangesByLaterWebhook tests that after another webhook's changes, the stored Pod still has the fields that our
-// webhook has planned, and keeps the other webhook's additions.
+// webhook has set, and keeps the other webhook's additions.
 func TestChangesByLaterWebhook(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -66,8 +66,8 @@ func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container
 	return pod.Spec.Containers[i]
 }
 
-// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init
-// container after the webhook.
+// TestAlwaysPullImages tests that the verifier accepts the change by the admission plugin AlwaysPullImages, which sets
+// imagePullPolicy of our init container after the webhook.
 func TestAlwaysPullImages(t *testing.T) {
 	t.Parallel()
 	c := start(t, "AlwaysPullImages")

@@ -14,8 +14,8 @@ import (
 
 const podSecurity = "pod-security.kubernetes.io/"
 
-// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the
-// oldest one with today's rules.
+// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, the oldest one that the
+// project supports, and an older one.
 var podSecurityVersions = []string{"", "latest", "v1.33", "v1.25"}
 
 // TestPodSecurity creates notebooks under each level of Pod Security.

@@ -37,5 +37,4 @@ func canonicalTexts(list corev1.ResourceList) map[string]string {
 	return m
 }
 
-// replacePercent replaces each percent sign in a text by a name.
 func replacePercent(text, name string) string { return strings.ReplaceAll(text, "%", name) }

@@ -43,8 +43,8 @@ func reasonOf(v admissionv1.Validation) string {
 	return reason
 }
 
-// TestSettingsOfPolicies tests that each policy has failurePolicy: Fail, excludes no namespace and takes no parameters.
-// Each message begins with its reason.
+// TestSettingsOfPolicies tests that each policy has failurePolicy: Fail, excludes no namespace and no object, and takes no
+// parameters. Each message begins with its reason.
 func TestSettingsOfPolicies(t *testing.T) {
 	for name, policy := range policiesOf(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
@@ -65,9 +65,9 @@ func TestSettingsOfPolicies(t *testing.T) {
 	}
 }
 
-// TestPoliciesWithoutObjectSelector tests that for each operation on a resource, at most one policy has no object selector.
-// The API server checks the selectors of the other policies before it runs any CEL, so at most one policy runs for a Pod
-// that is no notebook.
+// TestPoliciesWithoutObjectSelector tests that for each operation on a resource, at most one policy has a binding without an
+// object selector. The API server checks the selectors of the other bindings before it runs any CEL, so at most one policy
+// runs for a Pod that is no notebook.
 func TestPoliciesWithoutObjectSelector(t *testing.T) {
 	policies := policiesOf(t, shippedPolicies(t))
 	withoutSelector := map[string][]string{}
@@ -93,7 +93,7 @@ func TestPoliciesWithoutObjectSelector(t *testing.T) {
 	}
 }
 
-// selectorsOfBindings returns the object selectors of the bindings, by policy.
+// selectorsOfBindings returns the object selectors of the bindings, by policy. A binding without a selector has the text "".
 func selectorsOfBindings(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -267,8 +267,8 @@ func TestPoliciesAdmitOtherPods(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", optedOut), "opted out")
 }
 
-// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no other reason, and that
-// it has the reasons of each policy.
+// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies and no other reason, and
+// has a table with the reasons of each policy.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)

@@ -60,8 +60,8 @@ func TestVerifierDeniesLaterChanges(t *testing.T) {
 	})
 }
 
-// TestVerifierCalledOnlyForNotebooks tests that the API server calls the webhook only for Pods with one of our labels,
-// annotations or container names.
+// TestVerifierCalledOnlyForNotebooks tests that the API server does not call the webhook for Pods without the labels,
+// annotations and container names of a notebook, even if a Pod has the share's claim.
 func TestVerifierCalledOnlyForNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)

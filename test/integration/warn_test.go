@@ -70,8 +70,8 @@ func TestWarnMode(t *testing.T) {
 	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before has no label with the Pod Security Standard", denied.Stderr)
 }
 
-// warnedPods has Pods like those in a cluster without the webhook, by name. For each, it has the number of volumes and the
-// warnings that are expected when the Pod is created in mode Warn.
+// warnedPods has Pods like those in a cluster without the webhook, by name. For each, it has the number of the Pod's own
+// volumes, and the warnings that are expected when the Pod is created in mode Warn.
 var warnedPods = map[string]struct {
 	pod      string
 	volumes  int

@@ -64,9 +64,9 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. While lookups fail, the panel shows the
-// time since the last response, also on a soft mount, where each lookup soon ends with an error and no lookup becomes old.
-// After the next response the panel shows 0.
+// TestThePanelOfASilentShare tests the panel "Share is silent for" with promtool. On a hard mount, where a lookup does not
+// end, the panel shows the age of the oldest lookup. On a soft mount, where each lookup soon ends with an error, the panel
+// shows the time since the last response, and 0 after the next response.
 func TestThePanelOfASilentShare(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()

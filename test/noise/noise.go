@@ -1,5 +1,6 @@
 // Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, warnings of
-// data races, and progress lines that come too often. The script .ci/run checks the output of its stages with this package.
+// data races, and progress lines that come too often. The script .ci/run checks the output of some of its stages with this
+// package.
 package noise
 
 import (

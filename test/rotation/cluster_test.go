@@ -96,8 +96,8 @@ func newCluster(t *testing.T, crdFolder string, values ...string) *cluster {
 	return w
 }
 
-// rendered returns the objects of the chart with some values, but without the policies and the hooks. Without the policies,
-// the tests can create Pods as admin.
+// rendered returns the objects of the chart with some values, but without the policies and the hooks, which these tests do
+// not test.
 func rendered(t *testing.T, values ...string) string {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)

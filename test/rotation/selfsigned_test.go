@@ -28,8 +28,8 @@ func (w *cluster) rotateAccount(t *testing.T) (kubernetes.Interface, func(every,
 	path, err := program()
 	require.NoError(t, err)
 	return client, func(every, overlap string) (*journal.Journal, func()) {
-		// The old CA is trusted too during the overlap. So the overlap must be longer than the slower kubelet's delay plus
-		// the interval of 1 s at which the webhook reads its files.
+		// The old CA stays trusted for the overlap. The overlap must be longer than the time for which a replica still serves the
+		// old certificate: the slower kubelet's delay, plus the interval of 1 s at which the webhook reads its files.
 		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every="+every, "--overlap="+overlap)
 	}
 }

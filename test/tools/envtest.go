@@ -85,8 +85,8 @@ func choose(candidates []string, wanted string) string {
 	return ""
 }
 
-// run runs setup-envtest for at most downloadLimit, and returns its output. If folder is not empty, setup-envtest writes its
-// download there, and run ends setup-envtest when the size of the folder has not changed for e.patience.
+// run runs setup-envtest for at most downloadLimit, and returns its output. Unless the argument "folder" is an empty string,
+// setup-envtest writes its download there, and run ends setup-envtest when the folder's size has not changed for e.patience.
 func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
 	defer stop()

@@ -39,7 +39,7 @@ func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 		return built, err
 	}
 	if os.Getenv(ReleaseVariable) != "" {
-		// An older release is built, because its API server is compared with the newest API server, built in the same way.
+		// An older release is built: binaries would also bring its etcd and kubectl, which must be those of the newest release.
 		return b.buildAll(ctx, ControlPlaneTools())
 	}
 	found, err := b.binaries(ctx)

@@ -187,7 +187,7 @@ func (r recipe) arguments(modules string) ([]string, error) {
 // environment returns the environment variables that a build adds to those of this process.
 func environment() []string {
 	return []string{
-		"CGO_ENABLED=0", // No C compiler is needed, and names are resolved the same way everywhere.
+		"CGO_ENABLED=0", // No C compiler is needed, and host names are resolved the same way everywhere.
 		"GOWORK=off",    // A workspace around the project would change what is built.
 		"GOOS=" + runtime.GOOS,
 		"GOARCH=" + runtime.GOARCH,

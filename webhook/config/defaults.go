@@ -61,8 +61,8 @@ func Default() *Config {
 				// only after the startup probe has passed.
 				Startup:   Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
 				Readiness: Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
-				// The threshold is high because a Jupyter kernel can starve the server of CPU for a minute, and a restart
-				// loses the user's unsaved work.
+				// Two minutes: a Jupyter kernel can starve the server of CPU for a minute, and a restart loses the user's
+				// unsaved work.
 				Liveness: Probe{Enabled: true, PeriodSeconds: 10, TimeoutSeconds: 10, FailureThreshold: 12},
 			},
 			AccountFiles: true,

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxFurtherClaims limits the authorization checks of the policy share.jupyter-user.io. The API server allows a policy 28
-// authorization checks for one Pod. The policy needs at most 18: for the share's claim and for each further claim it checks
+// maxFurtherClaims limits the authorization checks of the chart's policy share.jupyter-user.io. The API server allows a policy
+// 28 authorization checks for one Pod. The policy needs at most 18: for the share's claim and for each further claim it checks
 // the verb "use" of the requester and the verb "run-as" of the Pod's ServiceAccount.
 const maxFurtherClaims = 8
 

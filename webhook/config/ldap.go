@@ -69,7 +69,7 @@ const (
 	// by name (memberUid).
 	PresetRFC2307 LDAPPreset = "rfc2307"
 	// PresetRFC2307bis is for accounts of the class posixAccount, and groups of the class posixGroup that list their members by DN
-	// (member). It also follows FreeIPA's groups that are not POSIX (ipaUserGroup).
+	// (member). It also finds FreeIPA's groups that are not POSIX (ipaUserGroup), which matter only if Nested is true.
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
 	// PresetAD is for an Active Directory in which accounts have uidNumber and gidNumber, and groups have gidNumber.
 	PresetAD LDAPPreset = "ad"
@@ -131,8 +131,8 @@ var presets = map[LDAPPreset]LDAP{
 		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
 			Home: "homeDirectory"},
 		Groups: LDAPGroups{
-			// groups.nested also follows groups without a GID. FreeIPA's groups that are not POSIX are an ipaUserGroup. Any
-			// groupOfNames would be too much: applications and users can have such groups.
+			// With groups.nested a group without a GID matters, because it can be a member of a group with a GID. In FreeIPA such
+			// a group has the class ipaUserGroup. The filter leaves out groupOfNames: applications and users can have such groups.
 			Filter: "(|(objectClass=posixGroup)(objectClass=ipaUserGroup))", Member: "member", MemberIs: MemberDN,
 			GID: "gidNumber",
 		},

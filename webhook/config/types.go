@@ -207,12 +207,13 @@ type Identity struct {
 	// DeniedGIDs are denied as primary and supplementary groups: groups whose members can access more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
 	// ImageGroups are GIDs of groups of images, such as 100, the group "users" of docker-stacks. A Pod can ask for them if
-	// the identity is known at admission and the notebook container sees nothing of the share but the home. They must be
-	// below MinGID, so that none is the group of a user.
+	// the identity is known at admission, and if the notebook container sees neither the whole share nor share.directories.
+	// They must be below MinGID, so that none is the group of a user.
 	ImageGroups []int64 `json:"imageGroups"`
-	// MaxGroups is the maximum number of supplementary groups of a Pod. NFS with AUTH_SYS sends 16 groups, and container runtimes
-	// count the primary group among them; the client silently omits the rest. A server with manage-gids ignores the groups that
-	// the client sends and looks up those of the UID itself: then NFS has no limit for users that the server knows.
+	// MaxGroups is the maximum number of supplementary groups of a Pod. An NFS client with AUTH_SYS sends 16 groups and silently
+	// omits the rest. Container runtimes count the primary group among the 16, so the default is 15. A server with manage-gids
+	// ignores the groups that the client sends and looks up those of the UID itself: then NFS has no limit for users that the
+	// server knows.
 	MaxGroups int `json:"maxGroups"`
 	// TooManyGroups is the treatment of a user with more than MaxGroups groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`
@@ -262,9 +263,9 @@ type Notebook struct {
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element.
-	// Discovery at start replaces the entrypoint, so it needs an element for every other image. The first element with a
-	// matching Image is used.
+	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element. Any
+	// other image needs an element if discovery is at start and the Pod has no command, because the webhook then replaces the
+	// image's entrypoint. The first element with a matching Image is used.
 	Starts []Start `json:"starts"`
 }
 

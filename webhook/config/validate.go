@@ -84,8 +84,8 @@ func validateHubNames(c *Config) field.ErrorList {
 		"to users: remove one of the two")}
 }
 
-// componentFaults returns the reasons why a value of the component label is invalid. In the policies, an empty value
-// would also match Pods without the label.
+// componentFaults returns the reasons why a value of the component label is invalid. In the chart's policies, an empty
+// value would also match Pods without the label.
 func componentFaults(component string) []string {
 	if component == "" {
 		return []string{"must not be empty; write the value of the label component that users' servers have"}

@@ -11,7 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateResources denies resources that the API server would deny in every Pod.
+// validateResources denies resources that the API server would deny in every Pod. It also denies amounts of 0, and amounts
+// that are not whole bytes or whole thousandths of a CPU.
 func validateResources(r *Resources, path *field.Path) field.ErrorList {
 	errs := validateResourceList(r.Requests, path.Child("requests"))
 	errs = append(errs, validateResourceList(r.Limits, path.Child("limits"))...)

@@ -29,8 +29,8 @@ const (
 	ResourcesOfPod    = "the pod has Pod-level resources (spec.resources)"
 	ResourcesOfHub    = "a hub created the pod, and a hub without limits has none on purpose"
 
-	// The next texts say why a Pod is not claimed as a user's notebook, so that the webhook leaves the Pod alone. The
-	// function Unclaimed puts such a text into its denial.
+	// The next texts say why a Pod is not claimed as a user's notebook. The webhook does not change such a Pod. If the
+	// verifier denies the Pod, the denial (function Unclaimed) has such a text.
 	NoLabel  = "it has no label that names a user"
 	OptedOut = "its annotation jupyter-user.io/inject opts out"
 )

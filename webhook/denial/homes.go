@@ -8,7 +8,7 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 		"a home with another directory; ask the admin to chown that directory to root", name, dir, owner)
 }
 
-// HomeInWritable denies a home below a directory of the share in which others than root may write. mode is its mode.
+// HomeInWritable denies a home below a directory of the share in which others than root may write. mode is the directory's.
 func HomeInWritable(name, dir string, mode uint32) Denial {
 	return forbidden("HomeUnusable", "", "the home of %s is in %s, in which others than root may write on the share (mode %04o): "+
 		"they could replace a home with another directory; ask the admin for chmod go-w on that directory", name, dir, mode)

@@ -78,8 +78,8 @@ func MountTaken(field, path, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(path), ours)
 }
 
-// MountNested denies a mount of the Pod's own that is inside another mount or around one of our mounts. The reason is that a symbolic link could direct a mount over the program that the container
-// starts as root.
+// MountNested denies a mount of the Pod's own that is inside another mount or around one of our mounts. The denial is for
+// containers that start as root: a symbolic link could direct a mount over the program that the container starts.
 func MountNested(field, path, other string) Denial {
 	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
 		"the program that this container starts as root: use a path outside every other mount", Printable(path),
@@ -111,7 +111,7 @@ func MountInShare(field, path, other string) Denial {
 		"link leads to another user's home; use a path outside every mount", Printable(path), Printable(other))
 }
 
-// EnvForeign denies a variable that the kubelet reads from one of our volumes.
+// EnvForeign denies a variable that the kubelet reads from one of our volumes (valueFrom.fileKeyRef).
 func EnvForeign(field, volume string) Denial {
 	return forbidden("EnvForeign", field, "a variable cannot be read from the volume %s, which is the webhook's: remove "+
 		"this variable",

@@ -54,8 +54,8 @@ func (f *flags) set(name string, on bool) {
 	}
 }
 
-// reader parses a command line. A reader accepts no unknown and no repeated flag, because in the Pod a program that runs as
-// root parses the command line. A reader continues after an error and keeps the first error.
+// reader parses a command line. A reader accepts no unknown and no repeated flag, because jupyter-user-init is root while it
+// parses the command line of Exec. A reader continues after an error and keeps the first error.
 type reader struct {
 	values map[string]string
 	rest   []string

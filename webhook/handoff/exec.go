@@ -17,12 +17,12 @@ type Exec struct {
 	JupyterConfig bool
 	// Image has the start (ENTRYPOINT and CMD) of the image; nil if Argv is a command.
 	Image *ImageStart
-	// Argv is the command to run. If Image is not nil, Argv has arguments for the start of the image.
+	// Argv is the command to run. If Image is not nil, a non-empty Argv replaces the image's CMD.
 	Argv []string
 }
 
-// ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, the binary finds out to which
-// family the image belongs, such as docker-stacks, and starts Jupyter as images of that family do.
+// ImageStart is the start of an image: its ENTRYPOINT and CMD. If both lists are empty, jupyter-user-init finds out to which
+// family the image belongs, such as docker-stacks, and uses the ENTRYPOINT and CMD of that family.
 type ImageStart struct {
 	// Entrypoint and Command are the configured ENTRYPOINT and CMD (notebook.starts).
 	Entrypoint, Command []string

@@ -8,8 +8,8 @@ import (
 // imagesHomes are the homes of the users of images: of jovyan in Jupyter images, and of rstudio in rocker's images.
 var imagesHomes = [...]string{"/home/jovyan", "/home/rstudio"}
 
-// BelowImagesHome reports whether a directory is the own home of an image or inside it, and not in the user's home. below is
-// the part of the path after the image's home, such as /.cache; empty for the image's home itself.
+// BelowImagesHome reports whether dir is one of imagesHomes or inside one, and neither home (the user's) nor inside home.
+// below is the part of the path after the image's home, such as /.cache; empty for the image's home itself.
 func BelowImagesHome(dir, home string) (below string, ok bool) {
 	dir = path.Clean(dir)
 	if _, isUsers := cutDirectory(dir, home); isUsers {

@@ -48,19 +48,19 @@ type classes = map[string]traits
 
 type traits = map[string]json.RawMessage
 
-// listenTraits are the traits that set where a server listens.
+// listenTraits are the traits that set where a server listens, and whether it uses TLS.
 var listenTraits = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
-// IsListenTrait reports whether a trait sets where a server listens. The probes depend on these traits, so
-// notebook.jupyterConfig must not set them.
+// IsListenTrait reports whether a trait sets where a server listens, or whether it uses TLS. The probes depend on these
+// traits, so notebook.jupyterConfig must not set them.
 func IsListenTrait(trait string) bool { return slices.Contains(listenTraits, trait) }
 
-// UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that Jupyter starts. Jupyter has no
-// trait for the umask.
+// UmaskFile returns the content of CommonConfigFile, which sets the umask of Jupyter and of the programs that Jupyter starts.
+// Jupyter has no trait for the umask. umask must be octal digits.
 func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" + umask + ")\n") }
 
-// forServer returns settings for jupyter_server. The traits that set where the server listens are set for NotebookApp too.
-// Otherwise the NotebookApp traits of a user's file would take precedence, because notebook_shim applies them to the server.
+// forServer returns settings for jupyter_server. It copies listenTraits from ServerApp to NotebookApp. Otherwise the
+// NotebookApp traits of a user's file would take precedence, because notebook_shim applies them to the server.
 func forServer(all classes) classes {
 	all = maps.Clone(all)
 	notebookApp := traits{}

@@ -17,7 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestCommandLinesOfReleases parses the command lines of each release, which are in testdata/releases, and writes them again.
+// TestCommandLinesOfReleases parses the command lines of each release (testdata/releases) and writes them again. Only the
+// renamed flags may differ.
+//
 // UPDATE_GOLDEN=1 writes the file of this version if it is missing. It does not replace the file: after the release, the
 // version stays the same until the next release is cut, and the command lines of a release must not change.
 func TestCommandLinesOfReleases(t *testing.T) {

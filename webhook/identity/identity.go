@@ -14,7 +14,7 @@ import (
 const maxID = 1<<31 - 1
 
 // nobody and wideNobody are the UID and GID that NFS shows if it cannot map the real owner or group, or hides them
-// (root_squash, all_squash). nobody is -2 in 16 bits. wideNobody is -2 in 32 bits, from an old server.
+// (root_squash, all_squash). nobody is -2 in 16 bits. wideNobody is -2 in 32 bits, from an old NFS server.
 const (
 	nobody     = 65534
 	wideNobody = 1<<32 - 2

@@ -20,7 +20,7 @@ type BadParent struct {
 	Dir string
 	// Owner is the UID that owns Dir.
 	Owner int64
-	// Mode is the mode of Dir if others than root may write in it, and 0 otherwise.
+	// Mode is the mode of Dir if Dir is bad because others than root may write in it; 0 if there is another reason.
 	Mode uint32
 	// Link reports whether Dir is a symbolic link.
 	Link bool

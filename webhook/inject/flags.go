@@ -56,7 +56,7 @@ var (
 	// className matches what stands before the last dot of a flag: one class, as in --ServerApp.port, or several, as in
 	// --MyApp.KernelManager.port.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
-	// clientClass matches the classes whose settings have the same names, and are not the server's: --KernelManager.ip is where
+	// clientClass matches classes that have settings of the same names as the server, such as ip: --KernelManager.ip is where
 	// kernels listen, and --HubAuth.certfile is the certificate that the server shows to the hub.
 	clientClass = regexp.MustCompile(`(Kernel[A-Za-z]*|HubO?Auth[A-Za-z]*)$`)
 )

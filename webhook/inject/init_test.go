@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPolicyToleratesTheSameMounts tests that the policy net.jupyter-user.io has the expression with which the webhook tolerates the mounts of
-// other webhooks in the init container.
+// TestPolicyToleratesTheSameMounts tests that the policy net.jupyter-user.io tolerates the mounts of other webhooks in the init
+// container by the same expression as this package.
 func TestPolicyToleratesTheSameMounts(t *testing.T) {
 	assert.Equal(t, "^/var/run/secrets(/[^/.][^/]*)+$", belowSecrets.String())
 	policy, err := os.ReadFile("../../deploy/chart/templates/62-policy-net.yaml")

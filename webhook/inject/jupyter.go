@@ -32,11 +32,11 @@ type jupyterServer struct {
 	warnings []string
 }
 
-// canStart reports whether Jupyter starts, or possibly starts because the image decides and is not known.
+// canStart reports whether Jupyter starts, or can start because an unknown image decides what runs.
 func (s jupyterServer) canStart() bool { return s.kind == runsJupyter || s.kind == runsUnknown }
 
-// getsSettings reports whether the container gets our settings for Jupyter, apart from where Jupyter listens. A program that is
-// not known gets them too, because it can start Jupyter, and any other program does not read them.
+// getsSettings reports whether the container gets our settings for Jupyter, apart from where Jupyter listens. A program of an
+// unknown kind gets them too: it can start Jupyter, and if it does not, nothing reads the settings.
 func (s jupyterServer) getsSettings() bool { return s.kind != runsOther }
 
 // findServer finds out whether the notebook container runs Jupyter and where Jupyter listens. It reads the command line and the
@@ -51,7 +51,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 	found := jupyterServer{kind: in.kindOfNotebook(s, start, env)}
 	argv := start.argv
-	// The start scripts of docker-stacks split NOTEBOOK_ARGS as a shell does, and put the words before the arguments.
+	// The start scripts of docker-stacks split NOTEBOOK_ARGS by Python's shlex, and put the words before their arguments.
 	var before []string
 	var whyNoArgs string
 	if !ignoresNotebookArgs(argv) {

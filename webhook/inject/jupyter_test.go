@@ -26,7 +26,7 @@ func TestReadCommand(t *testing.T) {
 		"jupyter-lab":                           runsJupyter,
 		"jupyter-lab --version":                 runsOther,
 		"tini -g -- start.sh start-notebook.py": runsJupyter,
-		"tini -g -- start.sh":                   runsUnclear, // Jupyter's starts a shell, but a site's own starts anything
+		"tini -g -- start.sh":                   runsUnclear, // Jupyter's start.sh starts a shell; a site's own can start anything
 		"env":                                   runsOther,
 		"/app/start.sh":                         runsUnclear,
 		"tini -- /app/start.sh":                 runsUnclear,
@@ -67,7 +67,7 @@ func TestReadCommand(t *testing.T) {
 		"bash -c --":                              runsUnclear,
 		"bash -c -o":                              runsUnclear,
 		`bash -- -c "jupyter lab"`:                runsUnclear,
-		`bash -c "--debug"`:                       runsUnclear, // the shell runs it, and not the image
+		`bash -c "--debug"`:                       runsUnclear, // the shell, not the image, decides what runs
 		`bash -c "env -- --debug"`:                runsUnclear,
 		`bash -c "cp -n a b; exec jupyter lab"`:   runsJupyter,
 		`bash -c "cd /srv && jupyter lab"`:        runsJupyter,

@@ -50,7 +50,7 @@ func longNames(at pod.Element, c *pod.Container) (denials []denial.Denial) {
 }
 
 // longPaths returns a denial for each path of a container that is too long. If the Pod is reviewed again, its command can
-// have our wrapper, with a working directory, which is also a path. binary is the first argument of the wrapper.
+// have our wrapper, with a working directory, which is also a path. binary is the path of the program in the wrapper.
 func longPaths(at pod.Element, c *pod.Container, binary string) (denials []denial.Denial) {
 	tooLong := func(value *string, field func() pod.Pointer) {
 		if value != nil && len(*value) >= maxPathLength {

@@ -55,8 +55,8 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 		c := &in.pod.Spec.Containers[i]
 		sameName := func(earlier pod.Container) bool { return earlier.Name == c.Name }
 		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
-			// Of two containers with the same name only the first is a candidate: the annotation that the webhook writes would
-			// name the first.
+			// Of two containers with the same name only the first is a candidate: a later review finds the notebook container by
+			// the name in our annotation, and so would take the first.
 			continue
 		}
 		candidates = append(candidates, i)

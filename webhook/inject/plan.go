@@ -58,8 +58,7 @@ type Facts struct {
 	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
 	// SourcesQueried reports whether the webhook has asked sources of identities for the user. A user whom these sources do
-	// not know is denied and not left to discovery at start, because a disabled account still has its home, so discovery at
-	// start would accept the account.
+	// not know is denied. Discovery at start would accept a disabled account, because the account still has its home.
 	SourcesQueried bool
 }
 
@@ -311,8 +310,8 @@ func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	return denials
 }
 
-// switches say whether the probes and the account files are on or off. An annotation of the Pod decides. Without an
-// annotation, the configuration decides about the account files.
+// switches say whether the probes and the account files are on or off. An annotation of the Pod takes precedence over the
+// configuration, which readSwitches reads for the account files, and planProbes for the probes.
 type switches struct {
 	// probes is the annotation's value, on or off; empty if the Pod has no such annotation.
 	probes string

@@ -18,10 +18,10 @@ import (
 //	known not to be Jupyter                                –                       –
 //
 // A probe that can restart a container is added only if Jupyter is known to run: any other program would be restarted for
-// ever. With the annotation jupyter-user.io/probes: on, Jupyter is taken as known to run; with off, no probe is added.
-// The probe uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP
-// probe can pass then. If no probe can reach Jupyter or the port is unknown, no probe is added and the Pod gets a
-// warning. The probes are the Pod's: probes that the Pod has already are not changed.
+// ever. With the annotation jupyter-user.io/probes: on, Jupyter is taken as known to run, and notebook.probes.enabled: false
+// has no effect; with off, no probe is added. The probe uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires
+// a client certificate, because no HTTP probe can pass then. If no probe can reach Jupyter or the port is unknown, no probe
+// is added and the Pod gets a warning. The probes are the Pod's: probes that the Pod has already are not changed.
 
 type probesPiece struct {
 	at                           pod.Pointer

@@ -200,8 +200,8 @@ func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	*elements = append(*elements, value)
 }
 
-// removeAt removes the elements with these indices from a list. It begins with the last one, so that the indices before it
-// stay valid.
+// removeAt removes the elements with these indices from a list. The indices must ascend: the last element is removed first,
+// so that the indices before it stay valid.
 func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.record(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])

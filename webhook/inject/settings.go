@@ -13,8 +13,8 @@ import (
 // the user's home, so that the user's files cannot break the probes.
 //
 // Adds the settings to the init container's arguments (init.go), and the init container writes the files. Port and base
-// URL are the Pod's: the files repeat the values that the Pod sets on the command line or by variables. Jupyter prefers
-// the command line and the variables to settings files anyway.
+// URL are the Pod's: if the Pod sets them, for example on the command line or by a variable, the files repeat these values
+// (findPort and findBase in jupyter.go).
 //
 //	setting                               value
 //	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it

@@ -101,8 +101,8 @@ func maxOf[T any]() int {
 	return maxElements
 }
 
-// isShort reports whether the rest of the document is short: at most shortRest bytes, while a usual Pod has 6 KB. A list in
-// a short rest takes less than 1 MB of memory, so it can be decoded first and counted afterwards, which is faster.
+// isShort reports whether the rest of the document has at most shortRest bytes. A usual Pod has 6 KB in all. A list in a
+// short rest takes less than 1 MB of memory, so the list can be decoded as a whole before it is counted, which is faster.
 // Containers, which take the most memory, are always decoded one by one.
 func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
 

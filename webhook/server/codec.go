@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file replaces controller-runtime's admission.Webhook, which decodes a review five times. This webhook needs only a
+// This file replaces controller-runtime's admission.Webhook, which reads a review five times. This webhook needs only a
 // tenth of the fields that admission.Webhook decodes. With controller-runtime, a webhook that does nothing takes longer for
 // a review than this webhook with all its work. A fuzz test compares the responses with those of admission.Webhook.
 //
@@ -31,7 +31,7 @@ import (
 //   - encoding/json reads "Spec" as "spec", and uses the last of two fields with the same name. That is too lax at a
 //     security boundary.
 //   - sigs.k8s.io/json, which the API server uses, reads only "spec". But it accepts duplicate names in fields that it does
-//     not decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
+//     not decode, and replaces invalid UTF-8 by U+FFFD. It also reads everything twice: to check the syntax, and to decode.
 //   - go-json-experiment/json reads only "spec". It returns an error for a duplicate name and for invalid UTF-8, also in
 //     fields that it does not decode. Reviews of an API server have neither, because the API server has decoded the object
 //     and encoded it again.

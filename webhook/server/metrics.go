@@ -72,8 +72,8 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
-	// outcomeUnknown is the outcome of a review that another replica has forwarded, because the Pod was injected with a
-	// configuration which that replica does not have, if this replica does not have that configuration either. It is no fault.
+	// outcomeUnknown is the outcome of a forwarded review (kindPeer) if this replica, like the replica that forwarded it,
+	// does not have the configuration with which the Pod was injected. This is no fault: a third replica can have it.
 	outcomeUnknown outcome = "unknown"
 	// These outcomes exist only in Warn mode.
 	outcomeWouldInject outcome = "would_inject"

@@ -31,8 +31,7 @@ const (
 	// peerIdleTimeout is the time for which an idle connection to another replica is kept. It must be shorter than
 	// idleTimeout, after which the other replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
-	// maxPeers is the maximum number of replicas that are asked. During a rollout there are more replicas than the
-	// Deployment's spec.replicas.
+	// maxPeers is the maximum number of replicas that are asked. The chart's Deployment has 2 by default, and a rollout adds one.
 	maxPeers = 16
 	// maxPeerRequests is the maximum number of reviews that are forwarded at the same time. Each takes up to 4 MiB of
 	// memory and a connection to every replica. A rollout needs few, and a client that sends made-up reviews must not cause

@@ -164,7 +164,8 @@ func plain(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestPeerRequestIsNotForwarded tests two replicas that both lack the configuration. Each gets one request at PeerPath.
+// TestPeerRequestIsNotForwarded tests two replicas that both lack the configuration. The first forwards the review to both
+// addresses, so also to itself, and neither forwards it again.
 func TestPeerRequestIsNotForwarded(t *testing.T) {
 	all := newReplicas(t)
 	injected := all.withPeriod(t, "2", nil).injected(t, notebook)

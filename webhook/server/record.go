@@ -36,8 +36,8 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 }
 
 // record writes the log line of a review, and counts the review. Of the Pod's content the line has only the name, the user,
-// and the names and paths in the denials, quoted and shortened. Mutating webhooks are called before validation, so the name
-// of a Pod can be any text of any length.
+// and what the denials quote, such as names, paths and values of our annotations, shortened. Mutating webhooks are called
+// before validation, so the name of a Pod can be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {
@@ -77,6 +77,6 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 	h.log.LogAttrs(ctx, level, "admission", attrs...)
 }
 
-// shortened cuts a name to a length that no name of an object exceeds, and no ServiceAccount's username, which has at most 339
-// bytes.
+// shortened cuts a text to 400 bytes. No valid name of a Pod or namespace is longer, and no username of a ServiceAccount, which
+// has at most 339 bytes. The name of another requester can be longer.
 func shortened(name string) string { return denial.Cut(name, 400) }

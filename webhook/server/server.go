@@ -20,8 +20,8 @@ import (
 // Server serves reviews over TLS.
 //
 // Server uses http.Server and not controller-runtime's server, which has no ReadTimeout, waits 32 s for headers, and
-// stops without draining. That server also closes idle connections after the same time as the API server's client (90 s),
-// so that a review can be lost.
+// stops without draining. Also, that server and the API server's client both close a connection that has been idle for 90 s,
+// so a review that is sent at that moment can be lost.
 type Server struct {
 	listener net.Listener
 	http     *http.Server

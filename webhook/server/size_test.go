@@ -15,7 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// notebookWith returns a notebook Pod of the user alice. The arguments are further fields of its spec and of its container.
+// notebookWith returns a notebook Pod of the user alice. spec are further fields of the spec, with a trailing comma;
+// container are further fields of the container, with a leading comma.
 func notebookWith(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
 		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)

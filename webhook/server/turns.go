@@ -25,8 +25,8 @@ const (
 	largeBodyTimeout = 2 * time.Second
 )
 
-// limitLargeBodies makes large bodies wait for the budget. A request whose body does not get it in time fails with status
-// 503 and "try again".
+// limitLargeBodies makes large bodies wait for the budget. If the budget has no room for a body within turnTimeout, the
+// request fails with status 503 and "try again".
 func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 	budget := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -29,7 +29,7 @@ var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 //
 //	labels       annotations                       claimed
 //	Label                                          yes
-//	hubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
+//	hubLabel,    HubAnnotation                     yes, if a component label has a value of user.hubComponents
 //	             InjectAnnotation: "false"         no, even with the labels and annotations above
 //
 // The hub's label and annotation without the component are not enough: Dask Gateway copies label and annotation to schedulers

@@ -19,7 +19,7 @@ import (
 )
 
 // expiresSoon is how long before the expiry of a certificate the check begins to warn. cert-manager and the Deployment
-// jupyter-user-webhook-self-signed renew a certificate a month before its expiry.
+// jupyter-user-webhook-self-signed renew a certificate a month before its expiry, so by then the renewal has failed.
 const expiresSoon = 7 * 24 * time.Hour
 
 // certificate checks that each webhook entry has the CA that signed the serving certificate, and that the certificate is

@@ -20,10 +20,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// dryRun is the check "dry-run": it creates a labelled Pod in a dry run, which changes nothing. The result shows whether
-// the API server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by
-// the mutating webhook shows that the webhook responds. A denial by a policy of the chart shows the same, unless its reason
-// is NotInjected: policies run after the webhook.
+// dryRun is the check "dry-run": it creates a labelled Pod in a dry run, which changes nothing. The result shows whether the API
+// server calls the webhook, whether the webhook responds, and whether later webhooks change the Pod. A denial by the mutating
+// webhook shows that the webhook responds. Policies run after the webhook, so a denial by a policy of the chart shows the same,
+// unless its reason is NotInjected.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.dryRunNamespace()
 	if !there {

@@ -59,8 +59,9 @@ func exportOfClass(class storagev1.StorageClass) export {
 	return e
 }
 
-// sameFiles returns a finding if a volume has the same CSI driver and handle as a volume of the share, or if both are
-// directories of one EFS file system or of the nodes (nodePath), and one directory is the other, or inside the other.
+// sameFiles returns a Failed finding if a volume has the same CSI driver and handle as a volume of the share, or if both are
+// directories of one EFS file system or of the nodes (nodePath), and one directory is the other, or inside the other. It returns
+// a Warning if EFS access points hide the directories (nestedHandles).
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) (found []Finding) {
 	where := "PersistentVolume " + volume.Name
 	for _, shareVolume := range share {
@@ -86,7 +87,7 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 //
 //	[FileSystemId]:[Subpath]:[AccessPointId]
 //
-// An access point has a directory of the file system as its root.
+// An access point has a directory of the file system as its root. The handle does not show which.
 func nestedHandles(driver, a, b string) (nested, known bool) {
 	if driver != "efs.csi.aws.com" || a == b {
 		return a == b, true

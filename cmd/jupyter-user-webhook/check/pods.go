@@ -85,11 +85,11 @@ func sharePods(_ context.Context, s *state) []Finding {
 		"Warn: delete the others")}
 }
 
-// maxNewest is the number of Pods that sharePods names. A text of a finding has at most maxPrinted bytes.
+// maxNewest is the maximum number of Pods that sharePods names, because a longer text would be cut at maxPrinted bytes.
 const maxNewest = 15
 
-// newestFirst returns the names of Pods with the times at which they were created, the newest first: after mode Warn, the Pods
-// that were created during that mode come first.
+// newestFirst returns the names of Pods with the times at which they were created, the newest first. After a change from mode
+// Warn to Enforce, the Pods that were created in mode Warn come first.
 func newestFirst(pods []podFacts) []string {
 	slices.SortFunc(pods, func(a, b podFacts) int {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))

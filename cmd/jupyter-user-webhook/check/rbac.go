@@ -20,7 +20,8 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 		if f == nil || seen[f.Where+f.Message] {
 			continue
 		}
-		// The policies ignore the rights of a listed controller as a requester. If notebooks run beside it, the finding is Failed.
+		// The policies ignore the rights of a listed controller as a requester, so a Warning about them is omitted. A Failed finding
+		// stays: Pods beside the controller can use its right to run-as.
 		ignored := slices.Contains(s.words("controllers"), requesterOf(g.subject)) && (g.wildcard || g.verb == use)
 		if ignored && f.Status == Warning {
 			continue

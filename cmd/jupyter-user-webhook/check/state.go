@@ -37,7 +37,7 @@ const (
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
 )
 
-// The inputs of the checks. A value is the name that messages have for the input.
+// The inputs of the checks. The value of each constant is the name of the input in messages.
 const (
 	certificates       = "the Secret " + certificateName
 	deployments        = "the Deployment " + webhookName

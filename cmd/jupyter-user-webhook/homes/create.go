@@ -145,9 +145,9 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 		return err
 	}
 	defer inside.Close() //nolint:errcheck // the files written in the directory are closed
-	// The new directory can get rights for other users from the setgid bit or a default ACL of the directory above. Chmod
-	// takes these rights away, as POSIX ACLs have it. A server with NFSv4 ACLs can keep inherited entries, which a client
-	// does not see in the mode (ZFS with aclmode=passthrough), or return EPERM (aclmode=restricted).
+	// The new directory can get rights for other users from the setgid bit or a default ACL of the directory above. With POSIX ACLs,
+	// Chmod takes these rights away. A server with NFSv4 ACLs can keep inherited entries, which a client does not see in the mode
+	// (ZFS with aclmode=passthrough), or return EPERM (aclmode=restricted).
 	if err := inside.Chmod(".", 0o700); err != nil {
 		return err
 	}
@@ -193,10 +193,10 @@ func (p *parent) rename(staging, name string) error {
 	return err
 }
 
-// remove removes an unfinished directory. A run on another node may still work on the directory, so remove first gives it
-// another name. Then the other run cannot finish the home. If the other run has already finished the home, there is nothing
-// to remove. An error of the removal itself is not final: a user who owns the directory already can have put something into
-// it that root cannot remove without the capability FOWNER.
+// remove removes an unfinished directory. A run on another node may still work on the directory, so remove first gives it another
+// name. Then the other run cannot finish the home. If the other run has already finished the home, there is nothing to remove. An
+// error of the removal itself is not final: the directory may already belong to its user, who can have put something into it that
+// root cannot remove without the capability FOWNER.
 func (p *parent) remove(staging string) error {
 	gone := stagingPrefix + rand.Text()
 	switch err := p.inside.Rename(staging, gone); {

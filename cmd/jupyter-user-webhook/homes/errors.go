@@ -42,8 +42,8 @@ func writeError(err error) error {
 	return err
 }
 
-// isChmod reports whether a change of a mode has failed. The process owns what it changes then, so that neither root_squash
-// nor a missing capability can be the cause.
+// isChmod reports whether a change of a mode has failed. At that time the process still owns the file or directory, so neither
+// root_squash nor a missing capability can be the cause.
 func isChmod(err error) bool {
 	path, is := errors.AsType[*fs.PathError](err)
 	return is && path.Op == "chmodat"

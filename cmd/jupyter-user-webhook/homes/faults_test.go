@@ -165,8 +165,8 @@ func TestServerDeniesChanges(t *testing.T) {
 	})
 }
 
-// TestLeftoverThatStays tests that a directory of a killed run which root cannot remove does not end the next run: its user
-// can have put something into it.
+// TestLeftoverThatStays tests that a run goes on if root cannot remove the unfinished directory of a killed run. The user who
+// already owns the directory can have put something into it.
 func TestLeftoverThatStays(t *testing.T) {
 	inMountNamespace(t, func(t *testing.T) {
 		s := newSite(t)

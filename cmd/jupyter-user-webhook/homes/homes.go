@@ -40,7 +40,7 @@ type Options struct {
 	Mode fs.FileMode
 	// With DryRun, the run reports what it would do, and changes nothing.
 	DryRun bool
-	// Say writes one line about one directory or account.
+	// Say writes one line of output.
 	Say func(Outcome, string)
 }
 

@@ -106,8 +106,9 @@ func (c *cluster) compareOrdinary(ctx context.Context, counts repetitions, r *re
 	return nil
 }
 
-// processorTimeRatio returns the ratio of the API server's processor time for a batch of requests in a namespace to the
-// time for the same batch in the namespace without webhooks and policies: the median ratio of several batches.
+// processorTimeRatio sends several batches of requests to the given namespace and to the namespace without webhooks and
+// policies. It returns the median, over the batches, of the API server's processor time for the first divided by that for the
+// second.
 func (c *cluster) processorTimeRatio(ctx context.Context, counts repetitions, server int,
 	request func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50

@@ -130,7 +130,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// loopbackHTTP1 is the name of a part of the report's table. The figures of other projects' webhooks are compared with it.
+// loopbackHTTP1 is the name of the part of the report's table whose figures writePeers shows beside those of other webhooks.
 const loopbackHTTP1 = "loopback HTTP/1.1"
 
 // usualPrefix begins the names of the rows about handlers.Usual.

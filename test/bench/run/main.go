@@ -3,8 +3,8 @@
 // this command after go test -bench.
 //
 // Each webhook server is a process of this program. The servers that are compared take turns, in another order in each
-// round. Most ratios are computed within a round, and the median over all rounds is reported. So a machine that becomes
-// slow for a while becomes slow for all servers.
+// round. Most ratios are computed within a round, and the median over all rounds is reported. A machine that is slow for a
+// while is slow for all servers of a round, so their ratios change little.
 package main
 
 import (

@@ -17,8 +17,8 @@ type report struct {
 	Machine  machine           `json:"machine"`
 	Versions map[string]string `json:"versions"`
 	Quick    bool              `json:"quick"`
-	// Rows has ratios and absolute figures in the order in which they were measured. The Markdown table has the ratios
-	// first.
+	// Rows has the rows in the order in which they were measured. The Markdown table has the rows without a unit first: ratios
+	// and numbers of allocations.
 	Rows []row `json:"rows"`
 	// Points has the points of the plots, by plot and line.
 	Points map[string]map[string][]point `json:"points"`

@@ -42,7 +42,8 @@ const (
 	Z2JH = "localhost/z2jh:test"
 	// Plain has no Jupyter. Its program hello responds to HTTP on $PORT with its identity.
 	Plain = "localhost/plain:test"
-	// Hostile is an attacker's image. Its PATH begins with programs called tini, start.sh, start-notebook.py, jupyter and sh.
+	// Hostile is an attacker's image. The first directory of its PATH has programs called tini, start.sh,
+	// start-notebook.py, jupyter and sh.
 	Hostile = "localhost/hostile:test"
 	// Pause is the image of a Pod's sandbox.
 	Pause = "localhost/pause:test"

@@ -59,8 +59,8 @@ func inspect(archive, name string) (imageInfo, error) {
 	return image, nil
 }
 
-// files returns the image's files and folders, by their paths. It reads only layers that are compressed with gzip. The layers
-// of the notebooks' archive are compressed with zstd.
+// files returns the image's files and folders, by their paths. It can read only the layers of the webhook's archive, which are
+// compressed with gzip. Those of the notebooks' archive are compressed with zstd.
 func (i imageInfo) files() (map[string]imageFile, error) {
 	files := map[string]imageFile{}
 	for _, layer := range i.layers {

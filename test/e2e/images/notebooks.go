@@ -17,8 +17,8 @@ const (
 	golangBase     = "localhost/golang"
 )
 
-// layers are the images of the notebooks' archive and their base images, by their folders. Each base comes before the images on
-// it.
+// layers are the images of the notebooks' archive and their base images, except debianBase and Pause, which have their own steps
+// in buildNotebooks. Each base comes before the images on it.
 var layers = []struct{ folder, image string }{
 	{"jupyterlab", jupyterlabBase},
 	{"docker-stacks", DockerStacks},

@@ -13,8 +13,8 @@ import (
 // pip is Debian's program, even if a developer has another one in the PATH.
 const pip = "/usr/bin/pip3"
 
-// platforms are the names of Debian bookworm's machines in Python's packages. The C library that a package was built against is
-// part of the name, so each machine has several.
+// platforms has, for each GOARCH, the platform tags of the Python packages that run on Debian bookworm. A tag contains the
+// version of the C library that a package needs, so each GOARCH has several tags.
 var platforms = map[string][]string{
 	"amd64": {"manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"},
 	"arm64": {"manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"},

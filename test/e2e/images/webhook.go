@@ -36,7 +36,7 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 }
 
 // buildWebhook builds the project's Dockerfile with golangBase in place of the Go image. Go, its modules and its build cache are
-// mounted from this machine, so the build takes seconds and needs no network. The tag of an image is its version.
+// mounted from this machine, so buildah takes seconds and needs no network. The tag of an image is its version.
 func (b builder) buildWebhook(ctx context.Context, folder string, images, files []string, more ...string) error {
 	settings, err := b.goSettings(ctx, "GOROOT", "GOMODCACHE", "GOCACHE")
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 // its webhook configurations.
 const secondName = "jupyter-user-known"
 
-// webhookTimeout is how many seconds the API server waits for a webhook in these tests, because the two seconds of the
-// chart are too short for a slow machine. TestServerOutage measures how fast the responses are.
+// webhookTimeout is how many seconds the API server waits for a webhook in these tests. The two seconds of the chart are
+// too short for a slow machine. TestServerOutage measures how fast the responses are.
 const webhookTimeout = 30
 
 // smallNodeValues are values of the chart for small nodes with a slow kernel.

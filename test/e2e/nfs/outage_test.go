@@ -33,8 +33,7 @@ const (
 	// recoveryLimit is how long users may still be denied after the server responds again.
 	recoveryLimit = 5 * time.Second
 	// maxSlowness is how many times slower than usual the machine may be. If the machine was slower at any time,
-	// TestServerOutage does not fail when the API server cannot call the webhook for a user whom the webhook has never
-	// looked up.
+	// TestServerOutage tolerates failed calls of the webhook for the user whom the webhook has never looked up.
 	maxSlowness = 4
 	pause       = time.Second
 )

@@ -19,7 +19,7 @@ ip link set client up
 ip -n srv address add 198.18.0.2/24 dev server
 ip -n srv link set server up
 ip -n srv link set lo up
-# Other nodes reach the server through this machine.
+# Other nodes reach the server through this node.
 ip -n srv route add default via 198.18.0.1
 echo 1 >/proc/sys/net/ipv4/ip_forward
 

@@ -18,8 +18,8 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports, with the options for mounting them without a kubelet. The server maps root to nobody, except for
-// the export of v3-trusted. It maps every user of the export "mapped" to root.
+// mounts are the exports, with the options for mounting them without a kubelet. On the export /srv/open the server accepts
+// root as root, and on /srv/mapped it maps every user to root. On the other exports it maps root to nobody.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -299,8 +299,8 @@ func fill(t *testing.T) {
 	})
 }
 
-// TestFullAndReadOnlyShare tests that the notebook starts on a full and on a read-only export. A command in the notebook
-// that writes gets the error of the kernel.
+// TestFullAndReadOnlyShare tests that the notebook starts in a full home and on a read-only export. A command in the
+// notebook that writes gets the error of the kernel.
 func TestFullAndReadOnlyShare(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)

@@ -30,8 +30,8 @@ const (
 	baseSandbox = "sandbox.tar"
 )
 
-// BuildBase returns a base with the images of the options. If the cache has no such base, a machine makes one in about two
-// minutes.
+// BuildBase returns a base with the images of the options. If the cache has no such base, BuildBase boots a machine that
+// makes the base, in about two minutes.
 func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.Containerd)
 	if err != nil {

@@ -44,7 +44,7 @@ type cachedResponse struct {
 	until     time.Time
 }
 
-// startDNS serves DNS for Pods on the address of the node, until the enclosure ends.
+// startDNS starts the DNS server for Pods, at the address of the node. It serves until the enclosure ends.
 func (c *Cluster) startDNS(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
 	n := &dnsServer{slices: factory.Discovery().V1().EndpointSlices().Lister(), cache: map[string]cachedResponse{}}

@@ -1,6 +1,6 @@
-// Package node makes a cluster of a control plane and one node: controller manager, scheduler, kubelet, containerd, runc and
-// the CNI plugins. Cluster.Join adds nodes with another kernel. A cluster must run in an enclosure (see the package sealed),
-// which removes everything at its end.
+// Package node makes a cluster: a control plane with controller manager and scheduler, and one node with kubelet, containerd,
+// runc and the CNI plugins. Cluster.Join adds nodes with another kernel. A cluster must run in an enclosure (see the package
+// sealed), which removes everything at its end.
 package node
 
 import (

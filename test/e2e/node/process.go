@@ -85,8 +85,8 @@ func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes returns the processes of Pods for which condition returns true. /proc shows the processes of containers too,
-// because their PID namespaces are below the PID namespace of the enclosure.
+// processes returns, of the processes of all Pods, those that meet the condition. /proc shows the processes of containers
+// too, because their PID namespaces are below the PID namespace of the enclosure.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")
 	var found []Process

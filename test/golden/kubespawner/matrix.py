@@ -51,7 +51,7 @@ def defaults(version):
     return [
         Case("default", discoveries=BOTH),
         Case("named-server", server="gpu-2", discoveries=BOTH),
-        # cloudMetadata.blockWithIptables: false, and no claim. A namespace that enforces restricted admits such a Pod.
+        # cloudMetadata.blockWithIptables: false, and no claim. With discovery at admission, the injected Pod meets restricted.
         Case("default-without-iptables", {"init_containers": [], **chart.storage_none()}, discoveries=[AT_START, RESTRICTED]),
         Case("storage-static", chart.storage_static(version, "nfs-pvc"), discoveries=BOTH),
         Case("internal-ssl", hub={"internal_ssl": True}, discoveries=BOTH),

@@ -97,8 +97,8 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
-// searchOne searches for an entry below base that matches the filter and has a value of the attribute "having". It returns the
-// given attributes of the first page, which has one entry.
+// searchOne searches below base for an entry that matches the filter and has the attribute that the argument having names. It
+// returns the given attributes of the first page, which has one entry.
 func searchOne(c *ldap.Conn, base, filter, having string, attributes []string) ([]*ldap.Entry, error) {
 	return search(c, &ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", filter, having),

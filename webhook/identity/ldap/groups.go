@@ -22,7 +22,7 @@ const (
 	pageSize = 500
 	// batch is the maximum number of members for which one search finds the groups.
 	batch = 50
-	// primaryGroupID is the attribute of an account of Active Directory with the last number of the SID of its primary group,
+	// primaryGroupID is an attribute of accounts in Active Directory: the last number of the SID of the account's primary group,
 	// usually Domain Users. That group does not list the account as a member.
 	primaryGroupID = "primaryGroupID"
 	objectSid      = "objectSid"

@@ -40,8 +40,8 @@ type Source struct {
 	names    *lookups.Finder[string]
 }
 
-// Open returns a source. It reads the local files of the configuration, so that a mistake in them is an error at start. A server
-// that does not respond is only logged, because the webhook must start without it.
+// Open returns a source. It reads the local files of the configuration, so that a mistake in them is an error at start. An error
+// of the servers is only logged, because the webhook must start without them.
 func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
 	s := &Source{config: settings.WithPreset()}
 	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {

@@ -98,8 +98,8 @@ func (s *Source) listRequest() *ldap.SearchRequest {
 	}
 }
 
-// listed returns the account of an entry, or nil if the account is disabled. If it has several faults, Fault is the first one
-// that Find returns.
+// listed returns the account of an entry, or nil if the account is disabled. If the account has several faults, Fault is the
+// one that Find returns.
 func (s *Source) listed(entry *ldap.Entry) *Listed {
 	var fault error
 	if s.config.Preset == config.PresetAD {

@@ -52,7 +52,7 @@ type connection struct {
 }
 
 // limitPackets sets the library's limits for responses, global variables that only this package uses. Without them a server
-// can make the library allocate gigabytes. Before StartTLS, so can anyone who responds in the server's place.
+// can make the library allocate gigabytes. Before StartTLS, anyone who responds in the server's place can do the same.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes, ber.MaxNestingDepth = maxPacket, maxNesting })
 
 func newServers(c *config.LDAP) (*servers, error) {

@@ -11,7 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// TestResults tests the value of the label "result" for each way in which a lookup can end. An alert counts only "error".
+// TestResults tests the value of the label "result" for each way in which a lookup can end. Of these values,
+// an alert counts only "error".
 func TestResults(t *testing.T) {
 	for want, c := range map[string]struct {
 		id  *identity.Identity

@@ -103,8 +103,8 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine calls the function take with the fields of each line that has the given number of fields. The function returns
-// the reason why the line is bad, or "". Bad lines are kept for the log.
+// eachLine calls the function take with the fields of each line that has the given number of fields. take returns the reason
+// why the line is bad, or "". Bad lines are kept for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)

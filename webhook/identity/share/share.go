@@ -115,9 +115,9 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 // oPath is O_PATH of open(2), which package syscall does not name.
 const oPath = 0x200000
 
-// stat returns the info of the file at a path, without following a link. It opens a directory first, because a home can be
-// a file system of its own (NFS v4, autofs). The kernel mounts such a home when it is opened; before that, lstat returns
-// the info of the mount point. Opening with O_PATH needs no permission on the home.
+// stat returns the info of the file at a path, without following a link. It first opens the path as a directory, because a
+// home can be a file system of its own (NFS v4, autofs). The kernel mounts such a home when it is opened; before that, lstat
+// returns the info of the mount point. Opening with O_PATH needs no permission on the home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

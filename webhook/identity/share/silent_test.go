@@ -110,8 +110,8 @@ func TestUnresponsiveShare(t *testing.T) {
 	}
 }
 
-// TestManyUsersAtOnce looks up three times as many new users as lookups may run, and all are found: a lookup waits until
-// another one ends. Two callers of one user share the lookup, also while it waits.
+// TestManyUsersAtOnce looks up three times as many new users as lookups may run at the same time. All users are found: a
+// lookup waits until another one ends. Two callers of one user share the lookup, also while it waits.
 func TestManyUsersAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		homes := makeHomes(t)

@@ -50,8 +50,8 @@ become_user() {
 	exec sudo --preserve-env --set-home --user "$user" PATH="$PATH" "${command[@]}"
 }
 
-# As any other user: nothing can be changed, so there is only a warning. Without a user jovyan the script ends here without a message, as
-# the real one does: the two assignments fail under set -e.
+# As any other user: warn, and if /etc/passwd is writable, add an account for an unknown UID. Without a user jovyan the script ends here
+# without a message, as the real one does: the two assignments fail under set -e.
 stay_user() {
 	local uid gid
 	uid=$(id -u jovyan 2>/dev/null)
