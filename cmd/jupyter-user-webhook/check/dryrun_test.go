@@ -176,7 +176,7 @@ func TestJudgeWarnMode(t *testing.T) {
 		"the webhook does not respond": {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
 		"another warning":              {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
 		"the webhook injects": {config.ModeWarn, true, nil, nil, Failed, "the webhook still injects Pods, and " +
-			"the ConfigMap says mode: Warn: kubectl -n"},
+			"the ConfigMap says mode: Warn: a rollout is not finished"},
 		"a policy denies": {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
 		"every user would be denied, and the level of the namespace denies": {config.ModeWarn, false,
 			[]string{"would be denied: RestrictedNeedsIdentity: namespace lab enforces"}, denies(`pods "x" is forbidden: violates PodSecurity "restricted:latest"`),
@@ -191,7 +191,7 @@ func TestJudgeWarnMode(t *testing.T) {
 			Failed, "is denied, and the webhook's configuration says mode: Warn"},
 		"a quota denies": {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
 		"the configuration is newer than the webhook": {config.ModeEnforce, false, []string{become}, nil, Failed, "is still in mode " +
-			"Warn, and the ConfigMap says Enforce: kubectl -n"},
+			"Warn, and the ConfigMap says Enforce: a rollout is not finished"},
 		"the configuration is newer, and the policies deny": {config.ModeEnforce, false, []string{become}, denies(`denied request: NotInjected: x`), Failed, "is still in mode Warn"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -165,6 +166,25 @@ func TestEgress(t *testing.T) {
 	require.NotEmpty(t, found)
 	assert.Contains(t, found[0].Message, "is in the cluster")
 	assert.Equal(t, Unknown, found[0].Status)
+}
+
+// TestEgressOfHubExample tests that the example for a Zero to JupyterHub keeps all Pods from the NFS server, and the servers
+// also from private networks and from the metadata address of clouds.
+func TestEgressOfHubExample(t *testing.T) {
+	data, err := os.ReadFile("../../../deploy/examples/networkpolicy-z2jh.yaml")
+	require.NoError(t, err)
+	s := closedCluster(t)
+	s.networkPolicies.Items = nil
+	for document := range strings.SplitSeq(string(data), "\n---\n") {
+		var policy networkingv1.NetworkPolicy
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &policy))
+		policy.Namespace = "lab"
+		s.networkPolicies.Items = append(s.networkPolicies.Items, policy)
+	}
+	assertOneFinding(t, egress(t.Context(), s), OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether")
+	for _, address := range []string{"10.1.2.3", "172.31.0.1", "192.168.7.7", "169.254.169.254", "fd00::1"} {
+		assert.False(t, admits(s.networkPolicies.Items[1], netip.MustParseAddr(address)), address)
+	}
 }
 
 // TestEgressOfAProgram tests that a namespace needs no NetworkPolicy if everyone who can create Pods there may mount the
