@@ -90,7 +90,7 @@ func attacksOnBindings() map[string]attack {
 		"a Binding that sets labels":                          {binding, bound(labels, false)},
 		"a Binding that sets annotations":                     {binding, bound(annotations, false)},
 		"a Binding of the resource bindings that sets labels": {binding, bound(labels, true)},
-		"a Binding that makes a hub's pod a server":           {binding, bound(component, false)},
+		"a Binding that sets the component label of a hub":    {binding, bound(component, false)},
 	}
 }
 
