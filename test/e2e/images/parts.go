@@ -20,7 +20,8 @@ var platforms = map[string][]string{
 	"arm64": {"manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"},
 }
 
-// debian returns a folder with Debian's root file system. The script debian/bootstrap describes the other files in it.
+// debian returns a folder in which root.tar is Debian's root file system. The head of the script debian/bootstrap lists the
+// other files of the folder.
 func (b builder) debian(ctx context.Context) (string, error) {
 	ingredients, err := listed("debian", b.images(), "debian/bootstrap", "debian/packages")
 	if err != nil {

@@ -95,9 +95,9 @@ func testHang(t *testing.T) {
 	watch.Within(t, hung.slowest, time.Second, "the slowest response while the share hangs")
 	assert.Positive(t, hung.admitted, "known users are still admitted")
 	assert.Positive(t, hung.denied, "new users are denied")
-	// This process serves the file system, and has one goroutine for each blocked call.
 	const stuck = 32
 	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
+	// A stuck lookup has two goroutines: its own, and that of the FUSE server, which runs in this process too.
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+2*stuck+2 }, machine.Patience, 10*time.Millisecond,
 		"lookups that wait for a slot end")
 
