@@ -58,7 +58,8 @@ func TestMatchConditionsOfWebhooks(t *testing.T) {
 }
 
 // TestExpressionsDoNotIterateOverMaps tests that no CEL expression of the webhooks and policies iterates over labels or
-// annotations. The cost would be quadratic, and a Pod can have any number of labels and annotations.
+// annotations. The processor time would grow with the square of their number, and a Pod can have any number of labels and
+// annotations.
 func TestExpressionsDoNotIterateOverMaps(t *testing.T) {
 	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {

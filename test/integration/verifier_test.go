@@ -60,8 +60,8 @@ func TestVerifierDeniesLaterChanges(t *testing.T) {
 	})
 }
 
-// TestVerifierCalledOnlyForNotebooks tests that the API server does not call the webhook for Pods without the labels,
-// annotations and container names of a notebook, even if a Pod has the share's claim.
+// TestVerifierCalledOnlyForNotebooks tests that the API server does not call the webhook for a Pod that has no label of
+// a notebook, no annotation of the webhook and no container named jupyter-user-init, even if it has the share's claim.
 func TestVerifierCalledOnlyForNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)

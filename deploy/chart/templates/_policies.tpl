@@ -65,7 +65,7 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
 
 {{/*
 The names of our annotations after jupyter-user.io/, except "inject". A policy looks up each annotation by its key, because
-CEL's cost of iterating over a map is quadratic.
+CEL's processor time for iterating over a map grows with the square of its size.
 */}}
 {{- define "annotations" -}}
 user discovery identity home config container probes account-files home-in
