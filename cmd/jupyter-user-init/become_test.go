@@ -223,6 +223,8 @@ func TestImageStart(t *testing.T) {
 		"Enterprise Gateway's kernel": {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g " +
 			"-- start.sh bootstrap-kernel.sh"},
 		"no family with a hub's own start": {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
+		"no family with a wrapper of a hub's own start": {image: []string{"wrapper", "jupyterhub-singleuser"},
+			args: []string{"wrapper", "jupyterhub-singleuser"}, want: skipped + "wrapper jupyterhub-singleuser"},
 		"no family with a hub's own start by its path": {image: []string{"jupyterhub-singleuser"},
 			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
 		"no family with another program by its path":     {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},

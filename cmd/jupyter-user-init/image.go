@@ -84,7 +84,8 @@ var families = []family{
 }
 
 // hubsStart is the program that JupyterHub starts in the Pods of its users. The program needs no preparation by an
-// entrypoint. So a Pod whose arguments begin with hubsStart can start even if its image is of no known family.
+// entrypoint. So a Pod whose arguments have hubsStart, at the beginning or after a wrapper, can start even if its image is of no
+// known family.
 const hubsStart = "jupyterhub-singleuser"
 
 // hasProgram reports whether the image has a program. A program without a slash must be in $PATH.
@@ -128,7 +129,7 @@ func command(e handoff.Exec) ([]string, error) {
 		switch {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
-		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
+		case slices.ContainsFunc(e.Argv, func(arg string) bool { return filepath.Base(arg) == hubsStart }):
 			// The Pod's arguments are the whole command line, without an entrypoint.
 		default:
 			if closed := closedImage(); closed != "" {

@@ -99,10 +99,15 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 		"admission, or use a namespace that enforces baseline", namespace, name)
 }
 
-// GroupForeign denies a supplementary group or an fsGroup that is not known to be a group of the user.
+// FSGroupForeign denies an fsGroup that is not known to be a group of the user.
+func FSGroupForeign(field string, gid int64, name string) Denial {
+	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it", gid, name)
+}
+
+// GroupForeign denies a supplementary group that is not known to be a group of the user.
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups of "+
-		"the user", gid, name)
+		"the user that it knows; for a group of the image or of a GPU, ask the admin for identity.imageGroups", gid, name)
 }
 
 // ImageGroupForeign denies a group of identity.imageGroups in a Pod that cannot have such a group. why is the reason.
@@ -112,6 +117,9 @@ func ImageGroupForeign(field string, gid int64, why string) Denial {
 
 // NoImageGroupWithShare is the reason why a Pod that sees more of the share than the home cannot have a group of the image.
 const NoImageGroupWithShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
+
+// NoImageGroupAtStart is the reason why a Pod whose user is found at start cannot have a group of the image.
+const NoImageGroupAtStart = "a pod whose user is found at start has no supplementary groups"
 
 // NoFurtherGroup returns the reason why a user with the maximum number of groups gets no group of the image.
 func NoFurtherGroup(name string, limit int) string {

@@ -135,6 +135,18 @@ func HomeOfTheImage(field, old, replacement string) string {
 		replacement, Printable(old))
 }
 
+// InImagesHome warns that a variable names a file or directory in the image's own home, which the webhook does not change.
+func InImagesHome(variable, path string) string {
+	return fmt.Sprintf("%s is %s, in the home of the image's own user, which the pod's user may be unable to enter: if the notebook "+
+		"needs it, name a path in the user's home", Printable(variable), Printable(path))
+}
+
+// AccountsElsewhere warns that a variable of nss_wrapper hides the account files that the webhook mounts.
+func AccountsElsewhere(variable string) string {
+	return fmt.Sprintf("%s replaces /etc/passwd and /etc/group, in which the webhook names the user: remove it, or programs do not "+
+		"know the user's name", variable)
+}
+
 // The next three functions are for Warn mode, in which nothing is changed or denied.
 
 // WouldBeDenied warns that the Pod would be denied.

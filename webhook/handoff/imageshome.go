@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// imagesHomes are the homes of the users of images: of jovyan in Jupyter images, and of rstudio in rocker's images.
-var imagesHomes = [...]string{"/home/jovyan", "/home/rstudio"}
+// imagesHomes are the homes of the users of images: of jovyan in Jupyter images, of rstudio in rocker's images, and of onyxia in
+// Onyxia's.
+var imagesHomes = [...]string{"/home/jovyan", "/home/rstudio", "/home/onyxia"}
 
 // BelowImagesHome reports whether dir is one of imagesHomes or inside one, and neither home (the user's) nor inside home.
 // below is the part of the path after the image's home, such as /.cache; empty for the image's home itself.

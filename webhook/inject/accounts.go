@@ -27,3 +27,6 @@ func (in *planning) planAccounts() [2]wantedMount {
 		file(handoff.GroupFile, "/etc/"+handoff.GroupFile, "a "+handoff.GroupFile+" that knows "),
 	}
 }
+
+// replacesAccounts reports whether a variable names a file that nss_wrapper reads in place of /etc/passwd or /etc/group.
+func replacesAccounts(v pod.EnvVar) bool { return v.Name == "NSS_WRAPPER_PASSWD" || v.Name == "NSS_WRAPPER_GROUP" }

@@ -180,25 +180,31 @@ const cacheVariable = "XDG_CACHE_HOME"
 
 // replaceImagesHome changes JUPYTERHUB_ROOT_DIR and the variables XDG_* if their value is the image's own home (imageshome.go)
 // or inside it. JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's
-// home.
+// home. Any other variable with such a value stays, with a warning: the file or directory that it names can be only there.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
-		isXDG := strings.HasPrefix(v.Name, "XDG_")
-		if !isXDG && v.Name != rootDirVariable || v.ValueFrom != nil {
-			continue
-		}
 		below, ok := handoff.BelowImagesHome(pod.CleanPath(v.Value), p.home)
-		if !ok {
+		isList := strings.Contains(v.Value, ":") // such as PATH
+		if !ok || isList || v.ValueFrom != nil || p.isIdentity(v.Name) {
 			continue
 		}
 		dir := p.home
-		if isXDG {
+		switch {
+		case strings.HasPrefix(v.Name, "XDG_"):
 			dir += below
+		case v.Name != rootDirVariable:
+			c.warn(denial.InImagesHome(v.Name, v.Value))
+			continue
 		}
 		c.warn(denial.HomeOfTheImage(v.Name, v.Value, dir))
 		m := member{p.at, true, decimal(int64(i))}
 		c.replaceText(m, m.at().Child("value"), dir, pod.EnvVar{Name: v.Name, Value: dir})
 	}
+}
+
+// isIdentity reports whether a variable is one of ours, such as HOME.
+func (p envPiece) isIdentity(name string) bool {
+	return slices.ContainsFunc(p.identity[:], func(v identityVar) bool { return v.name == name })
 }
 
 // find compares the Pod's entries of one variable with the wanted value. changed is the index of the entry that must

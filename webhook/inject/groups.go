@@ -58,11 +58,14 @@ func (in *planning) planGroups() groupsPiece {
 		ours:          in.ourVolumes(),
 		deniedVolumes: in.deniedVolumes,
 	}
-	if in.identity != nil {
+	p.image = in.planner.config.Identity.ImageGroups
+	if in.identity == nil {
+		p.noImage = denial.NoImageGroupAtStart
+	} else {
 		p.groups = in.identity.Groups
 		p.primary = in.identity.GID
 		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
-		p.image, p.maxGroups = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
+		p.maxGroups = in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
 			p.noImage = denial.NoImageGroupWithShare
 		}
@@ -103,7 +106,7 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	case gid == p.primary || slices.Contains(p.groups, gid):
 		c.recordKept(field)
 	default:
-		c.deny(denial.GroupForeign(field.at().Field(), gid, p.user))
+		c.deny(denial.FSGroupForeign(field.at().Field(), gid, p.user))
 	}
 }
 

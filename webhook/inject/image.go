@@ -19,7 +19,8 @@ var (
 	// that directory.
 	openingImages = []struct{ repository, tag, directory string }{{"tensorflow/tensorflow", "-jupyter", "/tf"}}
 	// tokenlessImages are words in the names of images that start Jupyter without token and password.
-	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter"}
+	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter", "rapidsai/notebooks",
+		"sagemaker-distribution"}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",

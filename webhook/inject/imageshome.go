@@ -9,7 +9,7 @@ import (
 )
 
 // The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to
-// JupyterHub and Kubeflow, or /home/rstudio in the images of rocker. A Pod can make Jupyter open there by its workingDir, by
+// JupyterHub and Kubeflow, /home/rstudio in the images of rocker, or /home/onyxia in those of Onyxia. A Pod can make Jupyter open there by its workingDir, by
 // an argument such as --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of such a Pod means the user's home.
 // The image's own home belongs to UID 1000, so the user cannot use it, and Jupyter would not start. So the directory is
 // replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and the Pod gets a warning. A

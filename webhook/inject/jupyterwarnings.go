@@ -25,10 +25,10 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 		}
 	}
 	switch {
-	case !s.canStart() || in.othersAuthenticate(env):
+	case s.kind == runsOther || in.othersAuthenticate(env):
 	case withoutToken(flags):
 		warnings = append(warnings, denial.WithoutToken(in.facts.User.String()))
-	case imageDecides && imageHas(in.notebook, tokenlessImages):
+	case start.kind != runsJupyter && imageHas(in.notebook, tokenlessImages):
 		warnings = append(warnings, denial.ImageWithoutToken(in.facts.User.String()))
 	}
 	return warnings
@@ -41,8 +41,8 @@ func (in *planning) othersAuthenticate(env func(name string) envValue) bool {
 		slices.ContainsFunc(in.pod.Spec.Containers, func(c pod.Container) bool { return isLoginProxy(&c) })
 }
 
-// withoutToken reports whether flags turn the token off, and set no password. Jupyter removes quotes around the value of a
-// flag, so ” in the argument --ServerApp.token=” of a Pod, which no shell reads, is an empty value too.
+// withoutToken reports whether flags turn the token off, and set no password. No shell reads the quotes in an argument of a Pod
+// such as --ServerApp.token="", but Jupyter removes them, so that the value is empty.
 func withoutToken(flags map[string]string) bool {
 	isEmpty := func(value string) bool { return value == "" || value == `''` || value == `""` }
 	token, set := flags["token"]

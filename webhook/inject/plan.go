@@ -249,7 +249,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.findHomeIn(), in.denySidecars())
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
-	plan.warnings = append(plan.warnings, in.warnings()...)
+	plan.warnings = append(plan.warnings, in.warnings(switches)...)
 	in.deniedVolumes = in.otherShareVolumes()
 	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
@@ -333,10 +333,14 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 	return s, denials
 }
 
-// warnings returns warnings about the choice of the notebook container and about unknown annotations with our prefix.
-func (in *planning) warnings() (warnings []string) {
+// warnings returns warnings about the choice of the notebook container, about variables that make our account files useless, and
+// about unknown annotations with our prefix.
+func (in *planning) warnings(s switches) (warnings []string) {
 	if len(in.otherCandidates) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))
+	}
+	if at := slices.IndexFunc(in.notebook.Env, replacesAccounts); at >= 0 && s.accountFiles {
+		warnings = append(warnings, denial.AccountsElsewhere(in.notebook.Env[at].Name))
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {
