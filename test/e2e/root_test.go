@@ -38,7 +38,7 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of the copy of jupyter-user-init in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// observe watches the processes of all Pods while the function action runs. The argument of action is the function seen:
+// observe watches the processes of all Pods while the function "action" runs. The argument of "action" is the function "seen":
 // seen(initProgram) reports whether observe has found this program and its mounts, and seen(notebookProgram) whether it has
 // found this program as root.
 func observe(t *testing.T, action func(seen func(program string) bool)) observed {

@@ -39,12 +39,12 @@ func TooManyChanges(operations, limit int) Denial {
 		"or mount that is repeated many times", operations, limit)
 }
 
-// TooMany denies a list of the Pod that has more than limit elements. The parameter have is the number of elements.
+// TooMany denies a list of the Pod that has more than limit elements. The parameter "have" is the number of elements.
 func TooMany(field string, have, limit int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, limit)
 }
 
-// TooManyKeys denies a Pod with a map that has more than limit keys. The parameter have is the number of keys.
+// TooManyKeys denies a Pod with a map that has more than limit keys. The parameter "have" is the number of keys.
 func TooManyKeys(have, limit int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
 		"notebook has at most %d: leave some out", have, limit)

@@ -2,7 +2,7 @@ package denial
 
 // The denials of this file are about volumes, mounts and devices.
 
-// VolumeTaken denies a volume of the Pod's own that has the name of a volume of the webhook. The parameter what describes
+// VolumeTaken denies a volume of the Pod's own that has the name of a volume of the webhook. The parameter "what" describes
 // the webhook's volume.
 func VolumeTaken(field, name, what string) Denial {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another volume, or has other "+

@@ -99,7 +99,7 @@ var (
 // runsUnclear.
 const maxLaunchers = 16
 
-// readCommand reads a command line. The parameter value is a function that returns the value of a variable to which a shell
+// readCommand reads a command line. The parameter "value" is a function that returns the value of a variable to which a shell
 // script refers, and whether this value is known. The parameter is nil if no variable of the container is known.
 func readCommand(argv []string, value func(name string) (string, bool)) commandLine {
 	s := commandLine{argv: argv}

@@ -141,7 +141,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 }
 
 // readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
-// The parameter value is that of readCommand.
+// The parameter "value" is that of readCommand.
 func (in *planning) readStart(c *pod.Container, value func(name string) (string, bool)) commandLine {
 	command := unwrapped(in.planner.binary, c.Command, expanded)
 	start := readCommand(slices.Concat(command, c.Args), value)

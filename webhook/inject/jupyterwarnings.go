@@ -9,7 +9,7 @@ import (
 )
 
 // warningsAboutJupyter returns warnings about settings of Jupyter that the webhook cannot read or does not change. The
-// parameter before are the arguments from the variable NOTEBOOK_ARGS.
+// parameter "before" has the arguments from the variable NOTEBOOK_ARGS.
 func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, before []string, flags map[string]string,
 	env func(name string) envValue) (warnings []string) {
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress {

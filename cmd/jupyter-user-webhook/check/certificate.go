@@ -96,7 +96,7 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 }
 
 // untrusted returns the reason why an API server with a given caBundle does not trust the certificate; empty if the API
-// server trusts it. The parameter text is the caBundle, in base64.
+// server trusts it. The parameter "text" is the caBundle, in base64.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts no server: see the log of the " +

@@ -41,7 +41,7 @@ func shippedValues(t *testing.T) map[string]string {
 	return values
 }
 
-// installedAs returns a cluster with the rendered objects of one kind, each after the function change has changed it; nil
+// installedAs returns a cluster with the rendered objects of one kind, each after the function "change" has changed it; nil
 // changes nothing. The cluster's API server adds no defaults.
 func installedAs(t *testing.T, what string, change func(name string, object map[string]any)) *state {
 	t.Helper()

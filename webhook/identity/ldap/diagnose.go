@@ -97,7 +97,7 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
-// searchOne searches below base for an entry that matches the filter and has the attribute that the argument having names. It
+// searchOne searches below base for an entry that matches the filter and has the attribute that the argument "having" names. It
 // returns the given attributes of the first page, which has one entry.
 func searchOne(c *ldap.Conn, base, filter, having string, attributes []string) ([]*ldap.Entry, error) {
 	return search(c, &ldap.SearchRequest{

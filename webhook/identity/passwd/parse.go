@@ -32,7 +32,7 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls the function add with the name, the UID, the GID and the home of each readable line of a passwd file.
+// eachAccount calls the function "add" with the name, the UID, the GID and the home of each readable line of a passwd file.
 // The path is only for faults. The home is valid until add returns, and is not checked here (Share.HomeOf checks it).
 //
 //	field    1     2         3    4    5      6     7
@@ -103,7 +103,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine calls the function take with the fields of each line that has the given number of fields. take returns the reason
+// eachLine calls the function "take" with the fields of each line that has the given number of fields. take returns the reason
 // why the line is bad, or "". Bad lines are kept for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
