@@ -83,11 +83,6 @@ var families = []family{
 	},
 }
 
-// hubsStart is the program that JupyterHub starts in the Pods of its users. The program needs no preparation by an
-// entrypoint. So a Pod whose arguments have hubsStart, at the beginning or after a wrapper, can start even if its image is of no
-// known family.
-const hubsStart = "jupyterhub-singleuser"
-
 // hasProgram reports whether the image has a program. A program without a slash must be in $PATH.
 func hasProgram(program string) bool {
 	_, err := exec.LookPath(program)
@@ -129,8 +124,8 @@ func command(e handoff.Exec) ([]string, error) {
 		switch {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
-		case slices.ContainsFunc(e.Argv, func(arg string) bool { return filepath.Base(arg) == hubsStart }):
-			// The Pod's arguments are the whole command line, without an entrypoint.
+		case slices.ContainsFunc(e.Argv, handoff.IsHubServer) && !strings.HasPrefix(e.Argv[0], "-"):
+			// The Pod's arguments are the whole command line: the server of a hub needs no preparation by an entrypoint.
 		default:
 			if closed := closedImage(); closed != "" {
 				return nil, fmt.Errorf("%w. Another cause can be that %s", errNothingToRun, closed)

@@ -84,7 +84,7 @@ func expected(line string) ending {
 		{begins: "jupyter-user-webhook check", message: " ok\n", status: 1},
 		{begins: "helm get manifest", message: "as in the manifest given with -f", status: 1},
 		{begins: "kubectl get pods -A -o json | jq -r --arg since", message: "\tlab\t"},
-		{begins: "kubectl get pods -A -o json | jq -r '.items[] | select(any(", message: "jhub\troad\n"},
+		{begins: "kubectl get pods -A -o json | jq -r '.items[] | [.metadata.namespace,", message: "jhub\troad\tnfs\n"},
 		{begins: "kubectl get pods -A -o json", message: "lab\tbefore\n"},
 		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", message: "persistentvolume/hpc-pv-lab"},
 		{begins: "helm list", message: "jupyter-user-webhook-0.2.0"},

@@ -156,6 +156,29 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return applied
 }
 
+// TestMountOptions tests which mount options the volumes of the notebooks and the webhook's own volume get.
+func TestMountOptions(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][2][]string{
+		"a share by CSI with mount options": {{"iam"}, {"iam"}},
+		"a share by CSI":                    {nil, nil},
+		"a share by NFS version 4":          {{"vers=4.2", "hard"}, {"vers=4.2", "ro", "soft"}},
+	} {
+		values := strings.Replace(matrix[name], "namespaces: [lab]}", "namespaces: [lab], identity: {share: true}}", 1)
+		rendered, err := newHelm(t).Template(t.Context(), values)
+		require.NoError(t, err)
+		options := map[string][]string{}
+		for document := range strings.SplitSeq(read(t, rendered, "21-share.yaml"), "\n---\n") {
+			volume := corev1.PersistentVolume{}
+			require.NoError(t, yaml.Unmarshal([]byte(document), &volume))
+			if volume.Kind == "PersistentVolume" {
+				options[volume.Name] = volume.Spec.MountOptions
+			}
+		}
+		assert.Equal(t, map[string][]string{"hpc-pv-lab": want[0], "hpc-pv-jupyter-user-system": want[1]}, options, name)
+	}
+}
+
 // TestNullIsDefault tests that the chart renders null like the default, because the webhook takes null as the default. Null
 // can reach the templates, because helm upgrade keeps the null of a key that had no value in the release before.
 func TestNullIsDefault(t *testing.T) {

@@ -111,6 +111,40 @@ func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	}
 }
 
+// TestFirstHomesNode tests that, with the example first-homes-node.yaml, no Pod of another namespace than those in its list gets
+// to the node: neither by nodeName nor by a Binding.
+func TestFirstHomesNode(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t)
+	const denied = "the node admin-node is for the first homes alone"
+	data, err := os.ReadFile(examples + "first-homes-node.yaml")
+	require.NoError(t, err)
+	require.NoError(t, g.Apply(t.Context(), string(data)))
+	require.NoError(t, g.Namespace(t.Context(), "jupyter-user-homes", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	for namespace, want := range map[string]string{"lab": denied, "jupyter-user-homes": ""} {
+		on := func(node string) error {
+			pod := plainPod()
+			pod.Spec.NodeName = node
+			return create(t.Context(), g.admin(t), namespace, pod)
+		}
+		bound := func(node string) error {
+			pod, err := g.admin(t).CoreV1().Pods(namespace).Create(t.Context(), plainPod(), metav1.CreateOptions{})
+			require.NoError(t, err)
+			return g.admin(t).CoreV1().Pods(namespace).Bind(t.Context(), &corev1.Binding{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: node},
+			}, metav1.CreateOptions{})
+		}
+		for way, assign := range map[string]func(node string) error{"nodeName": on, "a Binding": bound} {
+			assert.NoError(t, assign("other"), "%s in %s", way, namespace)
+			if want == "" {
+				assert.NoError(t, assign("admin-node"), "%s in %s", way, namespace)
+			} else {
+				assert.ErrorContains(t, assign("admin-node"), want, "%s in %s", way, namespace)
+			}
+		}
+	}
+}
+
 // TestNetworkPolicyExcludesServer tests that the example NetworkPolicy allows other addresses and not the NFS server's. The
 // test reads the policy; no network plugin runs.
 func TestNetworkPolicyExcludesServer(t *testing.T) {

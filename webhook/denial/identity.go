@@ -99,15 +99,17 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 		"admission, or use a namespace that enforces baseline", namespace, name)
 }
 
-// FSGroupForeign denies an fsGroup that is not known to be a group of the user.
-func FSGroupForeign(field string, gid int64, name string) Denial {
-	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it", gid, name)
-}
-
-// GroupForeign denies a supplementary group that is not known to be a group of the user.
+// GroupForeign denies a supplementary group or an fsGroup that is not known to be a group of the user.
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups of "+
-		"the user that it knows; for a group of the image or of a GPU, ask the admin for identity.imageGroups", gid, name)
+		"the user", gid, name)
+}
+
+// SystemGroupForeign denies a supplementary group that can be a group of the image or of a device of the node, but is not
+// one of identity.imageGroups.
+func SystemGroupForeign(field string, gid int64, name string) Denial {
+	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, or, if it is a group of the image or "+
+		"of a GPU, ask the admin for identity.imageGroups", gid, name)
 }
 
 // ImageGroupForeign denies a group of identity.imageGroups in a Pod that cannot have such a group. why is the reason.

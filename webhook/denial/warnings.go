@@ -102,7 +102,7 @@ func OpensElsewhere(dir string) string {
 // WithoutToken warns that the command of the Pod turns the token of Jupyter off.
 func WithoutToken(name string) string {
 	return fmt.Sprintf("Jupyter asks for no token: anyone who can connect to the pod can be %s, unless %s has set a "+
-		"password for Jupyter: leave the empty token out of command and args", name, name)
+		"password for Jupyter: leave the empty token out of command, args and NOTEBOOK_ARGS", name, name)
 }
 
 // ImageWithoutToken warns that the image turns the token of Jupyter off.
@@ -141,10 +141,10 @@ func InImagesHome(variable, path string) string {
 		"needs it, name a path in the user's home", Printable(variable), Printable(path))
 }
 
-// AccountsElsewhere warns that a variable of nss_wrapper hides the account files that the webhook mounts.
-func AccountsElsewhere(variable string) string {
-	return fmt.Sprintf("%s replaces /etc/passwd and /etc/group, in which the webhook names the user: remove it, or programs do not "+
-		"know the user's name", variable)
+// AccountsElsewhere warns that variables of nss_wrapper hide the account files that the webhook mounts.
+func AccountsElsewhere(variables []string) string {
+	return fmt.Sprintf("%s set, so programs read other files than /etc/passwd and /etc/group, in which the webhook names the user: "+
+		"leave this out", are(variables))
 }
 
 // The next three functions are for Warn mode, in which nothing is changed or denied.

@@ -28,5 +28,13 @@ func (in *planning) planAccounts() [2]wantedMount {
 	}
 }
 
-// replacesAccounts reports whether a variable names a file that nss_wrapper reads in place of /etc/passwd or /etc/group.
-func replacesAccounts(v pod.EnvVar) bool { return v.Name == "NSS_WRAPPER_PASSWD" || v.Name == "NSS_WRAPPER_GROUP" }
+// accountsElsewhere returns the names of the notebook container's variables that name a file which nss_wrapper reads in place of
+// /etc/passwd or /etc/group.
+func (in *planning) accountsElsewhere() (names []string) {
+	for _, v := range in.notebook.Env {
+		if v.Name == "NSS_WRAPPER_PASSWD" || v.Name == "NSS_WRAPPER_GROUP" {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}

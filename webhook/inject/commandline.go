@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
 // This file finds out from the command line of a container, without its image, which kind of program the container runs. It
@@ -106,19 +108,18 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 	if len(argv) == 0 || strings.HasPrefix(argv[0], "-") {
 		return s
 	}
-	var name string // the last launcher or shell
+	hasScript := false // whether a launcher is a script
 	for range maxLaunchers {
 		if len(s.argv) == 0 {
 			// A launcher without a program starts a shell or ends: Kubernetes does not append the image's own command. But a
 			// site can have a script of its own with the name of a launcher, such as start.sh.
 			s.kind = runsOther
-			if strings.HasSuffix(name, ".sh") {
+			if hasScript {
 				s.kind = runsUnclear
 			}
 			return s
 		}
-		var rest []string
-		name, rest = path.Base(s.argv[0]), s.argv[1:]
+		name, rest := path.Base(s.argv[0]), s.argv[1:]
 		l, launches := launchers[name]
 		switch {
 		case shell.MatchString(name):
@@ -136,6 +137,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 			}
 			s.script = true
 		case launches:
+			hasScript = hasScript || strings.HasSuffix(name, ".sh")
 			if s.argv = l.skip(rest); s.argv == nil {
 				s.kind = runsUnclear
 				return s
@@ -161,14 +163,15 @@ func (s *commandLine) readAssignments() {
 	}
 }
 
-// hubServers are the commands with which hubs start the servers of their users.
-var hubServers = []string{"jupyterhub-singleuser", "start-singleuser.sh", "start-singleuser.py", "jupyter-labhub"}
+// canBeWrapper reports whether the program is unknown, or a script of python, so that it can be a wrapper of another program.
+func (s *commandLine) canBeWrapper() bool {
+	return s.kind == runsUnclear || s.kind == runsOther && len(s.argv) > 0 && python.MatchString(path.Base(s.argv[0]))
+}
 
-// skipWrapper takes the command line of a hub's server whose program is unknown. If an argument is one of hubServers, the
+// skipWrapper takes the command line of a hub's server whose program is unknown. If an argument is one of handoff.HubServers, the
 // program is a wrapper that runs this command, as in BinderHub's "python3 -c … jupyterhub-singleuser".
 func (s *commandLine) skipWrapper() {
-	isServer := func(arg string) bool { return slices.Contains(hubServers, path.Base(arg)) }
-	if at := slices.IndexFunc(s.argv, isServer); at >= 0 {
+	if at := slices.IndexFunc(s.argv, handoff.IsHubServer); at >= 0 {
 		s.argv = s.argv[at:]
 		s.kind = kindOfProgram(path.Base(s.argv[0]), s.argv[1:])
 	}

@@ -15,8 +15,10 @@ var flagSettings = map[string]string{
 	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
 	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
-	"token": "token", "password": "password", "hashed_password": "password",
 }
+
+// classSettings are like flagSettings, for flags that Jupyter knows only with a class, such as --ServerApp.token.
+var classSettings = map[string]string{"token": "token", "password": "password", "hashed_password": "password"}
 
 // jupyterFlags returns the values that a command line gives to the settings in flagSettings. It reads --port 9999,
 // --port=9999 and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
@@ -48,6 +50,9 @@ func jupyterFlag(arg string) (setting, value string, inline bool) {
 			return "", "", false
 		}
 		name = name[dot+1:]
+		if setting := classSettings[name]; setting != "" {
+			return setting, value, inline
+		}
 	}
 	return flagSettings[name], value, inline
 }

@@ -40,6 +40,8 @@ type groupsPiece struct {
 	image     []int64
 	noImage   string
 	maxGroups int
+	// minGID is the lowest GID that a user's group can have.
+	minGID int64
 	// strict reports whether supplementalGroupsPolicy is set to Strict.
 	strict bool
 	// keepsFSGroup reports whether the Pod may keep an fsGroup that is the user's GID or one of the user's groups.
@@ -65,7 +67,7 @@ func (in *planning) planGroups() groupsPiece {
 		p.groups = in.identity.Groups
 		p.primary = in.identity.GID
 		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
-		p.maxGroups = in.planner.config.Identity.MaxGroups
+		p.minGID, p.maxGroups = in.planner.config.Identity.MinGID, in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
 			p.noImage = denial.NoImageGroupWithShare
 		}
@@ -106,7 +108,7 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	case gid == p.primary || slices.Contains(p.groups, gid):
 		c.recordKept(field)
 	default:
-		c.deny(denial.FSGroupForeign(field.at().Field(), gid, p.user))
+		c.deny(denial.GroupForeign(field.at().Field(), gid, p.user))
 	}
 }
 
@@ -121,6 +123,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 		field := at.Index(i).Field()
 		switch {
 		case p.primary != 0 && gid == p.primary || slices.Contains(want, gid):
+		case !slices.Contains(p.image, gid) && p.noImage == "" && 0 < gid && gid < p.minGID:
+			foreign = append(foreign, denial.SystemGroupForeign(field, gid, p.user))
 		case !slices.Contains(p.image, gid):
 			foreign = append(foreign, denial.GroupForeign(field, gid, p.user))
 		case p.noImage != "":

@@ -19,17 +19,15 @@ var (
 	// that directory.
 	openingImages = []struct{ repository, tag, directory string }{{"tensorflow/tensorflow", "-jupyter", "/tf"}}
 	// tokenlessImages are words in the names of images that start Jupyter without token and password.
-	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter", "rapidsai/notebooks",
-		"sagemaker-distribution"}
+	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter", "rapidsai/notebooks"}
+	// loginProxies are words in the names of images of proxies at which users log in, and usual names of such containers.
+	loginProxies = []string{"oauth2-proxy", "oauth-proxy", "kube-rbac-proxy"}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
-	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
-		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
-		"hashicorp/vault"}
-	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy",
-		"kube-rbac-proxy", "consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"}
-	// loginProxies are the words of proxyImages for proxies at which users log in.
-	loginProxies = []string{"oauth2-proxy", "oauth-proxy", "kube-rbac-proxy"}
+	proxyImages = slices.Concat(loginProxies, []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy",
+		"consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "hashicorp/vault"})
+	proxyNames = slices.Concat(loginProxies, []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar",
+		"consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"})
 )
 
 // foundation is the base image of docker-stacks. It starts a shell, not Jupyter.
@@ -79,8 +77,10 @@ func isProxy(c *pod.Container) bool {
 	return slices.Contains(proxyNames, c.Name) || imageHas(c, proxyImages)
 }
 
-// isLoginProxy reports whether a container is a known login proxy.
-func isLoginProxy(c *pod.Container) bool { return imageHas(c, loginProxies) }
+// isLoginProxy reports whether a container is a known login proxy (loginProxies).
+func isLoginProxy(c *pod.Container) bool {
+	return slices.Contains(loginProxies, c.Name) || imageHas(c, loginProxies)
+}
 
 // imageHas reports whether the name of a container's image contains one of the words.
 func imageHas(c *pod.Container, words []string) bool {

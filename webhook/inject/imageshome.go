@@ -8,13 +8,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to
-// JupyterHub and Kubeflow, /home/rstudio in the images of rocker, or /home/onyxia in those of Onyxia. A Pod can make Jupyter open there by its workingDir, by
-// an argument such as --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of such a Pod means the user's home.
-// The image's own home belongs to UID 1000, so the user cannot use it, and Jupyter would not start. So the directory is
-// replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and the Pod gets a warning. A
-// subdirectory of the image's own home is also replaced by the user's home itself, because the user's home can lack such a
-// subdirectory. Only in the variables XDG_* the subdirectory stays (env.go). Any other directory is the Pod's.
+// The image's own home: /home/jovyan, the home of the only user, jovyan, in the images of docker-stacks, Zero to JupyterHub
+// and Kubeflow, /home/rstudio in the images of rocker, or /home/onyxia in those of Onyxia. A Pod can make Jupyter open
+// there by its workingDir, by an argument such as --ServerApp.root_dir, or by KubeSpawner's notebook_dir. The author of
+// such a Pod means the user's home. The image's own home belongs to UID 1000, so the user cannot use it, and Jupyter would
+// not start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and
+// the Pod gets a warning. A subdirectory of the image's own home is also replaced by the user's home itself, because the
+// user's home can lack such a subdirectory. Only in the variables XDG_* the subdirectory stays (env.go). Any other
+// directory is the Pod's.
 
 // rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
@@ -36,7 +37,7 @@ func setsOpening(arg string) bool {
 
 // withUserHome replaces the image's own home by the user's home in the arguments that set the directory in which Jupyter
 // opens. It returns the changed command line and the indices of the changed arguments. It changes no shell script: for a
-// script the Pod gets a warning (jupyter.go).
+// script the Pod gets a warning (jupyterwarnings.go).
 func withUserHome(argv []string, home string) (replaced []string, indices []int) {
 	for i, arg := range argv {
 		if !setsOpening(arg) {

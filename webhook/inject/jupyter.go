@@ -119,7 +119,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 	switch {
 	case flags["sock"] != "":
 		return denial.OnUnixSocket
-	case ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1":
+	case isLoopback(ip):
 		return denial.OnLoopback(ip)
 	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
 		return denial.SettingsFromFile(probesAnnotation)
@@ -140,6 +140,11 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 	return ""
 }
 
+// isLoopback reports whether an address is one at which no other machine, and no kubelet, can connect.
+func isLoopback(ip string) bool {
+	return ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1"
+}
+
 // readStart reads the command and args of a container. If the command has our wrapper, readStart reads the wrapped command.
 // The parameter "value" is that of readCommand.
 func (in *planning) readStart(c *pod.Container, value func(name string) (string, bool)) commandLine {
@@ -149,7 +154,7 @@ func (in *planning) readStart(c *pod.Container, value func(name string) (string,
 		// The image does not decide: Kubernetes ignores the start of the image if the container has a command.
 		start.kind = runsUnclear
 	}
-	if start.kind == runsUnclear && user.FromHub(in.pod.Metadata.Labels) {
+	if start.canBeWrapper() && user.FromHub(in.pod.Metadata.Labels) {
 		start.skipWrapper()
 	}
 	return start

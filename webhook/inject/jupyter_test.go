@@ -30,7 +30,7 @@ func TestReadCommand(t *testing.T) {
 		"env":                                   runsOther,
 		"/app/start.sh":                         runsUnclear,
 		"tini -- /app/start.sh":                 runsUnclear,
-		"/app/start.sh tini":                    runsOther,
+		"/app/start.sh tini":                    runsUnclear,
 		"env A=1":                               runsOther,
 		"timeout 60":                            runsOther,
 		"conda run -n sci":                      runsOther,
@@ -134,6 +134,8 @@ func TestReadStartOfHub(t *testing.T) {
 		"wrap jupyter-labhub":                                                      runsJupyter,
 		"wrap jupyterhub-singleuser --version":                                     runsOther,
 		"wrap jupyter lab":                                                         runsUnclear,
+		"python3 /srv/wrap.py jupyterhub-singleuser":                               runsJupyter,
+		"python3 /srv/train.py":                                                    runsOther,
 		"sleep 1 jupyterhub-singleuser":                                            runsOther,
 	} {
 		argv, ok := splitWords(line)
@@ -343,11 +345,30 @@ func TestWithoutToken(t *testing.T) {
 		"start-notebook.py --ServerApp.token=":                                               true,
 		"--ServerApp.token=":                                                                 true,
 		"sleep --token=":                                                                     false,
+		"jupyter lab --token=":                                                               false, // no flag of Jupyter
+		"jupyter lab --ServerApp.token= --ip=127.0.0.1":                                      false,
+		"jupyter lab --ServerApp.token= --ServerApp.sock=/tmp/s":                             false,
+		"train.sh --ServerApp.token=":                                                        false,
 	} {
 		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
 			notebook: &pod.Container{Args: strings.Fields(args), Image: new("quay.io/jupyter/minimal-notebook")}}
 		warnings := in.findServer(switches{}).warnings
 		assert.Equal(t, without, slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "asks for no token") }), args)
+	}
+	for args, without := range map[string]bool{"": true, "--debug": true, "papermill a.ipynb b.ipynb": false, "/work/train.sh": false, "jupyter lab": false} {
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, discovery: config.DiscoveryAtAdmission,
+			notebook: &pod.Container{Args: strings.Fields(args), Image: new("ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0")}}
+		assert.Equal(t, without, len(in.findServer(switches{}).warnings) > 0, "Kubeflow's image without Kubeflow, %q", args)
+		in.discovery = config.DiscoveryAtStart
+		assert.Empty(t, in.findServer(switches{}).warnings, "at start the image's own start does not run")
+	}
+	proxy := pod.Container{Name: "oauth-proxy", Image: new("mirror.example.com/proxy:1")}
+	for name, in := range map[string]planning{
+		"a container":      {pod: &pod.Pod{Spec: pod.Spec{Containers: []pod.Container{proxy}}}},
+		"a native sidecar": {pod: &pod.Pod{Spec: pod.Spec{InitContainers: []pod.Container{proxy}}}},
+	} {
+		in.planner, in.notebook = NewPlanner(config.Default()), &pod.Container{Args: []string{"jupyter", "lab", "--ServerApp.token="}}
+		assert.Empty(t, in.findServer(switches{}).warnings, "a login proxy in %s authenticates the clients", name)
 	}
 	for name, env := range map[string][]pod.EnvVar{
 		"a hub":    {{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8888/"}},

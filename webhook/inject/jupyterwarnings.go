@@ -12,7 +12,7 @@ import (
 // parameter "before" has the arguments from the variable NOTEBOOK_ARGS.
 func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, before []string, flags map[string]string,
 	env func(name string) envValue) (warnings []string) {
-	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress {
+	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress && !inImagesHome(dir.value, in.home) {
 		warnings = append(warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
 	imageDecides := start.kind == runsUnknown && s.kind == runsJupyter
@@ -24,21 +24,32 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 			warnings = append(warnings, denial.OpensInImagesHome(flags[setting], in.home))
 		}
 	}
+	return append(warnings, in.warningsAboutToken(s, imageDecides, flags, env)...)
+}
+
+// warningsAboutToken returns a warning if Jupyter asks for no token, so that everyone who can connect to the Pod is the user.
+// There is none if nobody can connect, or if another program authenticates the clients. imageDecides reports whether the
+// image's own start runs.
+func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags map[string]string,
+	env func(name string) envValue) []string {
+	_, configured := in.planner.startOf(in.notebook.Image)
+	imageStarts := imageDecides && (configured || in.discovery == config.DiscoveryAtAdmission)
 	switch {
-	case s.kind == runsOther || in.othersAuthenticate(env):
+	case !s.canStart() || flags["sock"] != "" || isLoopback(flags["ip"]) || in.othersAuthenticate(env):
 	case withoutToken(flags):
-		warnings = append(warnings, denial.WithoutToken(in.facts.User.String()))
-	case start.kind != runsJupyter && imageHas(in.notebook, tokenlessImages):
-		warnings = append(warnings, denial.ImageWithoutToken(in.facts.User.String()))
+		return []string{denial.WithoutToken(in.facts.User.String())}
+	case imageStarts && imageHas(in.notebook, tokenlessImages):
+		return []string{denial.ImageWithoutToken(in.facts.User.String())}
 	}
-	return warnings
+	return nil
 }
 
 // othersAuthenticate reports whether another program authenticates the clients of Jupyter: a hub, Kubeflow, whose notebooks
 // have NB_PREFIX, or a login proxy in the Pod, as in Open Data Hub.
 func (in *planning) othersAuthenticate(env func(name string) envValue) bool {
+	isLogin := func(c pod.Container) bool { return isLoginProxy(&c) }
 	return env("JUPYTERHUB_SERVICE_URL").set || env("NB_PREFIX").set ||
-		slices.ContainsFunc(in.pod.Spec.Containers, func(c pod.Container) bool { return isLoginProxy(&c) })
+		slices.ContainsFunc(in.pod.Spec.Containers, isLogin) || slices.ContainsFunc(in.pod.Spec.InitContainers, isLogin)
 }
 
 // withoutToken reports whether flags turn the token off, and set no password. No shell reads the quotes in an argument of a Pod

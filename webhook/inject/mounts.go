@@ -195,7 +195,7 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 	other, nested := p.nested(at)
 	switch {
 	case !nested:
-	case other == at, slices.Contains(kernelPaths[:], other):
+	case at == "/dev" || slices.Contains(kernelPaths[:], other):
 		c.deny(denial.MountOverKernel(field(), mountPath))
 	case other == runtimePath:
 		c.deny(denial.MountAroundRuntime(field(), mountPath, other))

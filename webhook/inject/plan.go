@@ -339,8 +339,8 @@ func (in *planning) warnings(s switches) (warnings []string) {
 	if len(in.otherCandidates) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))
 	}
-	if at := slices.IndexFunc(in.notebook.Env, replacesAccounts); at >= 0 && s.accountFiles {
-		warnings = append(warnings, denial.AccountsElsewhere(in.notebook.Env[at].Name))
+	if elsewhere := in.accountsElsewhere(); len(elsewhere) > 0 && s.accountFiles {
+		warnings = append(warnings, denial.AccountsElsewhere(elsewhere))
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {

@@ -20,18 +20,18 @@ func (d *diagnosis) advice(err error) string {
 			"firewall pass it"
 	case strings.Contains(text, "i/o timeout"):
 		return "the server accepts connections and does not respond: its admin must look at it"
-	case strings.Contains(text, "certificate has expired or is not yet valid"):
-		return "the server's certificate is not valid at this time: its admin must renew it, if the clock is right here"
 	case strings.Contains(text, "unknown authority"):
 		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
+	case strings.Contains(text, "certificate has expired or is not yet valid"):
+		return "the server's certificate or its authority is not valid at this time: renew what has expired, an authority also in " +
+			"identity.ldap.caFile, if the clock is right here"
 	case strings.Contains(text, "valid for"):
 		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name " +
 			"this one"
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
 		return d.adviceForBind(err)
-	case strings.Contains(text, "remote error: tls") && d.config.Bind.Method == config.BindExternal:
-		return "the server does not accept the client certificate identity.ldap.bind.certificateFile: it may have expired, or the " +
-			"server does not trust its authority"
+	case strings.Contains(text, "remote error: tls") && strings.Contains(text, "certificate"):
+		return "the server demands a client certificate (identity.ldap.bind.certificateFile) that it trusts and that has not expired"
 	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
 		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
 			"after a request"

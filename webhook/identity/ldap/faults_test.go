@@ -217,9 +217,13 @@ func TestAdviceForConnection(t *testing.T) {
 		return c
 	}
 	valid := pki.Make(t, time.Hour)
+	issued, err := expired.IssueServer(time.Hour, "localhost")
+	require.NoError(t, err)
 	validFile := file(t, "ca", string(valid.Cert))
 	hangs := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	var group sync.WaitGroup
+	const outdated = "the server's certificate or its authority is not valid at this time: renew what has expired, an authority also in " +
+		"identity.ldap.caFile, if the clock is right here"
 	const silent = "the server accepts connections and does not respond: its admin must look at it"
 	for name, c := range map[string]struct {
 		url    string
@@ -231,15 +235,17 @@ func TestAdviceForConnection(t *testing.T) {
 		"a server that hangs, in plain text": {"ldap://" + hangs, func(l *config.LDAP) { l.Insecure = true }, silent},
 		"an expired certificate of the server": {"ldaps://" + serve(&tls.Config{Certificates: []tls.Certificate{certificate(expired)}}),
 			func(l *config.LDAP) { l.CAFile = filepath.Join(folder, "tls.crt") },
-			"the server's certificate is not valid at this time: its admin must renew it, if the clock is right here"},
+			outdated},
 		"an expired client certificate": {"ldaps://" + serve(&tls.Config{Certificates: []tls.Certificate{certificate(valid)},
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool(expired.Cert)}),
 			func(l *config.LDAP) {
 				l.CAFile, l.Bind = validFile, config.LDAPBind{Method: config.BindExternal,
 					CertificateFile: filepath.Join(folder, "tls.crt"), KeyFile: filepath.Join(folder, "tls.key")}
 			},
-			"the server does not accept the client certificate identity.ldap.bind.certificateFile: it may have expired, or the server " +
-				"does not trust its authority"},
+			"the server demands a client certificate (identity.ldap.bind.certificateFile) that it trusts and that has not expired"},
+		"an expired authority": {"ldaps://" + serve(&tls.Config{Certificates: []tls.Certificate{certificate(issued)}}),
+			func(l *config.LDAP) { l.CAFile = filepath.Join(folder, "tls.crt") },
+			outdated},
 		"plain text in place of TLS": {"ldaps://" + listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "hello\n") }),
 			func(*config.LDAP) {}, "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with " +
 				"startTLS after a request"},
