@@ -75,7 +75,8 @@ func MountElsewhere(field, volume, mountPath, notebook string) Denial {
 // MountTaken denies a mount, or another path of the Pod's own, that is one of our mount paths or inside the scratch
 // directory. ours describes our mount.
 func MountTaken(field, path, ours string) Denial {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: leave this out, or use another path", Printable(path), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: leave this out, or use another path",
+		Printable(path), ours)
 }
 
 // MountNested denies a mount of the Pod's own that is inside another mount or around one of our mounts. The denial is for

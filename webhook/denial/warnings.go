@@ -137,14 +137,14 @@ func HomeOfTheImage(field, old, replacement string) string {
 
 // InImagesHome warns that a variable names a file or directory in the image's own home, which the webhook does not change.
 func InImagesHome(variable, path string) string {
-	return fmt.Sprintf("%s is %s, in the home of the image's own user, which the pod's user may be unable to enter: if the notebook "+
-		"needs it, name a path in the user's home", Printable(variable), Printable(path))
+	return fmt.Sprintf("%s is %s, in the home of the image's own user, which the pod's user may be unable to enter: if the "+
+		"notebook needs it, name a path in the user's home", Printable(variable), Printable(path))
 }
 
 // AccountsElsewhere warns that variables of nss_wrapper hide the account files that the webhook mounts.
 func AccountsElsewhere(variables []string) string {
-	return fmt.Sprintf("%s set, so programs read other files than /etc/passwd and /etc/group, in which the webhook names the user: "+
-		"leave this out", are(variables))
+	return fmt.Sprintf("%s set, so programs read other files than /etc/passwd and /etc/group, in which the webhook names the "+
+		"user: leave this out", are(variables))
 }
 
 // The next three functions are for Warn mode, in which nothing is changed or denied.

@@ -17,8 +17,8 @@ var rightsAroundPolicies = []struct {
 	{"networking.k8s.io", "networkpolicies", []string{"create", "update", "patch", "delete", "deletecollection"},
 		"may write NetworkPolicies in namespaces with notebooks. NetworkPolicies add up, so any of these subjects may let " +
 			"Pods reach the share's server, where a Pod can be any user. Protect the server by means that they cannot change: " +
-			"an export to the nodes alone, if connections of Pods do not leave a node with its address, or a cluster-wide policy of the " +
-			"network plugin"},
+			"an export to the nodes alone, if connections of Pods do not leave a node with its address, or a cluster-wide policy " +
+			"of the network plugin"},
 	{"", "pods/log", []string{"get"},
 		"may read logs of Pods in namespaces with notebooks. A Jupyter that makes its own token prints the token there, and " +
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},

@@ -87,8 +87,8 @@ func judgeRunAs(g grant) *Finding {
 			"namespace",
 			subjectText(g.subject), g.where())
 	case g.resource == shares:
-		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read and change every home, by %s: right for a backup "+
-			"in a namespace where no other user may create Pods", namespace, subjectText(g.subject))
+		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read and change every home, by %s: right for a "+
+			"backup in a namespace where no other user may create Pods", namespace, subjectText(g.subject))
 	case len(g.names) == 0:
 		f = failed(g.binding, "lets anyone who can create Pods in namespace %s be any user, by %s: name the homes in resourceNames",
 			namespace, subjectText(g.subject))

@@ -145,9 +145,9 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 		return err
 	}
 	defer inside.Close() //nolint:errcheck // the files written in the directory are closed
-	// The new directory can get rights for other users from the setgid bit or a default ACL of the directory above. With POSIX ACLs,
-	// Chmod takes these rights away. A server with NFSv4 ACLs can keep inherited entries, which a client does not see in the mode
-	// (ZFS with aclmode=passthrough), or return EPERM (aclmode=restricted).
+	// The new directory can get rights for other users from the setgid bit or a default ACL of the directory above. With POSIX
+	// ACLs, Chmod takes these rights away. A server with NFSv4 ACLs can keep inherited entries, which a client does not see in
+	// the mode (ZFS with aclmode=passthrough), or return EPERM (aclmode=restricted).
 	if err := inside.Chmod(".", 0o700); err != nil {
 		return err
 	}
