@@ -8,7 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -72,9 +76,30 @@ func (o ldapOptions) check(out io.Writer) error {
 		findings = append(findings, check.Finding{
 			Check: "ldap", Status: check.Status(r.Kind), Where: check.Plain(r.Server), Message: check.Plain(r.Message),
 		})
+		if r.Identity != nil {
+			findings = append(findings, limits(c.Identity, name, *r.Identity)...)
+		}
 	}
 	if err := write(out, findings); err != nil {
 		return err
 	}
 	return check.Judge(findings)
+}
+
+// limits returns findings about an identity with which the webhook denies the user, or that a Pod does not get as it is.
+func limits(c config.Identity, name user.Name, id identity.Identity) (found []check.Finding) {
+	finding := func(status check.Status, message string) {
+		found = append(found, check.Finding{Check: "ldap", Status: status, Message: check.Plain(message)})
+	}
+	limited := inject.LimitGroups(c, name, id)
+	for _, denied := range limited.Denials {
+		finding(check.Failed, denied.String())
+	}
+	if err := c.Floor().Check(limited.Identity); err != nil {
+		finding(check.Failed, denial.IdentityDenied(name.String(), err).String())
+	}
+	for _, warning := range limited.Warnings {
+		finding(check.Warning, warning)
+	}
+	return found
 }

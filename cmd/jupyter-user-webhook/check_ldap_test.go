@@ -156,6 +156,37 @@ func TestCheckLDAPFaults(t *testing.T) {
 	}
 }
 
+// TestCheckLDAPLimits tests the findings about users whom the webhook would deny, although the directory service knows them, and
+// about the hub names that the directory service maps.
+func TestCheckLDAPLimits(t *testing.T) {
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
+	for name, c := range map[string]struct {
+		identity, users, says string
+		status                int
+	}{
+		"within the limits":   {says: "0 failed, 0 unknown, 0 warnings, 3 ok"},
+		"a UID below minUID":  {identity: "minUID: 6000", says: "the user alice cannot run a notebook: UID 5003 is below 6000", status: 1},
+		"a GID below minGID":  {identity: "minGID: 6500", says: "the user alice cannot run a notebook: GID 6003 is below 6500", status: 1},
+		"too many groups":     {identity: "maxGroups: 1", says: "alice is in more supplementary groups than the 1 that a pod may have", status: 1},
+		"groups that are cut": {identity: "maxGroups: 1, tooManyGroups: Cut", says: "gets only the 1 supplementary groups of alice"},
+		"a hub name":          {users: ", hubName: mail", says: "hub names are found by mail: alice@corp.example is alice"},
+		"no hub name":         {users: ", hubName: employeeNumber", says: "and shows a employeeNumber, so no hub name has a user", status: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			separator := ", "
+			if c.identity == "" {
+				separator = ""
+			}
+			file := writeTemp(t, "config.yaml", kindLines+"identity: {"+c.identity+separator+"ldap: {urls: ["+server.LDAPS+"], caFile: "+server.CAFile+
+				", bind: {method: Simple, dn: \""+webhookDN+"\", passwordFile: "+writeTemp(t, "password", "secret")+"}, users: {baseDN: \""+peopleDN+
+				"\""+c.users+"}, groups: {baseDN: \"ou=groups,dc=example,dc=org\"}}}\n")
+			var output bytes.Buffer
+			assert.Equal(t, c.status, run(t.Context(), []string{"check", "ldap", "--config=" + file, "--user=alice"}, nil, &output, &output))
+			assert.Contains(t, strings.Join(strings.Fields(output.String()), " "), c.says)
+		})
+	}
+}
+
 // TestCheckLDAPMembers tests the warning if the webhook finds no group with a member: the bound account may not read the
 // members, as an anonymous bind in FreeIPA, or the preset is wrong.
 func TestCheckLDAPMembers(t *testing.T) {

@@ -165,7 +165,8 @@ func levelOf(levels *podsecurity.Levels, title string, raw []byte) [][]string {
 	return rows
 }
 
-// wrapAt is the maximum width of the last column of the explanation, in characters.
+// wrapAt is the length, in characters, at which the text of a change or of a Pod Security violation is wrapped. A longer word is
+// not broken.
 const wrapAt = 84
 
 // columns writes rows as an indented table.

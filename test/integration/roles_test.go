@@ -145,6 +145,43 @@ func TestFirstHomesNode(t *testing.T) {
 	}
 }
 
+// TestNoWayAround tests that, with the example no-way-around.yaml, no Service chooses its address and no variable is read from
+// a file. An API server older than 1.34 does not know such variables, and drops them.
+func TestNoWayAround(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t)
+	data, err := os.ReadFile(examples + "no-way-around.yaml")
+	require.NoError(t, err)
+	require.NoError(t, g.Apply(t.Context(), string(data)))
+	services := g.admin(t).CoreV1().Services("lab")
+	service := func(change func(*corev1.Service)) error {
+		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{GenerateName: "s-"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 2049}}}}
+		change(s)
+		_, err := services.Create(t.Context(), s, metav1.CreateOptions{})
+		return err
+	}
+	assert.NoError(t, service(func(*corev1.Service) {}))
+	for name, change := range map[string]func(*corev1.Service){
+		"externalIPs":    func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.10"} },
+		"loadBalancerIP": func(s *corev1.Service) { s.Spec.LoadBalancerIP = "192.0.2.10" },
+		"an annotation": func(s *corev1.Service) {
+			s.Annotations = map[string]string{"kube-vip.io/loadbalancerIPs": "192.0.2.10"}
+		},
+	} {
+		assert.ErrorContains(t, service(change), "a Service here must not choose its address", name)
+	}
+	pod := plainPod()
+	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{
+		FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "e", Key: "A"}}}}
+	stored, err := g.admin(t).CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
+	if err == nil {
+		require.Nil(t, stored.Spec.Containers[0].Env[0].ValueFrom.FileKeyRef, "the API server knows the field")
+	} else if !strings.Contains(err.Error(), "must specify one of") {
+		assert.ErrorContains(t, err, "variables from files (fileKeyRef) are not allowed here")
+	}
+}
+
 // TestNetworkPolicyExcludesServer tests that the example NetworkPolicy allows other addresses and not the NFS server's. The
 // test reads the policy; no network plugin runs.
 func TestNetworkPolicyExcludesServer(t *testing.T) {

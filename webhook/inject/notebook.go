@@ -9,8 +9,9 @@ import (
 
 // findNotebook finds the notebook container. The first item of this list that gives a container is used: the annotation
 // jupyter-user.io/container, a configured name (notebook.containerNames), kubectl's annotation for its default container,
-// the first container that is known to start Jupyter, the first container that is not a proxy. kubectl's annotation does
-// not count if it names a proxy. An annotation jupyter-user.io/container that names no container of the Pod is denied.
+// the first container that is known to start Jupyter (jupyter.go, commandline.go, image.go), the first container that is not
+// a proxy (image.go). A proxy that is the only container is taken. kubectl's annotation does not count if it names a proxy.
+// An annotation jupyter-user.io/container that names no container of the Pod is denied.
 func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {

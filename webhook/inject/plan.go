@@ -18,9 +18,12 @@
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
 // methods inOrder and planning.pieces, and to the list above. Add the fields that it reads to webhook/pod/view.go. Add the
-// fields that it writes to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go. Add a new
-// annotation to annotations.go and to the list "annotations" of deploy/chart/templates/_policies.tpl. Then run make golden
-// and make render.
+// fields that it writes to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go. If they are ours,
+// add them to replaceable in test/property/lossless_test.go and to checkInjected in test/property/whole_test.go; a new type that
+// is written to webhook/pod/written.go; a mount of the share, or a field of the init container, to
+// deploy/chart/templates/62-policy-net.yaml; a field of a security context to the table in deploy/docs/pods.md. Add a new
+// annotation to annotations.go, to the list "annotations" of deploy/chart/templates/_policies.tpl, and to the table in
+// deploy/docs/pods.md. Begin with a Pod in test/golden/testdata; then run make golden and make render.
 //
 // To add an environment variable: a constant default needs no code, because notebook.env of the configuration can have it. A
 // default that depends on the Pod belongs to planEnv in env.go. A variable that is ours belongs to identityVars, and changes
@@ -104,8 +107,8 @@ type pieces struct {
 	resources   resourcesPiece
 }
 
-// inOrder yields the pieces with their names, in the order in which they are reconciled. It yields none if the planning
-// ended early.
+// inOrder yields the pieces with their names, in the order in which they are reconciled. A piece that writes to other init
+// containers must come before "init container", which can insert or move one. It yields none if the planning ended early.
 func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	if !p.planned {
 		return
@@ -158,7 +161,8 @@ type planning struct {
 	// home, also relative to the share's root, and homesDir the path of that directory in the init container. homeOnShare
 	// is the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
 	subPath, parent, homesDir, homeOnShare string
-	// deniedVolumes are the names of the volumes that use one of our claims, but do not have our name for its volume.
+	// deniedVolumes are the names of the Pod's volumes that use one of our claims under a name other than ours. share.go denies
+	// these volumes.
 	deniedVolumes []string
 	// identityEnv are the six variables that are ours, such as NB_USER and HOME (env.go).
 	identityEnv [6]identityVar

@@ -19,6 +19,8 @@ type Remark struct {
 	// Server is the URL of the server that the remark is about.
 	Server  string
 	Message string
+	// Identity is the user's identity, in the remark that has found it; nil in all others.
+	Identity *identity.Identity
 }
 
 // RemarkKind is the severity of a remark.
@@ -61,7 +63,7 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) say(kind RemarkKind, format string, args ...any) {
-	d.remarks = append(d.remarks, Remark{kind, d.server, fmt.Sprintf(format, args...)})
+	d.remarks = append(d.remarks, Remark{Kind: kind, Server: d.server, Message: fmt.Sprintf(format, args...)})
 }
 
 func (d *diagnosis) run(server *server, name user.Name) {
@@ -75,6 +77,7 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	if !d.base(c.Conn, "users.baseDN", d.config.Users.BaseDN) || !d.sample(c.Conn) {
 		return
 	}
+	d.hubNames(c.Conn)
 	if base := d.config.Groups.BaseDN; base != "" {
 		if !d.base(c.Conn, "groups.baseDN", base) {
 			return
@@ -132,6 +135,36 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	return true
 }
 
+// hubNames checks that the webhook finds a user by a hub name, if the directory service maps hub names (users.hubName).
+func (d *diagnosis) hubNames(c *ldap.Conn) {
+	users := d.config.Users
+	if users.HubName == "" {
+		return
+	}
+	found, err := searchOne(c, users.BaseDN, users.Filter, users.HubName, []string{users.HubName})
+	if err != nil && len(found) == 0 {
+		d.say(RemarkFailed, "identity.ldap.users.hubName: %v", err)
+		return
+	}
+	var hubNames []string
+	if len(found) > 0 {
+		hubNames = found[0].GetEqualFoldAttributeValues(users.HubName)
+	}
+	if len(hubNames) == 0 {
+		d.say(RemarkFailed, "no account below %q matches %s and shows a %s, so no hub name has a user: correct "+
+			"identity.ldap.users.hubName, or let the account that the webhook binds as read it", users.BaseDN, users.Filter, users.HubName)
+		return
+	}
+	switch name, err := d.findName(c, hubNames[0]); {
+	case err != nil:
+		d.say(RemarkFailed, "the hub name %s: %v", hubNames[0], err)
+	case name == nil:
+		d.say(RemarkFailed, "a search for %s=%s finds no account, although %s has it", users.HubName, hubNames[0], found[0].DN)
+	default:
+		d.say(RemarkOK, "hub names are found by %s: %s is %s", users.HubName, hubNames[0], *name)
+	}
+}
+
 // members adds a warning if the webhook finds no group with a member. Users then silently have no supplementary groups.
 func (d *diagnosis) members(c *ldap.Conn) {
 	groups := d.config.Groups
@@ -183,6 +216,7 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 			groups[i] = fmt.Sprint(gid)
 		}
 		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
+		d.remarks[len(d.remarks)-1].Identity = id
 		d.home(name, id.Home)
 	}
 }
