@@ -78,7 +78,7 @@ func expected(line string) ending {
 		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", message: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
 		{begins: "jupyter-user-webhook check access --user alice -n lab", message: "Group system:masters"},
 		{begins: "jupyter-user-webhook check --only=share-pods", message: "no Pod has a claim of the share"},
-		{begins: "jupyter-user-webhook check -n lab --only=egress", message: "failed", status: 1},
+		{begins: "jupyter-user-webhook check -n lab --only=egress", message: "0 failed, 0 unknown"},
 		{begins: "jupyter-user-webhook check -n lab --only=reachable,dry-run", message: "ok      dry-run"},
 		{begins: "kubectl get rolebindings,clusterrolebindings -A -o wide", message: "ClusterRole/jupyter-user-use-every-home"},
 		{begins: "jupyter-user-webhook check -f deploy/install.yaml", message: "as in the manifest given with -f", status: 1},

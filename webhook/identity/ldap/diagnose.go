@@ -152,7 +152,8 @@ func (d *diagnosis) hubNames(c *ldap.Conn) {
 	}
 	if len(hubNames) == 0 {
 		d.say(RemarkFailed, "no account below %q matches %s and shows a %s, so no hub name has a user: correct "+
-			"identity.ldap.users.hubName, or let the account that the webhook binds as read it", users.BaseDN, users.Filter, users.HubName)
+			"identity.ldap.users.hubName, or let the account that the webhook binds as read it", users.BaseDN, users.Filter,
+			users.HubName)
 		return
 	}
 	switch name, err := d.findName(c, hubNames[0]); {
