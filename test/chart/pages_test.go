@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,6 +24,8 @@ func TestPagesValues(t *testing.T) {
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
 	require.NoError(t, err)
 	chart := filepath.Join("..", "..", "deploy", "chart")
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	require.NoError(t, os.WriteFile(ca, []byte(certificate), 0o600))
 	rendered := 0
 	for _, command := range pages.Commands(t) {
 		match := helmCommand.FindStringSubmatch(command.Line())
@@ -30,7 +33,13 @@ func TestPagesValues(t *testing.T) {
 			continue // test/integration tests the values of the page on directory services.
 		}
 		rendered++
-		arguments := append([]string{"template", helm.Release, chart}, words(match[1])...)
+		arguments := []string{"template", helm.Release, chart}
+		if strings.Contains(match[1], "identity.ldap.") {
+			// On the page, the installation before this upgrade has a directory service.
+			arguments = append(arguments, "--set", "identity.ldap.users.baseDN=o=example", "--set", "identity.ldap.urls={ldaps://ldap.example.org}",
+				"--set-file", "identity.ldap.ca="+ca)
+		}
+		arguments = append(arguments, words(strings.ReplaceAll(match[1], "ca.crt", ca))...)
 		if strings.Contains(match[1], "homes.enabled=true") {
 			// On the page, the installation before this upgrade sets identity.passwdConfigMap, and the upgrade keeps this
 			// value.
