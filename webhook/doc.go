@@ -13,14 +13,15 @@
 // # Field ownership
 //
 // Each field in the table below is either ours (the webhook's) or the Pod's. Our fields are enforced: Decide replaces,
-// removes or denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept,
-// except a path in the image's own home (package inject, imageshome.go) and JUPYTER_CONFIG_PATH, which is extended. "ours at
-// start" means that the field is ours with discovery at start, and the Pod's with discovery at admission. "ours once
-// admitted" means that the author of a Pod chooses the value, and that no later change of the value is allowed. "notebook"
-// is the notebook container and "init" the init container jupyter-user-init. TestFieldOwnership tests this table line by
-// line. The rows hold for the default configuration. If notebooks see more of the share than the home, the security context
-// of the other containers is ours too (package inject, sidecars.go). The mounts and the security context of any other
-// container that has the home are also ours (package inject, homein.go).
+// removes or denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept.
+// There are two exceptions. A path in the image's own home becomes one in the user's home, in workingDir, in the arguments
+// for root_dir and preferred_dir, in JUPYTERHUB_ROOT_DIR and in XDG_* (package inject, imageshome.go and env.go). And
+// JUPYTER_CONFIG_PATH is extended. "ours at start" means that the field is ours with discovery at start, and the Pod's with
+// discovery at admission. "ours once admitted" means that the author of a Pod chooses the value, and that no later change of
+// the value is allowed. "notebook" is the notebook container and "init" the init container jupyter-user-init.
+// TestFieldOwnership tests this table line by line. The rows hold for the default configuration. If notebooks see more of
+// the share than the home, the security context of the other containers is ours too (package inject, sidecars.go). The
+// mounts and the security context of any other container that has the home are also ours (package inject, homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

@@ -124,7 +124,7 @@ func command(e handoff.Exec) ([]string, error) {
 		switch {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
-		case slices.ContainsFunc(e.Argv, handoff.IsHubServer) && !strings.HasPrefix(e.Argv[0], "-"):
+		case slices.ContainsFunc(e.Argv, handoff.IsHubServer) && hasProgram(e.Argv[0]):
 			// The Pod's arguments are the whole command line: the server of a hub needs no preparation by an entrypoint.
 		default:
 			if closed := closedImage(); closed != "" {

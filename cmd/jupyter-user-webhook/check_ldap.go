@@ -10,7 +10,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -77,7 +76,7 @@ func (o ldapOptions) check(out io.Writer) error {
 			Check: "ldap", Status: check.Status(r.Kind), Where: check.Plain(r.Server), Message: check.Plain(r.Message),
 		})
 		if r.Identity != nil {
-			findings = append(findings, limits(c.Identity, name, *r.Identity)...)
+			findings = append(findings, limits(c.Identity, name, r)...)
 		}
 	}
 	if err := write(out, findings); err != nil {
@@ -86,12 +85,15 @@ func (o ldapOptions) check(out io.Writer) error {
 	return check.Judge(findings)
 }
 
-// limits returns findings about an identity with which the webhook denies the user, or that a Pod does not get as it is.
-func limits(c config.Identity, name user.Name, id identity.Identity) (found []check.Finding) {
+// limits returns findings about the identity of a remark, with which the webhook denies the user, or that a Pod does not get
+// as it is.
+func limits(c config.Identity, name user.Name, r ldap.Remark) (found []check.Finding) {
 	finding := func(status check.Status, message string) {
-		found = append(found, check.Finding{Check: "ldap", Status: status, Message: check.Plain(message)})
+		found = append(found, check.Finding{
+			Check: "ldap", Status: status, Where: check.Plain(r.Server), Message: check.Plain(message),
+		})
 	}
-	limited := inject.LimitGroups(c, name, id)
+	limited := inject.LimitGroups(c, name, *r.Identity)
 	for _, denied := range limited.Denials {
 		finding(check.Failed, denied.String())
 	}

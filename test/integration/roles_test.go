@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 )
 
@@ -160,25 +161,43 @@ func TestNoWayAround(t *testing.T) {
 		_, err := services.Create(t.Context(), s, metav1.CreateOptions{})
 		return err
 	}
+	const chosen = "a Service here must not choose its address"
 	assert.NoError(t, service(func(*corev1.Service) {}))
-	for name, change := range map[string]func(*corev1.Service){
-		"externalIPs":    func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.10"} },
-		"loadBalancerIP": func(s *corev1.Service) { s.Spec.LoadBalancerIP = "192.0.2.10" },
-		"an annotation": func(s *corev1.Service) {
-			s.Annotations = map[string]string{"kube-vip.io/loadbalancerIPs": "192.0.2.10"}
-		},
-	} {
-		assert.ErrorContains(t, service(change), "a Service here must not choose its address", name)
+	assert.ErrorContains(t, service(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.10"} }), chosen)
+	assert.ErrorContains(t, service(func(s *corev1.Service) { s.Spec.LoadBalancerIP = "192.0.2.10" }), chosen)
+	for _, key := range []string{"kube-vip.io/loadbalancerIPs", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",
+		"lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips", "projectcalico.org/loadBalancerIPs"} {
+		assert.ErrorContains(t, service(func(s *corev1.Service) { s.Annotations = map[string]string{key: "192.0.2.10"} }), chosen, key)
 	}
-	pod := plainPod()
-	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
-	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{
-		FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "e", Key: "A"}}}}
-	stored, err := g.admin(t).CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
-	if err == nil {
-		require.Nil(t, stored.Spec.Containers[0].Env[0].ValueFrom.FileKeyRef, "the API server knows the field")
-	} else if !strings.Contains(err.Error(), "must specify one of") {
-		assert.ErrorContains(t, err, "variables from files (fileKeyRef) are not allowed here")
+	stored, err := services.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "stored"},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	stored.Spec.ExternalIPs = []string{"192.0.2.10"}
+	_, err = services.Update(t.Context(), stored, metav1.UpdateOptions{})
+	assert.ErrorContains(t, err, chosen, "an update")
+	const controller = "system:serviceaccount:kube-system:service-controller"
+	g.allow(t, "lab", controller, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"update"}})
+	user, err := g.User(controller, "system:serviceaccounts:kube-system")
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(user.Config)
+	require.NoError(t, err)
+	stored, err = client.CoreV1().Services("lab").Update(t.Context(), stored, metav1.UpdateOptions{})
+	require.NoError(t, err, "a controller of kube-system")
+	stored.Labels = map[string]string{"a": "b"}
+	_, err = services.Update(t.Context(), stored, metav1.UpdateOptions{})
+	assert.NoError(t, err, "an address that is there already")
+
+	file := []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "e", Key: "A"}}}}
+	for name, change := range map[string]func(*corev1.PodSpec){
+		"a container":       func(s *corev1.PodSpec) { s.Containers[0].Env = file },
+		"an init container": func(s *corev1.PodSpec) { s.InitContainers = []corev1.Container{{Name: "i", Image: "x", Env: file}} },
+	} {
+		pod := plainPod()
+		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		change(&pod.Spec)
+		_, err := g.admin(t).CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
+		// An API server older than 1.34 drops the field, and then denies a variable without a source.
+		assert.Regexp(t, `variables from files \(fileKeyRef\) are not allowed here|must specify one of|may not be specified when`, err, name)
 	}
 }
 

@@ -112,6 +112,12 @@ func SystemGroupForeign(field string, gid int64, name string) Denial {
 		"of a GPU, ask the admin for identity.imageGroups", gid, name)
 }
 
+// NoGroupAtStart denies a supplementary group of a Pod whose user is found at start: the groups of the user are not known.
+func NoGroupAtStart(field string, gid int64) Denial {
+	return forbidden("GroupForeign", field, "a pod whose user is found at start has no supplementary groups: remove %d, or ask "+
+		"the admin for a source of identities", gid)
+}
+
 // ImageGroupForeign denies a group of identity.imageGroups in a Pod that cannot have such a group. why is the reason.
 func ImageGroupForeign(field string, gid int64, why string) Denial {
 	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
@@ -119,9 +125,6 @@ func ImageGroupForeign(field string, gid int64, why string) Denial {
 
 // NoImageGroupWithShare is the reason why a Pod that sees more of the share than the home cannot have a group of the image.
 const NoImageGroupWithShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
-
-// NoImageGroupAtStart is the reason why a Pod whose user is found at start cannot have a group of the image.
-const NoImageGroupAtStart = "a pod whose user is found at start has no supplementary groups"
 
 // NoFurtherGroup returns the reason why a user with the maximum number of groups gets no group of the image.
 func NoFurtherGroup(name string, limit int) string {

@@ -138,13 +138,14 @@ func HomeOfTheImage(field, old, replacement string) string {
 // InImagesHome warns that a variable names a file or directory in the image's own home, which the webhook does not change.
 func InImagesHome(variable, path string) string {
 	return fmt.Sprintf("%s is %s, in the home of the image's own user, which the pod's user may be unable to enter: if the "+
-		"notebook needs it, name a path in the user's home", Printable(variable), Printable(path))
+		"notebook needs it, use an image that has it elsewhere, or copy it to the user's home and name it there",
+		Printable(variable), Printable(path))
 }
 
-// AccountsElsewhere warns that variables of nss_wrapper hide the account files that the webhook mounts.
-func AccountsElsewhere(variables []string) string {
-	return fmt.Sprintf("%s set, so programs read other files than /etc/passwd and /etc/group, in which the webhook names the "+
-		"user: leave this out", are(variables))
+// AccountsElsewhere warns that nss_wrapper can hide the account files that the webhook mounts.
+func AccountsElsewhere() string {
+	return "with NSS_WRAPPER_PASSWD and NSS_WRAPPER_GROUP, and nss_wrapper loaded (LD_PRELOAD), programs do not read /etc/passwd " +
+		"and /etc/group, in which the webhook names the user: leave these variables out"
 }
 
 // The next three functions are for Warn mode, in which nothing is changed or denied.

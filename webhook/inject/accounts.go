@@ -28,13 +28,9 @@ func (in *planning) planAccounts() [2]wantedMount {
 	}
 }
 
-// accountsElsewhere returns the names of the notebook container's variables that name a file which nss_wrapper reads in place of
-// /etc/passwd or /etc/group.
-func (in *planning) accountsElsewhere() (names []string) {
-	for _, v := range in.notebook.Env {
-		if v.Name == "NSS_WRAPPER_PASSWD" || v.Name == "NSS_WRAPPER_GROUP" {
-			names = append(names, v.Name)
-		}
-	}
-	return names
+// replacesAccounts reports whether the notebook container names files that nss_wrapper, if it is loaded, reads in place of
+// /etc/passwd and /etc/group. nss_wrapper wants both variables.
+func (in *planning) replacesAccounts() bool {
+	isSet := func(name string) bool { v := in.envValue(name); return v.set && !(v.known && v.value == "") }
+	return isSet("NSS_WRAPPER_PASSWD") && isSet("NSS_WRAPPER_GROUP")
 }

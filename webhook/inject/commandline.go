@@ -66,10 +66,9 @@ var launchers = map[string]launcher{
 }
 
 // serverCommands are commands that start a Jupyter server, unless noServer is true for their arguments.
-var serverCommands = []string{
-	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
-	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
-}
+var serverCommands = slices.Concat(handoff.HubServers, []string{
+	"start-notebook.py", "start-notebook.sh", "jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic",
+})
 
 // otherPrograms are commands that do not start a Jupyter server.
 var otherPrograms = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "pause",
@@ -168,8 +167,9 @@ func (s *commandLine) canBeWrapper() bool {
 	return s.kind == runsUnclear || s.kind == runsOther && len(s.argv) > 0 && python.MatchString(path.Base(s.argv[0]))
 }
 
-// skipWrapper takes the command line of a hub's server whose program is unknown. If an argument is one of handoff.HubServers, the
-// program is a wrapper that runs this command, as in BinderHub's "python3 -c … jupyterhub-singleuser".
+// skipWrapper takes the command line of a hub's server whose program can be a wrapper. If an argument is one of
+// handoff.HubServers, the program is a wrapper that runs this command, as in BinderHub's "python3 -c …
+// jupyterhub-singleuser".
 func (s *commandLine) skipWrapper() {
 	if at := slices.IndexFunc(s.argv, handoff.IsHubServer); at >= 0 {
 		s.argv = s.argv[at:]

@@ -21,10 +21,11 @@ import (
 // With discovery at admission the directory of our settings files (settings.go) is put before the Pod's directories in
 // JUPYTER_CONFIG_PATH, unless the program is known not to be Jupyter or the Pod's value is not known.
 //
-// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (imageshome.go) is replaced
-// by the same directory of the user's home. The image itself can set XDG_CACHE_HOME to such a value, which the webhook does
-// not see. So with discovery at admission a Pod without XDG_CACHE_HOME gets .cache in the user's home. With discovery at
-// start jupyter-user-init replaces the image's value in the container, if that value is in the image's own home.
+// XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (imageshome.go) is
+// replaced by the same directory of the user's home. Another variable with such a value stays, with a warning. The image
+// itself can set XDG_CACHE_HOME to such a value, which the webhook does not see. So with discovery at admission a Pod
+// without XDG_CACHE_HOME gets .cache in the user's home. With discovery at start jupyter-user-init replaces the image's
+// value in the container, if that value is in the image's own home.
 //
 // JUPYTER_RUNTIME_DIR is set to a directory below /tmp unless the program is known not to be Jupyter, the Pod sets the
 // variable, or the container cannot write to /tmp.
@@ -32,6 +33,7 @@ import (
 type envPiece struct {
 	at       pod.Pointer
 	have     []pod.EnvVar
+	mounts   []pod.Mount
 	home     string
 	identity [6]identityVar
 	defaults []pod.EnvVar
@@ -61,7 +63,8 @@ func (in *planning) identityVars() [6]identityVar {
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv,
+		at: in.notebookAt.Child("env"), have: in.notebook.Env, mounts: in.notebook.VolumeMounts, home: in.home,
+		identity: in.identityEnv,
 		defaults: slices.Grow(slices.Clip(in.planner.env), 2),
 	}
 	p.configPath = in.configPath()
@@ -180,26 +183,43 @@ const cacheVariable = "XDG_CACHE_HOME"
 
 // replaceImagesHome changes JUPYTERHUB_ROOT_DIR and the variables XDG_* if their value is the image's own home (imageshome.go)
 // or inside it. JUPYTERHUB_ROOT_DIR gets the user's home, and a variable XDG_* gets the same subdirectory of the user's
-// home. Any other variable with such a value stays, with a warning: the file or directory that it names can be only there.
+// home. Any other variable with such a value stays, with a warning: what it names is only in the image.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
+		isXDG := strings.HasPrefix(v.Name, "XDG_")
+		replaced := isXDG || v.Name == rootDirVariable
+		if v.ValueFrom != nil || !replaced && !p.leadsIntoImage(v) {
+			continue
+		}
 		below, ok := handoff.BelowImagesHome(pod.CleanPath(v.Value), p.home)
-		isList := strings.Contains(v.Value, ":") // such as PATH
-		if !ok || isList || v.ValueFrom != nil || p.isIdentity(v.Name) {
+		switch {
+		case !ok:
+			continue
+		case !replaced:
+			c.warn(denial.InImagesHome(v.Name, v.Value))
 			continue
 		}
 		dir := p.home
-		switch {
-		case strings.HasPrefix(v.Name, "XDG_"):
+		if isXDG {
 			dir += below
-		case v.Name != rootDirVariable:
-			c.warn(denial.InImagesHome(v.Name, v.Value))
-			continue
 		}
 		c.warn(denial.HomeOfTheImage(v.Name, v.Value, dir))
 		m := member{p.at, true, decimal(int64(i))}
 		c.replaceText(m, m.at().Child("value"), dir, pod.EnvVar{Name: v.Name, Value: dir})
 	}
+}
+
+// leadsIntoImage reports whether a variable that is not ours is one absolute path below /home, which is no list such as PATH,
+// and not in a volume.
+func (p envPiece) leadsIntoImage(v pod.EnvVar) bool {
+	if !strings.HasPrefix(v.Value, "/home/") || strings.Contains(v.Value, ":") || p.isIdentity(v.Name) {
+		return false
+	}
+	at := pod.CleanPath(v.Value)
+	return !slices.ContainsFunc(p.mounts, func(m pod.Mount) bool {
+		mountPath := pod.CleanPath(m.MountPath)
+		return at == mountPath || pod.Inside(at, mountPath)
+	})
 }
 
 // isIdentity reports whether a variable is one of ours, such as HOME.

@@ -20,8 +20,8 @@ var flagSettings = map[string]string{
 // classSettings are like flagSettings, for flags that Jupyter knows only with a class, such as --ServerApp.token.
 var classSettings = map[string]string{"token": "token", "password": "password", "hashed_password": "password"}
 
-// jupyterFlags returns the values that a command line gives to the settings in flagSettings. It reads --port 9999,
-// --port=9999 and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
+// jupyterFlags returns the values that a command line gives to the settings in flagSettings and classSettings. It reads
+// --port 9999, --port=9999 and --ServerApp.port=9999. Of several values of one setting the last is used, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
@@ -37,8 +37,9 @@ func jupyterFlags(argv []string) map[string]string {
 	return flags
 }
 
-// jupyterFlag parses an argument. setting is the setting of flagSettings that the argument sets; empty if it sets none. If
-// inline is true, value is the text after "=", as in --port=9999. Otherwise the next argument is the value, as in --port 9999.
+// jupyterFlag parses an argument. setting is the setting that the argument sets (flagSettings, classSettings); empty if it
+// sets none. If inline is true, value is the text after "=", as in --port=9999. Otherwise the next argument is the value, as
+// in --port 9999.
 func jupyterFlag(arg string) (setting, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {

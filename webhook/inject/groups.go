@@ -40,6 +40,8 @@ type groupsPiece struct {
 	image     []int64
 	noImage   string
 	maxGroups int
+	// known reports whether the user's identity is known at admission. Otherwise the Pod gets no supplementary groups.
+	known bool
 	// minGID is the lowest GID that a user's group can have.
 	minGID int64
 	// strict reports whether supplementalGroupsPolicy is set to Strict.
@@ -60,10 +62,9 @@ func (in *planning) planGroups() groupsPiece {
 		ours:          in.ourVolumes(),
 		deniedVolumes: in.deniedVolumes,
 	}
-	p.image = in.planner.config.Identity.ImageGroups
-	if in.identity == nil {
-		p.noImage = denial.NoImageGroupAtStart
-	} else {
+	p.known = in.identity != nil
+	if p.known {
+		p.image = in.planner.config.Identity.ImageGroups
 		p.groups = in.identity.Groups
 		p.primary = in.identity.GID
 		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
@@ -122,7 +123,9 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 		}
 		field := at.Index(i).Field()
 		switch {
-		case p.primary != 0 && gid == p.primary || slices.Contains(want, gid):
+		case !p.known:
+			foreign = append(foreign, denial.NoGroupAtStart(field, gid))
+		case gid == p.primary || slices.Contains(want, gid):
 		case !slices.Contains(p.image, gid) && p.noImage == "" && 0 < gid && gid < p.minGID:
 			foreign = append(foreign, denial.SystemGroupForeign(field, gid, p.user))
 		case !slices.Contains(p.image, gid):

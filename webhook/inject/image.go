@@ -21,12 +21,12 @@ var (
 	// tokenlessImages are words in the names of images that start Jupyter without token and password.
 	tokenlessImages = []string{"kubeflownotebookswg/jupyter", "kubeflow/notebook-servers/jupyter", "rapidsai/notebooks"}
 	// loginProxies are words in the names of images of proxies at which users log in, and usual names of such containers.
-	loginProxies = []string{"oauth2-proxy", "oauth-proxy", "kube-rbac-proxy"}
+	loginProxies = []string{"oauth2-proxy", "oauth-proxy"}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
-	proxyImages = slices.Concat(loginProxies, []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy",
+	proxyImages = slices.Concat(loginProxies, []string{"kube-rbac-proxy", "istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy",
 		"consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "hashicorp/vault"})
-	proxyNames = slices.Concat(loginProxies, []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar",
+	proxyNames = slices.Concat(loginProxies, []string{"kube-rbac-proxy", "istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar",
 		"consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"})
 )
 

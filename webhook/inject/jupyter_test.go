@@ -363,12 +363,19 @@ func TestWithoutToken(t *testing.T) {
 		assert.Empty(t, in.findServer(switches{}).warnings, "at start the image's own start does not run")
 	}
 	proxy := pod.Container{Name: "oauth-proxy", Image: new("mirror.example.com/proxy:1")}
-	for name, in := range map[string]planning{
-		"a container":      {pod: &pod.Pod{Spec: pod.Spec{Containers: []pod.Container{proxy}}}},
-		"a native sidecar": {pod: &pod.Pod{Spec: pod.Spec{InitContainers: []pod.Container{proxy}}}},
+	sidecar := proxy
+	sidecar.RestartPolicy = new("Always")
+	for name, c := range map[string]struct {
+		spec    pod.Spec
+		without bool
+	}{
+		"a container":                {pod.Spec{Containers: []pod.Container{proxy}}, false},
+		"a native sidecar":           {pod.Spec{InitContainers: []pod.Container{sidecar}}, false},
+		"a container that has ended": {pod.Spec{InitContainers: []pod.Container{proxy}}, true},
 	} {
-		in.planner, in.notebook = NewPlanner(config.Default()), &pod.Container{Args: []string{"jupyter", "lab", "--ServerApp.token="}}
-		assert.Empty(t, in.findServer(switches{}).warnings, "a login proxy in %s authenticates the clients", name)
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{Spec: c.spec},
+			notebook: &pod.Container{Args: []string{"jupyter", "lab", "--ServerApp.token="}}}
+		assert.Equal(t, c.without, len(in.findServer(switches{}).warnings) > 0, "a login proxy in %s", name)
 	}
 	for name, env := range map[string][]pod.EnvVar{
 		"a hub":    {{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8888/"}},

@@ -12,11 +12,12 @@ import (
 // parameter "before" has the arguments from the variable NOTEBOOK_ARGS.
 func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, before []string, flags map[string]string,
 	env func(name string) envValue) (warnings []string) {
-	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress && !inImagesHome(dir.value, in.home) {
+	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress {
 		warnings = append(warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
-	imageDecides := start.kind == runsUnknown && s.kind == runsJupyter
-	if dir := openedByImage(in.notebook.Image); dir != "" && imageDecides && in.discovery == config.DiscoveryAtAdmission {
+	// At start, jupyter-user-init or notebook.starts decides, and not the image.
+	imageDecides := start.kind == runsUnknown && s.kind == runsJupyter && in.discovery == config.DiscoveryAtAdmission
+	if dir := openedByImage(in.notebook.Image); dir != "" && imageDecides {
 		warnings = append(warnings, denial.OpensElsewhere(dir))
 	}
 	for _, setting := range openingSettings {
@@ -32,13 +33,11 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 // image's own start runs.
 func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags map[string]string,
 	env func(name string) envValue) []string {
-	_, configured := in.planner.startOf(in.notebook.Image)
-	imageStarts := imageDecides && (configured || in.discovery == config.DiscoveryAtAdmission)
 	switch {
 	case !s.canStart() || flags["sock"] != "" || isLoopback(flags["ip"]) || in.othersAuthenticate(env):
 	case withoutToken(flags):
 		return []string{denial.WithoutToken(in.facts.User.String())}
-	case imageStarts && imageHas(in.notebook, tokenlessImages):
+	case imageDecides && imageHas(in.notebook, tokenlessImages):
 		return []string{denial.ImageWithoutToken(in.facts.User.String())}
 	}
 	return nil
@@ -48,8 +47,11 @@ func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags
 // have NB_PREFIX, or a login proxy in the Pod, as in Open Data Hub.
 func (in *planning) othersAuthenticate(env func(name string) envValue) bool {
 	isLogin := func(c pod.Container) bool { return isLoginProxy(&c) }
+	isSidecar := func(c pod.Container) bool {
+		return isLogin(c) && c.RestartPolicy != nil && *c.RestartPolicy == "Always"
+	}
 	return env("JUPYTERHUB_SERVICE_URL").set || env("NB_PREFIX").set ||
-		slices.ContainsFunc(in.pod.Spec.Containers, isLogin) || slices.ContainsFunc(in.pod.Spec.InitContainers, isLogin)
+		slices.ContainsFunc(in.pod.Spec.Containers, isLogin) || slices.ContainsFunc(in.pod.Spec.InitContainers, isSidecar)
 }
 
 // withoutToken reports whether flags turn the token off, and set no password. No shell reads the quotes in an argument of a Pod

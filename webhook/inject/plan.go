@@ -343,8 +343,8 @@ func (in *planning) warnings(s switches) (warnings []string) {
 	if len(in.otherCandidates) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))
 	}
-	if elsewhere := in.accountsElsewhere(); len(elsewhere) > 0 && s.accountFiles {
-		warnings = append(warnings, denial.AccountsElsewhere(elsewhere))
+	if s.accountFiles && in.replacesAccounts() {
+		warnings = append(warnings, denial.AccountsElsewhere())
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {

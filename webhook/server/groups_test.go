@@ -172,8 +172,7 @@ func TestImageGroups(t *testing.T) {
 		"not configured": {configure: func(c *config.Config) { c.Identity.ImageGroups = nil }, requests: "100",
 			why: "100 is not known to be a group of qiang.guo03"},
 		"another group": {requests: "101", why: "101 is not known to be a group of qiang.guo03"},
-		"at start": {unknown: true, requests: "100", why: "100 is a group of the image (identity.imageGroups), and a pod whose user is found at start " +
-			"has no supplementary groups: remove it"},
+		"at start":      {unknown: true, requests: "100", why: "a pod whose user is found at start has no supplementary groups: remove 100"},
 		"with directories": {configure: func(c *config.Config) {
 			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 		}, requests: "100", why: home},

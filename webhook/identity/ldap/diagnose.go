@@ -141,7 +141,8 @@ func (d *diagnosis) hubNames(c *ldap.Conn) {
 	if users.HubName == "" {
 		return
 	}
-	found, err := searchOne(c, users.BaseDN, users.Filter, users.HubName, []string{users.HubName})
+	withUID := fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID)
+	found, err := searchOne(c, users.BaseDN, withUID, users.HubName, []string{users.HubName})
 	if err != nil && len(found) == 0 {
 		d.say(RemarkFailed, "identity.ldap.users.hubName: %v", err)
 		return
@@ -156,13 +157,16 @@ func (d *diagnosis) hubNames(c *ldap.Conn) {
 			users.HubName)
 		return
 	}
-	switch name, err := d.findName(c, hubNames[0]); {
-	case err != nil:
-		d.say(RemarkFailed, "the hub name %s: %v", hubNames[0], err)
-	case name == nil:
-		d.say(RemarkFailed, "a search for %s=%s finds no account, although %s has it", users.HubName, hubNames[0], found[0].DN)
+	sample := hubNames[0]
+	switch name, err := d.findName(c, sample); {
+	case err != nil || name == nil:
+		d.say(RemarkWarning, "%s has the hub name %s, and no user is found by it: the account is disabled, or has several (%v)",
+			found[0].DN, sample, err)
+	case sample != strings.ToLower(sample):
+		d.say(RemarkWarning, "hub names are found by %s, such as %s for %s: JupyterHub's authenticators mostly make names lower "+
+			"case, and names are compared byte for byte", users.HubName, sample, *name)
 	default:
-		d.say(RemarkOK, "hub names are found by %s: %s is %s", users.HubName, hubNames[0], *name)
+		d.say(RemarkOK, "hub names are found by %s: %s is %s", users.HubName, sample, *name)
 	}
 }
 
@@ -217,7 +221,7 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 			groups[i] = fmt.Sprint(gid)
 		}
 		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
-		d.remarks[len(d.remarks)-1].Identity = id
+		d.remarks[len(d.remarks)-1].Identity = id // the remark above names it
 		d.home(name, id.Home)
 	}
 }
