@@ -31,6 +31,6 @@ func (in *planning) planAccounts() [2]wantedMount {
 // replacesAccounts reports whether the notebook container names files that nss_wrapper, if it is loaded, reads in place of
 // /etc/passwd and /etc/group. nss_wrapper wants both variables.
 func (in *planning) replacesAccounts() bool {
-	isSet := func(name string) bool { v := in.envValue(name); return v.set && !(v.known && v.value == "") }
+	isSet := func(name string) bool { v := in.envValue(name); return v.set && (!v.known || v.value != "") }
 	return isSet("NSS_WRAPPER_PASSWD") && isSet("NSS_WRAPPER_GROUP")
 }

@@ -24,8 +24,9 @@ var (
 	loginProxies = []string{"oauth2-proxy", "oauth-proxy"}
 	// proxyImages are words in the names of images whose containers serve another container: proxies of service meshes,
 	// login proxies, database proxies and agents that fetch secrets. proxyNames are usual names of such containers.
-	proxyImages = slices.Concat(loginProxies, []string{"kube-rbac-proxy", "istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy",
-		"consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "hashicorp/vault"})
+	proxyImages = slices.Concat(loginProxies, []string{"kube-rbac-proxy", "istio/proxy", "proxyv2", "linkerd/proxy",
+		"linkerd2-proxy", "envoy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
+		"hashicorp/vault"})
 	proxyNames = slices.Concat(loginProxies, []string{"kube-rbac-proxy", "istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar",
 		"consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"})
 )
