@@ -159,8 +159,8 @@ func TestExecOfMissingProgram(t *testing.T) {
 		"name, so correct the pod's command\n", out)
 }
 
-// TestExecInClosedImage tests the errors if the user cannot enter a directory of $PATH, such as /opt/conda with mode 0770 in
-// images of RAPIDS. The program that is not found, or the programs of an image family, may be in that directory.
+// TestExecInClosedImage tests the errors if the user cannot reach a directory of $PATH: in images of RAPIDS, /opt/conda/bin is in
+// $PATH, and /opt/conda has mode 0770. The program that is not found, or the programs of an image family, may be in that directory.
 func TestExecInClosedImage(t *testing.T) {
 	p := newPod(t)
 	conda := filepath.Join(openDir(t), "conda")

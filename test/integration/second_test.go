@@ -49,7 +49,7 @@ func changePod(pod *corev1.Pod) {
 	case "sidecar-first":
 		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
 	case "mesh":
-		// Istio puts its proxy first, so that the application starts after the proxy.
+		// With holdApplicationUntilProxyStarts, Istio puts its proxy first, so that the application starts after the proxy.
 		if _, ok := pod.Annotations["kubectl.kubernetes.io/default-container"]; !ok {
 			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
 			pod.Spec.Containers = append([]corev1.Container{{Name: "istio-proxy", Image: "proxy"}}, pod.Spec.Containers...)

@@ -18,7 +18,8 @@ import (
 const (
 	// stallPatience is the time without any received data after which a download is treated as hanging.
 	stallPatience = 10 * time.Second
-	// downloadLimit is the longest time for a download. Building from source takes about as long.
+	// downloadLimit is the longest time for a download. After a failed download the programs
+	// are built from source, which takes about as long, so a longer wait has no use.
 	downloadLimit = 7 * time.Minute
 )
 

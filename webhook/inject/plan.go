@@ -181,8 +181,8 @@ type Planner struct {
 	env       []pod.EnvVar
 	resources pod.Resources
 	scratch   pod.Volume
-	// shares are the volumes of our claims, the share's first. further are the names of the further claims: the claims
-	// other than the share's that share.directories names.
+	// shares are the volumes of our claims, the share's first. further are the names of the further claims: the claims that
+	// share.directories names, without the share's own claim.
 	shares  []pod.Volume
 	further []string
 	// settings are Jupyter's settings as JSON, for Pods in which the webhook does not set where Jupyter listens.

@@ -13,7 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// AccessQuery asks which requesters may create Pods that run as a user, or whether one requester may.
+// AccessQuery asks whether a requester may create Pods that run as a user. Without a requester, it asks which subjects have a
+// right to the user's home, whether or not they may create Pods.
 type AccessQuery struct {
 	// Requester is the requester's name in the API server; if it is empty, all subjects with access are listed.
 	Requester string

@@ -75,7 +75,7 @@ func cel(value any) string {
 	return fmt.Sprint(value)
 }
 
-// isPolicy reports whether the shipped file with this name has policies, or objects that the policies need.
+// isPolicy reports whether the template with this name has the Namespace, or policies with their bindings.
 func isPolicy(name string) bool {
 	return strings.HasPrefix(name, "6") || strings.HasPrefix(name, "00-namespace")
 }
