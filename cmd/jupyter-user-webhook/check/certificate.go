@@ -113,7 +113,12 @@ func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 		between.AddCert(c)
 	}
 	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: serviceDNS, Roots: roots, Intermediates: between, CurrentTime: s.now})
-	if err != nil {
+	invalid := x509.CertificateInvalidError{}
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Sprintf("do not trust the certificate in %s: %s: renew it (see the runbook: A certificate expired)",
+			certificates, oneLine(err))
+	case err != nil:
 		return fmt.Sprintf("do not trust the certificate in %s: %s: the caBundle has to be the CA of this certificate, and the "+
 			"certificate one for %s", certificates, oneLine(err), serviceDNS)
 	}

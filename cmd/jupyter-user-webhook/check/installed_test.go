@@ -70,7 +70,7 @@ func TestCertificate(t *testing.T) {
 	}{
 		"good":                         {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
 		"about to expire":              {soon, caPEM, Warning, "expires on 2030-01-16"},
-		"expired":                      {past, caPEM, Failed, "has expired"},
+		"expired":                      {past, caPEM, Failed, "renew it (see the runbook: A certificate expired)"},
 		"for another name":             {other, caPEM, Failed, "valid for other.svc"},
 		"of another CA":                {strange, caPEM, Failed, "unknown authority"},
 		"of an intermediate CA":        {append(chained, betweenPEM...), caPEM, OK, ""},
