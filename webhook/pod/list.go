@@ -54,13 +54,8 @@ type List[T any] []T
 // the containers in the list together exceed maxElementsInAll.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	limit := maxOf[T]()
-	if d.PeekKind() != jsontext.KindBeginArray || limit != maxContainers && isShort(d) {
-		// The value is a short list, null, or not a list.
-		err := json.UnmarshalDecode(d, (*[]T)(l))
-		if err == nil && len(*l) > limit {
-			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: limit}
-		}
-		return err
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return json.UnmarshalDecode(d, (*[]T)(l)) // The value is null, or not a list.
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -100,13 +95,6 @@ func maxOf[T any]() int {
 	}
 	return maxElements
 }
-
-// isShort reports whether the rest of the document has at most shortRest bytes. A usual Pod has 6 KB in all. A list in a
-// short rest takes less than 1 MB of memory, so the list can be decoded as a whole before it is counted, which is faster.
-// Containers, which take the most memory, are always decoded one by one.
-func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
-
-const shortRest = 16 << 10
 
 // countRest counts the elements of a list beyond the limit without keeping them. It returns the TooLongError with the total
 // number, or the error of an unreadable element.
