@@ -237,3 +237,25 @@ allowedAttributesEffective: description
 	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &output, &output))
 	assert.Contains(t, output.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
 }
+
+// TestCheckLDAPHubNameWithoutUser tests the warning about an account whose hub name finds no user: it names the one reason.
+func TestCheckLDAPHubNameWithoutUser(t *testing.T) {
+	for name, c := range map[string]struct{ control, hubNames, says string }{
+		"a disabled account": {"514", "mail: alice@corp.example",
+			"has the hub name alice@corp.example, and no user is found by it: the account is disabled"},
+		"several hub names": {"512", "mail: alice@corp.example\nmail: a@corp.example",
+			"has the hub name alice@corp.example, and no user is found by it (has 2 values of mail in the directory service, and " +
+				"must have one)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: "dn: cn=alice,dc=example,dc=org\nobjectClass: user\ncn: alice\n" +
+				"sAMAccountName: alice\nuserAccountControl: " + c.control + "\nuidNumber: 5003\ngidNumber: 6003\n" + c.hubNames + "\n\n"})
+			file := writeTemp(t, "config.yaml", kindLines+"identity: {ldap: {urls: ["+server.LDAPS+"], caFile: "+server.CAFile+
+				", preset: ad, users: {baseDN: \"dc=example,dc=org\", hubName: mail}}}\n")
+			var output bytes.Buffer
+			assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &output, &output))
+			assert.Contains(t, output.String(), c.says)
+			assert.NotContains(t, output.String(), "nil")
+		})
+	}
+}

@@ -159,9 +159,10 @@ func (d *diagnosis) hubNames(c *ldap.Conn) {
 	}
 	sample := hubNames[0]
 	switch name, err := d.findName(c, sample); {
-	case err != nil || name == nil:
-		d.say(RemarkWarning, "%s has the hub name %s, and no user is found by it: the account is disabled, or has several (%v)",
-			found[0].DN, sample, err)
+	case err != nil:
+		d.say(RemarkWarning, "%s has the hub name %s, and no user is found by it (%v)", found[0].DN, sample, err)
+	case name == nil:
+		d.say(RemarkWarning, "%s has the hub name %s, and no user is found by it: the account is disabled", found[0].DN, sample)
 	case sample != strings.ToLower(sample):
 		d.say(RemarkWarning, "hub names are found by %s, such as %s for %s: JupyterHub's authenticators mostly make names lower "+
 			"case, and names are compared byte for byte", users.HubName, sample, *name)
@@ -220,8 +221,8 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 		for i, gid := range id.Groups {
 			groups[i] = fmt.Sprint(gid)
 		}
-		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
-		d.remarks[len(d.remarks)-1].Identity = id // the remark above names it
+		d.remarks = append(d.remarks, Remark{Kind: RemarkOK, Server: d.server, Identity: id, Message: fmt.Sprintf(
+			"%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))})
 		d.home(name, id.Home)
 	}
 }
