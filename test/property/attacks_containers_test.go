@@ -13,9 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// asUser returns a container whose security context the function "change" has modified. Before the change the context has
-// the user's UID and GID and no privilege escalation. These are the values that every other container must have if
-// notebooks see more than the home.
+// asUser returns a container with the security context that every other container must have if notebooks see more than the
+// home: the user's UID and GID, and no privilege escalation. The function "change" then modifies this security context.
 func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
 	change(s)

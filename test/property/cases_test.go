@@ -103,7 +103,7 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 }
 
 // TestUnknownFieldsAtEveryLevel adds unknown fields at every level of a Pod in which almost every field is set. The
-// webhook must keep them, also in init containers that the injected init container moves.
+// webhook must keep them, also in the Pod's own init containers, before which the webhook inserts one.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, condition := range conditions() {

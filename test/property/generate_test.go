@@ -33,7 +33,8 @@ func newGenerator(seed int64, nilChance float64) *generator {
 	return g
 }
 
-// anyPod returns a Pod with random values in any fields of the Pod type, and with alice's label.
+// anyPod returns a Pod with alice's label and with random values in any field of the Pod type. The exceptions are three
+// fields for which the webhook can deny a Pod: spec.os and spec.hostUsers are unset, and hostProcess is never true.
 func (g *generator) anyPod() *corev1.Pod {
 	pod := &corev1.Pod{}
 	g.fill.Fill(pod)
@@ -58,8 +59,8 @@ func (g *generator) anyPod() *corev1.Pod {
 	return pod
 }
 
-// withoutHostProcesses sets hostProcess to false, because hostProcess: true makes a Pod a Windows Pod, which the webhook
-// denies.
+// withoutHostProcesses sets hostProcess to false in all security contexts. The webhook denies a Pod with hostProcess: true,
+// because only Windows has host processes.
 func withoutHostProcesses(pod *corev1.Pod) {
 	off := func(windows *corev1.WindowsSecurityContextOptions) {
 		if windows != nil {
@@ -140,9 +141,10 @@ func (g *generator) container(name string) corev1.Container {
 		c.Args = pick(g, []string{"jupyterhub-singleuser"}, []string{"--port", "1"}, []string{"discover", "--user=bob"}, []string{"--"})
 	}
 	c.WorkingDir = pick(g, "", "", "/", "/w")
-	for range g.Intn(4) {
-		c.Env = append(c.Env, corev1.EnvVar{Name: pick(g, "A", "HOME", "NB_UID", "NB_USER", "NB_GID", "JUPYTER_ENABLE_LAB"),
-			Value: pick(g, "", "alice", "/home/alice", "0")})
+	for range g.Intn(6) {
+		c.Env = append(c.Env, corev1.EnvVar{
+			Name:  pick(g, "A", "HOME", "HOME", "NB_UID", "NB_USER", "NB_GID", "JUPYTER_ENABLE_LAB", "JUPYTER_CONFIG_PATH", "XDG_DATA_HOME"),
+			Value: pick(g, "", "alice", "/home/alice", "0", "/home/jovyan/.data")})
 	}
 	if g.Intn(2) == 0 {
 		c.VolumeMounts = append(c.VolumeMounts, g.mount())

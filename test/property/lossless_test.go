@@ -16,7 +16,7 @@ import (
 // replaceable matches the paths of values that the webhook may replace or remove. The expression does not use the webhook's
 // code, so that the tests find errors there.
 var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
-	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
+	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|home|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
 	`spec/volumes/\d+/emptyDir/(sizeLimit|medium)`,
 	`spec/initContainers/jupyter-user-init/.*`,
@@ -29,7 +29,7 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 
 // openInImagesHome matches variables and arguments of the Pod with a path in the home of the image's user.
 // The webhook replaces the path.
-var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_.*)(#\d+)?/value="|args/\d+="(--[A-Za-z0-9_.-]+=)?)/home/(jovyan|rstudio)[/"]`)
+var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_.*)(#\d+)?/value="|args/\d+="(--[A-Za-z0-9_.-]+=)?)/home/(jovyan|rstudio|onyxia)[/"]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
 // values whose path matches replaceable, empty lists, empty maps, null, settings that match openInImagesHome, and

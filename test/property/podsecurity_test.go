@@ -111,8 +111,8 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 
 // withoutOurs returns a copy of the Pod from which all init containers with the name jupyter-user-init are removed. In the
 // copy, the security context of the notebook container has the values that the webhook sets. It also has the Pod's own
-// SELinux options, Windows options and AppArmor profile, which the webhook keeps. If restricted forbids one of the kept
-// values, the Pod itself is the reason.
+// SELinux options, Windows options and AppArmor profile, which the webhook keeps. So the notebook container of the copy
+// violates restricted only if one of these kept values does.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

@@ -48,7 +48,7 @@ var otherChanges = []func(*corev1.Pod){
 func TestRandomPodsWithSecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500
-	if os.Getenv("CHAOS") != "" { // make chaos tests 5,000 Pods with each discovery, which takes half a minute
+	if os.Getenv("CHAOS") != "" { // `make chaos` sets CHAOS. 5,000 Pods with each discovery take half a minute.
 		each = 5000
 	}
 	settled := 0

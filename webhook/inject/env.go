@@ -22,13 +22,13 @@ import (
 // JUPYTER_CONFIG_PATH, unless the program is known not to be Jupyter or the Pod's value is not known.
 //
 // XDG_CACHE_HOME and the other variables XDG_* are the Pod's, but a value in the image's own home (imageshome.go) is
-// replaced by the same directory of the user's home. Another variable with such a value stays, with a warning. The image
-// itself can set XDG_CACHE_HOME to such a value, which the webhook does not see. So with discovery at admission a Pod
-// without XDG_CACHE_HOME gets .cache in the user's home. With discovery at start jupyter-user-init replaces the image's
-// value in the container, if that value is in the image's own home.
+// replaced by the same directory of the user's home. JUPYTERHUB_ROOT_DIR with such a value gets the user's home itself. Any
+// other variable with such a value stays, with a warning. The image itself can set XDG_CACHE_HOME to such a value, which the
+// webhook does not see. So with discovery at admission a Pod without XDG_CACHE_HOME gets .cache in the user's home. With
+// discovery at start jupyter-user-init replaces the image's value in the container, if that value is in the image's own home.
 //
-// JUPYTER_RUNTIME_DIR is set to a directory below /tmp unless the program is known not to be Jupyter, the Pod sets the
-// variable, or the container cannot write to /tmp.
+// JUPYTER_RUNTIME_DIR is set to a directory below /tmp unless the program is known not to be Jupyter, the Pod or notebook.env
+// sets the variable, or the container has no writable /tmp of its own (writesTmp).
 
 type envPiece struct {
 	at       pod.Pointer
@@ -135,6 +135,8 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 		c.warn(denial.EnvReplaced(replaced))
 	}
 	p.replaceImagesHome(c)
+	p.replaceConfigPath(c)
+	// The operations above have indices of p.have, so they come before the removal, which changes the indices.
 	slices.Sort(surplus)
 	removeAt(c, p.at, p.have, surplus)
 	for i := range missing {
@@ -150,18 +152,17 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
-	p.putConfigPath(c)
+	if p.configPath != "" && !contains(p.have, handoff.JupyterConfigVariable) {
+		c.appendTo(thePods, p.at, len(p.have), &pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath})
+	}
 }
 
-func (p envPiece) putConfigPath(c *changes) {
+// replaceConfigPath gives JUPYTER_CONFIG_PATH of the Pod the planned value, if there is one.
+func (p envPiece) replaceConfigPath(c *changes) {
 	if p.configPath == "" {
 		return
 	}
 	want := pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
-	if !contains(p.have, want.Name) {
-		c.appendTo(thePods, p.at, len(p.have), &want)
-		return
-	}
 	// If a name has several entries, a process gets the last one.
 	for i, v := range slices.Backward(p.have) {
 		if v.Name != want.Name {
@@ -209,8 +210,8 @@ func (p envPiece) replaceImagesHome(c *changes) {
 	}
 }
 
-// leadsIntoImage reports whether a variable that is not ours is one absolute path below /home, which is no list such as PATH,
-// and not in a volume.
+// leadsIntoImage reports whether the value of a variable is one absolute path below /home, and not a list such as PATH. It
+// returns false for a path in a mounted volume, and for a variable of ours, such as HOME.
 func (p envPiece) leadsIntoImage(v pod.EnvVar) bool {
 	if !strings.HasPrefix(v.Value, "/home/") || strings.Contains(v.Value, ":") || p.isIdentity(v.Name) {
 		return false
