@@ -162,7 +162,8 @@ func (s *commandLine) readAssignments() {
 	}
 }
 
-// canBeWrapper reports whether the program is unknown, or a script of python, so that it can be a wrapper of another program.
+// canBeWrapper reports whether the program can be a wrapper that runs another program. A program of the kind runsUnclear can
+// be a wrapper, and so can a script or module of python that is not known to start Jupyter.
 func (s *commandLine) canBeWrapper() bool {
 	return s.kind == runsUnclear || s.kind == runsOther && len(s.argv) > 0 && python.MatchString(path.Base(s.argv[0]))
 }

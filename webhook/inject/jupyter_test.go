@@ -124,7 +124,7 @@ func TestReadStart(t *testing.T) {
 	}
 }
 
-// TestReadStartOfHub tests that the command of a hub's server is read after a wrapper that the webhook does not know.
+// TestReadStartOfHub tests that readStart finds the command of a hub's server behind a wrapper that the webhook does not know.
 func TestReadStartOfHub(t *testing.T) {
 	for line, want := range map[string]programKind{
 		"/mnt/ghsa/check-patch-run jupyterhub-singleuser --port=9999":              runsJupyter,
@@ -308,6 +308,13 @@ func TestFindServerInScript(t *testing.T) {
 		"exported twice":                    {"export JUPYTER_PORT=1; JUPYTER_PORT=2; exec jupyter lab", nil, 2},
 		"exported, and set for Jupyter":     {"export JUPYTER_PORT=1; JUPYTER_PORT=2 jupyter lab", nil, 2},
 		"exported, of an unknown variable":  {"export JUPYTER_PORT=$P; exec jupyter lab", nil, 0},
+		"exported after it is set":          {"JUPYTER_PORT=1; export JUPYTER_PORT; exec jupyter lab", nil, 1},
+		"exported before it is set":         {"export JUPYTER_PORT; JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"exported by declare":               {"declare -rx JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"declared, not exported":            {"declare JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
+		"exported by set -a":                {"set -ea; JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"exported by set -o allexport":      {"set -o allexport; JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"variable of the Pod, set again":    {"JUPYTER_PORT=1; exec jupyter lab", []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7"}}, 1},
 		"not exported":                      {"JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
 		"set after the command":             {"jupyter lab; JUPYTER_PORT=1", nil, 8888},
 		"NOTEBOOK_ARGS that nothing reads":  {"exec jupyter lab", []pod.EnvVar{{Name: "NOTEBOOK_ARGS", ValueFrom: &pod.ValueFrom{}}}, 8888},

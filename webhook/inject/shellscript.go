@@ -1,13 +1,10 @@
 package inject
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // This file reads shell scripts that are a plain sequence of commands. A command has words, quotes, variables and
-// redirections, and ends at ";", "&&" or the end of the line. A script with anything else, such as a pipe, a loop or a
-// command substitution, is not read, and the Pod gets a warning.
+// redirections, and ends at ";", "&&" or the end of the line. Comments are skipped. A script with anything else, such as a
+// pipe, a loop or a command substitution, is not read, and the Pod gets a warning.
 
 // maxScriptLength is the length in bytes of the longest script, or value of NOTEBOOK_ARGS, that is read.
 const maxScriptLength = 8 << 10
@@ -32,49 +29,6 @@ func shellScript(args []string) (script string, ok bool) {
 	}
 	return args[0], true
 }
-
-// lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
-// command. The variables that the script exports before this command are prepended to argv, as in "A=1 jupyter lab". ok is
-// false if the script cannot be read.
-func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
-	commands, ok := splitShell(script, value, true)
-	if !ok {
-		return nil, false
-	}
-	var set, before []string
-	exported := map[string]bool{}
-	for _, words := range commands {
-		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
-		for _, assignment := range assignments(words) {
-			name, _, _ := strings.Cut(assignment, "=")
-			if exported[name] = exported[name] || len(bare) > 0; exported[name] {
-				set = append(set, assignment)
-			}
-		}
-		if len(bare) > 0 {
-			argv, before = words, set
-			if bare[0] == "exec" && len(bare) > 1 {
-				break
-			}
-			if slices.Contains(keywords, bare[0]) {
-				return nil, false
-			}
-		}
-	}
-	return slices.Concat(before, argv), len(argv) > 0
-}
-
-// assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the rest of the script.
-func assignments(words []string) []string {
-	isOther := func(word string) bool { return !isAssignment(word) }
-	if words[0] != "export" && slices.ContainsFunc(words, isOther) {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(words), isOther)
-}
-
-// keywords are the words that begin a compound command, or a command that changes how other commands run.
-var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
 // splitWords splits a text into words as Python's shlex does: quotes and backslashes have a meaning, variables have none.
 func splitWords(text string) ([]string, bool) {
@@ -273,7 +227,8 @@ func (s *splitter) expandVariable() string {
 		text, known = s.value(name)
 	}
 	if !known || s.expanded+len(text) > maxScriptLength {
-		// An unknown value stays as a reference in Kubernetes' notation, which is neither a valid port nor a base URL.
+		// For a value that is unknown or too long, a reference in Kubernetes' notation stays, which is neither a valid port
+		// nor a base URL.
 		return "$(" + name + ")"
 	}
 	s.expanded += len(text)
