@@ -36,8 +36,8 @@ const (
 
 // sourcesHint is the advice in the log if the webhook has no certificate. It names all three sources, because the webhook
 // cannot ask the API server which one is used.
-const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
-	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
+const sourcesHint = "the Secret " + secretName + " of the webhook's namespace is mounted here at most a minute after it is " +
+	"made. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	secretName + " --cert=tls.crt --key=tls.key"
 

@@ -22,8 +22,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// selfSignedName is the name of three objects: the Deployment that runs rotate-certificates, its ServiceAccount, and the
-// Secret with the authority.
+// selfSignedName is the name of the Secret with the authority, and of the objects in 41-self-signed.yaml of the chart: the
+// Deployment that runs rotate-certificates, its ServiceAccount, and its roles and their bindings. It is also the common name of
+// the authority, and the field manager of what rotate-certificates applies.
 const selfSignedName = webhookName + "-self-signed"
 
 // backdated is the time by which the start of a certificate's validity is set back, because clocks differ.

@@ -131,8 +131,8 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// denyUnread denies a Pod that cannot be read. A Pod with a list or a map that is too long is not denied if its labels and
-// annotations do not claim it.
+// denyUnread denies a Pod that cannot be read. There is one exception: a Pod that is not claimed, and cannot be read only
+// because a list or a map is too long, is admitted unchanged.
 func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)

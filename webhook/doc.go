@@ -1,6 +1,6 @@
 // Package webhook decides about Pods. Decide returns how a created Pod must be changed, and Verify whether a final Pod is as
-// planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server. Of the command
-// line, inject calls Decide for a file, and check calls Verify for a Pod of a dry run.
+// planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server. The command
+// inject calls Decide for a Pod in a file. The command check calls Verify for a Pod that the API server returned in a dry run.
 //
 // Decide and Verify take the same steps: decode the Pod, find the user that the Pod names, find the identity of the user,
 // plan what the Pod must have, reconcile the Pod with the plan. Verify reads the identity from the Pod's annotations and
@@ -14,14 +14,15 @@
 //
 // Each field in the table below is either ours (the webhook's) or the Pod's. Our fields are enforced: Decide replaces,
 // removes or denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept.
-// There are two exceptions. A path in the image's own home becomes one in the user's home, in workingDir, in the arguments
-// for root_dir and preferred_dir, in JUPYTERHUB_ROOT_DIR and in XDG_* (package inject, imageshome.go and env.go). And
-// JUPYTER_CONFIG_PATH is extended. "ours at start" means that the field is ours with discovery at start, and the Pod's with
-// discovery at admission. "ours once admitted" means that the author of a Pod chooses the value, and that no later change of
-// the value is allowed. "notebook" is the notebook container and "init" the init container jupyter-user-init.
-// TestFieldOwnership tests this table line by line. The rows hold for the default configuration. If notebooks see more of
-// the share than the home, the security context of the other containers is ours too (package inject, sidecars.go). The
-// mounts and the security context of any other container that has the home are also ours (package inject, homein.go).
+// There are two exceptions. A path in the image's own home is replaced: by the user's home in workingDir, in the arguments
+// for root_dir and preferred_dir and in JUPYTERHUB_ROOT_DIR, and by the same directory of the user's home in XDG_* (package
+// inject, imageshome.go and env.go). And JUPYTER_CONFIG_PATH is extended. "ours at start" means that the field is ours with
+// discovery at start, and the Pod's with discovery at admission. "ours once admitted" means that the author of a Pod chooses
+// the value, and that no later change of the value is allowed. "notebook" is the notebook container and "init" the init
+// container jupyter-user-init. TestFieldOwnership tests this table line by line. The rows hold for the default
+// configuration. If notebooks see more of the share than the home, the security context of the other containers is ours too
+// (package inject, sidecars.go). The mounts and the security context of any other container that has the home are also ours
+// (package inject, homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

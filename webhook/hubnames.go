@@ -88,8 +88,9 @@ func (w *Webhook) mapHubName(ctx context.Context, hubName string, lookup hubName
 }
 
 // confirmName returns the user of a Pod that Verify reviews. If the hub name does not map to the user in the annotation
-// jupyter-user.io/user, usually the mapping has changed, or the replica that injected the Pod has an older or newer
-// mapping. Then another attempt can succeed, so the denial says "try again".
+// jupyter-user.io/user, confirmName looks the hub name up again, without the cache. If it still does not map to this user,
+// usually the mapping has changed, or the replica that injected the Pod has an older or newer mapping. Then another attempt
+// can succeed, so the denial says "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	injected, isInjected := p.Metadata.Annotations[inject.UserAnnotation]

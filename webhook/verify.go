@@ -113,7 +113,7 @@ func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, lookup f
 	if err != nil || now == nil {
 		return nil, err
 	}
-	limited := inject.LimitGroups(w.config.Identity, name, *now)
+	limited := inject.Limit(w.config.Identity, name, *now)
 	return &limited.Identity, nil
 }
 

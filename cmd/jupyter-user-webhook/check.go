@@ -53,8 +53,9 @@ func checkCommand() *cobra.Command {
 		Short: "Check whether an installation keeps its promise",
 		Long: `Check whether an installation keeps its promise.
 
-The command changes nothing. It creates one Pod in a dry run. It also sends a
-policy that differs from the rendered one to the API server, in a dry run.
+The command changes nothing. It creates one Pod in a dry run. If a policy, a
+binding or a webhook configuration differs from the rendered one, it also sends
+the rendered one to the API server, in a dry run.
 A check without the right to read its input is reported as unknown.
 
 What should be installed is read from Helm's record of the release, which is a
@@ -68,7 +69,7 @@ cannot reach a cluster.`,
   helm get manifest jupyter-user-webhook -n jupyter-user-system | jupyter-user-webhook check -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkNotEmpty(cmd, "user", "namespace", "only", "filename"); err != nil {
+			if err := checkNotEmpty(cmd, "user", "namespace", "only", "filename", "share-address"); err != nil {
 				return err
 			}
 			if cmd.Flags().Changed("filename") {
@@ -108,7 +109,8 @@ func checkNotEmpty(cmd *cobra.Command, flags ...string) error {
 		if list, is := flag.Value.(pflag.SliceValue); is {
 			values = list.GetSlice()
 		}
-		if flag.Changed && slices.Contains(values, "") {
+		// A list that is given as an empty text has no elements.
+		if flag.Changed && (len(values) == 0 || slices.Contains(values, "")) {
 			return fmt.Errorf("--%s has an empty value: give one, or leave the flag out", name)
 		}
 	}

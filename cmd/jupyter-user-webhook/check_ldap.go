@@ -9,7 +9,6 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -85,20 +84,17 @@ func (o ldapOptions) check(out io.Writer) error {
 	return check.Judge(findings)
 }
 
-// limits returns findings about the identity of a remark, with which the webhook denies the user, or that a Pod does not get
-// as it is.
+// limits returns findings about the identity in a remark: Failed if the webhook denies a user with this identity, Warning if a
+// Pod does not get all groups of the identity.
 func limits(c config.Identity, name user.Name, r ldap.Remark) (found []check.Finding) {
 	finding := func(status check.Status, message string) {
 		found = append(found, check.Finding{
 			Check: "ldap", Status: status, Where: check.Plain(r.Server), Message: check.Plain(message),
 		})
 	}
-	limited := inject.LimitGroups(c, name, *r.Identity)
+	limited := inject.Limit(c, name, *r.Identity)
 	for _, denied := range limited.Denials {
 		finding(check.Failed, denied.String())
-	}
-	if err := c.Floor().Check(limited.Identity); err != nil {
-		finding(check.Failed, denial.IdentityDenied(name.String(), err).String())
 	}
 	for _, warning := range limited.Warnings {
 		finding(check.Warning, warning)

@@ -61,6 +61,8 @@ func TestInvalidCommandLines(t *testing.T) {
 		"access without a user":         {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
 		"groups without a requester":    {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
 		"access of an empty name":       {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as has an empty value"},
+		"check of an empty name":        {[]string{"check", "--only="}, "Error: --only has an empty value"},
+		"check of an empty address":     {[]string{"check", "--share-address="}, "Error: --share-address has an empty value"},
 		"access to an empty user":       {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user has an empty value"},
 		"access by no group":            {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group has an empty value"},
 		"access in an empty namespace":  {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace has an empty value"},

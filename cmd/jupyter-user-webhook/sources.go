@@ -32,7 +32,7 @@ const maxWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.share, "share", "", "mount point of the root of the share in this pod: the owner of the home (share.home) is "+
-		"the identity at admission; without it and --passwd every Pod finds the owner at start")
+		"the identity at admission; without it, --passwd and identity.ldap every Pod finds the owner at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+maxWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long the owner of a home is cached")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long a missing home is cached")

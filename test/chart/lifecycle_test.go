@@ -187,7 +187,7 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 
 // TestUpgradeFromTheReleaseBefore tests an upgrade with values of 0.1.0, one of which has another key now. helm upgrade
 // must deny the old key and change nothing. The command in the runbook must replace the key. The chart of 0.1.0 accepted
-// the old key, so the test first installs a copy of the chart from which the checks of values are removed.
+// the old key. In its place the test first installs a copy of today's chart, from which the checks of values are removed.
 func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	t.Parallel()
 	l, folder := newLifecycleWithPrevious(t), t.TempDir()

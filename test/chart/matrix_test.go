@@ -189,7 +189,7 @@ func TestNullIsDefault(t *testing.T) {
 		require.NoError(t, err)
 		return regexp.MustCompile(`(?m)^ *(checksum/configuration|jupyter-user\.io/rendered): .*\n`).ReplaceAllString(string(rendered), "")
 	}
-	assert.Equal(t, without("{}"), without(`{access: {controllers: null}, share: {claimName: null, fsGroup: null, otherNFSServers: null}, config: {
+	assert.Equal(t, without("{}"), without(`{access: {controllers: null, rights: null}, share: {claimName: null, fsGroup: null, otherNFSServers: null}, config: {
 		share: {claimName: null, volumeName: null, mountPath: null, home: null}, scratch: {volumeName: null, mountPath: null},
 		user: {hubComponents: null}, init: {acceptedImages: null}, identity: {way: null}}}`))
 }
@@ -232,8 +232,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestRenderedMonitoring tests that the chart renders the rules and the dashboard of deploy/monitoring, which package
-// monitoring tests.
+// TestRenderedMonitoring tests that the chart renders the rules and the dashboard of deploy/monitoring unchanged, except for
+// the links to the runbook if monitoring.runbookURL is set. The tests in test/monitoring test their content.
 func TestRenderedMonitoring(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["monitoring"])

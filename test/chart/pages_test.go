@@ -30,7 +30,9 @@ func TestPagesValues(t *testing.T) {
 	for _, command := range pages.Commands(t) {
 		match := helmCommand.FindStringSubmatch(command.Line())
 		if match == nil || strings.Contains(match[1], "--values") {
-			continue // test/integration tests the values of the page on directory services.
+			// The values are in a file. test/integration renders the chart with the values of directory-services.md, and
+			// TestCommandsOfThePages runs the command of install.md.
+			continue
 		}
 		rendered++
 		arguments := []string{"template", helm.Release, chart}

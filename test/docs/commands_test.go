@@ -63,7 +63,8 @@ func testFunctions(t *testing.T) map[string]bool {
 }
 
 // TestMakeTargets tests that make help lists each target that commands.txt lists for this test, and explains the
-// variables with which a page calls the target. The test does not look for an explanation of KUBERNETES.
+// variables with which a page calls the target. KUBERNETES is an exception: pages explain this variable, and make help does
+// not.
 func TestMakeTargets(t *testing.T) {
 	help, err := exec.Command("make", "-C", root, "--no-print-directory", "help").CombinedOutput()
 	require.NoError(t, err, "%s", help)

@@ -51,7 +51,7 @@ func TestCurrentVersion(t *testing.T) {
 }
 
 // TestReleasesAreBuiltWithTheGoOfTheDockerfile tests that the page for maintainers selects the version of Go with which the
-// Dockerfile builds. Another version would give other bytes.
+// Dockerfile builds. Another version of Go would build programs with other bytes.
 func TestReleasesAreBuiltWithTheGoOfTheDockerfile(t *testing.T) {
 	builder := regexp.MustCompile(`(?m)^ARG BUILDER=\S*/golang:(\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
 	require.NotNil(t, builder)

@@ -115,7 +115,7 @@ func (c *testCluster) installWithCertManager(ctx context.Context) error {
 		return err
 	}
 	if len(deployments.Items) != 1 {
-		return fmt.Errorf("there are %d Deployments, but with cert-manager ours is only the webhook", len(deployments.Items))
+		return fmt.Errorf("there are %d Deployments, but with cert-manager the chart makes only the webhook's", len(deployments.Items))
 	}
 	return nil
 }

@@ -14,8 +14,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// jupyterEnv are environment variables that Jupyter's process must have. The webhook sets JUPYTER_CONFIG_PATH, and the
-// start of the image sets the others.
+// jupyterEnv are environment variables that Jupyter's process must have. The start of the image sets all of them except
+// JUPYTER_CONFIG_PATH. With discovery at admission the webhook sets JUPYTER_CONFIG_PATH in the Pod, in place of the image's
+// value. With discovery at start jupyter-user-init puts /config before the image's value.
 type jupyterEnv map[string]string
 
 // hooksRunOnce are the expected variables if start.sh has run the hooks of start-notebook.d and before-notebook.d once.
@@ -60,7 +61,8 @@ func generations() map[string]generation {
 
 // TestImageGenerations starts images of each generation of docker-stacks, and similar images. The hooks of an image must
 // run as often as without the webhook: once, or in the image of late 2023 twice if the arguments start start.sh again. With
-// discovery at start, the image that has its own entrypoint must end with the error that its start command is unknown.
+// discovery at start, the image Entrypoint, which belongs to no family that jupyter-user-init knows, must end with the error
+// that its start command is unknown.
 func TestImageGenerations(t *testing.T) {
 	t.Parallel()
 	i := 0

@@ -57,8 +57,8 @@ spec:
     volumeMounts: [{name: bin, mountPath: /attack/bin}, {name: ran, mountPath: /attack/ran}]
 `
 
-// attackPrograms returns the programs of the attacker's image, for a ConfigMap. Each program creates a file whose name
-// begins with the name of the program (see programUIDs).
+// attackPrograms returns the programs of the attacker's image, except jupyter, for the ConfigMap of preparedPod. Each
+// program creates a file whose name begins with the name of the program (see programUIDs).
 func attackPrograms(t *testing.T) map[string]string {
 	t.Helper()
 	read := func(name string) string {

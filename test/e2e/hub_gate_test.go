@@ -68,7 +68,7 @@ func newGate(t *testing.T) *gate {
 	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
 	require.NoError(t, err)
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Before the handler has read the request, net/http does not notice that the client is gone.
+		// The handler reads the whole request first, because net/http notices only after that if the client is gone.
 		review, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
 		r.Body = io.NopCloser(bytes.NewReader(review))

@@ -37,7 +37,7 @@ var (
 var secondNamespaces = []string{atAdmission.namespace, atAdmission.hubNamespace(), smallAtAdmission.namespace}
 
 // installShipped installs the shipped installation with helm and smallNodeValues. The chart makes the volume and the claim of
-// one namespace, and the second Deployment of the chart makes the certificate.
+// the namespace of atStart. The chart's Deployment jupyter-user-webhook-self-signed makes the certificate.
 func (c *testCluster) installShipped(ctx context.Context) error {
 	if err := c.installByHelm(ctx, smallNodeValues, "--values", "-"); err != nil {
 		return err
@@ -67,8 +67,9 @@ func (c *testCluster) installByHelm(ctx context.Context, stdin string, more ...s
 	return c.awaitInstalled(ctx)
 }
 
-// excludeOtherNamespaces excludes the namespaces of the other installations, and gatedHub, from the webhook configurations of
-// the shipped installation. A cluster with one installation does not need this.
+// excludeOtherNamespaces excludes some namespaces from the webhook configurations of the shipped installation: the namespaces
+// of the other installations, and gatedHub. These namespaces have other webhook configurations. A cluster with one installation
+// does not need this.
 func (c *testCluster) excludeOtherNamespaces(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,

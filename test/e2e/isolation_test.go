@@ -48,7 +48,7 @@ def attempt(who):
                     found.append(f"{who} wrote to {place}")
         except OSError:
             pass
-    # A file handle needs no path, and mounting needs no mount point of the webhook's.
+    # These attempts need no path of the share: open a file by its handle, mount, make a mount namespace or a device.
     libc = ctypes.CDLL(None, use_errno=True)
     handle = (ctypes.c_char * 16)(8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0)
     mount = os.open("/", os.O_RDONLY)

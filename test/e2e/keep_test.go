@@ -17,9 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// This file is for make e2e KEEP=1, which leaves the cluster running. The cluster has its own network namespace, which a
-// user's kubectl and browser cannot reach. So the API server and one notebook each have a tunnel (see the package sealed).
-// kubectl port-forward uses the tunnel of the API server.
+// This file is for make e2e KEEP=1, which leaves the cluster running. The cluster has its own network namespace, which the
+// kubectl and the browser of a developer cannot reach. So the API server and one notebook each have a tunnel (see the package
+// sealed). kubectl port-forward uses the tunnel of the API server.
 
 const (
 	apiTunnel      = "api"

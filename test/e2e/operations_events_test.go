@@ -58,8 +58,9 @@ func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	o.awaitAdmissions(t, admissionsPerSecond)
 }
 
-// upgrade runs the helm upgrade of the runbook for the shipped installation, and waits until the rollout is complete. With
-// --force-conflicts helm overwrites the changes of excludeOtherNamespaces, so upgrade calls excludeOtherNamespaces again.
+// upgrade runs the helm upgrade of deploy/docs/runbook.md for the shipped installation, and waits until the rollout is
+// complete. The page has no --force-conflicts. upgrade needs this flag, because the changes of excludeOtherNamespaces are
+// conflicts for helm. With the flag, helm overwrites these changes, so upgrade calls excludeOtherNamespaces again.
 func (c *testCluster) upgrade(ctx context.Context, to deployment) error {
 	_, err := c.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemNamespace,
 		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")
@@ -195,11 +196,12 @@ func (o *operations) kill(t *testing.T) {
 		last.Sub(killed).Round(time.Millisecond), runs.Round(time.Millisecond), o.killed.to.Sub(killed).Round(time.Millisecond))
 }
 
-// caSecret is the name of the Secret in which the Deployment self-signed stores its CA and the certificate of the webhook.
+// caSecret is the name of the Secret in which the Deployment of the same name stores its CA and the certificate of the webhook.
 const caSecret = systemName + "-self-signed"
 
-// deleteCA deletes the Secret with the CA. The Deployment self-signed then creates another CA, and makes the API server
-// trust both CAs. After that, it issues a certificate of the new CA.
+// deleteCA deletes the Secret with the CA. The Deployment jupyter-user-webhook-self-signed then creates another CA, with a
+// certificate for the webhook, and makes the API server trust both CAs. Only after that, it writes the certificate to the Secret
+// that the replicas mount.
 func (o *operations) deleteCA(t *testing.T) {
 	kept, err := cluster.Client.CoreV1().Secrets(systemNamespace).Get(t.Context(), caSecret, metav1.GetOptions{})
 	require.NoError(t, err)

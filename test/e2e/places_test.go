@@ -55,7 +55,8 @@ const placesConfig = `
     - {subPath: "work/{user}", mountPath: "/work/{user}", access: ReadWrite}
 `
 
-// placesAccounts is a ConfigMap with root and two users. alice is in the group physics. The placeholder is the namespace.
+// placesAccounts is a ConfigMap with two users, and root, whom the CronJob must skip. alice is in the group physics. The
+// placeholder is the namespace.
 const placesAccounts = `
 apiVersion: v1
 kind: ConfigMap

@@ -22,8 +22,8 @@ import (
 const podTemplate = `{metadata: {labels: {app: %s, jupyter-user: ` + dan + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
-// workloads has a manifest for each kind of workload. Its placeholders are the name and the template of the Pods. restart
-// is the restart policy of the Pods. creator is the kind of the object that creates the Pods.
+// workloads has a manifest for each kind of workload. Its placeholders are the name of the workload and the template of the
+// Pods. restart is the restart policy of the Pods. creator is the kind of the object that creates the Pods.
 var workloads = map[string]struct {
 	yaml, restart, creator string
 }{

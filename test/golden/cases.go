@@ -99,6 +99,10 @@ func (c *Case) set(key, value string) error {
 		}
 		c.Config, err = config.Parse(data)
 		return err
+	default:
+		if value != "" && !strings.Contains(key, " ") {
+			return fmt.Errorf("%s: the comment has %q, which is none of identity, namespace, config", c.Name, key)
+		}
 	}
 	return nil
 }

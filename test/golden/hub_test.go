@@ -131,8 +131,8 @@ func TestHubPodOpensOutsideImageHome(t *testing.T) {
 	}
 }
 
-// TestHubFSGroupWarning tests that the webhook removes fsGroup, and that the warning names every volume of the Pod that has
-// a claim.
+// TestHubFSGroupWarning tests that the webhook removes fsGroup. If the Pod has an fsGroup and volumes with a claim, a
+// warning names each of these volumes. Otherwise there is no warning about fsGroup.
 func TestHubFSGroupWarning(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {

@@ -73,7 +73,7 @@ func TestAuditAnnotations(t *testing.T) {
 }
 
 // auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "message". The API
-// server writes the log before it sends the response.
+// server writes the log before it sends the response, so auditOf does not wait for the entry.
 func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 	t.Helper()
 	file, err := os.Open(log)

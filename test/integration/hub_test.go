@@ -49,9 +49,10 @@ var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET
 
 // TestHubWithHundredUsers runs the real hub with KubeSpawner against a real API server with the webhook and the policies.
 // KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server.
-// The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The test
-// reads the times of the responses from the API server's metrics, because times that the hub measures include the time in
-// which the hub waits for a processor.
+// The hub must create each Pod once. If a response is later than hubPatience, a hub with the default timeout tries again and
+// finds that the Pod exists (409). The hub of this test waits longer (hub.Patient), so the test compares the times of the
+// responses with hubPatience itself. It reads these times from the API server's metrics, because times that the hub measures
+// include the time in which the hub waits for a processor.
 func TestHubWithHundredUsers(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")

@@ -81,8 +81,8 @@ func TestNetDeniesInvalidNames(t *testing.T) {
 	}
 }
 
-// podWithName returns a Pod whose annotation has this user name. The Pod mounts the home of this name. From the name in the
-// subPath, a leading slash and each ".." are removed. The API server accepts no subPath with the element "..".
+// podWithName returns a Pod whose annotation has this user name. The Pod mounts the home of this name. In the subPath, the
+// name has no leading slash. It has no ".." there either, because the API server accepts no subPath with this element.
 func podWithName(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")

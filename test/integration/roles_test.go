@@ -112,8 +112,8 @@ func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	}
 }
 
-// TestFirstHomesNode tests that, with the example first-homes-node.yaml, no Pod of another namespace than those in its list gets
-// to the node: neither by nodeName nor by a Binding.
+// TestFirstHomesNode applies the example first-homes-node.yaml, which has a list of namespaces. Only Pods of these namespaces
+// get to the node admin-node. Other Pods are denied, both with spec.nodeName and with a Binding.
 func TestFirstHomesNode(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -146,8 +146,9 @@ func TestFirstHomesNode(t *testing.T) {
 	}
 }
 
-// TestNoWayAround tests that, with the example no-way-around.yaml, no Service chooses its address and no variable is read from
-// a file. An API server older than 1.34 does not know such variables, and drops them.
+// TestNoWayAround applies the example no-way-around.yaml. A Service with an address that its author chooses is denied. A
+// controller of kube-system may set such an address, and a Service that has one can still be updated. A Pod with a variable
+// from a file (fileKeyRef) is denied.
 func TestNoWayAround(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -236,9 +237,9 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to a home or to the
-// share, and with this right the Pod for which the file is made is admitted. If the subject is the ServiceAccount of a
-// Job, the Job controller creates the Pod. All other subjects create it themselves.
+// TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to homes or to the share.
+// For each file, the test creates a Pod that needs this right, and the Pod must be admitted. If the subject is the
+// ServiceAccount of a Job, the Job controller creates the Pod. All other subjects create their Pod themselves.
 func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

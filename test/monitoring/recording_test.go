@@ -13,7 +13,8 @@ import (
 )
 
 // TestAlertOnRecording records a minute. The share responds at every sample until second 10, and again at seconds 40 and
-// 42. From second 12 until second 38, a lookup fails at every sample.
+// 42. From second 12 until second 38, a lookup fails at every sample. The alert must fire at second 38, and must not fire
+// before these failures or after them.
 func TestAlertOnRecording(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6

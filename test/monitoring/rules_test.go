@@ -76,8 +76,8 @@ func cases(t *testing.T, file string) (fires, silent int) {
 
 const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
-// TestAlertsAreInRunbook tests that the runbook has a section for each alert, which names the alert. Each alert has a
-// severity, a summary, a description and a time to wait.
+// TestAlertsAreInRunbook tests that each alert links to a section of the runbook, and that the section names the alert. Each
+// alert has a severity, a summary, a description and a time to wait.
 func TestAlertsAreInRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/docs/runbook.md")

@@ -1,5 +1,5 @@
-// Package progress shows a waiting developer the state of a build and the time that it took. For the error of a failed
-// build, it keeps the end of the build's output.
+// Package progress shows a waiting developer the state of a long task, such as a build, and how long the task has taken. If
+// the task fails, Tail and Ends give the end of its output or logs, for the error.
 package progress
 
 import (

@@ -27,7 +27,7 @@ const (
 type envtest struct {
 	// program is the path of setup-envtest.
 	program string
-	// index is the URL of an index of releases; empty for that of setup-envtest itself.
+	// index is the URL of an index of releases. If it is empty, setup-envtest uses its own index.
 	index string
 	// patience is the longest time for which a connection may receive nothing: stallPatience, or a shorter time in tests.
 	patience time.Duration

@@ -58,7 +58,8 @@ func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) 
 	command := exec.CommandContext(ctx, b.command, arguments...)
 	command.Dir = filepath.Join(b.modules, r.folder)
 	command.Env = append(command.Environ(), environment()...)
-	// After an interrupt, the go command starts no new process.
+	// The go command gets an interrupt and not a kill: after an interrupt, it starts no new process and waits for those that
+	// run, such as compilers. After a kill, they would go on alone.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = endingTime
 	return command

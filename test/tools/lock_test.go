@@ -113,7 +113,7 @@ func TestBuildToBeKilled(t *testing.T) {
 func TestKilledBuild(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)
-	// The build runs in its own process, because the kernel must release the lock when the process is killed.
+	// The build runs in its own process, so that it can be killed. The kernel must then release the lock.
 	process := exec.Command(os.Args[0], "-test.run=^TestBuildToBeKilled$")
 	process.Env = append(os.Environ(), killedVariable+"="+filepath.Dir(b.cache))
 	require.NoError(t, process.Start())

@@ -39,7 +39,8 @@ func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 		return built, err
 	}
 	if os.Getenv(ReleaseVariable) != "" {
-		// An older release is built: binaries would also bring its etcd and kubectl, which must be those of the newest release.
+		// An older release is built from source. Its binaries come together with an etcd and a kubectl of the older release,
+		// but etcd and kubectl must be of the newest release.
 		return b.buildAll(ctx, ControlPlaneTools())
 	}
 	found, err := b.binaries(ctx)

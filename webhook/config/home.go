@@ -15,8 +15,10 @@ import (
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
-// There are no other placeholders. A department, a group or a project is not part of a name, so neither the webhook nor the
-// chart's policies could compute the home; such homes must come from the home fields of accounts (share.homePrefix).
+// There are no other placeholders, because the webhook and the chart's policies compute the home from the name alone. If the
+// paths of homes also have a department, a group or a project, the homes must come from the home fields of the accounts
+// (share.homePrefix).
+//
 // {user} must be the last directory, and must not occur elsewhere, because no user may own a directory above a home.
 type HomePattern string
 

@@ -132,7 +132,8 @@ var presets = map[LDAPPreset]LDAP{
 			Home: "homeDirectory"},
 		Groups: LDAPGroups{
 			// With groups.nested a group without a GID matters, because it can be a member of a group with a GID. In FreeIPA such
-			// a group has the class ipaUserGroup. The filter leaves out groupOfNames: applications and users can have such groups.
+			// a group has the class ipaUserGroup. The filter leaves out the class groupOfNames, because such a group can belong to
+			// an application or a user, who then decides about its members.
 			Filter: "(|(objectClass=posixGroup)(objectClass=ipaUserGroup))", Member: "member", MemberIs: MemberDN,
 			GID: "gidNumber",
 		},

@@ -25,8 +25,9 @@ func Read(r io.Reader) (*Config, error) {
 	return Parse(data)
 }
 
-// Parse decodes one YAML document over the defaults. A missing key, or a key without a value, keeps its default, except
-// that a probe without a value is turned off. A list or a map in the file replaces the default list or map.
+// Parse decodes one YAML document over the defaults. A missing field, or a field without a value, keeps its default, except
+// that a probe without a value is turned off. A list or a map in the file replaces the default list or map. An element
+// of a list or a map must have a value.
 //
 // The returned configuration is valid. An error has the type Errors.
 //

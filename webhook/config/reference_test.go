@@ -30,6 +30,7 @@ var (
 	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)
 )
 
+// withExamples returns testdata/reference.yaml with its examples as YAML: without their #, and without the [] before them.
 func withExamples(t *testing.T) string {
 	reference := read(t, referenceFile)
 	reference = emptyList.ReplaceAllString(reference, "$1\n$2#-")

@@ -68,7 +68,8 @@ func validateDirectorySubPath(s *Share, at *field.Path, dir Directory) field.Err
 }
 
 // denyDirectoryOverlap denies list[i] if it overlaps with an earlier directory on the same claim: the two are the same
-// directory, or one contains the other. It ignores case, because some shares ignore case.
+// directory, or one contains the other. It ignores case, because some shares ignore case. It does not compare an earlier
+// directory of the share without a subPath, because another check denies that directory.
 func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath

@@ -59,8 +59,8 @@ func ProxiesAlone(first, annotation string) Denial {
 		"image: add the notebook container, or name one of these in the annotation %s", Printable(first), annotation)
 }
 
-// HostProcess denies a Windows host process in a Pod whose spec.os is not windows. The webhook's init container is no host
-// process, and the API server denies a Pod in which only some containers are host processes.
+// HostProcess denies a Windows host process in a Pod whose spec.os is not windows. The API server would deny the injected Pod
+// anyway: in a Pod all containers must be host processes, or none, and the webhook's init container is not a host process.
 func HostProcess(field string) Denial {
 	return unprocessable("NotLinux", field, "a host process runs on Windows, and a notebook here runs on Linux: remove "+
 		"hostProcess, or the label")

@@ -147,7 +147,7 @@ func TestMessagesEscapeTextOfPods(t *testing.T) {
 	}
 }
 
-// TestLongestMessage tests the limit of a message whose text nothing else shortens.
+// TestLongestMessage tests that a message is cut at maxMessage. HomeFieldUnusable does not shorten its argument.
 func TestLongestMessage(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	assert.Len(t, denial.HomeFieldUnusable("alice", long).Message, 4096+len("…"))

@@ -135,7 +135,8 @@ func HomeOfTheImage(field, old, replacement string) string {
 		replacement, Printable(old))
 }
 
-// InImagesHome warns that a variable names a file or directory in the image's own home, which the webhook does not change.
+// InImagesHome warns that a variable names a file or directory in the image's own home. The webhook does not change this
+// variable.
 func InImagesHome(variable, path string) string {
 	return fmt.Sprintf("%s is %s, in the home of the image's own user, which the pod's user may be unable to enter: if the "+
 		"notebook needs it, use an image that has it elsewhere, or copy it to the user's home and name it there",

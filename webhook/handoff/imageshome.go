@@ -9,8 +9,9 @@ import (
 // Onyxia's.
 var imagesHomes = [...]string{"/home/jovyan", "/home/rstudio", "/home/onyxia"}
 
-// BelowImagesHome reports whether dir is one of imagesHomes or inside one, and neither home (the user's) nor inside home.
-// below is the part of the path after the image's home, such as /.cache; empty for the image's home itself.
+// BelowImagesHome reports whether dir is one of imagesHomes, or inside one of them. It returns false if dir is the user's home
+// (the argument "home") or inside it, as for a user named jovyan. below is the part of the path after the image's home, such as
+// /.cache; empty for the image's home itself.
 func BelowImagesHome(dir, home string) (below string, ok bool) {
 	dir = path.Clean(dir)
 	if _, isUsers := cutDirectory(dir, home); isUsers {

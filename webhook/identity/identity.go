@@ -155,8 +155,9 @@ func CanBeUser(uid, minUID int64) bool {
 }
 
 // OthersWrite reports whether a directory with this mode and group can be written by accounts other than its owner and the
-// members of the group root. They could replace a home in the directory with another directory. CanBeUser checks the owner.
-// OthersWrite ignores the sticky bit, with which they could replace only their own home.
+// members of the group root. Such accounts could replace a home in the directory with another directory. CanBeUser checks the
+// owner. OthersWrite ignores the sticky bit. In a directory with this bit, an account could replace only its own home: the
+// caller decides whether this matters.
 func OthersWrite(mode uint32, gid int64) bool { return mode&0o002 != 0 || mode&0o020 != 0 && gid != 0 }
 
 func (f Floor) checkGID(gid int64) error {

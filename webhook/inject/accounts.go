@@ -28,8 +28,8 @@ func (in *planning) planAccounts() [2]wantedMount {
 	}
 }
 
-// replacesAccounts reports whether the notebook container names files that nss_wrapper, if it is loaded, reads in place of
-// /etc/passwd and /etc/group. nss_wrapper wants both variables.
+// replacesAccounts reports whether the notebook container sets both variables of nss_wrapper. If nss_wrapper is loaded, it
+// reads the files that they name in place of /etc/passwd and /etc/group, so that our account files have no effect.
 func (in *planning) replacesAccounts() bool {
 	isSet := func(name string) bool { v := in.envValue(name); return v.set && (!v.known || v.value != "") }
 	return isSet("NSS_WRAPPER_PASSWD") && isSet("NSS_WRAPPER_GROUP")

@@ -32,11 +32,7 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, d
 	if in.facts.Restricted {
 		why = denial.DiscoveryKnownRestricted
 	}
-	limited := LimitGroups(in.planner.config.Identity, in.facts.User, *in.identity)
-	if err := in.planner.config.Identity.Floor().Check(limited.Identity); err != nil {
-		return config.DiscoveryAtAdmission, why, []denial.Denial{denial.IdentityDenied(name, err)}
-	}
-	in.limited = limited
+	in.limited = Limit(in.planner.config.Identity, in.facts.User, *in.identity)
 	in.identity = &in.limited.Identity
 	return config.DiscoveryAtAdmission, why, in.limited.Denials
 }

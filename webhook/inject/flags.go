@@ -9,7 +9,7 @@ import (
 // This file reads the flags of Jupyter in a command line, as Jupyter does.
 
 // flagSettings maps the flags of Jupyter that the webhook reads to the settings that they set. The keys are the last parts of
-// the flags: "port" is for --port, --ServerApp.port, and the same flag of any other class, except those of clientClass.
+// the flags: "port" is for --port, --ServerApp.port, and the same flag of any other class that clientClass does not match.
 var flagSettings = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
@@ -68,7 +68,7 @@ var (
 )
 
 // hasUnknownArgument reports whether an argument begins with a reference, such as $(NAME) or --$(NAME). Such an argument
-// can be any flag, such as --port=9999. An argument that is the value of the flag before it is no flag.
+// can be any flag, such as --port=9999. An argument that is the value of the flag before it does not count.
 func hasUnknownArgument(argv []string) bool {
 	for i, arg := range argv {
 		if strings.HasPrefix(strings.TrimLeft(arg, "-"), "$(") && (i == 0 || !takesNext(argv[i-1])) {

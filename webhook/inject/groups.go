@@ -15,7 +15,7 @@ import (
 //	group                                          in supplementalGroups
 //	of the user                                    added, also if the Pod does not ask for it
 //	the user's GID                                 left out: it is the primary group
-//	of the user, under the floor (identity.minGID) left out, with a warning
+//	of the user, but left out by Limit             not added, with a warning
 //	of identity.imageGroups                        kept, if the notebook container sees only the home, up to identity.maxGroups
 //	any other                                      denied; with discovery at start, every group is denied
 //
@@ -142,40 +142,43 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 }
 
 // fsGroupVolumes returns the names of the volumes to which the user can perhaps not write without the fsGroup: the volumes
-// with claims of the Pod's own, also ephemeral claims. Other volumes need no warning: every UID can write to an emptyDir
-// and read a Secret, a ConfigMap or a token, and Kubernetes does not apply an fsGroup to hostPath and in-tree nfs.
+// with claims of the Pod's own, also ephemeral claims, and the inline CSI volumes that are not read-only. Other volumes need no
+// warning: every UID can write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not apply an
+// fsGroup to hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) &&
-			!slices.Contains(p.deniedVolumes, v.Name) {
+		served := v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.CSI != nil && !v.CSI.ReadOnly
+		if served && !p.ours.has(v.Name) && !slices.Contains(p.deniedVolumes, v.Name) {
 			names = append(names, v.Name)
 		}
 	}
 	return names
 }
 
-// Limited is the result of LimitGroups: the identity that a user's Pod gets, with warnings about groups that are left out,
-// or denials.
+// Limited is the result of Limit: the identity that a user's Pod gets, with warnings about groups that are left out, or denials.
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
 	Denials  []denial.Denial
 }
 
-// LimitGroups returns the identity that a user's Pod gets. Supplementary groups that no Pod can have, such as those below
-// identity.minGID, are left out with a warning. If more than identity.maxGroups groups remain, either only those with the
-// lowest numbers stay, with a warning, or the Pod is denied (identity.tooManyGroups). Planner.Plan and Webhook.Verify
-// both call LimitGroups, so that both use the same identity.
+// Limit returns the identity that a user's Pod gets. Supplementary groups that no Pod can have, such as those below
+// identity.minGID, are left out with a warning. An identity below the floor, or with a group of identity.deniedGIDs, is denied.
+// If more than identity.maxGroups groups remain, either only those with the lowest numbers stay, with a warning, or the Pod is
+// denied (identity.tooManyGroups). The groups are cut last, so that cutting does not hide a denied group.
 //
-// The groups are not cut if one of them is denied (identity.deniedGIDs): cutting must not hide that group.
-func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
+// Planner.Plan, Webhook.Verify and the command "check ldap" all call Limit, so that they use the same identity.
+func Limit(c config.Identity, name user.Name, id identity.Identity) Limited {
 	within := c.Floor().LeaveOut(id)
 	limited := Limited{Identity: within}
 	if len(within.Groups) < len(id.Groups) {
 		limited.Warnings = append(limited.Warnings, denial.GroupsLeftOut(name.String(), c.MinGID))
 	}
+	denied := c.Floor().Check(within)
 	switch {
-	case len(within.Groups) <= c.MaxGroups || c.Floor().Check(within) != nil:
+	case denied != nil:
+		limited.Denials = []denial.Denial{denial.IdentityDenied(name.String(), denied)}
+	case len(within.Groups) <= c.MaxGroups:
 	case c.TooManyGroups == config.TooManyGroupsCut:
 		limited.Identity = within.WithGroups(c.MaxGroups)
 		limited.Warnings = append(limited.Warnings, denial.GroupsCut(name.String(), c.MaxGroups))

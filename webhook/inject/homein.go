@@ -108,7 +108,7 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 	for _, h := range in.homeIn {
 		mounts := mountsPiece{
 			at: h.at, container: h.container, ours: in.ourVolumes(), home: in.home, homeOnShare: in.homeOnShare,
-			homeAlone: true,
+			deniedVolumes: in.deniedVolumes, homeAlone: true,
 		}
 		for _, at := range []string{in.homeOnShare, in.home} {
 			mounts.want = append(mounts.want, in.homeMount(at))

@@ -24,10 +24,10 @@ import (
 // above the user's other directories (share.directories with {user}). These mounts are read-only. They suffice to check a
 // home, because lstat of an entry needs no right on the entry. The container writes to the scratch volume.
 //
-// Ours: its position, image (init.image or one of init.acceptedImages), command, args, mounts, termination message and
-// security context, except a seccomp profile of type Localhost and the options that confinement.go lets stay. Variables,
-// devices, probes, hooks, restart policy, working directory, stdin and tty are ours too, and are removed. The Pod's:
-// resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
+// Ours: its position, image (init.image or one of init.acceptedImages), command, args (but see putArgs), mounts, termination
+// message and security context, except a seccomp profile of type Localhost and the options that confinement.go lets stay.
+// Variables, devices, probes, hooks, restart policy, working directory, stdin and tty are ours too, and are removed. The
+// Pod's: resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
 //
 // An init container named jupyter-user-init that the Pod has already is corrected if it is the first, and otherwise removed
 // and added again. Any other container of this name is denied. In a Pod of the QoS class Guaranteed the requests of our init

@@ -84,8 +84,9 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// ignoresNotebookArgs reports whether a command is Jupyter itself. Jupyter does not read the variable NOTEBOOK_ARGS, but the
-// start scripts of many images do. They have different names, and can be the argument of a program such as python.
+// ignoresNotebookArgs reports whether a command is Jupyter itself, or a module of python. These do not read the variable
+// NOTEBOOK_ARGS, but the start scripts of many images do. Start scripts have different names, and can be the argument of a
+// program such as python. So any other command is assumed to read NOTEBOOK_ARGS.
 func ignoresNotebookArgs(argv []string) bool {
 	if len(argv) == 0 {
 		return false
@@ -140,7 +141,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 	return ""
 }
 
-// isLoopback reports whether an address is one at which no other machine, and no kubelet, can connect.
+// isLoopback reports whether an address is a loopback address, to which neither the kubelet nor another machine can connect.
 func isLoopback(ip string) bool {
 	return ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1"
 }

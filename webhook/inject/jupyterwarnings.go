@@ -15,7 +15,7 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && s.setsAddress {
 		warnings = append(warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
-	// At start, jupyter-user-init or notebook.starts decides, and not the image.
+	// With discovery at start, notebook.starts or jupyter-user-init decides what runs, and not the image.
 	imageDecides := start.kind == runsUnknown && s.kind == runsJupyter && in.discovery == config.DiscoveryAtAdmission
 	if dir := openedByImage(in.notebook.Image); dir != "" && imageDecides {
 		warnings = append(warnings, denial.OpensElsewhere(dir))
@@ -29,8 +29,8 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 }
 
 // warningsAboutToken returns a warning if Jupyter asks for no token, so that everyone who can connect to the Pod is the user.
-// There is none if nobody can connect, or if another program authenticates the clients. imageDecides reports whether the
-// image's own start runs.
+// It returns no warning if Jupyter listens only on loopback or on a Unix socket, or if another program authenticates the
+// clients. imageDecides reports whether the image's own start runs.
 func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags map[string]string,
 	env func(name string) envValue) []string {
 	switch {

@@ -12,13 +12,15 @@ import (
 )
 
 // Mounts: what the containers see of the share and of the scratch volume. home.go, accounts.go and this file define the
-// mounts of the notebook container. init.go has the mounts of the init container.
+// mounts of the notebook container. homein.go has the mounts of the other containers that get the home, and init.go those of
+// the init container.
 //
 // Adds the mounts of the notebook container. They are ours. In every container but the init container, the webhook denies
-// any other mount of our volumes, also one by subPath, subPathExpr or as a device. In the notebook container it denies
-// another volume at one of our paths or inside the scratch directory, and a termination message at such a path, because the
-// kubelet mounts the file of the message. The webhook denies such mounts and does not correct them, because it does not
-// know their purpose. Other mounts of other volumes are the Pod's.
+// any mount of our volumes that it does not add itself, also one by subPath, subPathExpr or as a device. In each container
+// that gets the home, it denies another volume at the path of a mount of ours; in the notebook container also inside the
+// scratch directory. It denies a termination message at such a path too, because the kubelet mounts the file of the message.
+// The webhook denies such mounts and does not correct them, because it does not know their purpose. Other mounts of other
+// volumes are the Pod's.
 //
 // A container runtime mounts as root and follows symbolic links inside the container. A symbolic link to the scratch
 // directory, in a home or in any volume, could direct any mount over the program that the container starts as root. So
@@ -29,8 +31,8 @@ import (
 // The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, the
 // runtime can create such directories on the share only in the user's own home. If the container sees more of the share,
 // the path, or a link in the home, can lead to a directory that the user must not write to. Then the same rules hold as
-// with discovery at start, and the working directory must not be inside a mount, unless it is the home. Links in the image
-// are not known at admission.
+// with discovery at start, and the working directory must not be inside a mount, unless it is the home. A path can also
+// lead through a link in the image. The webhook cannot check this, because it does not see the image.
 
 // wantedMount is a mount that the webhook adds.
 type wantedMount struct {
@@ -238,7 +240,7 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
 // runtimePath is one of the files that the kubelet and the container runtime mount into every container. The others,
-// /etc/hostname and /etc/resolv.conf, are in the same directory.
+// /etc/hostname and /etc/resolv.conf, are in the same directory, so a mount that contains one of the files contains all.
 const runtimePath = "/etc/hosts"
 
 // nested takes the clean path of a mount of the Pod's own, and reports whether the mount is nested. It returns the path

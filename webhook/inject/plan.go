@@ -17,13 +17,18 @@
 // sidecars.go and imageshome.go have rules for the containers and paths that are the Pod's own.
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
-// methods inOrder and planning.pieces, and to the list above. Add the fields that it reads to webhook/pod/view.go. Add the
-// fields that it writes to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go. If they are ours,
-// add them to replaceable in test/property/lossless_test.go and to checkInjected in test/property/whole_test.go; a new type that
-// is written to webhook/pod/written.go; a mount of the share, or a field of the init container, to
-// deploy/chart/templates/62-policy-net.yaml; a field of a security context to the table in deploy/docs/pods.md. Add a new
-// annotation to annotations.go, to the list "annotations" of deploy/chart/templates/_policies.tpl, and to the table in
-// deploy/docs/pods.md. Begin with a Pod in test/golden/testdata; then run make golden and make render.
+// methods inOrder and planning.pieces, and to the list above. Begin with a Pod in test/golden/testdata; at the end run "make golden"
+// and "make render". Also add, if the piece has them:
+//
+//   - the fields that it reads: to webhook/pod/view.go
+//   - the fields that it writes: to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go
+//   - the fields that are ours: to replaceable in test/property/lossless_test.go, and to checkInjected in
+//     test/property/whole_test.go
+//   - a new type that it writes into the patch: to webhook/pod/written.go
+//   - a mount of the share, or a field of the init container: to deploy/chart/templates/62-policy-net.yaml
+//   - a field of a security context: to the table of security settings in deploy/docs/pods.md
+//   - a new annotation: to annotations.go, to the list "annotations" of deploy/chart/templates/_policies.tpl, and to the table
+//     of annotations in deploy/docs/pods.md
 //
 // To add an environment variable: a constant default needs no code, because notebook.env of the configuration can have it. A
 // default that depends on the Pod belongs to planEnv in env.go. A variable that is ours belongs to identityVars, and changes
@@ -107,8 +112,9 @@ type pieces struct {
 	resources   resourcesPiece
 }
 
-// inOrder yields the pieces with their names, in the order in which they are reconciled. A piece that writes to other init
-// containers must come before "init container", which can insert or move one. It yields none if the planning ended early.
+// inOrder yields the pieces with their names, in the order in which they are reconciled. The piece "init container" can insert
+// or move our init container, which changes the indices of the other init containers. So a piece that writes to those must
+// come before. If the planning ended early, inOrder yields no piece.
 func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	if !p.planned {
 		return
@@ -144,7 +150,7 @@ type planning struct {
 	facts   Facts
 	pod     *pod.Pod
 	// discovery, identity and limited come from chooseDiscovery. identity is nil with discovery at start. limited is the
-	// result of LimitGroups.
+	// result of Limit.
 	discovery config.Discovery
 	identity  *identity.Identity
 	limited   Limited
@@ -159,7 +165,7 @@ type planning struct {
 	home string
 	// subPath is the home, relative to the share's root; empty if the home is unknown. parent is the directory above the
 	// home, also relative to the share's root, and homesDir the path of that directory in the init container. homeOnShare
-	// is the path of the home in the notebook container that is inside share.mountPath, such as /data/hpc/home/alice.
+	// is the path inside share.mountPath at which the notebook container has the home, such as /data/hpc/home/alice.
 	subPath, parent, homesDir, homeOnShare string
 	// deniedVolumes are the names of the Pod's volumes that use one of our claims under a name other than ours. share.go denies
 	// these volumes.

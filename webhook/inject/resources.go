@@ -20,7 +20,8 @@ import (
 //
 // Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a
 // container that only requests a GPU gets CPU and memory. Nothing is added if the Pod has Pod-level resources, or if a hub
-// created it: a hub without limits has none on purpose. Resources are the Pod's: existing values are not changed.
+// created the Pod: the hub's admin decides about limits, also if the hub sets none. Resources are the Pod's: existing values
+// are not changed.
 
 type resourcesPiece struct {
 	container pod.Pointer

@@ -27,11 +27,12 @@ import (
 //	umask (a file of its own)             notebook.umask
 //
 // The rows from ip to sock are left out where a hub sets the address of its servers, where the webhook cannot tell from the
-// command whether Jupyter starts, and where no probe can be added, for example because the port is not known.
+// command whether Jupyter starts, and where no probe can be added, for example because the port is not known. For a program
+// that is known not to be Jupyter only the umask is set.
 //
 // Jupyter finds the files by JUPYTER_CONFIG_PATH. With discovery at admission the Pod gets this variable, joined with the
-// Pod's own value; the image's value is not known and is replaced. With discovery at start jupyter-user-init puts our
-// directory before the value that the container has.
+// Pod's own value; env.go has the exceptions. The image's value is not known and is replaced. With discovery at start
+// jupyter-user-init puts our directory before the value that the container has.
 
 // jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {

@@ -13,7 +13,7 @@ import (
 // a volume, which is named like the claim. All of these volumes are ours:
 //
 //	volume of the Pod                             result
-//	our name and our claim                        kept
+//	our name and our claim                        kept; denied with readOnly: true
 //	our name and another source                   denied
 //	our name a second time                        denied
 //	our claim under another volume name           denied once: mounts of that volume get no second denial

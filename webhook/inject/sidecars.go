@@ -26,6 +26,9 @@ import (
 // A container that the annotation jupyter-user.io/home-in names gets these values (homein.go). Any other container that
 // differs from the table is denied, not corrected, because it can need its own UID to work. A process of another Pod can
 // receive an open directory too, through a socket in a volume that both Pods mount. The webhook cannot detect this.
+//
+// With discovery at start no container is denied by this table, because the user's UID is not known at admission. Then only
+// share.exposeEveryHome: EvenToRoot shows the notebook container more than the home (home.go).
 
 // denySidecars returns denials for the sidecars that could run as a user other than the Pod's. It returns none if the
 // notebook container sees only the home.
@@ -47,7 +50,8 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 }
 
 // seesMoreThanHome reports whether the notebook container, running as the user, sees more of the share than the home. It
-// returns false with discovery at start, where the notebook container begins as root.
+// returns false with discovery at start, also with share.exposeEveryHome: EvenToRoot. The notebook container then begins as
+// root, for which mounts.go has rules of its own (startsAsRoot), and the UID of the user is not known.
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)

@@ -198,7 +198,7 @@ var (
 	verbatim = dollarSpelling{"$"}
 )
 
-// unwrap parses the wrapper of a command. It returns false if the command has no wrapper.
+// unwrap parses the wrapper of a command. It returns false if the command has no wrapper, or a wrapper with invalid flags.
 func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false

@@ -81,12 +81,18 @@ type Volume struct {
 	HostPath              *struct{} `json:"hostPath,omitzero"`
 	NFS                   *struct{} `json:"nfs,omitzero"`
 	Ephemeral             *struct{} `json:"ephemeral,omitzero"`
+	CSI                   *CSI      `json:"csi,omitzero"`
 }
 
 // Claim is a volume source that names a PersistentVolumeClaim.
 type Claim struct {
 	ClaimName string `json:"claimName"`
 	ReadOnly  bool   `json:"readOnly,omitzero"`
+}
+
+// CSI is a volume source: an inline volume of a CSI driver.
+type CSI struct {
+	ReadOnly bool `json:"readOnly,omitzero"`
 }
 
 // EmptyDir is a volume source: a directory that is empty at first and is deleted with the Pod.

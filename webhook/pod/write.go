@@ -151,12 +151,15 @@ func (v Volume) appendTo(t jsonText) jsonText {
 	t = optional(t, "hostPath", v.HostPath)
 	t = optional(t, "nfs", v.NFS)
 	t = optional(t, "ephemeral", v.Ephemeral)
+	t = optional(t, "csi", v.CSI)
 	return t.close()
 }
 
 func (c Claim) appendTo(t jsonText) jsonText {
 	return t.open().stringField("claimName", c.ClaimName).trueField("readOnly", c.ReadOnly).close()
 }
+
+func (c CSI) appendTo(t jsonText) jsonText { return t.open().trueField("readOnly", c.ReadOnly).close() }
 
 func (e EmptyDir) appendTo(t jsonText) jsonText {
 	t = optional(t.open(), "medium", e.Medium)

@@ -91,7 +91,7 @@ func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to
 
 // decode decodes a review and its Pod. It returns a denial if the body is not valid JSON, has a duplicate name, or has a
 // wrong type outside the Pod. If a field of the Pod has a wrong type, or if a list or map is too long, the Pod is skipped,
-// and package webhook decides about it.
+// and package webhook decides about it. If a list or map is too long, duplicate names get no denial here.
 func decode(body []byte) (review, *denial.Denial) {
 	r := review{}
 	err := pod.Unmarshal(body, &r)

@@ -289,8 +289,8 @@ func TestSourcesAreAskedConcurrently(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestUnknownUser tests that a Pod whose user has no identity is denied. On the path /mutate it is admitted with AtStart,
-// and with Auto if there is no source.
+// TestUnknownUser tests a Pod whose user has no identity. The path /mutate admits the Pod if identity.discovery is AtStart,
+// or if it is Auto and there is no source. In all other cases the Pod is denied.
 func TestUnknownUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities

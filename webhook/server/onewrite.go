@@ -25,7 +25,8 @@ func (l bufferingListener) Accept() (net.Conn, error) {
 	return &bufferingConnection{Conn: conn}, nil
 }
 
-// bufferingConnection is the TCP connection that TLS writes to. With HTTP/1.1 it has one response at a time.
+// bufferingConnection is the TCP connection that TLS writes to. With HTTP/1.1 it has one response at a time, so one buffer
+// is enough.
 type bufferingConnection struct {
 	net.Conn
 

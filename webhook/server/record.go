@@ -36,8 +36,8 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 }
 
 // record writes the log line of a review, and counts the review. Of the Pod's content the line has only the name, the user,
-// and what the denials quote, such as names, paths and values of our annotations, shortened. Mutating webhooks are called
-// before validation, so the name of a Pod can be any text of any length.
+// and what the denials quote, such as names, paths and values of our annotations. Names and quotes are shortened: mutating
+// webhooks are called before validation, so the name of a Pod can be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {

@@ -20,8 +20,8 @@ type Name struct{ name string }
 // String returns the Unix name.
 func (n Name) String() string { return n.name }
 
-// Parse reads a name, with or without a configured domain. field is the label or annotation that has the text; the denial
-// names it.
+// Parse reads a name, with or without a configured domain. field is the label or annotation that has the text, for the
+// denial.
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && !slices.Contains(rules.Domains, domain) {

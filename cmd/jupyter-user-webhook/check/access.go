@@ -265,7 +265,8 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// givesAccess reports whether a grant gives its subject the home of the query's user, for Pods of the query's namespace.
+// givesAccess reports whether a grant gives its subject the home of the query's user, for Pods of the query's namespace. In an
+// unguarded namespace, only the verb use on every home gives access.
 func (s *state) givesAccess(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
@@ -277,13 +278,5 @@ func (s *state) givesAccess(g grant, q AccessQuery) bool {
 		namespace, applies := g.runsIn()
 		return applies && (namespace == "" || namespace == q.Namespace)
 	}
-	return g.subject.Kind == rbacv1.GroupKind || s.rightsApply(userName(g.subject))
-}
-
-// userName returns the name that the API server has for a subject that is a user or a ServiceAccount.
-func userName(subject rbacv1.Subject) string {
-	if namespace, name, is := serviceAccountOf(subject); is {
-		return accountPrefix + namespace + ":" + name
-	}
-	return subject.Name
+	return g.subject.Kind == rbacv1.GroupKind || s.rightsApply(requesterOf(g.subject))
 }

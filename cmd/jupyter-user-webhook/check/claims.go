@@ -80,7 +80,8 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 }
 
 // podSecurity checks the Pod Security level of each namespace with notebooks. Root on a notebook's node can be any user. So
-// the policies deny notebooks in a namespace whose level lets a Pod be root on its node.
+// the policies deny notebooks in a namespace whose level lets a Pod be root on its node, except those of a requester who may
+// use every home. podSecurity ignores this exception.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
 	served := slices.DeleteFunc(s.existingServed(), s.programsAlone())
 	for _, namespace := range served {

@@ -168,8 +168,8 @@ func TestEgress(t *testing.T) {
 	assert.Equal(t, Unknown, found[0].Status)
 }
 
-// TestEgressOfHubExample tests that the example for a Zero to JupyterHub keeps all Pods from the NFS server, and the servers
-// also from private networks and from the metadata address of clouds.
+// TestEgressOfHubExample tests that the example for a Zero to JupyterHub keeps all Pods from the NFS server. It also keeps the
+// hub's servers for users from private networks and from the metadata address of clouds.
 func TestEgressOfHubExample(t *testing.T) {
 	data, err := os.ReadFile("../../../deploy/examples/networkpolicy-z2jh.yaml")
 	require.NoError(t, err)

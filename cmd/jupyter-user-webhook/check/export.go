@@ -110,5 +110,5 @@ func withSlashes(path string) string {
 	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
 }
 
-// oneInside reports whether one of two directories, both withSlashes, is the other, or inside the other.
+// oneInside reports whether one of two directories is the other, or inside the other. Both paths must be results of withSlashes.
 func oneInside(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }

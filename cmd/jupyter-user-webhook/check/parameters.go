@@ -26,18 +26,22 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 		return append(found, failed(where, "is not a configuration that the webhook accepts: %s",
 			oneLine(s.missing[configuration])))
 	}
-	for key, wanted := range map[string]string{
-		"home": string(s.config.Share.Home), "homePrefix": s.config.Share.HomePrefix, "scratchVolume": s.config.Scratch.VolumeName,
+	for _, of := range []struct{ key, wanted string }{
+		{"home", string(s.config.Share.Home)}, {"homePrefix", s.config.Share.HomePrefix}, {"scratchVolume", s.config.Scratch.VolumeName},
 	} {
-		if have := s.parameters[key]; have != wanted {
+		if have := s.parameters[of.key]; have != of.wanted {
 			found = append(found, failed(where, "the policies are rendered with %s: %q, and the webhook's configuration says %q: "+
-				"notebooks are denied until they agree: %s", key, have, wanted, s.installAgain()))
+				"notebooks are denied until they agree: %s", of.key, have, of.wanted, s.installAgain()))
 		}
 	}
-	for key, wanted := range map[string][]string{"claims": append(s.furtherClaims(), s.config.Share.ClaimName),
-		"images": {s.config.Init.Image}} {
-		for _, lacking := range lackedBy(wanted, s.words(key)) {
-			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, lacking,
+	for _, of := range []struct {
+		key    string
+		wanted []string
+	}{
+		{"claims", append(s.furtherClaims(), s.config.Share.ClaimName)}, {"images", []string{s.config.Init.Image}},
+	} {
+		for _, lacking := range lackedBy(of.wanted, s.words(of.key)) {
+			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", of.key, lacking,
 				s.installAgain()))
 		}
 	}

@@ -58,9 +58,10 @@ func factsOf(pod *corev1.Pod) podFacts {
 
 // sharePods warns of Pods that have a claim of the share or of share.directories, and are neither notebooks nor run by a
 // ServiceAccount with the verb run-as on that claim. The policies check a Pod only when it is created. So a Pod that is older
-// than the policies does not count as a notebook, whatever its labels and annotations are. Without the policy, in Warn mode,
-// and in a namespace that onlyNamespaces leaves out, nothing is checked, so no Pod counts as a notebook. sharePods does not
-// see other ways to the share than a claim.
+// than the policies does not count as a notebook, whatever its labels and annotations are. Without the policy "share", in Warn
+// mode, and in a namespace that onlyNamespaces leaves out, nothing is checked, so no Pod counts as a notebook. After a
+// later change to Enforce mode, sharePods does not report a Pod of that time whose label and annotations were written by hand
+// (runbook, "The first days: mode Warn"). sharePods does not see other ways to the share than a claim.
 func sharePods(_ context.Context, s *state) []Finding {
 	grants := s.grants()
 	guarded, isGuarded := s.guardedSince()
@@ -89,7 +90,7 @@ func sharePods(_ context.Context, s *state) []Finding {
 const maxNewest = 15
 
 // newestFirst returns the names of Pods with the times at which they were created, the newest first. After a change from mode
-// Warn to Enforce, the Pods that were created in mode Warn come first.
+// Warn to Enforce, the Pods that were created in mode Warn come first: notebooks that are newer are not in the list.
 func newestFirst(pods []podFacts) []string {
 	slices.SortFunc(pods, func(a, b podFacts) int {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))

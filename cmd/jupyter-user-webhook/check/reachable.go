@@ -32,7 +32,8 @@ func reachable(_ context.Context, s *state) (found []Finding) {
 		found = append(found, warning(deployments, "has one replica that is available: while it is replaced, no notebook starts"))
 	}
 	if len(found) == 0 {
-		found = append(found, ok(services, "has %d ready endpoints, and the Deployment %d available replicas", ready, available))
+		found = append(found, ok(services, "has %s, and the Deployment %s", count(ready, "ready endpoint"),
+			count(int(available), "available replica")))
 	}
 	return found
 }

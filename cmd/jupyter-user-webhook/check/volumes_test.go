@@ -76,7 +76,8 @@ func TestShareVolumes(t *testing.T) {
 	}
 }
 
-// addCSIVolumes makes the share's volume one of a CSI driver, with a handle, and adds another volume of this driver.
+// addCSIVolumes makes the share's volume a volume of a CSI driver, and adds another volume of this driver. The arguments share
+// and other are the handles of the two volumes.
 func addCSIVolumes(s *state, driver, share, other string) {
 	s.parameters["csiDrivers"] = strings.ToLower(driver)
 	s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))

@@ -26,8 +26,8 @@ func warnModeWarnings(warnings []string) []string {
 	})
 }
 
-// awaitRollout is the advice if the webhook runs with another configuration than the ConfigMap has. A restart during a rollout
-// would replace replicas that serve by those that do not start.
+// awaitRollout is the advice if the webhook runs with another configuration than the ConfigMap has. During a rollout a restart
+// does not help: if the new replicas do not start, those of the restart do not start either.
 const awaitRollout = "a rollout is not finished (see the runbook: A rollout does not finish). Only if there is none, because " +
 	"somebody changed the ConfigMap by hand: kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 

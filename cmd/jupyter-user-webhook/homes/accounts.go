@@ -24,7 +24,7 @@ type Account struct {
 const AnyUID = -1
 
 // Unite returns the accounts in the order of their names, with one account for each name. The UID is AnyUID if the accounts
-// of a name have several UIDs. Unite overwrites the given slice.
+// of a name have several UIDs. The Fault is that of the first account with the name. Unite overwrites the given slice.
 func Unite(accounts []Account) []Account {
 	slices.SortStableFunc(accounts, func(a, b Account) int { return strings.Compare(a.Name, b.Name) })
 	united := accounts[:0]

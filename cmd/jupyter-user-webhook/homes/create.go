@@ -37,8 +37,9 @@ func (r *run) exists(pattern config.HomePattern, name string, uid int64) (bool, 
 }
 
 // hasDirectory reports whether the directory exists. It returns an error if the directory belongs to another UID (AnyUID
-// accepts each owner), or if a file or a symbolic link has the name. It opens the directory, because the kernel may mount the
-// directory's own file system only then. Opening with O_PATH needs no permission on the directory.
+// accepts each owner), or if a file or a symbolic link has the name. The directory can be a mount point of its own, which the
+// kernel mounts only when a program opens the directory (automount). So hasDirectory opens the directory before it looks at the
+// owner. Opening with O_PATH needs no permission on the directory.
 func (p *parent) hasDirectory(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {

@@ -18,7 +18,7 @@ import (
 // faulty is a FUSE file system with the content of a folder. A test can make changes to the file system fail.
 type faulty struct {
 	folder string
-	// fault returns the error of a change; 0 if the change succeeds. An operation is for example "mkdir".
+	// mu guards fault, which returns the error of a change; 0 if the change succeeds. An operation is for example "mkdir".
 	mu    sync.Mutex
 	fault func(operation, name string) syscall.Errno
 	// noReplace is the error of a rename with RENAME_NOREPLACE, which NFS does not have; 0 if such a rename succeeds.

@@ -176,9 +176,11 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
 	switch {
 	case isDisputed:
+		r.silent = 0
 		r.say(Skipped, "%v", disputed)
 		return nil, nil
 	case identity.IsUnusable(err):
+		r.silent = 0
 		r.say(Skipped, "%s %v", name, err)
 		return nil, nil
 	case err != nil:

@@ -17,8 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is the directory of file, opened as a Root. The methods of a Root do not use openat2. That is safe here, because
-	// users cannot write to the directory, and so cannot put a symbolic link into it.
+	// inside is the directory of file, opened as a Root. Unlike share.open, the methods of a Root follow symbolic links. That is
+	// safe here, because users cannot write to the directory, and so cannot put a symbolic link into it.
 	inside *os.Root
 }
 

@@ -5,9 +5,10 @@
 {{- end }}
 
 {{/*
-The webhook's images before the current one, which Pods of that time have in their init container; as JSON, and empty with
-image.acceptPrevious false. They are the image of the ConfigMap in the cluster or, if that has the current image already, those of
-its annotation; and the images of all replicas that run. They are read once for all templates, which must agree.
+The previous images of the webhook, as JSON: Pods that an old replica has injected have such an image in their init container.
+The list is empty with image.acceptPrevious false. Otherwise it has the image in the cluster's ConfigMap or, if that is the
+current image already, the images in the annotation of the ConfigMap. It also has the images of all replicas that run. The
+list is read once for all templates, because they must agree.
 */}}
 {{- define "previous-images" -}}
 {{- if not (hasKey . "previousImages") }}
@@ -152,7 +153,7 @@ ldap-ca.crt: |
 
 {{/*
 An annotation of policies, bindings and webhook configurations: the version and a hash of all values from which the object
-was rendered. By it, the check command distinguishes an object of another version or of other values from a change by hand.
+was rendered. It lets the check command distinguish an object of another version or of other values from a change by hand.
 The annotation is no proof: anyone who may write the object may write the annotation too.
 */}}
 {{- define "rendered" -}}

@@ -64,8 +64,8 @@ these characters no meaning. toJson would keep U+0085, which YAML reads as a lin
 {{- end }}
 
 {{/*
-The names of our annotations after jupyter-user.io/, except "inject". A policy looks up each annotation by its key, because
-CEL's processor time for iterating over a map grows with the square of its size.
+The names of our annotations, without the prefix jupyter-user.io/, except "inject". A policy looks up each annotation by its
+key, because CEL's processor time for iterating over a map grows with the square of its size.
 */}}
 {{- define "annotations" -}}
 user discovery identity home config container probes account-files home-in
@@ -290,7 +290,9 @@ has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(
 {{- end }}
 
 {{/*
-Whether a Pod has the whole share: it is no notebook (.pod is claimed) and has a claim of the share or a further claim, or it has a road.
+Whether a Pod has the whole share: it is not claimed and has the share's claim or a further claim, or it has a road (by-road),
+or it is too large for the policies to check (too-much). .pod is object or oldObject: the version of the Pod that must not be
+claimed.
 */}}
 {{- define "has-the-share" -}}
 {{ include "too-much" .site }} ||
@@ -305,7 +307,7 @@ object.spec.?volumes.orValue([]).exists(v, !({{ include "leads-nowhere" . }}) &&
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
-{{/* Whether a PersistentVolume, given by its name, belongs to one of the shares. */}}
+{{/* Whether a PersistentVolume, given by its name, is a volume of an element of .shares: of the share or of a further claim. */}}
 {{- define "is-volume" -}}
 {{- $name := .name -}}
 (
@@ -388,7 +390,7 @@ spec:
         scope: "*"
 {{- end }}
 
-{{/* The binding of a policy that does not select objects by labels. */}}
+{{/* The binding of a policy, for objects with any labels. */}}
 {{- define "policy.binding" }}
 ---
 apiVersion: admissionregistration.k8s.io/v1

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -196,12 +197,12 @@ func (c *cluster) awaitSame(ctx context.Context) error {
 			made[namespace] = comparedSpec(pod)
 		}
 		if made[inCore] == made[ours] && made[constant] == made[ours] && made[verified] == made[ours] &&
-			len(made[ours]) > len(`"jupyter-user-init"`) {
+			strings.Contains(made[ours], `"jupyter-user-init"`) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("they do not make the same pod:\n%s\n%s\n%s", made[inCore], made[constant], made[ours])
+			return fmt.Errorf("they do not make the same pod:\n%s\n%s\n%s\n%s", made[inCore], made[constant], made[ours], made[verified])
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

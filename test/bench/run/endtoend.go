@@ -119,7 +119,7 @@ func (c *cluster) create(ctx context.Context, namespace string, dryRun bool) (*c
 	c.podCount++
 	pod := pods.Small(user)
 	if namespace == nothing || namespace == ordinary || namespace == onePolicy {
-		// Pods of the namespace "ordinary" must be no notebooks. The two other namespaces get the same Pod, for comparison.
+		// In the namespace ordinary, Pods must be no notebooks. The namespaces nothing and onePolicy get the same Pod, for comparison.
 		pod = pods.Unlabelled(pod)
 	}
 	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.podCount), Labels: pod.Labels, Annotations: pod.Annotations}

@@ -25,10 +25,10 @@ func main() {
 		}
 		return
 	}
-	out := flag.String("out", "test/bench/results", "folder for results.md, results.json and the points of the plots")
-	quick := flag.Bool("quick", false, "a few of the requests, which tells little")
+	out := flag.String("out", "test/bench/results", "folder for results.md and results.json, which also has the points of the plots")
+	quick := flag.Bool("quick", false, "send fewer requests: the figures are imprecise")
 	only := flag.String("only", "", "inprocess, loopback, endtoend or growth alone")
-	revision := flag.String("revision", "unknown", "of the webhook, to be noted")
+	revision := flag.String("revision", "unknown", "the commit of the webhook, for the table")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -90,7 +90,7 @@ func (r *report) markdown() string {
 		fmt.Fprintf(&b, "%s %s. ", name, r.Versions[name])
 	}
 	if r.Quick {
-		b.WriteString("A quick run, which tells little.")
+		b.WriteString("A quick run: its figures are imprecise.")
 	}
 	b.WriteString("\n\n| part | measure | value | gate | stretch | |\n|---|---|---|---|---|---|\n")
 	for _, ratios := range []bool{true, false} {
@@ -105,8 +105,9 @@ func (r *report) markdown() string {
 }
 
 // peers has figures of other projects' webhooks, which do other work than this project's webhook. The last element is
-// handlers.Usual, measured together with them. All these figures were measured once, on 2026-11-22, on another machine with
-// controller-runtime v0.25.2 and Kubernetes 1.36.3, and not by this program.
+// handlers.Usual, measured together with them. Each figure is a ratio to an empty webhook: small and large are the p50 for Pods
+// of 6 KB and 60 KB, and cpu is the processor time for 6 KB. All these figures were measured once, on 2026-11-22, on another
+// machine with controller-runtime v0.25.2 and Kubernetes 1.36.3, and not by this program.
 var peers = []struct {
 	name              string
 	small, large, cpu float64

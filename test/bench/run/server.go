@@ -35,10 +35,10 @@ type usage struct {
 // serve runs a server process: it serves one handler with TLS, prints its address, and ends when its standard input is closed.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	name := flags.String("handler", "", "which")
-	address := flags.String("address", "127.0.0.1:0", "where")
+	name := flags.String("handler", "", "name of the handler, as in package handlers")
+	address := flags.String("address", "127.0.0.1:0", "address to listen at")
 	dir := flags.String("certificate", "", "folder of tls.crt and tls.key")
-	http2 := flags.Bool("http2", false, "offer HTTP/2, which the webhook does not")
+	http2 := flags.Bool("http2", false, "offer HTTP/2, which the webhook itself does not offer")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -133,12 +133,12 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	// The client uses a host name, as an API server does for a webhook that has a Service.
 	s.address = strings.TrimSpace(string(line[:n]))
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
+	// The client uses a host name, as an API server does for a webhook that has a Service.
 	s.url = "https://localhost:" + port
 	s.client, err = client(certificate, http2)
 	if err == nil {

@@ -2,7 +2,7 @@
 
 The cluster of a test has no second scheduler, and no privileged init container that blocks cloud metadata. A server requests little
 memory and CPU, so that it does not displace other programs on a machine with two cores. The dictionary settings has the values of
-one test. A server that is listed there gets its traits before it starts, as if they were the configuration of all servers.
+one test. settings["servers"] has traits of KubeSpawner for individual servers. The hub sets them before the server starts.
 """
 
 import json
@@ -17,7 +17,9 @@ c = get_config()  # noqa: F821
 
 
 class Authenticator(DummyAuthenticator):
-    """Any user may log in, with any name. Names keep upper case letters, as with most authenticators, but not with the dummy."""
+    """Any user may log in, with any name. Names keep upper case letters, because a test logs in as Alice. DummyAuthenticator and
+    most other authenticators make names lower case.
+    """
 
     def normalize_username(self, username):
         return username

@@ -30,7 +30,8 @@ const (
 	// DockerStacksLate2023 starts like docker-stacks of October 2023 to January 2024: entrypoint tini -g --, command
 	// start-notebook.py, which calls start.sh itself.
 	DockerStacksLate2023 = "localhost/docker-stacks-late-2023:test"
-	// DockerStacksFoundation is the image that docker-stacks is built on: start.sh, and no start-notebook.
+	// DockerStacksFoundation starts like the image on which docker-stacks builds its other images: entrypoint tini -g --
+	// start.sh, and no command. It has no start-notebook.py.
 	DockerStacksFoundation = "localhost/docker-stacks-foundation:test"
 	// DockerStacksChild is an image of a site, built on the foundation: command jupyter lab, and its own JUPYTER_CONFIG_PATH.
 	DockerStacksChild = "localhost/docker-stacks-child:test"
@@ -83,7 +84,6 @@ func Build(ctx context.Context, progress io.Writer) (Archives, error) {
 	return Archives{Notebooks: notebooks, Webhook: webhook}, nil
 }
 
-// builder builds images into a cache.
 type builder struct {
 	// project is the folder of the project's sources.
 	project string

@@ -30,7 +30,6 @@ type imageInfo struct {
 	layers [][]byte
 }
 
-// imageFile is one file of an image.
 type imageFile struct {
 	Mode    fs.FileMode
 	Content []byte

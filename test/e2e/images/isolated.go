@@ -23,8 +23,8 @@ func isolated(ctx context.Context, arguments ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "unshare", arguments...)
 }
 
-// offline prepares a command as isolated does, without a network. The parts of an image are fetched before the build, and
-// compared with their pins.
+// offline prepares a command as isolated does, without a network. buildah needs no network, because the packages and Go modules
+// of an image are downloaded before.
 func offline(ctx context.Context, arguments ...string) *exec.Cmd {
 	return isolated(ctx, append([]string{"unshare", "--net", "--"}, arguments...)...)
 }

@@ -28,7 +28,7 @@ func listed(name, folder string, files ...string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read what the image is made of: %w", err)
 		}
-		// Only the part of the mode that git keeps.
+		// Git keeps only the executable bit of a mode. The other bits depend on the umask, and must not change the key.
 		fmt.Fprintf(&text, "%s %t %x\n", file, info.Mode()&0o111 != 0, sha256.Sum256(data))
 	}
 	return text.String(), nil

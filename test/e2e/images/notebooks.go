@@ -33,7 +33,7 @@ var layers = []struct{ folder, image string }{
 	{"hostile", Hostile},
 }
 
-// notebooks returns the archive of all images except our own.
+// notebooks returns the path of the archive that has all images except Webhook and WebhookBefore.
 func (b builder) notebooks(ctx context.Context) (string, error) {
 	folders := []string{"debian", "pause"}
 	for _, layer := range layers {
@@ -85,7 +85,7 @@ func (b builder) buildNotebooks(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	// The list is for a user who wants to know what is in the images.
+	// The list is for a developer who wants to know which Debian packages are in the images.
 	if err := os.Link(filepath.Join(debian, "packages.txt"), filepath.Join(folder, "packages.txt")); err != nil {
 		return fmt.Errorf("note Debian's packages: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// webhook returns the archive of our own image.
+// webhook returns the path of the archive with the images Webhook and WebhookBefore. Both are built from the same sources.
 func (b builder) webhook(ctx context.Context) (string, error) {
 	files, err := b.sources()
 	if err != nil {
@@ -58,7 +58,7 @@ func (b builder) buildWebhook(ctx context.Context, folder string, images, files 
 	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian, more...); err != nil {
 		return err
 	}
-	// The build uses a copy of exactly the files of the key, which cannot change meanwhile.
+	// The build uses a copy of the files whose hashes are in the key. A developer can edit the originals during the build.
 	source := filepath.Join(folder, "source")
 	defer func() { _ = os.RemoveAll(source) }()
 	if err := copyFiles(b.project, source, append([]string{"Dockerfile", ".dockerignore"}, files...)); err != nil {
@@ -137,7 +137,6 @@ func (b builder) sourcesIn(within, without []string) ([]string, error) {
 	return files, nil
 }
 
-// copyFiles copies files of one folder into another.
 func copyFiles(from, to string, files []string) error {
 	for _, file := range files {
 		data, err := os.ReadFile(filepath.Join(from, file))

@@ -44,7 +44,8 @@ func (w workshop) configuration() string { return filepath.Join(w.folder, "stora
 func (w workshop) storage() string { return filepath.Join(w.folder, "storage") }
 func (w workshop) running() string { return filepath.Join(w.folder, "running") }
 
-// temporary is buildah's folder for temporary files, which a killed buildah leaves behind.
+// temporary is buildah's folder for temporary files. A killed buildah leaves them behind, so they are not in /tmp, but in the
+// folder of the workshop.
 func (w workshop) temporary() string { return filepath.Join(w.folder, "tmp") }
 
 // layout is the folder to which images are pushed. They share their layers there.
@@ -76,7 +77,7 @@ func (w workshop) build(ctx context.Context, image, dockerfile, folder string, a
 	})
 }
 
-// pack packs images into one archive.
+// pack writes images into one archive. compression is the format of their layers; the archive itself is not compressed.
 func (w workshop) pack(ctx context.Context, archive, compression string, images ...string) error {
 	return stage(w.out, filepath.Base(archive), "writing", "written", func() error {
 		for _, image := range images {

@@ -120,7 +120,8 @@ func TestOneUserOnTwoNodes(t *testing.T) {
 	require.NoError(t, err)
 	pods := map[string]pod{}
 	for on, files := range map[string][2]string{serverNode: {"one", "other"}, clientNode: {"other", "one"}} {
-		// A client can remember for a minute that a file is missing, unless the client itself makes a file in the directory.
+		// A client can remember for a minute that a file is missing, unless the client itself makes a file in the directory. So
+		// the command makes a link before each look for the other file.
 		command := fmt.Sprintf("echo $$ >%[1]s; until ln -f %[1]s %[1]s.again && test -s %[2]s; do sleep 1; done; exec hello", files[0], files[1])
 		pods[files[0]] = runOn(t, on, start4, files[0], "kim", images.Plain, "--command", "--", "sh", "-c", command)
 	}

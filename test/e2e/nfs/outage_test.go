@@ -49,8 +49,8 @@ var outages int
 
 // TestServerOutage takes the network link of the NFS server down for a while. During the outage the webhook stays ready.
 // From its cache it admits a user whom it has looked up before, and it denies any other user with IdentitySilent within
-// responseLimit. After the outage all users are admitted, a notebook that was writing has lost nothing, a notebook that could
-// not start starts, and a notebook that was deleted ends. The shipped alert fires.
+// responseLimit. After the outage all users are admitted, a notebook that was writing has lost nothing, a notebook that was
+// created during the outage starts, and a notebook that was deleted ends. The shipped alert fires.
 func TestServerOutage(t *testing.T) {
 	needNFS(t)
 	writer := run(t, start3, "writer", "frank", writeNumbersCommand...)

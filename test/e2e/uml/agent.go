@@ -66,7 +66,7 @@ func (c Command) run(ctx context.Context) Result {
 	command := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	command.Env = append(os.Environ(), c.Environment...)
 	command.Stdin = strings.NewReader(c.Stdin)
-	// A daemon that the command has started may keep the output open.
+	// A daemon that the command has started may keep the output open. Without WaitDelay, the agent would wait for its end.
 	command.WaitDelay = time.Second
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError

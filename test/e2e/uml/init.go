@@ -37,7 +37,7 @@ func Run() int {
 	case stageFirst:
 		fmt.Println("error: start the machine:", first())
 	}
-	// If the first process ended, the kernel would panic, so the machine is powered off before.
+	// The kernel would panic if its first process ended. So this process powers the machine off instead of ending.
 	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 	return 1
 }

@@ -39,7 +39,7 @@ type Options struct {
 	// Base is the path of the disk of a machine that has been powered off. At first /disk has the content of Base. Changes
 	// go to another file, so Base stays as it is. If Base is empty, the disk is empty too, and has DiskSize bytes.
 	Base string
-	// Folders maps folders of this machine to their paths in the machine.
+	// Folders has the folders of the host that the machine sees, each with its path in the machine.
 	Folders map[string]string
 }
 
@@ -87,8 +87,8 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// makeRoot makes the root of the machine: a writable layer over the root of the parts, this program, and the folders of the
-// options.
+// makeRoot makes the root of the machine: a writable layer over Parts.Root. In the root, makeRoot mounts this program and
+// the folders of Options.Folders.
 func (o Options) makeRoot(folder string) (string, error) {
 	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
@@ -146,7 +146,7 @@ func (m *Machine) boot(root string) error {
 		// Without these two arguments, the kernel leaves a folder in the home of the user who starts it.
 		"uml_dir="+filepath.Dir(m.Console), "umid=console",
 		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
-	// The machine's memory is a file, which must not be on a disk.
+	// The machine's memory is a file in TMPDIR. On a disk it would be slow.
 	command.Env = append(os.Environ(), "TMPDIR=/dev/shm")
 	command.Stdout, command.Stderr = console, console
 	if err := onOneCPU(command.Start); err != nil {

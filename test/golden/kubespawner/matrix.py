@@ -40,7 +40,7 @@ IMAGES_OWN = {"cmd": None}
 
 
 def cases(version):
-    """All cases of one version of KubeSpawner. Version 6 has only those in which it can write a different Pod."""
+    """All cases of one version of KubeSpawner. Version 6 has only the cases that its different names, labels and volumes can affect."""
     common = defaults(version) + users() + labels_of_the_hubs_own()
     if version == "6":
         return common

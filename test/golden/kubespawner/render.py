@@ -31,7 +31,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 async def new_hub(settings):
-    """Returns a hub with the chart's configuration that is initialised and not started."""
+    """Returns a hub with the given settings that is initialised and not started. The function render configures KubeSpawner."""
     from jupyterhub.app import JupyterHub
     from traitlets.config import Config
 

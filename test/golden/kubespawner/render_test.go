@@ -15,8 +15,9 @@ import (
 
 const corpus = "../testdata"
 
-// TestRenderedCorpus renders the Pods and compares them with the committed files. It needs the hubs that make e2e installs,
-// so make e2e runs it. With UPDATE_GOLDEN=1 it writes the files; make kubespawner does that.
+// TestRenderedCorpus renders the Pods and compares them with the committed files. It needs installed JupyterHubs (see package
+// hub), so make e2e runs it and make test does not. make kubespawner runs it with UPDATE_GOLDEN=1. Then the test writes the
+// files.
 func TestRenderedCorpus(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e and make kubespawner run it")

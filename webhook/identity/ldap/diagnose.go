@@ -19,7 +19,7 @@ type Remark struct {
 	// Server is the URL of the server that the remark is about.
 	Server  string
 	Message string
-	// Identity is the user's identity, in the remark that has found it; nil in all others.
+	// Identity is the user's identity, in the remark that reports it; nil in all other remarks.
 	Identity *identity.Identity
 }
 
@@ -37,9 +37,9 @@ const (
 const diagnosisTime = 10 * time.Second
 
 // Diagnose asks each server of the configuration as the webhook does. The remarks are about the connection, the certificate,
-// the bind, the base DNs of accounts and groups, the attributes, and the members of groups. If a user is given, they are also
-// about the account of this user. Steps after a failed step are skipped. Diagnose returns an error if a local file of the
-// configuration, such as the password file, is unusable.
+// the bind, the base DNs of accounts and groups, the attributes, the hub names, and the members of groups. If a user is given,
+// they are also about the account of this user. If the connection, a base DN or the search for any account fails, the later
+// steps are skipped. Diagnose returns an error if a local file of the configuration, such as the password file, is unusable.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -72,7 +72,7 @@ func (d *diagnosis) run(server *server, name user.Name) {
 		d.say(RemarkFailed, "%v; %s", err, d.advice(err))
 		return
 	}
-	defer c.Close() //nolint:errcheck // it was asked
+	defer c.Close() //nolint:errcheck // all responses are read
 	d.say(RemarkOK, "the connection is made, and the server takes the bind (%s)", d.config.Bind.Method)
 	if !d.base(c.Conn, "users.baseDN", d.config.Users.BaseDN) || !d.sample(c.Conn) {
 		return

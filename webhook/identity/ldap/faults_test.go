@@ -202,7 +202,7 @@ func TestAdviceForBind(t *testing.T) {
 	}
 }
 
-// TestAdviceForConnection tests the advice for connections that end before the bind, or in its place.
+// TestAdviceForConnection tests the advice for connections that fail before the server responds to the bind.
 func TestAdviceForConnection(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -250,7 +250,8 @@ func TestAdviceForConnection(t *testing.T) {
 			func(*config.LDAP) {}, "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with " +
 				"startTLS after a request"},
 	} {
-		// Goroutines and not parallel subtests, of which only a few run at the same time: three servers hang for ten seconds each.
+		// The cases run in goroutines, because three servers hang for ten seconds each. Of parallel subtests, only a few would
+		// run at the same time.
 		group.Go(func() {
 			configured := config.Default()
 			l := &configured.Identity.LDAP
@@ -416,7 +417,7 @@ func listen(t *testing.T, serve func(net.Conn)) (address string) {
 				return
 			}
 			go func() {
-				defer c.Close() //nolint:errcheck // it was served
+				defer c.Close() //nolint:errcheck // the connection was served
 				serve(c)
 			}()
 		}

@@ -1,6 +1,6 @@
 // Package ldap finds the identity of a user in a directory service: OpenLDAP and similar servers with the schema of RFC 2307
-// or 2307bis, and Active Directory with POSIX attributes. It returns UID, GID and supplementary groups, and the user of a hub
-// name if that is configured.
+// or 2307bis, and Active Directory with POSIX attributes. It returns UID, GID, supplementary groups and, with
+// share.homePrefix, the home field. If users.hubName is configured, it also returns the user of a hub name.
 //
 // A lookup of an identity makes these searches:
 //

@@ -6,8 +6,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// search returns the entries of a search. With an error it returns the entries that the server sent before. The library
-// enforces the size limit of the request, because not every server does: Samba returns all entries.
+// search returns the entries of a search. With an error it also returns the entries that the server sent before the error.
+// The library enforces the size limit of the request, because not every server does: Samba returns all entries.
 func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	request.DerefAliases, request.EnforceSizeLimit = ldap.NeverDerefAliases, true
 	result, err := c.Search(request)

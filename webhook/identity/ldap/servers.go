@@ -21,7 +21,7 @@ const (
 	maxIdle = 8
 	// avoidedFor is the time during which a failed server is asked last.
 	avoidedFor = 10 * time.Second
-	// maxPacket is the maximum size of a response, in bytes. Lookups request no members or photos.
+	// maxPacket is the maximum size of a response, in bytes. Responses are small, because lookups request no members or photos.
 	maxPacket = 1 << 20
 	// maxNesting limits the depth of elements in a response, because the library copies the content for each level. The
 	// responses of a search have six levels.
@@ -121,7 +121,7 @@ func (s *servers) inOrder() (ordered []*server) {
 }
 
 // queryServer asks one server, on a kept connection if there is one. If the kept connections have ended, as after a restart
-// of the server, it makes a new connection.
+// of the server, queryServer makes a new connection.
 func (s *servers) queryServer(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)

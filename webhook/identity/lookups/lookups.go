@@ -48,7 +48,8 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
 		Help: "Lookups of identities, by source (ldap, ldap-names, passwd, share), cache (hit: from the cache; miss: the " +
-			"source was asked; stale: it did not respond, and its last result is used) and result (found, missing, unusable, error).",
+			"source was asked; stale: it failed or did not respond, and its last result is used) and result (found, missing, " +
+			"unusable, error).",
 		ConstLabels: labels,
 	}, []string{"cache", "result"})
 	m := &Metrics{

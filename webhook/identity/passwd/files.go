@@ -115,14 +115,15 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 
 func (p *pair) close() {
 	for _, file := range []*os.File{p.passwd, p.group} {
-		_ = file.Close() // it is only read, or nil
+		_ = file.Close() // The file was only read, or is nil.
 	}
 }
 
 // read parses both files, and returns the table and the stamps of the files. It tries again if a file changes or is replaced
-// meanwhile, because one file could be old and the other new. An error about the content of the files comes with the stamps.
-// After any other error, such as an I/O error, the stamps are nil, so that the files are read again even if they do not
-// change. inUse is the previous table, which decides the capacity of the new one.
+// meanwhile, because one file could be old and the other new. After an error about the content of the files, it also returns
+// the stamps, so that these files are not read again until they change. After any other error, such as an I/O error, the
+// stamps are nil, so that the files are read again even if they do not change. inUse is the previous table, which decides the
+// capacity of the new one.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

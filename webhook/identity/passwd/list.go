@@ -21,7 +21,7 @@ func List(path string, rules config.User) (accounts []Listed, bad []string, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close() //nolint:errcheck // the file is only read
 	t, seen := &table{}, map[string]bool{}
 	err = t.eachAccount(path, file, func(name string, uid, gid uint32, _ []byte) {
 		if parsed, denied := user.Parse("", name, fileRules(rules)); denied == nil {

@@ -108,7 +108,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)
-	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group of all users is one line
+	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group that has all users as members is one long line
 	lines.Split(wholeLines)
 	number := 0
 	field := make([][]byte, 0, fields)

@@ -8,8 +8,9 @@
 // The files are read as NSS reads them: unused fields are not validated, of several lines with one name the first is used, and a
 // bad line is skipped, with a warning in the log and a metric.
 //
-// A sidecar should write a temporary file and rename it. A file that is written in place is broken until it is complete,
-// except when it is read exactly at the end of a line: then the users after that line are unknown until the next check.
+// A sidecar should write a temporary file and rename it. A file that is written in place is broken while it is empty or its
+// last line is incomplete. If such a file is read when its last line is complete, the users after that line are unknown until
+// the next check.
 package passwd
 
 import (

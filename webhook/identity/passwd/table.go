@@ -101,7 +101,7 @@ func (t *table) join(member []byte, gid uint32) {
 	}
 	p := &t.accounts[at]
 	if p.last > 0 && t.memberships[p.last-1].gid == gid {
-		return // the group lists the member twice
+		return // the group lists the member twice, or two lines have this GID
 	}
 	t.memberships = append(t.memberships, membership{gid: gid, previous: p.last})
 	p.last = uint32(len(t.memberships))

@@ -6,8 +6,8 @@
 //	20201234            bob
 //
 // A file with an error is not used: at start the error is fatal, and later the names of the previous file stay in use and the
-// metric jupyter_user_hub_names_broken is 1. The whole file is rejected, and not only the line, because an error in a map could
-// turn one user into another.
+// metric jupyter_user_hub_names_broken is 1. The whole file is rejected, and not only the line: without its line a hub name
+// would count as unmapped, and user.unmapped: Name would then use the hub name as the user's name, which can be another user's.
 package hubnames
 
 import (
