@@ -106,8 +106,8 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause returns the error number (errno) in err, or err itself if it has none. A message that already names the path needs
-// only the number.
+// cause returns the error number (errno) in err, or err itself if it has none. Its text, such as "permission denied", is
+// enough in a message that already names the path.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

@@ -17,8 +17,8 @@ const (
 	minRatio = 0.2
 )
 
-// TestSteadyLoad creates notebooks at a steady rate. It fails if a creation fails, if memory grows by more than the form
-// allows, or if more goroutines remain after the load than there were before it.
+// TestSteadyLoad creates notebooks at a steady rate. It fails if a creation fails, if memory grows by more than
+// chosenForm.growth, or if more goroutines remain after the load than there were before it.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)

@@ -46,6 +46,8 @@ func TestCommandsOnANode(t *testing.T) {
 			want = `"reasons":["NameReserved"]`
 		case strings.Contains(line, "self-signed"):
 			want = "certificate"
+		case strings.HasSuffix(line, "logs nb --previous"):
+			want, status = "previous terminated container", 1 // The container of this Pod has not ended yet.
 		case strings.Contains(line, "check ldap"):
 			want, status = "identity.ldap", 2 // This installation has no directory service.
 		}

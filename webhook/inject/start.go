@@ -173,7 +173,8 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 func (p startPiece) ownCommand() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
 // wrapped returns a command as planned: with discovery at start it has our wrapper, and with discovery at admission it has
-// none. image is the start of the image if the container has no command of its own, and nil otherwise.
+// none. The parameter image is nil if there is a command to wrap, as for every hook and probe. For a notebook container without
+// a command of its own it is the configured ENTRYPOINT and CMD of the image (notebook.starts), which can be empty.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {

@@ -187,8 +187,9 @@ func TestEgressOfHubExample(t *testing.T) {
 	}
 }
 
-// TestEgressOfAProgram tests that a namespace needs no NetworkPolicy if everyone who can create Pods there may mount the
-// whole share: the namespace of a backup, and the webhook's own.
+// TestEgressOfAProgram tests that a namespace needs no NetworkPolicy if it has the share for a program alone, such as a backup
+// or the webhook: everyone who can create Pods there may mount the whole share anyway. A namespace in which somebody also may
+// use a home, or that the options name, needs a NetworkPolicy.
 func TestEgressOfAProgram(t *testing.T) {
 	with := func(namespace string, rules ...rbacv1.PolicyRule) *state {
 		s, bound := closedCluster(t), clusterWithBinding(namespace, subject("ServiceAccount", namespace, "program"), rules...)

@@ -13,7 +13,8 @@ import (
 // taken from the Account: the sources look up the identity again by the name.
 type Account struct {
 	Name string
-	// UID must own an existing directory of the user; AnyUID if the UID is not known.
+	// UID is the UID to which the user's directory must belong if the directory exists already. It is AnyUID if the UID is
+	// not known: then any owner is accepted.
 	UID int64
 	// Fault is the reason why the account is no user, such as "has no uid"; empty if the account is a user. In messages, it
 	// follows the name.

@@ -18,8 +18,9 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports, with the options for mounting them without a kubelet. On the export /srv/open the server accepts
-// root as root, and on /srv/mapped it maps every user to root. On the other exports it maps root to nobody.
+// mounts are the exports, with the options for mounting them without a kubelet. With NFS version 4 the path of an export
+// begins below /srv: /mapped is the export /srv/mapped. On /srv/open the server accepts root as root, and on /srv/mapped it maps
+// every user to root. On /srv/hpc and /srv/read it maps root to nobody.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
