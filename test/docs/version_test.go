@@ -51,11 +51,12 @@ func TestCurrentVersion(t *testing.T) {
 }
 
 // TestReleasesAreBuiltWithTheGoOfTheDockerfile tests that the page for maintainers selects the version of Go with which the
-// Dockerfile builds. Another version of Go would build programs with other bytes.
+// Dockerfile builds, because another version would build programs with other bytes, and that .ci/run installs this version.
 func TestReleasesAreBuiltWithTheGoOfTheDockerfile(t *testing.T) {
 	builder := regexp.MustCompile(`(?m)^ARG BUILDER=\S*/golang:(\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
 	require.NotNil(t, builder)
 	assert.Contains(t, read(t, "deploy/docs/releases.md"), "export GOTOOLCHAIN=go"+builder[1]+"\n")
+	assert.Contains(t, read(t, ".ci/run"), "version=v0.0.1-go"+builder[1]+".linux-amd64")
 }
 
 // versioned matches a version of this project in a page: in the name of an image or of a release's file, in the output of a

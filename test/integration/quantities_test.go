@@ -28,7 +28,8 @@ func resources(requests, limits string) (r corev1.ResourceRequirements) {
 	return r
 }
 
-// canonicalTexts returns quantities in their canonical form, in which equal quantities have the same text.
+// canonicalTexts returns quantities in their canonical form. Equal quantities that both have a binary suffix, or both a decimal
+// suffix, have the same text then.
 func canonicalTexts(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
 	for name, quantity := range list {

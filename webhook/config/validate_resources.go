@@ -16,6 +16,9 @@ import (
 func validateResources(r *Resources, path *field.Path) field.ErrorList {
 	errs := validateResourceList(r.Requests, path.Child("requests"))
 	errs = append(errs, validateResourceList(r.Limits, path.Child("limits"))...)
+	if has(r, isHugePages) && !has(r, isCPUOrMemory) {
+		errs = append(errs, field.Forbidden(path, "huge pages need cpu or memory beside them: Kubernetes denies a container without"))
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request, at := r.Requests[name], path.Child("requests").Key(string(name))
 		limit, limited := r.Limits[name]
@@ -30,6 +33,18 @@ func validateResources(r *Resources, path *field.Path) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+// has reports whether the requests or the limits have a resource for which is returns true.
+func has(r *Resources, is func(corev1.ResourceName) bool) bool {
+	for _, list := range []corev1.ResourceList{r.Requests, r.Limits} {
+		for name := range list {
+			if is(name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func validateResourceList(list corev1.ResourceList, path *field.Path) field.ErrorList {
@@ -59,7 +74,7 @@ func resourceNameFault(name corev1.ResourceName) string {
 	case overcommitted(name):
 		return ""
 	case len(content.IsLabelKey(string(name))) > 0, strings.HasPrefix(string(name), "requests."):
-	case strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) && !extended:
+	case isHugePages(name) && !extended:
 		return ""
 	case extended && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io"):
 		return ""
@@ -74,7 +89,11 @@ func amountFault(name corev1.ResourceName, amount resource.Quantity) string {
 		return "must be more than 0; remove the resource to ask for none"
 	case name == corev1.ResourceCPU && !multipleOf(amount, resource.Milli):
 		return "must be whole thousandths of a CPU, such as 500m"
-	case name == corev1.ResourceCPU || wholeBytes(amount):
+	case name == corev1.ResourceCPU:
+		return ""
+	case isHugePages(name) && !wholePages(name, amount):
+		return "must be a whole number of pages, whose size is in the name, such as 4Mi of hugepages-2Mi"
+	case wholeBytes(amount):
 		return ""
 	case overcommitted(name):
 		return "must be whole bytes; m is a thousandth, and Mi is 1024 times 1024"
@@ -82,9 +101,24 @@ func amountFault(name corev1.ResourceName, amount resource.Quantity) string {
 	return "must be a whole number"
 }
 
+func isHugePages(name corev1.ResourceName) bool {
+	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+// wholePages reports whether an amount of huge pages is a multiple of the page size in the name of the resource. It returns
+// false if the name has no size.
+func wholePages(name corev1.ResourceName, amount resource.Quantity) bool {
+	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
+	return err == nil && size.Value() > 0 && amount.Value()%size.Value() == 0
+}
+
 func wholeBytes(amount resource.Quantity) bool { return multipleOf(amount, 0) }
 
 func multipleOf(amount resource.Quantity, scale resource.Scale) bool {
 	rounded := amount.DeepCopy()
 	return rounded.RoundUp(scale)
+}
+
+func isCPUOrMemory(name corev1.ResourceName) bool {
+	return name == corev1.ResourceCPU || name == corev1.ResourceMemory
 }
