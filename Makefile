@@ -149,6 +149,7 @@ verify: ## check the format, go vet, the linter, go mod tidy, the chart, deploy/
 	@helm=$$(go run ./test/tools/build helm) && echo "helm lint --strict deploy/chart" && "$$helm" lint --strict --quiet deploy/chart && \
 		echo "helm $(RENDER)" && "$$helm" $(RENDER) | diff -u deploy/install.yaml - || { echo "deploy/install.yaml differs from the chart: run make render" >&2; exit 1; }
 	go test -run 'Test(Links|Current)' ./test/docs
+	GOOS=darwin go build -o /dev/null ./cmd/jupyter-user-webhook
 
 .PHONY: build
 build: ## build the commands into bin/

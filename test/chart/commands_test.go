@@ -60,7 +60,9 @@ func expected(line string) ending {
 		{begins: "kubectl -n jupyter-user-system create secret generic ldap --from-file=password --dry-run", message: "secret/ldap replaced"},
 		{begins: "getent passwd alice", status: 2}, // This machine has no account alice.
 		{begins: "kubectl label --dry-run=server --overwrite namespace lab", message: "namespace/lab"},
-		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: "secret\n"},
+		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all -o json | jq", message: "secret\n"},
+		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: `"exposeEveryHome"`},
+		{begins: "kubectl -n jupyter-user-system rollout restart", message: "restarted"},
 		{begins: "helm history", message: "deployed"},
 		{begins: "helm get manifest jupyter-user-webhook -n jupyter-user-system --revision", message: "kind: Deployment"},
 		{begins: "helm get values jupyter-user-webhook", message: "namespaces:\n- lab"},

@@ -35,13 +35,6 @@ func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && ctime(a) == ctime(b)
 }
 
-func ctime(info fs.FileInfo) syscall.Timespec {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Ctim
-	}
-	return syscall.Timespec{}
-}
-
 func (f files) stat() (*stamps, error) {
 	passwd, err := stat(f.passwd)
 	if err != nil {

@@ -27,14 +27,15 @@ func (s *Source) lookAbove(home string) error {
 		if !ok {
 			return errors.New("this system does not show who owns a directory")
 		}
+		mode := uint32(stat.Mode) //nolint:unconvert // On macOS, the mode has 16 bits.
 		parent := identity.BadParent{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
 		switch {
 		case parent.Link:
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &parent}
 		case identity.CanBeUser(parent.Owner, s.minUID):
 			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, parent.Owner), Parent: &parent}
-		case stat.Mode&syscall.S_ISVTX == 0 && identity.OthersWrite(stat.Mode, int64(stat.Gid)):
-			parent.Mode = stat.Mode & 0o7777
+		case mode&syscall.S_ISVTX == 0 && identity.OthersWrite(mode, int64(stat.Gid)):
+			parent.Mode = mode & 0o7777
 			return &identity.Unusable{Why: fmt.Sprintf("others than root may write in %s, above a home (mode %04o)", dir, parent.Mode),
 				Parent: &parent}
 		}
