@@ -51,12 +51,13 @@ const (
 //
 //  1. A new authority and a certificate signed by it are stored in a Secret that no Pod mounts.
 //  2. The WebhookConfiguration objects get the new authority in addition to the old one.
-//  3. After the time Every, in which API servers read this change, the certificate is written to the Secret that the webhook mounts.
+//  3. After the time Every, in which API servers read this change, the certificate is written to the Secret that the
+//     webhook mounts.
 //  4. After the time Overlap, in which kubelets mount the new certificate, the old authority is removed from the
 //     WebhookConfiguration objects.
 //
-// The Deployment that runs rotate-certificates has one replica. Two replicas at the same time would do no harm, because the API server rejects an
-// update of an object that has changed since it was read.
+// The Deployment that runs rotate-certificates has one replica. Two replicas at the same time would do no harm, because the
+// API server rejects an update of an object that has changed since it was read.
 type SelfSigned struct {
 	// Namespace is the namespace of the webhook.
 	Namespace string

@@ -45,7 +45,8 @@ func discover(d handoff.Discover) error {
 }
 
 // find returns the owner of the home. It also checks who owns the directory that contains the home, and who may write in that
-// directory. find does not list the homes, does not follow a symbolic link at the home's path, and needs no permission on the home.
+// directory. find does not list the homes, does not follow a symbolic link at the home's path, and needs no permission on the
+// home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -100,10 +101,10 @@ func checkParent(d handoff.Discover, parent, contained string) (*syscall.Stat_t,
 		parent, contained, d.User, owner, strings.Replace(contained, "the", "a", 1))
 }
 
-// checkWriters returns an error, with discovery at start only, if the directory of the homes, whose status is stat, can be written
-// by accounts other than its owner and the members of the group root (identity.OthersWrite). Such an account could give its own home
-// the name of another user. The sticky bit is not enough: after this check, and before the notebook container starts as root, an
-// account could still replace its own home with a link.
+// checkWriters returns an error, with discovery at start only, if the directory of the homes, whose status is stat, can be
+// written by accounts other than its owner and the members of the group root (identity.OthersWrite). Such an account could
+// give its own home the name of another user. The sticky bit is not enough: after this check, and before the notebook
+// container starts as root, an account could still replace its own home with a link.
 func checkWriters(d handoff.Discover, stat *syscall.Stat_t) error {
 	if d.Expect != nil || !identity.OthersWrite(stat.Mode, int64(stat.Gid)) {
 		return nil

@@ -40,11 +40,11 @@ func checkTreatedAsUser(d handoff.Discover, dir string, stat *syscall.Stat_t) er
 		d.User, d.Expect.UID, dir, stat.Uid, stat.Mode&0o7777, mappings, d.User)
 }
 
-// mayWrite reports whether the server of a directory lets this process write in the directory, also if the mount is read-only.
-// access(2) on NFS asks the server. For a read-only mount of a writable file system, the kernel returns EROFS only if the server
-// allows writing. For a read-only file system, the kernel returns EROFS without asking the server, so mayWrite returns false. With
-// FUSE, mayWrite also returns false: access(2) can succeed for everyone there, because the program of the file system checks only
-// the write itself.
+// mayWrite reports whether the server of a directory lets this process write in the directory, also if the mount is
+// read-only. access(2) on NFS asks the server. For a read-only mount of a writable file system, the kernel returns EROFS only
+// if the server allows writing. For a read-only file system, the kernel returns EROFS without asking the server, so mayWrite
+// returns false. With FUSE, mayWrite also returns false: access(2) can succeed for everyone there, because the program of the
+// file system checks only the write itself.
 func mayWrite(dir string, device uint64) bool {
 	const write, fuse = 2, 0x65735546 // W_OK of access(2), and f_type of statfs(2)
 	var system syscall.Statfs_t

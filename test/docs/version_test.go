@@ -51,12 +51,13 @@ func TestCurrentVersion(t *testing.T) {
 }
 
 // TestReleasesAreBuiltWithTheGoOfTheDockerfile tests that the page for maintainers selects the version of Go with which the
-// Dockerfile builds, because another version would build programs with other bytes, and that .ci/run installs this version.
+// Dockerfile builds, because another version would build programs with other bytes, and that .ci/run and SECURITY.md name this version.
 func TestReleasesAreBuiltWithTheGoOfTheDockerfile(t *testing.T) {
 	builder := regexp.MustCompile(`(?m)^ARG BUILDER=\S*/golang:(\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
 	require.NotNil(t, builder)
 	assert.Contains(t, read(t, "deploy/docs/releases.md"), "export GOTOOLCHAIN=go"+builder[1]+"\n")
 	assert.Contains(t, read(t, ".ci/run"), "version=v0.0.1-go"+builder[1]+".linux-amd64")
+	assert.Contains(t, read(t, "SECURITY.md"), "`golang:"+builder[1]+"`")
 }
 
 // versioned matches a version of this project in a page: in the name of an image or of a release's file, in the output of a

@@ -3,7 +3,7 @@
 //
 // A new NAME.yaml is tested without a change of the code. A .admitted.yaml or .denied.txt without its NAME.yaml fails the
 // test. UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the user's
-// identity, the namespace's Pod Security Standard and the configuration:
+// identity, the namespace's Pod Security Standard and the configuration. Another key in such a comment is an error:
 //
 //	# identity: 5003:6003:7001     the user's identity, with discovery at admission; without this line, discovery is at start
 //	# namespace: restricted        the namespace enforces the Pod Security Standard restricted

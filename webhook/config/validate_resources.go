@@ -12,13 +12,11 @@ import (
 )
 
 // validateResources denies resources that the API server would deny in every Pod. It also denies amounts of 0, and amounts
-// that are not whole bytes or whole thousandths of a CPU.
+// that are not whole bytes or whole thousandths of a CPU. It does not deny huge pages without cpu and memory beside them, because
+// the Pod or a LimitRange can have these.
 func validateResources(r *Resources, path *field.Path) field.ErrorList {
 	errs := validateResourceList(r.Requests, path.Child("requests"))
 	errs = append(errs, validateResourceList(r.Limits, path.Child("limits"))...)
-	if has(r, isHugePages) && !has(r, isCPUOrMemory) {
-		errs = append(errs, field.Forbidden(path, "huge pages need cpu or memory beside them: Kubernetes denies a container without"))
-	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request, at := r.Requests[name], path.Child("requests").Key(string(name))
 		limit, limited := r.Limits[name]
@@ -33,18 +31,6 @@ func validateResources(r *Resources, path *field.Path) field.ErrorList {
 		}
 	}
 	return errs
-}
-
-// has reports whether the requests or the limits have a resource for which is returns true.
-func has(r *Resources, is func(corev1.ResourceName) bool) bool {
-	for _, list := range []corev1.ResourceList{r.Requests, r.Limits} {
-		for name := range list {
-			if is(name) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func validateResourceList(list corev1.ResourceList, path *field.Path) field.ErrorList {
@@ -75,6 +61,9 @@ func resourceNameFault(name corev1.ResourceName) string {
 		return ""
 	case len(content.IsLabelKey(string(name))) > 0, strings.HasPrefix(string(name), "requests."):
 	case isHugePages(name) && !extended:
+		if _, ok := pageSize(name); !ok {
+			return "must have the size of a page, such as hugepages-2Mi"
+		}
 		return ""
 	case extended && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io"):
 		return ""
@@ -105,11 +94,20 @@ func isHugePages(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
 
-// wholePages reports whether an amount of huge pages is a multiple of the page size in the name of the resource. It returns
-// false if the name has no size.
-func wholePages(name corev1.ResourceName, amount resource.Quantity) bool {
+// pageSize returns the size in the name of a resource of huge pages, in bytes. ok is false if the size is no whole number
+// above 0.
+func pageSize(name corev1.ResourceName) (bytes int64, ok bool) {
 	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
-	return err == nil && size.Value() > 0 && amount.Value()%size.Value() == 0
+	if err != nil || size.Sign() <= 0 || !wholeBytes(size) {
+		return 0, false
+	}
+	return size.Value(), true
+}
+
+// wholePages reports whether an amount of huge pages is a multiple of their size.
+func wholePages(name corev1.ResourceName, amount resource.Quantity) bool {
+	size, ok := pageSize(name)
+	return ok && amount.Value()%size == 0
 }
 
 func wholeBytes(amount resource.Quantity) bool { return multipleOf(amount, 0) }
@@ -117,8 +115,4 @@ func wholeBytes(amount resource.Quantity) bool { return multipleOf(amount, 0) }
 func multipleOf(amount resource.Quantity, scale resource.Scale) bool {
 	rounded := amount.DeepCopy()
 	return rounded.RoundUp(scale)
-}
-
-func isCPUOrMemory(name corev1.ResourceName) bool {
-	return name == corev1.ResourceCPU || name == corev1.ResourceMemory
 }

@@ -65,7 +65,7 @@ func TestValidateUnusualConfigs(t *testing.T) {
 		"image of an IPv6 registry":                 "init: {image: '[2001:db8::1]:5000/a:v1'}",
 		"no resources":                              "init: {resources: {requests: {}, limits: {}}}",
 		"limits without requests":                   "notebook: {resources: {requests: {}, limits: {nvidia.com/gpu: 1}}}",
-		"huge pages":                                "init: {resources: {requests: {cpu: 1, hugepages-2Mi: 4Mi}, limits: {hugepages-2Mi: 4Mi}}}",
+		"huge pages":                                "init: {resources: {requests: {hugepages-2Mi: 4Mi}, limits: {hugepages-2Mi: 4Mi}}}",
 		"no container names":                        "notebook: {containerNames: []}",
 		"unusual variables":                         "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
 		"probes off":                                "notebook: {probes: {enabled: false}}",

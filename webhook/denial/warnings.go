@@ -11,8 +11,8 @@ import (
 // FSGroupRemoved warns that the fsGroup was removed. volumes are the volumes whose files the kubelet then no longer gives
 // to that group.
 func FSGroupRemoved(gid int64, volumes []string) string {
-	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
-		"sure that the user can write there", gid, list(volumes))
+	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it may also have served "+
+		"%s: make sure that the user can write there", gid, list(volumes))
 }
 
 // GroupsCut warns that a Pod lacks some of the user's groups, because the user has more than limit groups.

@@ -130,7 +130,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 				}
 				return s
 			}
-			if s.argv, ok = lastCommand(script, value); !ok {
+			if s.argv, ok = lastCommand(script, s.orExported(value)); !ok {
 				s.kind, s.argv = runsUnclear, nil
 				return s
 			}
@@ -159,6 +159,20 @@ func (s *commandLine) readAssignments() {
 			s.env = map[string]string{}
 		}
 		s.env[name], s.argv = value, s.argv[1:]
+	}
+}
+
+// orExported returns a function that returns the value of a variable that a script before has exported, or else the result of
+// value, which can be nil.
+func (s *commandLine) orExported(value func(name string) (string, bool)) func(name string) (string, bool) {
+	if len(s.env) == 0 {
+		return value
+	}
+	return func(name string) (string, bool) {
+		if text, ok := s.env[name]; ok || value == nil {
+			return text, ok
+		}
+		return value(name)
 	}
 }
 

@@ -168,6 +168,19 @@ func TestReadRedirections(t *testing.T) {
 	}
 }
 
+// TestReadEndedExports tests that a script which ends the export of a variable is runsUnclear as a whole.
+func TestReadEndedExports(t *testing.T) {
+	for _, script := range []string{
+		"set -a; set +a; JUPYTER_PORT=1; exec jupyter lab",
+		"set +o allexport; JUPYTER_PORT=1; exec jupyter lab",
+		"export JUPYTER_PORT=1; export -n JUPYTER_PORT; exec jupyter lab",
+		"export JUPYTER_PORT=1; declare +x JUPYTER_PORT; exec jupyter lab",
+		"export JUPYTER_PORT=1; unset JUPYTER_PORT; exec jupyter lab",
+	} {
+		assert.Equal(t, runsUnclear, readCommand([]string{"bash", "-c", script}, nil).kind, script)
+	}
+}
+
 // TestReadCommandLimits tests that a command line with many launchers, or with a long script, is runsUnclear.
 func TestReadCommandLimits(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
@@ -314,6 +327,12 @@ func TestFindServerInScript(t *testing.T) {
 		"declared, not exported":            {"declare JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
 		"exported by set -a":                {"set -ea; JUPYTER_PORT=1; exec jupyter lab", nil, 1},
 		"exported by set -o allexport":      {"set -o allexport; JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"operand of set":                    {"set -- -a; JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
+		"another option":                    {"set -e +x; JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
+		"unset, of no meaning here":         {"unset A; export JUPYTER_PORT=1; exec jupyter lab", nil, 1},
+		"read-only, then exported":          {"readonly JUPYTER_PORT=1; export JUPYTER_PORT; exec jupyter lab", nil, 1},
+		"exported, set in a further shell":  {"export JUPYTER_PORT=1; exec bash -c 'JUPYTER_PORT=2; exec jupyter lab'", nil, 2},
+		"exported, used in a further shell": {"export P=1; exec bash -c 'exec jupyter lab --port=$P'", nil, 1},
 		"variable of the Pod, set again":    {"JUPYTER_PORT=1; exec jupyter lab", []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7"}}, 1},
 		"not exported":                      {"JUPYTER_PORT=1; exec jupyter lab", nil, 8888},
 		"set after the command":             {"jupyter lab; JUPYTER_PORT=1", nil, 8888},

@@ -17,8 +17,8 @@
 // sidecars.go and imageshome.go have rules for the containers and paths that are the Pod's own.
 //
 // To add a piece: write a file with its type, planX and reconcile. In plan.go, add the piece to the struct "pieces", to the
-// methods inOrder and planning.pieces, and to the list above. Begin with a Pod in test/golden/testdata; at the end run "make golden"
-// and "make render". Also add, if the piece has them:
+// methods inOrder and planning.pieces, and to the list above. Begin with a Pod in test/golden/testdata; at the end run
+// "make golden" and "make render". Also add, if the piece has them:
 //
 //   - the fields that it reads: to webhook/pod/view.go
 //   - the fields that it writes: to the table in webhook/doc.go, and to differentValues in webhook/ownership_test.go

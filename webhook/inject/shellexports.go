@@ -18,12 +18,12 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 	if !ok {
 		return nil, false
 	}
-	exports := exports{known: value}
+	e := exports{known: value, set: map[string]string{}, marked: map[string]bool{}}
 	var before []string
 	for _, words := range commands {
 		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
 		if len(bare) > 0 {
-			argv, before = words, exports.assignments
+			argv, before = words, e.assignments
 			if bare[0] == "exec" && len(bare) > 1 {
 				break
 			}
@@ -31,7 +31,9 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 				return nil, false
 			}
 		}
-		exports.run(words, bare)
+		if !e.read(words, bare) {
+			return nil, false
+		}
 	}
 	return slices.Concat(before, argv), len(argv) > 0
 }
@@ -39,9 +41,9 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 // exports are the variables that a script has set and exported so far.
 type exports struct {
 	// known returns the value of a variable of the container, and whether this value is known. The shell exports all variables
-	// of the container. The parameter is nil if no variable of the container is known.
+	// of the container. The field is nil if no variable of the container is known.
 	known func(name string) (string, bool)
-	// assignments have the form A=1, in the order in which the script makes them.
+	// assignments have the form A=1. If a variable is there twice, the last one counts.
 	assignments []string
 	// set are the values of all variables of the script, exported or not.
 	set map[string]string
@@ -51,25 +53,52 @@ type exports struct {
 	all bool
 }
 
-// run adds the variables that a command exports. bare are the words of the command that are no assignments.
-func (e *exports) run(words, bare []string) {
-	if e.set == nil {
-		e.set, e.marked = map[string]string{}, map[string]bool{}
+// read reads a command that sets or exports variables. bare are the words of the command that are no assignments. read returns
+// false if the command ends the export of a variable: such a script is not read.
+func (e *exports) read(words, bare []string) bool {
+	marks := false
+	if len(bare) > 0 {
+		on, off := options(bare)
+		switch bare[0] {
+		case "export":
+			if strings.Contains(on, "n") {
+				return false
+			}
+			marks = true
+		case "declare", "typeset":
+			if strings.Contains(off, "x") {
+				return false
+			}
+			marks = strings.Contains(on, "x")
+		case "set":
+			if strings.Contains(off, "a") {
+				return false
+			}
+			e.all = e.all || strings.Contains(on, "a")
+		case "unset":
+			if slices.ContainsFunc(bare[1:], e.isExported) {
+				return false
+			}
+		}
 	}
-	marks := len(bare) > 0 && (bare[0] == "export" || isDeclaration(bare[0]) && hasOption(bare, 'x'))
-	e.all = e.all || len(bare) > 0 && bare[0] == "set" && (hasOption(bare, 'a') || slices.Contains(bare, "allexport"))
 	for _, assignment := range assignments(words) {
 		name, value, _ := strings.Cut(assignment, "=")
 		e.set[name] = value
 		e.marked[name] = e.marked[name] || marks || e.all
-		if e.marked[name] || e.isOfContainer(name) {
+		if e.isExported(name) {
 			e.assignments = append(e.assignments, assignment)
 		}
 	}
-	if !marks {
-		return
+	if marks {
+		e.mark(bare[1:])
 	}
-	for _, name := range bare[1:] {
+	return true
+}
+
+// mark exports variables that the script has set before or sets later. Each name is added once, so that a script which repeats a
+// name costs nothing.
+func (e *exports) mark(names []string) {
+	for _, name := range names {
 		if value, ok := e.set[name]; ok && !e.marked[name] {
 			e.assignments = append(e.assignments, name+"="+value)
 		}
@@ -77,28 +106,44 @@ func (e *exports) run(words, bare []string) {
 	}
 }
 
-func (e *exports) isOfContainer(name string) bool {
-	if e.known == nil {
-		return false
+// isExported reports whether the script exports a variable, or the container has it with a known value.
+func (e *exports) isExported(name string) bool {
+	if e.marked[name] || e.known == nil {
+		return e.marked[name]
 	}
 	_, known := e.known(name)
 	return known
 }
 
-// isDeclaration reports whether a program is one of bash's commands that declare a variable.
-func isDeclaration(program string) bool { return program == "declare" || program == "typeset" }
-
-// hasOption reports whether a command has an option with this letter, alone or joined with others, as in -ex.
-func hasOption(words []string, letter byte) bool {
-	return slices.ContainsFunc(words[1:], func(word string) bool {
-		return strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && strings.IndexByte(word, letter) > 0
-	})
+// options returns the letters of a command's options: those that a "-" turns on, and those that a "+" turns off. The options
+// end at the first word that is none. The long option allexport, as in "-o allexport", has the letter a.
+func options(words []string) (on, off string) {
+	for i := 1; i < len(words); i++ {
+		word := words[i]
+		if word == "--" || len(word) < 2 || word[0] != '-' && word[0] != '+' {
+			break
+		}
+		letters := word[1:]
+		if strings.HasSuffix(letters, "o") && i+1 < len(words) {
+			i++
+			if words[i] == "allexport" {
+				letters += "a"
+			}
+		}
+		if word[0] == '-' {
+			on += letters
+		} else {
+			off += letters
+		}
+	}
+	return on, off
 }
 
 // assignments returns the variables that a command, such as "A=1" or "export A=1", sets for the rest of the script.
 func assignments(words []string) []string {
 	isOther := func(word string) bool { return !isAssignment(word) }
-	if words[0] != "export" && !isDeclaration(words[0]) && slices.ContainsFunc(words, isOther) {
+	sets := []string{"export", "declare", "typeset", "readonly"}
+	if !slices.Contains(sets, words[0]) && slices.ContainsFunc(words, isOther) {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(words), isOther)

@@ -111,7 +111,7 @@ func TestReachable(t *testing.T) {
 	}
 	assertOneFinding(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
 	s.endpoints.Items[1].Endpoints[0].Conditions.Ready = new(true)
-	assertOneFinding(t, reachable(t.Context(), s), OK, "has 1 ready endpoint")
+	assertOneFinding(t, reachable(t.Context(), s), OK, "has 1 ready endpoint, and the Deployment 2 available replicas")
 }
 
 func TestParameters(t *testing.T) {
@@ -126,6 +126,16 @@ func TestParameters(t *testing.T) {
 	assertOneFinding(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
 	s.parameters["claims"] = "another"
 	assertOneFinding(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks hpc-shared-pvc")
+
+	disagreeing := *s
+	disagreeing.parameters = map[string]string{"home": "x", "homePrefix": "x", "scratchVolume": "x"}
+	var messages []string
+	for _, found := range parametersAgree(t.Context(), &disagreeing) {
+		messages = append(messages, found.Message)
+	}
+	for i, key := range []string{"with home:", "with homePrefix:", "with scratchVolume:", "claims of", "images of"} {
+		assert.Contains(t, messages[i], key, "the findings are in the same order each time")
+	}
 }
 
 func TestClaims(t *testing.T) {

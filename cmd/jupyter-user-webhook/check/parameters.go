@@ -27,7 +27,8 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 			oneLine(s.missing[configuration])))
 	}
 	for _, of := range []struct{ key, wanted string }{
-		{"home", string(s.config.Share.Home)}, {"homePrefix", s.config.Share.HomePrefix}, {"scratchVolume", s.config.Scratch.VolumeName},
+		{"home", string(s.config.Share.Home)}, {"homePrefix", s.config.Share.HomePrefix},
+		{"scratchVolume", s.config.Scratch.VolumeName},
 	} {
 		if have := s.parameters[of.key]; have != of.wanted {
 			found = append(found, failed(where, "the policies are rendered with %s: %q, and the webhook's configuration says %q: "+
@@ -41,8 +42,8 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 		{"claims", append(s.furtherClaims(), s.config.Share.ClaimName)}, {"images", []string{s.config.Init.Image}},
 	} {
 		for _, lacking := range lackedBy(of.wanted, s.words(of.key)) {
-			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", of.key, lacking,
-				s.installAgain()))
+			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", of.key,
+				lacking, s.installAgain()))
 		}
 	}
 	more := lackedBy(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))

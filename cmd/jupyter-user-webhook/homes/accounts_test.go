@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,42 @@ func TestSilentSourcesEndTheRun(t *testing.T) {
 	summary, err := s.run(t, names...)
 	require.ErrorContains(t, err, "the sources of identities did not respond about 10 users in a row, the last of whom is user9: ")
 	assert.Equal(t, 10, summary.Failed)
+}
+
+// TestUnusableAccountIsAResponse tests that a source which responds about an unusable account counts as a source that responds:
+// nine errors before and nine after such an account do not end the run.
+func TestUnusableAccountIsAResponse(t *testing.T) {
+	t.Parallel()
+	for name, responds := range map[string]error{
+		"an unusable account": &identity.Unusable{Why: "is disabled"}, "sources that disagree": &webhook.Disagreement{},
+	} {
+		s := newSite(t)
+		silent := errors.New("the directory service does not respond")
+		s.o.Identities = sequence{errs: slices.Concat(slices.Repeat([]error{silent}, 9), []error{responds}, slices.Repeat([]error{silent}, 9)),
+			next: new(int)}
+		var names []string
+		for i := range 19 {
+			names = append(names, fmt.Sprintf("user%02d", i))
+		}
+		summary, err := s.run(t, names...)
+		require.NoError(t, err, name)
+		assert.Equal(t, 18, summary.Failed, name)
+	}
+}
+
+// sequence is a source that returns these errors, one for each lookup.
+type sequence struct {
+	errs []error
+	next *int
+}
+
+func (s sequence) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.FindUncached(ctx, name)
+}
+
+func (s sequence) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
+	*s.next++
+	return nil, s.errs[*s.next-1]
 }
 
 func TestUnite(t *testing.T) {
