@@ -145,8 +145,8 @@ func logInTogether(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// assertDenials asserts what the hub's page shows to users who are denied. If the name is the reason, the hub's log must
-// show the reason too.
+// assertDenials asserts what the hub's page shows to users who are denied, and to a user without a home, whose Pod is denied
+// with discovery at admission only. If the name is the reason, the hub's log must show the reason too.
 func assertDenials(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",

@@ -49,9 +49,10 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 	return denials
 }
 
-// seesMoreThanHome reports whether the notebook container, running as the user, sees more of the share than the home. It
-// returns false with discovery at start, also with share.exposeEveryHome: EvenToRoot. The notebook container then begins as
-// root, for which mounts.go has rules of its own (startsAsRoot), and the UID of the user is not known.
+// seesMoreThanHome reports whether the notebook container, running as the user, sees more than the home: the whole share, or
+// directories of share.directories, which can also be on further claims. It returns false with discovery at start, also with
+// share.exposeEveryHome: EvenToRoot. The notebook container then begins as root, for which mounts.go has rules of its own
+// (startsAsRoot), and the UID of the user is not known.
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)

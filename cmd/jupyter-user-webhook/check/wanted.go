@@ -20,9 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// wanted is the input with the objects that should be installed. They come from the caller's manifest, or from Helm's
-// record of the deployed release. They do not come from a copy in the installed object, because an attacker who changes the
-// object could change the copy too.
+// wanted is the name of an input of the checks, as the constants in state.go are: the objects that should be installed. They
+// come from the caller's manifest, or from Helm's record of the deployed release. They do not come from a copy in the
+// installed object, because an attacker who changes the object could change the copy too.
 const wanted = "the objects as they were rendered"
 
 // Manifest has the objects that should be installed.

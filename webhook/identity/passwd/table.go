@@ -26,7 +26,7 @@ type table struct {
 	minUID int64
 	// rules are the rules for the names in files, from the function fileRules.
 	rules config.User
-	// bad are the skipped lines of each file.
+	// bad are the lines of each file that cannot be read (badLines).
 	bad []badLines
 }
 
