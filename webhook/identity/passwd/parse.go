@@ -97,7 +97,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 		return err
 	}
 	if len(gids) == 0 {
-		return &fault{path: path, why: "there is no group in it; leave the file out where nobody has supplementary groups" +
+		return &fault{path: path, why: "there is no group in it; write at least one line, such as nogroup:x:65534:" +
 			t.badLinesText()}
 	}
 	return nil

@@ -124,9 +124,9 @@ func TestInvalidFiles(t *testing.T) {
 		"accounts of the machine only": {"_chrony:x:101:102:::\nsssd:x:102:103:::\nrtkit:x:113:114:::\n", groups, nobody},
 		"comments only":                {"# empty\n", groups, nobody},
 		"users of another domain only": {"alice@corp.example:x:5003:6003:::\n", groups, nobody},
-		"empty group":                  {users, "", "group: there is no group in it; leave the file out where nobody has supplementary groups"},
-		"line breaks of Windows": {users, strings.ReplaceAll(groups, "\n", "\r\n"), "group: there is no group in it; leave the file out where " +
-			"nobody has supplementary groups; 4 bad lines are left out, the first is line 1: it ends with a line break of Windows"},
+		"empty group":                  {users, "", "group: there is no group in it; write at least one line, such as nogroup:x:65534:"},
+		"line breaks of Windows": {users, strings.ReplaceAll(groups, "\n", "\r\n"), "group: there is no group in it; write at least one line, " +
+			"such as nogroup:x:65534:; 4 bad lines are left out, the first is line 1: it ends with a line break of Windows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := newTestFiles(t, c.users, c.groups).open()
