@@ -130,7 +130,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 				}
 				return s
 			}
-			if s.argv, ok = lastCommand(script, s.orExported(value)); !ok {
+			if s.argv, ok = lastCommand(script, orExported(s.env, value)); !ok {
 				s.kind, s.argv = runsUnclear, nil
 				return s
 			}
@@ -162,14 +162,14 @@ func (s *commandLine) readAssignments() {
 	}
 }
 
-// orExported returns a function that returns the value of a variable that a script before has exported, or else the result of
-// value, which can be nil.
-func (s *commandLine) orExported(value func(name string) (string, bool)) func(name string) (string, bool) {
-	if len(s.env) == 0 {
+// orExported returns a function that returns the value of a variable of env, which a script before has exported, or else the
+// result of value, which can be nil.
+func orExported(env map[string]string, value func(name string) (string, bool)) func(name string) (string, bool) {
+	if len(env) == 0 {
 		return value
 	}
 	return func(name string) (string, bool) {
-		if text, ok := s.env[name]; ok || value == nil {
+		if text, ok := env[name]; ok || value == nil {
 			return text, ok
 		}
 		return value(name)

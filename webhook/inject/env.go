@@ -159,7 +159,7 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 
 // replaceConfigPath gives JUPYTER_CONFIG_PATH of the Pod the planned value, if there is one.
 func (p envPiece) replaceConfigPath(c *changes) {
-	if p.configPath == "" {
+	if p.configPath == "" || !contains(p.have, handoff.JupyterConfigVariable) {
 		return
 	}
 	want := pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
