@@ -61,7 +61,7 @@ func expected(line string) ending {
 		{begins: "getent passwd alice", status: 2}, // This machine has no account alice.
 		{begins: "kubectl label --dry-run=server --overwrite namespace lab", message: "namespace/lab"},
 		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all -o json | jq", message: "secret\n"},
-		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: `"exposeEveryHome"`},
+		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", message: `"mode":"Enforce"`},
 		{begins: "kubectl -n jupyter-user-system rollout restart", message: "restarted"},
 		{begins: "helm history", message: "deployed"},
 		{begins: "helm get manifest jupyter-user-webhook -n jupyter-user-system --revision", message: "kind: Deployment"},
