@@ -119,9 +119,9 @@ func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// isFinal reports whether an error of Identities is a result and not a failed lookup: all sources have responded, and by
+// IsFinal reports whether an error of Identities is a result and not a failed lookup: all sources have responded, and by
 // their responses the user has no usable identity.
-func isFinal(err error) bool {
+func IsFinal(err error) bool {
 	_, disputed := errors.AsType[*Disagreement](err)
 	return disputed || identity.IsUnusable(err)
 }

@@ -94,12 +94,12 @@ func IdentityOn(c *config.Config, annotations map[string]string) (*identity.Iden
 //	another error, such as a timeout           IdentitySilent, 503
 func (w *Webhook) confirm(ctx context.Context, name user.Name, onPod *identity.Identity) (*denial.Denial, error) {
 	now, err := w.expectedIdentity(ctx, name, Identities.Find)
-	if isFinal(err) || err == nil && !sameIdentity(now, onPod) {
+	if IsFinal(err) || err == nil && !sameIdentity(now, onPod) {
 		// This replica's cache can be older than that of the replica that injected the Pod.
 		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
 	switch {
-	case err != nil && !isFinal(err):
+	case err != nil && !IsFinal(err):
 		return new(denial.IdentitySilent(name.String())), err
 	case err != nil || !sameIdentity(now, onPod):
 		return new(denial.IdentityDiffers(inject.IdentityAnnotation, name.String())), err

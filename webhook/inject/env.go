@@ -159,24 +159,28 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 
 // replaceConfigPath gives JUPYTER_CONFIG_PATH of the Pod the planned value, if there is one.
 func (p envPiece) replaceConfigPath(c *changes) {
-	if p.configPath == "" || !contains(p.have, handoff.JupyterConfigVariable) {
+	at := lastOf(p.have, handoff.JupyterConfigVariable)
+	if p.configPath == "" || at < 0 {
 		return
 	}
 	want := pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
-	// If a name has several entries, a process gets the last one.
-	for i, v := range slices.Backward(p.have) {
-		if v.Name != want.Name {
-			continue
-		}
-		m := member{p.at, true, decimal(int64(i))}
-		if v == want {
-			c.record(Kept, thePods, member{object: p.at}, &want)
-		} else {
-			c.record(Replaced, thePods, m, want)
-			c.operation("replace", m.at(), want)
-		}
-		return
+	m := member{p.at, true, decimal(int64(at))}
+	if p.have[at] == want {
+		c.record(Kept, thePods, member{object: p.at}, &want)
+	} else {
+		c.record(Replaced, thePods, m, want)
+		c.operation("replace", m.at(), want)
 	}
+}
+
+// lastOf returns the index of the last variable with a name, which is the variable that a process gets; -1 if there is none.
+func lastOf(variables []pod.EnvVar, name string) int {
+	for i, v := range slices.Backward(variables) {
+		if v.Name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // cacheVariable is the variable that many images set to a directory in the image's own home.

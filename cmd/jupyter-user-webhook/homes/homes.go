@@ -173,17 +173,7 @@ const maxSilent = 10
 // home. It returns an error if the sources no longer respond.
 func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := r.Identities.FindUncached(ctx, name)
-	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
-	switch {
-	case isDisputed:
-		r.silent = 0
-		r.say(Skipped, "%v", disputed)
-		return nil, nil
-	case identity.IsUnusable(err):
-		r.silent = 0
-		r.say(Skipped, "%s %v", name, err)
-		return nil, nil
-	case err != nil:
+	if err != nil && !webhook.IsFinal(err) {
 		r.say(Failed, "%s: %v", name, err)
 		if r.silent++; r.silent == maxSilent {
 			return nil, fmt.Errorf("the sources of identities did not respond about %d users in a row, the last of whom is %s: %w",
@@ -192,7 +182,15 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 		return nil, nil
 	}
 	r.silent = 0
-	if id == nil {
+	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
+	switch {
+	case isDisputed:
+		r.say(Skipped, "%v", disputed)
+		return nil, nil
+	case err != nil:
+		r.say(Skipped, "%s %v", name, err)
+		return nil, nil
+	case id == nil:
 		r.say(Skipped, "no source of identities knows the user %s", name)
 		return nil, nil
 	}
