@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ func TestAccess(t *testing.T) {
 		"a right that was just revoked":                revoked,
 		"the message of a denial":                      denialNamesTheRight,
 		"a backup mounts the whole share":              backup,
+		"a large Pod without the share":                largePod,
 		"the share's claim":                            claimOfTheShare,
 		"an update of fields that are not injected":    updateOtherFields,
 		"kubectl debug by a requester with the right":  debugWithRight,
@@ -146,6 +148,19 @@ func backup(t *testing.T, g *guarded) {
 	assert.NoError(t, create(t.Context(), controller, "lab", job))
 	assertDenied(t, create(t.Context(), controller, "lab", raw()), "share/ShareMounted")
 	assertDenied(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
+}
+
+// largePod tests that the number of a Pod's containers alone makes no policy deny it.
+func largePod(t *testing.T, g *guarded) {
+	pod := plainPod()
+	pod.Spec.Volumes = []corev1.Volume{{Name: "tmp"}}
+	for i := range 150 {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: fmt.Sprintf("i%d", i), Image: "x"})
+	}
+	assert.NoError(t, create(t.Context(), g.carol, "lab", pod))
+	pod.Spec.Volumes[0] = claimVolume("tmp")
+	assertDenied(t, create(t.Context(), g.carol, "lab", pod), "share/PodTooLarge")
 }
 
 // claimOfTheShare tests changes of the share's claim that the policy claims.jupyter-user.io admits.

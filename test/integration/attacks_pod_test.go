@@ -90,8 +90,7 @@ func attacksOnShare() map[string]attack {
 				pod.Spec.Volumes = append([]corev1.Volume{{Name: fmt.Sprintf("v%d", i)}}, pod.Spec.Volumes...)
 			}
 		})},
-		"more containers than the policy reads": {large, byCarol(func(pod *corev1.Pod) {
-			*pod = *plainPod()
+		"the claim and more containers than the policy reads": {large, withClaim(func(pod *corev1.Pod) {
 			for i := range 200 {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
 			}

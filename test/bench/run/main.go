@@ -46,7 +46,7 @@ type repetitions struct {
 }
 
 func run(ctx context.Context, out, only, revision string, quick bool) error {
-	counts := repetitions{rounds: 15, requests: 300, creates: 25, comparedRequests: 2000}
+	counts := repetitions{rounds: 15, requests: 300, creates: 25, comparedRequests: 6000}
 	if quick {
 		counts = repetitions{rounds: 3, requests: 60, creates: 5, comparedRequests: 100}
 	}
