@@ -1,10 +1,14 @@
 package pages
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -34,16 +38,34 @@ func NewShell(t testing.TB, environment []string, programs map[string]string, ot
 	return s
 }
 
-// Run runs a command and returns its output and exit status.
+// limit is the longest time that a command may take. A command that hangs would otherwise stop the tests for an hour, and nothing would
+// name it. The slowest command waits ten minutes for a notebook.
+const limit = 15 * time.Minute
+
+// Run runs a command and returns its output and exit status. It fails the test if the command does not end within the limit.
 func (s *Shell) Run(t testing.TB, text string) (output string, status int) {
 	t.Helper()
-	shell := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", text)
+	output, status, err := s.run(t.Context(), text, limit)
+	require.NoError(t, err)
+	return output, status
+}
+
+func (s *Shell) run(ctx context.Context, text string, limit time.Duration) (output string, status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-eo", "pipefail", "-c", text)
 	shell.Dir, shell.Env = s.Folder, s.environment
+	// At the limit, the programs that bash has started end too. Otherwise they would keep the pipe open.
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
 	out, err := shell.CombinedOutput()
-	if shell.ProcessState == nil {
-		require.NoError(t, err)
+	switch {
+	case ctx.Err() != nil:
+		return "", 0, fmt.Errorf("the command did not end within %s: %s: %s", limit, text, out)
+	case shell.ProcessState == nil:
+		return "", 0, err
 	}
-	return string(out), shell.ProcessState.ExitCode()
+	return string(out), shell.ProcessState.ExitCode(), nil
 }
 
 // Must runs a command and fails the test if the command fails.
