@@ -19,7 +19,7 @@ func ready() certs.Issued {
 	for n := range i.Certificates {
 		i.Certificates[n].Status.Conditions = []certmanagerv1.CertificateCondition{
 			{Type: "Ready", Status: cmmeta.ConditionTrue},
-			// A successful issuance leaves this condition.
+			// With its feature gate ServerSideApply, cert-manager leaves this condition after a successful issuance.
 			{Type: "Issuing", Status: cmmeta.ConditionFalse, Reason: "Issued"},
 		}
 	}

@@ -57,7 +57,7 @@ func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.I
 // line that applies decides:
 //
 //	the sources                                     agree returns
-//	one fails, or does not respond in time          its error: try again
+//	one fails, or does not respond in time          its error (the user can try again)
 //	one has an unusable account of the user         its error
 //	none knows the user                             nil
 //	some do not know the user, or the UIDs differ   a *Disagreement

@@ -71,8 +71,8 @@ func TestReportErrorWithoutTerminationLog(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet creates this file")
 }
 
-// TestProcessIsNotDumpable tests that other processes of the same UID cannot trace the program: if a process is not
-// dumpable, its files in /proc/PID belong to root.
+// TestProcessIsNotDumpable tests that the program is not dumpable (PR_SET_DUMPABLE), so other processes of the same UID cannot trace it.
+// The owner of the files in /proc/PID shows this: for a process that is not dumpable it is root.
 func TestProcessIsNotDumpable(t *testing.T) {
 	skipUnlessRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{

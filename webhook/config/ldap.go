@@ -50,7 +50,6 @@ type LDAPBind struct {
 // BindMethod is a method of the LDAP bind.
 type BindMethod string
 
-// The values of BindMethod.
 const (
 	// BindAnonymous binds without credentials.
 	BindAnonymous BindMethod = "Anonymous"
@@ -63,7 +62,6 @@ const (
 // LDAPPreset names a kind of directory service, which decides the default filters and attributes.
 type LDAPPreset string
 
-// The values of LDAPPreset.
 const (
 	// PresetRFC2307 is for accounts of the class posixAccount, and groups of the class posixGroup that list their members
 	// by name (memberUid).
@@ -110,7 +108,6 @@ type LDAPGroups struct {
 // GroupMember is the kind of value with which a group lists its members.
 type GroupMember string
 
-// The values of GroupMember.
 const (
 	// MemberDN means the DN of an account or of a group.
 	MemberDN GroupMember = "DN"

@@ -84,7 +84,7 @@ func systemFault(dir string) string {
 	return ""
 }
 
-// containerDir is a directory of containers and its field in the configuration.
+// containerDir is a path inside the containers, such as share.mountPath, and the field of the configuration that sets it.
 type containerDir struct {
 	field *field.Path
 	dir   string

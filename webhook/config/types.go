@@ -33,7 +33,6 @@ type Config struct {
 // Mode decides whether decisions about Pods are enforced.
 type Mode string
 
-// The values of Mode.
 const (
 	// ModeEnforce changes and denies Pods.
 	ModeEnforce Mode = "Enforce"
@@ -59,8 +58,8 @@ type User struct {
 	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
 	// HubComponents are the values that KubeSpawner gives to the label "component" or "app.kubernetes.io/component" of users'
-	// servers (KubeSpawner.component_label). A hub's Pod with a different value is only claimed if it has the label
-	// jupyter-user.
+	// servers (KubeSpawner.component_label). A hub's Pod with a different value is only treated as a
+	// notebook if it has the label jupyter-user.
 	HubComponents []string `json:"hubComponents"`
 	// MapFile is the path of a file that maps hub names, the names of users in JupyterHub, to users (package hubnames). It
 	// is used for the annotation hub.jupyter.org/username, and not for the label jupyter-user.
@@ -73,7 +72,6 @@ type User struct {
 // Unmapped is the treatment of a hub name that is mapped to no user.
 type Unmapped string
 
-// The values of Unmapped.
 const (
 	// UnmappedDeny denies the Pod.
 	UnmappedDeny Unmapped = "Deny"
@@ -111,7 +109,6 @@ type Share struct {
 // FSGroup is the treatment of a Pod's fsGroup.
 type FSGroup string
 
-// The values of FSGroup.
 const (
 	// FSGroupRemove removes the fsGroup: a driver that supports it would change the group of every file of the share.
 	FSGroupRemove FSGroup = "Remove"
@@ -137,7 +134,6 @@ type Directory struct {
 // Access decides whether a directory is mounted read-only.
 type Access string
 
-// The values of Access.
 const (
 	// AccessReadOnly mounts a directory read-only, whatever its permissions.
 	AccessReadOnly Access = "ReadOnly"
@@ -175,7 +171,6 @@ type Scratch struct {
 // Discovery decides when the identity of a Pod's user is found.
 type Discovery string
 
-// The values of Discovery.
 const (
 	// DiscoveryAuto is AtAdmission if a source of identities is configured, otherwise AtStart.
 	DiscoveryAuto Discovery = "Auto"
@@ -190,7 +185,6 @@ const (
 // TooManyGroups is the treatment of a user with more supplementary groups than Identity.MaxGroups.
 type TooManyGroups string
 
-// The values of TooManyGroups.
 const (
 	// TooManyGroupsDeny denies the Pod: with a group missing, the user would not know why files cannot be accessed.
 	TooManyGroupsDeny TooManyGroups = "Deny"

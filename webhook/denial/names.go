@@ -7,7 +7,7 @@ func NameInvalid(field, name, rule string) Denial {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
 }
 
-// NameReserved denies a name that no notebook may use: that of a system account, such as root, or one of user.reserved.
+// NameReserved denies a name that no notebook may use: a built-in one, such as root, or one of user.reserved.
 func NameReserved(field, name string) Denial {
 	return forbidden("NameReserved", field, "%q is reserved, and no notebook can run as it: use the name of the user's home "+
 		"directory", name)

@@ -11,7 +11,7 @@ func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 // Inside reports whether the clean path inner is inside the clean path outer. A path is not inside itself.
 func Inside(inner, outer string) bool {
 	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
-	return ok && strings.HasPrefix(below, "/")
+	return ok && inner != outer && strings.HasPrefix(below, "/")
 }
 
 // Normalized returns the mount with a clean path. In the result, a field that has Kubernetes' default value is empty.

@@ -13,7 +13,6 @@ import (
 // Cache is a label of the metrics: whether a result came from the cache.
 type Cache string
 
-// The values of Cache.
 const (
 	// Hit is a fresh result from the cache.
 	Hit Cache = "hit"

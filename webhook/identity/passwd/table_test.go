@@ -170,7 +170,8 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
 
-// FuzzFiles tests that accepted files have valid names, and that they give the same users when they are written and read again.
+// FuzzFiles tests that all users who are read from accepted files have valid names. It also tests that the users are the same after the
+// table is written as files and read again.
 func FuzzFiles(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"alice:x:5003:6003:::\nbob:x:5004:6004:::\n", "g:x:7001:alice,bob\nh:x:7002:alice\n"},

@@ -18,7 +18,8 @@ import (
 type expression struct {
 	// Series are the series that the expression selects.
 	Series []series `json:"series"`
-	// Labels are the labels by which the expression groups or matches results. The expression does not say which series has them.
+	// Labels are the labels in by (…), on (…), group_left (…) and similar clauses: the expression groups or matches results by them,
+	// or copies them. It does not say which series has them.
 	Labels []string `json:"labels"`
 	// Fault is the error if the text is no PromQL.
 	Fault string `json:"fault,omitempty"`
