@@ -159,6 +159,10 @@ func largePod(t *testing.T, g *guarded) {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: fmt.Sprintf("i%d", i), Image: "x"})
 	}
 	assert.NoError(t, create(t.Context(), g.carol, "lab", pod))
+	stored := createStored(t, g.carol, pod.DeepCopy())
+	added := debugger()
+	added.TargetContainerName = ""
+	assert.NoError(t, addEphemeral(t, g.carol, stored, added))
 	pod.Spec.Volumes[0] = claimVolume("tmp")
 	assertDenied(t, create(t.Context(), g.carol, "lab", pod), "share/PodTooLarge")
 }

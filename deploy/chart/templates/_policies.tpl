@@ -273,7 +273,10 @@ matchConditions:
       object.spec.containers.exists(c, c.name == 'jupyter-user-init')
 {{- end }}
 
-{{/* Whether a Pod has more volumes or containers than the policies check. Such a Pod is treated as a Pod with the share. */}}
+{{/*
+Whether a Pod has more volumes or containers than the policies check. If a policy matches such a Pod, the Pod is treated as a Pod with the
+share.
+*/}}
 {{- define "too-much" -}}
 object.spec.?volumes.orValue([]).size() > 500 ||
 object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
