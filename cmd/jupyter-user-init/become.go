@@ -74,7 +74,7 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	return program, nil
 }
 
-// closedImage returns the cause and the remedy, as the end of a sentence, if the user may not enter a directory of $PATH; ""
+// closedImage returns the cause and the remedy, as a part of a sentence, if the user may not enter a directory of $PATH; ""
 // otherwise. LookPath returns the same error for a program in such a directory as for a program that does not exist.
 func closedImage() string {
 	const search = 1 // X_OK of access(2)

@@ -29,8 +29,8 @@ func TestServerGivesFilesToOneAccount(t *testing.T) {
 
 // TestServerTreatsUserAsRoot tests the error, with discovery at admission, if the user can write in the directory of the homes
 // although its mode lets only its owner write. In the cases "treated as the owner" the directory belongs to the user's UID, so
-// that access(2) allows writing, as on a server that treats the user as root. The UID is below minUID, because the owner of the
-// directory must not be a user.
+// that access(2) allows writing, as on a server that treats the user as root. The test sets minUID above that UID,
+// because jupyter-user-init denies a directory of homes whose owner has a UID of minUID or higher.
 func TestServerTreatsUserAsRoot(t *testing.T) {
 	skipUnlessRoot(t)
 	const refused = "the server lets alice (5001) write in"

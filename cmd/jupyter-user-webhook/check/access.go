@@ -127,8 +127,8 @@ func (s *state) podSecuritySentence(namespace string) string {
 		namespace, levelLabel, baseline)
 }
 
-// requesterAccess fills in the report about one requester. It asks the API server about the right to each verb, as the
-// policies do.
+// requesterAccess fills in the report about one requester. As the policies do, it asks the API server whether the requester has
+// the verb use, and which ServiceAccounts of the namespace have the verb run-as.
 func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	if !s.rightsApply(q.Requester) {
 		a.Message = q.Requester + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +

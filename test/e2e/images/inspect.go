@@ -21,8 +21,8 @@ type imageInfo struct {
 	Command    []string
 	WorkingDir string
 	Env        []string
-	// Labels are the labels of the image, and Architecture its platform.
-	Labels       map[string]string
+	Labels     map[string]string
+	// Architecture is the processor architecture in Go's spelling, such as amd64.
 	Architecture string
 	// Digest is the image's digest in a registry.
 	Digest string
