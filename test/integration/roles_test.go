@@ -239,7 +239,7 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 
 // TestPodsOfExamples applies four files of deploy/examples. Each file gives a subject the right to homes or to the share.
 // For each file, the test creates a Pod that needs this right, and the Pod must be admitted. If the subject is the
-// ServiceAccount of a Job, the Job controller creates the Pod. All other subjects create their Pod themselves.
+// ServiceAccount of a Job, the test creates the Pod under the name of the Job controller, otherwise under the name of the subject.
 func TestPodsOfExamples(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

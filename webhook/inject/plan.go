@@ -76,7 +76,7 @@ type Plan struct {
 	Discovery config.Discovery
 	// Identity is the identity with which the Pod runs; nil with discovery at start.
 	Identity *identity.Identity
-	// DiscoveryReason is the reason why Discovery was chosen.
+	// DiscoveryReason is the reason why Discovery was chosen, as inject --explain shows it.
 	DiscoveryReason string
 	// Notebook is the name of the notebook container, and NotebookReason the reason why this container was chosen.
 	Notebook, NotebookReason string

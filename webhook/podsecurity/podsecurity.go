@@ -43,7 +43,7 @@ func (l *Levels) Of(raw []byte) (Level, error) {
 	return l.OfPod(pod), nil
 }
 
-// OfPod returns the level of a decoded Pod.
+// OfPod does the same as Of, for a Pod that is decoded already.
 func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	level := Level{Meets: api.LevelRestricted}
 	for _, next := range []api.Level{api.LevelRestricted, api.LevelBaseline} {

@@ -214,7 +214,7 @@ func TestNegotiatesHTTP11(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, c.agreed, conn.ConnectionState().NegotiatedProtocol)
-			// A client that begins with HTTP/2 without negotiation is rejected.
+			// A client that sends HTTP/2, which was not negotiated, is rejected.
 			_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 			require.NoError(t, err)
 			received, err := io.ReadAll(conn)

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
@@ -138,7 +139,8 @@ func (c *cluster) createOrdinary(ctx context.Context, namespace string) error {
 	return err
 }
 
-// updateStatus returns a function that updates the status of a Pod in a namespace, as a kubelet does.
+// updateStatus returns a function that patches the status of one Pod of a namespace, as a kubelet does. The first call for a
+// namespace creates the Pod.
 func (c *cluster) updateStatus() func(context.Context, string) error {
 	pods := map[string]*corev1.Pod{}
 	return func(ctx context.Context, namespace string) (err error) {
@@ -149,8 +151,9 @@ func (c *cluster) updateStatus() func(context.Context, string) error {
 			}
 		}
 		c.podCount++
-		pod.Status.Message = strconv.Itoa(c.podCount)
-		pods[namespace], err = c.client.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+		patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"message":"%d"}}`, pod.UID, c.podCount)
+		pods[namespace], err = c.client.CoreV1().Pods(namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, []byte(patch),
+			metav1.PatchOptions{}, "status")
 		return err
 	}
 }

@@ -188,7 +188,7 @@ func (c *testCluster) startServer(ctx context.Context, parts uml.Parts, o node.O
 	return nil
 }
 
-// startClient starts the third machine and its container runtime.
+// startClient starts the third machine, which is only an NFS client.
 func (c *testCluster) startClient(ctx context.Context, parts uml.Parts, o node.Options) error {
 	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() (err error) {
 		host := node.Host{Name: clientNode, Address: "192.0.2.11", Range: "198.18.2.0/24"}
