@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// The denials of this file are about reviews and Pods that cannot be read, that have too long lists, paths or names, or that need too
-// many changes. Internal is about a fault of the webhook.
+// The denials of this file are about reviews and Pods that cannot be read, that have too long lists, paths or names, or that
+// need too many changes. Internal is about a fault of the webhook.
 
 // NotAPodReview denies a review of an object that is not a Pod.
 func NotAPodReview(kind string) Denial {

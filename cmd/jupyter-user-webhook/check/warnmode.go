@@ -28,9 +28,9 @@ func warnModeWarnings(warnings []string) []string {
 
 // awaitRollout is the advice if the webhook runs with another configuration than the ConfigMap has. During a rollout a restart
 // does not help: if the new replicas do not start, those of the restart do not start either.
-const awaitRollout = "a rollout is not finished (see the runbook: A rollout does not finish). If there is none, somebody changed " +
-	"the ConfigMap by hand: first set it right as that section says, then kubectl -n " + systemNamespace + " rollout restart deployment " +
-	webhookName
+const awaitRollout = "a rollout is not finished (see the runbook: A rollout does not finish). If there is none, somebody " +
+	"changed the ConfigMap by hand: first set it right as that section says, then kubectl -n " + systemNamespace +
+	" rollout restart deployment " + webhookName
 
 // judgeWarnMode judges the result of the dry run if the webhook or its configuration is in Warn mode. Both must be in that
 // mode, the Pod must be unchanged, and a warning must have the decision.
