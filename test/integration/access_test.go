@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -154,10 +153,8 @@ func backup(t *testing.T, g *guarded) {
 func largePod(t *testing.T, g *guarded) {
 	pod := plainPod()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "tmp"}}
-	for i := range 150 {
-		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: fmt.Sprintf("i%d", i), Image: "x"})
-	}
+	pod.Spec.Containers = append(pod.Spec.Containers, moreContainers("c", 150)...)
+	pod.Spec.InitContainers = moreContainers("i", 150)
 	assert.NoError(t, create(t.Context(), g.carol, "lab", pod))
 	stored := createStored(t, g.carol, pod.DeepCopy())
 	added := debugger()

@@ -91,9 +91,7 @@ func attacksOnShare() map[string]attack {
 			}
 		})},
 		"the claim and more containers than the policy reads": {large, withClaim(func(pod *corev1.Pod) {
-			for i := range 200 {
-				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
-			}
+			pod.Spec.Containers = append(pod.Spec.Containers, moreContainers("c", 200)...)
 		})},
 	}
 }

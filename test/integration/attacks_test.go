@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,6 +65,14 @@ func patchNotebook(t *testing.T, g *guarded, client kubernetes.Interface, patch 
 
 func addGate(pod *corev1.Pod) {
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
+}
+
+// moreContainers returns n containers. Their names begin with the prefix.
+func moreContainers(prefix string, n int) (more []corev1.Container) {
+	for i := range n {
+		more = append(more, corev1.Container{Name: fmt.Sprintf("%s%d", prefix, i), Image: "x"})
+	}
+	return more
 }
 
 // debugger returns an ephemeral container that is allowed in alice's notebook.

@@ -61,9 +61,7 @@ func TestCostOfLargePods(t *testing.T) {
 			for i := range 499 { // The API server adds one more, with the token.
 				pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprintf("v%d", i), VolumeSource: source})
 			}
-			for i := range 198 {
-				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
-			}
+			pod.Spec.Containers = append(pod.Spec.Containers, moreContainers("c", 198)...)
 			assert.NoError(t, create(t.Context(), g.bob, "open", pod), "a Pod that is no notebook")
 			kept, err := g.bob.CoreV1().Pods("open").Create(t.Context(), pod, metav1.CreateOptions{})
 			require.NoError(t, err)

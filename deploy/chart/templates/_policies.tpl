@@ -278,9 +278,14 @@ Whether a Pod has more volumes or containers than the policies check. If a polic
 share.
 */}}
 {{- define "too-much" -}}
-object.spec.?volumes.orValue([]).size() > 500 ||
+{{ include "too-many-volumes" . }} ||
 object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
   object.spec.?ephemeralContainers.orValue([]).size() > 200
+{{- end }}
+
+{{/* Whether a Pod has more volumes than the policies check. `has` costs less than an optional. */}}
+{{- define "too-many-volumes" -}}
+has(object.spec.volumes) && object.spec.volumes.size() > 500
 {{- end }}
 
 {{/*
@@ -294,16 +299,16 @@ has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(
 
 {{/*
 Whether a Pod has the whole share: it is not claimed and has the share's claim or a further claim, or it has a road (by-road),
-or it has more volumes than the policies check (too-much). The number of containers does not matter here: a Pod that has none of these
+or it has more volumes than the policies check. The number of containers does not matter here: a Pod that has none of these
 volumes has no way to the share. .pod is object or oldObject: the version of the Pod that must not be claimed. The API server evaluates
-this for every new Pod of the cluster, and `has` costs less than an optional.
+this for every new Pod of the cluster.
 */}}
 {{- define "has-the-share" -}}
-has(object.spec.volumes) && (object.spec.volumes.size() > 500 ||
-object.spec.volumes.exists(v, !({{ include "leads-nowhere" . }}) && (
+{{ include "too-many-volumes" . }} ||
+has(object.spec.volumes) && object.spec.volumes.exists(v, !({{ include "leads-nowhere" . }}) && (
   {{- include "by-claim" .site | nindent 2 }} && !(
   {{- include "claimed" . | nindent 2 }}) ||
-  {{- include "by-road" .site | nindent 2 }})))
+  {{- include "by-road" .site | nindent 2 }}))
 {{- end }}
 
 {{/* Whether a volume v has the share's claim or a further claim. */}}
