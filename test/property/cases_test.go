@@ -120,6 +120,20 @@ func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	}
 }
 
+// TestUnknownFieldsOfGoldenPods adds unknown fields to each object of the golden Pods, whose variables, probes and containers
+// lead the webhook to more changes.
+func TestUnknownFieldsOfGoldenPods(t *testing.T) {
+	t.Parallel()
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	for _, c := range cases {
+		var document any
+		require.NoError(t, json.Unmarshal(c.JSON, &document))
+		addUnknownFields(document)
+		t.Run(c.Name, func(t *testing.T) { testProperties(t, c, []byte(encode(t, document))) })
+	}
+}
+
 // addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and
 // objects that the webhook may replace as a whole.
 func addUnknownFields(value any) (added int) {

@@ -157,7 +157,8 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// replaceConfigPath gives JUPYTER_CONFIG_PATH of the Pod the planned value, if there is one.
+// replaceConfigPath gives JUPYTER_CONFIG_PATH of the Pod the planned value, if there is one. Its other fields stay, also those of
+// a newer API. The operation is "add", because the field can be absent.
 func (p envPiece) replaceConfigPath(c *changes) {
 	at := lastOf(p.have, handoff.JupyterConfigVariable)
 	if p.configPath == "" || at < 0 {
@@ -169,7 +170,7 @@ func (p envPiece) replaceConfigPath(c *changes) {
 		c.record(Kept, thePods, member{object: p.at}, &want)
 	} else {
 		c.record(Replaced, thePods, m, want)
-		c.operation("replace", m.at(), want)
+		c.operation("add", m.at().Child("value"), p.configPath)
 	}
 }
 
