@@ -197,7 +197,7 @@ func (p envPiece) replaceImagesHome(c *changes) {
 		if v.ValueFrom != nil || !replaced && !p.leadsIntoImage(v) {
 			continue
 		}
-		below, ok := handoff.BelowImagesHome(pod.CleanPath(v.Value), p.home)
+		below, ok := handoff.BelowImagesHome(v.Value, p.home)
 		switch {
 		case !ok:
 			continue

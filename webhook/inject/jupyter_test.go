@@ -197,6 +197,18 @@ func TestOpenedByImage(t *testing.T) {
 	assert.Empty(t, openedByImage(nil))
 }
 
+// TestRelativePathIsNotImagesHome tests that a path without a slash at its beginning stays: Jupyter takes it as a path in its working
+// directory, which is the user's home.
+func TestRelativePathIsNotImagesHome(t *testing.T) {
+	argv := []string{"jupyter", "lab", "--ServerApp.root_dir=home/jovyan", "--ServerApp.root_dir", "home/jovyan"}
+	replaced, indices := withUserHome(argv, "/home/alice")
+	assert.Equal(t, argv, replaced)
+	assert.Empty(t, indices)
+	replaced, indices = withUserHome([]string{"--ServerApp.root_dir=/home/jovyan/../jovyan"}, "/home/alice")
+	assert.Equal(t, []string{"--ServerApp.root_dir=/home/alice"}, replaced)
+	assert.Equal(t, []int{0}, indices)
+}
+
 func TestFindServer(t *testing.T) {
 	fromSource := func(name string) []pod.EnvVar { return []pod.EnvVar{{Name: name, ValueFrom: &pod.ValueFrom{}}} }
 	for name, c := range map[string]struct {
