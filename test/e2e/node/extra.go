@@ -163,11 +163,11 @@ func (c *Cluster) forwardAPI() (string, error) {
 	}
 	c.forward.Do(func() {
 		var listener net.Listener
-		if listener, err = net.Listen("tcp", forwardedAPI); err == nil {
+		if listener, c.forwardError = net.Listen("tcp", forwardedAPI); c.forwardError == nil {
 			go sealed.Pass(listener, "tcp", server.Host)
 		}
 	})
-	return server.Hostname(), err
+	return server.Hostname(), c.forwardError
 }
 
 func (s *Extra) start(ctx context.Context, tool tools.Tool, arguments ...string) error {

@@ -50,8 +50,9 @@ type Cluster struct {
 
 	tools    tools.Paths
 	programs []*program
-	// forward makes forwardAPI listen only once, for the first additional node.
-	forward sync.Once
+	// forward makes forwardAPI listen only once, for the first additional node. Every node gets the error of that.
+	forward      sync.Once
+	forwardError error
 	// release frees the inotify instances that are reserved for the kubelet.
 	release func()
 }
