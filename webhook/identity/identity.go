@@ -89,13 +89,21 @@ func (id Identity) String() string {
 	return string(text)
 }
 
-// ParseID parses a UID or GID in canonical decimal form, from 0 to maxID: no sign, no leading zero, no space.
+// ParseID parses a UID or GID like ParseNumber, up to maxID. The error quotes the text.
 func ParseID(text string) (int64, error) {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > maxID {
+	n, ok := ParseNumber(text)
+	if !ok || int64(n) > maxID {
 		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, maxID)
 	}
-	return id, nil
+	return int64(n), nil
+}
+
+// ParseNumber parses a UID or GID as a source has it: a number of 32 bits in canonical decimal form, without a sign, a leading zero
+// or a space. Floor.Check says which numbers a Pod can have.
+func ParseNumber(text string) (uint32, bool) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	// ParseUint returns an error for a sign, but not for leading zeros.
+	return uint32(n), err == nil && (len(text) == 1 || text[0] != '0')
 }
 
 // Floor has the lowest numbers that an identity can have, and the denied groups.

@@ -114,17 +114,11 @@ func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := parseNumber(text)
+	n, ok := identity.ParseNumber(text)
 	if !ok {
 		return 0, unusable("has a %s in the directory service that is not a number from 0 to 4294967295", attribute)
 	}
-	return n, nil
-}
-
-// parseNumber parses a number of 32 bits without a sign, in canonical decimal form. The floor is not checked here.
-func parseNumber(text string) (int64, bool) {
-	n, err := strconv.ParseUint(text, 10, 32)
-	return int64(n), err == nil && strconv.FormatUint(n, 10) == text
+	return int64(n), nil
 }
 
 func unusable(format string, args ...any) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 const (
@@ -76,8 +77,8 @@ func (s *Source) appendGID(gids []int64, group *ldap.Entry) ([]int64, error) {
 	case 0:
 		return gids, nil // a group without a GID
 	case 1:
-		if gid, ok := parseNumber(values[0]); ok {
-			return append(gids, gid), nil
+		if gid, ok := identity.ParseNumber(values[0]); ok {
+			return append(gids, int64(gid)), nil
 		}
 	}
 	return nil, unusable("is in a group in the directory service whose %s is not one number", s.config.Groups.GID)

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // maxSize is the maximum size of a file, in bytes. 100,000 users take about 10 MB. Two files of this size, while the previous
@@ -40,8 +40,8 @@ func (f *fault) Error() string {
 //	read     yes   no        yes  yes  no     yes   no
 func (t *table) eachAccount(path string, file io.Reader, add func(name string, uid, gid uint32, home []byte)) error {
 	return t.eachLine(path, file, 7, func(field [][]byte) string {
-		uid, uidOK := number(field[2])
-		gid, gidOK := number(field[3])
+		uid, uidOK := identity.ParseNumber(string(field[2]))
+		gid, gidOK := identity.ParseNumber(string(field[3]))
 		switch {
 		case !uidOK:
 			return noNumber("UID", field[2])
@@ -77,7 +77,7 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 func (t *table) readGroup(path string, file io.Reader) error {
 	gids := map[string]uint32{}
 	err := t.eachLine(path, file, 4, func(field [][]byte) string {
-		gid, ok := number(field[2])
+		gid, ok := identity.ParseNumber(string(field[2]))
 		switch {
 		case !ok:
 			return noNumber("GID", field[2])
@@ -163,17 +163,6 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 
 // skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
-
-// number parses a UID or GID of 32 bits. It does not compare the number with minUID and minGID: Floor.Check of package identity
-// does that, with better messages.
-func number(text []byte) (uint32, bool) {
-	n, err := strconv.ParseUint(string(text), 10, 32)
-	// Only the canonical form is accepted. ParseUint returns an error for a sign, but not for leading zeros.
-	if err != nil || len(text) > 1 && text[0] == '0' {
-		return 0, false
-	}
-	return uint32(n), true
-}
 
 func noNumber(what string, text []byte) string {
 	return fmt.Sprintf("the %s %q is not a number from 0 to 4294967295", what, denial.Cut(string(text), 40))
