@@ -15,7 +15,8 @@ import (
 // not start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and
 // the Pod gets a warning. A subdirectory of the image's own home is also replaced by the user's home itself, because the
 // user's home can lack such a subdirectory. Only in the variables XDG_* the subdirectory stays (env.go). Any other
-// directory is the Pod's, also a relative path: Jupyter takes it in its working directory.
+// directory is the Pod's, also a relative path in an argument or a variable, which Jupyter takes in its working directory. A
+// relative workingDir is below /.
 
 // rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"

@@ -212,7 +212,7 @@ func (p mountsPiece) denyConflict(field func() string, mountPath string, c *chan
 // own home is not denied, because start.go replaces it.
 func (p mountsPiece) denyWorkingDir(c *changes) {
 	dir := p.container.WorkingDir
-	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
+	if dir == nil || *dir == "" || inImagesHome(pod.CleanPath(*dir), p.home) {
 		return
 	}
 	at := pod.CleanPath(*dir)

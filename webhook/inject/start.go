@@ -115,7 +115,7 @@ func (p startPiece) reconcileDir(c *changes) string {
 		dir = p.wrapper.WorkingDir
 	}
 	m := member{p.at, true, "workingDir"}
-	isImagesHome := inImagesHome(dir, p.home)
+	isImagesHome := inImagesHome(pod.CleanPath(dir), p.home)
 	if isImagesHome {
 		c.warn(denial.HomeOfTheImage("workingDir", dir, p.home))
 		dir = ""
