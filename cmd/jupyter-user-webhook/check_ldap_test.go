@@ -186,8 +186,8 @@ func TestCheckLDAPFaults(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPLimits tests the findings about users whom the webhook would deny, although the directory service knows them, and
-// about the hub names that the directory service maps.
+// TestCheckLDAPLimits tests the findings about users whom the webhook denies or gives fewer groups, although the directory service
+// knows them, and about the hub names that the directory service maps.
 func TestCheckLDAPLimits(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	for name, c := range map[string]struct {

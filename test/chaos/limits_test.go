@@ -34,7 +34,7 @@ func TestLimitedResources(t *testing.T) {
 	t.Run("a wrong clock", testWrongClock)
 }
 
-// reviews is the number of reviews that a test sends to its replica.
+// reviews is the number of small reviews that assertServes and runInLittleMemory send.
 const reviews = 500
 
 // assertServes starts a replica and asserts that it admits many concurrent reviews.

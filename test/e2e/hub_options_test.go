@@ -75,7 +75,8 @@ func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 		testCmdList(t, h)
 	})
 	if discovery == atAdmission {
-		// The other two servers test the start of an image, which the webhook changes only with discovery at start.
+		// The other two servers test how jupyter-user-init runs the start scripts of images. Only with discovery at start does the
+		// webhook put it before the command.
 		return
 	}
 	t.Run("cmd unset, lifecycle_hooks, profile_list", func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // A Tool is one of the programs that can be built. Its value is the program's file name.
 type Tool string
 
-// The programs that can be built.
+// Each program has a recipe in this package.
 const (
 	Etcd                  Tool = "etcd"
 	KubeAPIServer         Tool = "kube-apiserver"

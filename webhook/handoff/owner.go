@@ -22,7 +22,8 @@ import (
 type Owner struct {
 	UID, GID int64
 	Name     string
-	// HomeInode is the inode number of the home. A different number shows that the path leads to another directory.
+	// HomeInode is the inode number of the home. When the notebook container starts, jupyter-user-init compares the mounted home
+	// with it. A different number on the same file system shows that the home was replaced meanwhile.
 	HomeInode uint64
 	// HomeDevice is the number of the home's file system. It can change while a Pod runs, if a network file system is
 	// mounted again, so no check depends on it. The number is only used to explain a different inode number.

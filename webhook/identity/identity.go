@@ -98,8 +98,8 @@ func ParseID(text string) (int64, error) {
 	return int64(n), nil
 }
 
-// ParseNumber parses a UID or GID as a source has it: a number of 32 bits in canonical decimal form, without a sign, a leading zero
-// or a space. Floor.Check says which numbers a Pod can have.
+// ParseNumber parses a UID or GID as a source has it: a number of 32 bits in canonical decimal form, without a sign, a leading
+// zero or a space. Floor.Check says which numbers a Pod can have.
 func ParseNumber(text string) (uint32, bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	// ParseUint returns an error for a sign, but not for leading zeros.

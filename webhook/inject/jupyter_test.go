@@ -200,11 +200,11 @@ func TestOpenedByImage(t *testing.T) {
 // TestRelativePathIsNotImagesHome tests that a path without a slash at its beginning stays: Jupyter takes it as a path in its working
 // directory, which is the user's home.
 func TestRelativePathIsNotImagesHome(t *testing.T) {
-	argv := []string{"jupyter", "lab", "--ServerApp.root_dir=home/jovyan", "--ServerApp.root_dir", "home/jovyan"}
+	argv := strings.Fields("jupyter lab --ServerApp.root_dir=home/jovyan --ServerApp.root_dir home/jovyan")
 	replaced, indices := withUserHome(argv, "/home/alice")
 	assert.Equal(t, argv, replaced)
 	assert.Empty(t, indices)
-	replaced, indices = withUserHome([]string{"--ServerApp.root_dir=/home/jovyan/../jovyan"}, "/home/alice")
+	replaced, indices = withUserHome(strings.Fields("--ServerApp.root_dir=/home/jovyan/../jovyan"), "/home/alice")
 	assert.Equal(t, []string{"--ServerApp.root_dir=/home/alice"}, replaced)
 	assert.Equal(t, []int{0}, indices)
 }

@@ -54,7 +54,8 @@ type exports struct {
 }
 
 // read reads a command that sets or exports variables. bare are the words of the command that are no assignments. read returns
-// false if the command ends the export of a variable: such a script is not read.
+// false for a command that ends an export: export -n, declare +x, set +a, or unset of an exported variable. The caller then
+// gives the script up.
 func (e *exports) read(words, bare []string) bool {
 	marks := false
 	if len(bare) > 0 {

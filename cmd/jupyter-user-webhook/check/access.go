@@ -39,7 +39,8 @@ type AccessReport struct {
 
 // Right is one right to create Pods that run as a user.
 type Right struct {
-	// Verb is "use", "run-as" or "own". With "own", the chart's value ownHomes gives the home to the requester.
+	// Verb is "use", "run-as" or "own". "own" is no verb of RBAC: by the chart's value ownHomes, Who has the home because of
+	// the name.
 	Verb string `json:"verb"`
 	// Who is the name of the requester, the ServiceAccount or the other subject that has the right.
 	Who string `json:"who"`

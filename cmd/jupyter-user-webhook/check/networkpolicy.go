@@ -56,8 +56,8 @@ func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool 
 	return len(peers) == 0
 }
 
-// blockHas reports whether an IP block has an address. It returns true for a block that cannot be parsed, so that the check
-// does not miss a gap.
+// blockHas reports whether an IP block has an address. It returns true for a block that cannot be parsed, so that its
+// NetworkPolicy is reported as one that lets Pods reach the server.
 func blockHas(block networkingv1.IPBlock, server netip.Addr) bool {
 	whole, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {

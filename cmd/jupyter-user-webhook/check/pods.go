@@ -90,7 +90,7 @@ func sharePods(_ context.Context, s *state) []Finding {
 const maxNewest = 15
 
 // newestFirst returns the names of Pods with the times at which they were created, the newest first. After a change from mode
-// Warn to Enforce, the Pods that were created in mode Warn come first: notebooks that are newer are not in the list.
+// Warn to Enforce, the list begins with Pods of mode Warn: sharePods does not list the notebooks that were created later.
 func newestFirst(pods []podFacts) []string {
 	slices.SortFunc(pods, func(a, b podFacts) int {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))

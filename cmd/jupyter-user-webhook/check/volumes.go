@@ -9,8 +9,8 @@ import (
 )
 
 // shareVolumes checks that the share's volumes are bound only to the share's claims, and that no other volume or
-// StorageClass leads to the share. A volume without a claimRef is bound to the first matching claim, and the policies
-// protect only the volumes that share.volumeNames names.
+// StorageClass leads to the share. Each volume of the share must have a claimRef, because without it Kubernetes binds
+// the volume to any matching claim. And share.volumeNames must name the volume, because the policies protect no other volume.
 func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// installed is the part of the table about the whole product: the webhook, the verifier and the policies.
+	// installed is the Part of the rows about the whole product: the mutating webhook, the validating webhook and the policies.
 	installed = "as installed"
 	// ordinary is a namespace in which the webhooks and policies are in effect, for Pods that are no notebooks.
 	ordinary = "ordinary"

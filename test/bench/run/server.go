@@ -187,8 +187,8 @@ func (s *serverProcess) post(ctx context.Context, path string, review io.Reader)
 	return took, err
 }
 
-// buffers are reused for the response bodies. The client and the server share the processors, so garbage of the client
-// would slow down a handler with larger responses.
+// buffers are reused for the response bodies. Without them, the client's garbage collection would take processor time from the
+// server, the more the larger its responses are, and a handler with larger responses would seem slower than it is.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 func (s *serverProcess) usage(ctx context.Context) (u usage, err error) {
