@@ -173,7 +173,7 @@ func withProxy(pod *corev1.Pod) {
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
 }
 
-// userOfDiscovery has a user for each discovery.
+// userOfDiscovery has the user of each discovery: the directory service of the tests knows alice, and does not know qiang.guo03.
 var userOfDiscovery = map[string]string{"at admission": "alice", "at start": "qiang.guo03"}
 
 // withEachDiscovery runs a test once for each discovery.

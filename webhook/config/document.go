@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -60,17 +61,19 @@ func fileError(format string, args ...any) Errors {
 	return Errors{{Message: fmt.Sprintf(format, args...)}}
 }
 
+// ofParser matches the errors of the YAML library's parser. Errors of its scanner can begin with the same words.
+var ofParser = regexp.MustCompile(`^did not find expected (key|node content|'-' indicator|<document start>|',' or '[\]}]')$`)
+
 // syntaxError returns an Error for an error of the YAML library, with the line number in its own field.
 //
-// The library has the number only in the text. It counts lines from 0 in errors of its parser ("did not find expected") and
-// from 1 in errors of its scanner, and omits the number of the first line. If the library changes this, only the number in the
-// message becomes wrong.
+// The library has the number only in the text. It counts lines from 0 in errors of its parser and from 1 in errors of its
+// scanner, and omits the number of the first line. If the library changes this, only the number in the message becomes wrong.
 func syntaxError(err error) Error {
 	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if number, rest, found := strings.Cut(strings.TrimPrefix(text, "line "), ": "); found {
 		if n, err := strconv.Atoi(number); err == nil {
 			line, text = n, rest
-			if strings.HasPrefix(text, "did not find expected") {
+			if ofParser.MatchString(text) {
 				line++
 			}
 		}

@@ -90,7 +90,7 @@ func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 	case err != nil:
 		d.fail(path, "must be a quantity, such as 500m or 2Gi: %v", err)
 	case q.CmpInt64(math.MaxInt64) >= 0 || q.CmpInt64(-math.MaxInt64) <= 0:
-		// Kubernetes silently reduces a larger value.
+		// ParseQuantity silently reduces 16Ei to the largest int64, and 10E does not fit into an int64.
 		d.fail(path, "must be less than 8Ei, but is %s", n.Value)
 	default:
 		out.Set(reflect.ValueOf(newQuantity(q.String())))

@@ -206,8 +206,8 @@ type Identity struct {
 	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is the maximum number of supplementary groups of a Pod. An NFS client with AUTH_SYS sends 16 groups and
 	// silently omits the rest. Container runtimes also put the primary group into the list of supplementary groups, where it is
-	// one of the 16. So the default is 15. A server with manage-gids ignores the groups that the client sends and looks up
-	// those of the UID itself: then NFS has no limit for users that the server knows.
+	// one of the 16. So the default is 15. A server with the option --manage-gids of rpc.mountd ignores the groups that the
+	// client sends, and looks up the groups of the UID: then NFS has no limit for users whom the server knows.
 	MaxGroups int `json:"maxGroups"`
 	// TooManyGroups is the treatment of a user with more than MaxGroups groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`

@@ -60,7 +60,8 @@ nogroup:x:65534:
 	assert.Equal(t, "root:x:0:\nalice:x:6001:\nusers:x:100:\nnogroup:x:65534:\n", string(got))
 }
 
-// TestPasswdOfUserWithUIDOfJovyan tests the order of the lines: getpwuid returns the first line with a UID.
+// TestPasswdOfUserWithUIDOfJovyan tests that the user's line comes before that of jovyan with the same UID: getpwuid returns the
+// first line that has the wanted UID.
 func TestPasswdOfUserWithUIDOfJovyan(t *testing.T) {
 	got, err := handoff.Account{Name: "alice", Home: "/home/alice", UID: 1000, GID: 100}.Passwd()
 	require.NoError(t, err)

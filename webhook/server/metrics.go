@@ -117,7 +117,8 @@ func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
 	m.admissions.WithLabelValues(kind, string(o), string(d.Discovery), reason).Inc()
 }
 
-// observeDuration records the duration of a review that could be decoded. Other requests are only counted.
+// observeDuration records the duration of a review that could be decoded. A review that cannot be decoded is only counted. A
+// request that gets no AdmissionReview, with the status 408 or 503, is not counted either.
 func (m *Metrics) observeDuration(kind string, since time.Time) {
 	m.seconds[kind].Observe(time.Since(since).Seconds())
 }

@@ -23,15 +23,15 @@ type AccessQuery struct {
 	User, Namespace string
 }
 
-// AccessReport has the result of an AccessQuery. If the query names no requester, the report has all subjects with access,
-// also those that may not create Pods.
+// AccessReport has the result of an AccessQuery.
 type AccessReport struct {
 	Requester string `json:"as,omitempty"`
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
-	May       bool   `json:"may"`
-	// Rights are the rights by which the requester can be the user, or the rights of all subjects if the query names no
-	// requester. If May is false, they are not enough, and Message names what is missing.
+	// May reports whether the requester may create Pods of the user or, if the query names no requester, whether Rights has any.
+	May bool `json:"may"`
+	// Rights are the rights by which the requester can be the user. If the query names no requester, they are those of all
+	// subjects, by RBAC or by ownHomes. If May is false, they are not enough, and Message names what is missing.
 	Rights []Right `json:"rights"`
 	// Message is the result in a sentence. If May is false, the sentence names the remedy.
 	Message string `json:"message"`

@@ -138,8 +138,8 @@ func inCluster(host string) bool {
 }
 
 // servers returns the addresses of the share's NFS servers, with those of the option ShareAddresses, and the names of the
-// servers that have a name. It returns a finding for each server that is in the cluster, and for each server whose address
-// cannot be found.
+// servers that have a name. It returns a finding for each volume whose server has the DNS name of a Service, and for each
+// volume whose server has no address that can be found.
 func (s *state) servers(ctx context.Context) (addresses, names []string, unclear []Finding) {
 	addresses = slices.Clone(s.ShareAddresses)
 	for _, volume := range s.sharePVs() {
