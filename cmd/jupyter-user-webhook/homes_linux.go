@@ -204,7 +204,7 @@ type userLists struct {
 
 func (u *userLists) open(ctx context.Context, passwdFile string, c *config.Config) (err error) {
 	if !c.Identity.LDAP.Configured() && passwdFile == "" {
-		return errors.New("there is no source of users: configure identity.ldap, or give --passwd")
+		return errors.New("there is no source of identities: configure identity.ldap, or give --passwd")
 	}
 	if c.Identity.LDAP.Configured() {
 		if u.directory, err = ldap.Open(ctx, c.Identity.LDAP, prometheus.NewRegistry(), nil); err != nil {

@@ -138,7 +138,7 @@ func TestHomesInvalidOptions(t *testing.T) {
 		flags         []string
 		want          string
 	}{
-		"no source of users":                 {kindLines, nil, "Error: there is no source of users: configure identity.ldap, or give --passwd\n"},
+		"no source of identities":            {kindLines, nil, "Error: there is no source of identities: configure identity.ldap, or give --passwd\n"},
 		"an empty flag":                      {kindLines, []string{"--passwd="}, "Error: --passwd has an empty value"},
 		"no such file":                       {kindLines, []string{"--passwd=/nowhere"}, "Error: --passwd: open /nowhere: no such file or directory\n"},
 		"an invalid mode":                    {kindLines, []string{passwd, "--mode=rwx"}, `Error: --mode "rwx" is not from 0700 to 0777 in octal`},

@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	// connects matches the system calls that connect or send to an address, and opens those that open a file.
+	// connects matches system calls that connect or send to an address.
 	connects = regexp.MustCompile(`(?:connect|sendto|sendmsg|sendmmsg)\([^)]*?(sa_family=[^}]*)}`)
-	opens    = regexp.MustCompile(`open(?:at2?)?\([^"]*"([^"]*)"`)
+	// opens matches system calls that open a file.
+	opens = regexp.MustCompile(`open(?:at2?)?\([^"]*"([^"]*)"`)
 )
 
 // TestNoEgressAndNoCredentials traces the system calls with which a replica connects, sends or opens a file, from its

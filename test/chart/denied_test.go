@@ -113,7 +113,7 @@ func TestWrongValues(t *testing.T) {
 		"{test: {user: 'a b'}}":                                                                       "at '/test/user': 'a b' does not match pattern",
 		"{podLabels: {app.kubernetes.io/name: x}}":                                                    "podLabels cannot have app.kubernetes.io/name",
 		"{homes: {enabled: true}, share: {homePrefix: /home}, identity: {passwdConfigMap: users}}":    "homes.enabled makes homes where share.home says",
-		"{homes: {enabled: true}}":                                                                    "homes.enabled makes the homes of users, and there is no source of users",
+		"{homes: {enabled: true}}":                                                                    "homes.enabled makes the homes of users, and there is no source of identities",
 		"{identity: {passwdConfigMap: p}, homes: {enabled: true, namespace: jupyter-user-system}}":    "homes.namespace is jupyter-user-system, where no Pod may run as root",
 		"{identity: {passwdConfigMap: p}, homes: {enabled: true, namespace: lab}, namespaces: [lab]}": "homes.namespace is lab, which is among namespaces",
 		"{identity: {passwdConfigMap: p}, homes: {enabled: true, namespace: jhub}, spawners: [{namespace: jhub, serviceAccount: hub}]}":       "homes.namespace is jhub, which is a namespace of spawners or access.rights",

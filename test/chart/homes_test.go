@@ -105,7 +105,7 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 }
 
 // TestNotesOfFirstHomes tests that with homes.enabled, the notes of the chart have the command that starts the CronJob
-// immediately. Without homes.enabled but with a source of users, the notes must name the value homes.enabled.
+// immediately. Without homes.enabled but with a source of identities, the notes must name the value homes.enabled.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// browserLimit is the time limit for starting a browser and drawing a page with megabytes of JavaScript.
+// browserLimit is the time in which a browser starts and draws a page with megabytes of JavaScript.
 const browserLimit = 2 * machine.Patience
 
 // screenshot opens an address in a real browser, runs the given actions, waits until labIsDrawn is true, and returns a

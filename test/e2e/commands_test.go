@@ -42,6 +42,8 @@ func TestCommandsOnANode(t *testing.T) {
 			text, want = scriptWhile(text, "curl --silent --fail localhost:8080/readyz"), "ok"
 		case line == "curl localhost:8080/readyz":
 			continue // The case of port-forward <pod> 8080 requests this address already.
+		case strings.Contains(line, "injected"):
+			want = "\tdenied\tNameReserved"
 		case strings.Contains(line, "denied"):
 			want = `"reasons":["NameReserved"]`
 		case strings.Contains(line, "self-signed"):

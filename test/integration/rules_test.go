@@ -43,7 +43,7 @@ func reasonOf(v admissionv1.Validation) string {
 	return reason
 }
 
-// TestSettingsOfPolicies tests that each policy has failurePolicy: Fail, excludes no namespace and no object, and takes no
+// TestSettingsOfPolicies tests that each policy has failurePolicy: Fail, empty selectors in its matchConstraints, and no
 // parameters. Each message begins with its reason.
 func TestSettingsOfPolicies(t *testing.T) {
 	for name, policy := range policiesOf(t, shippedPolicies(t)) {

@@ -257,9 +257,9 @@ type Notebook struct {
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts has the ENTRYPOINT and CMD of images. An image of a known family, such as docker-stacks, needs no element. Any
-	// other image needs an element if discovery is at start and the Pod has no command, because the webhook then replaces the
-	// image's entrypoint. The first element with a matching Image is used.
+	// Starts has the ENTRYPOINT and CMD of images. With discovery at start and a container without a command, the webhook
+	// replaces the image's entrypoint. Then an image needs an element, unless it is of a known family, such as docker-stacks,
+	// or the arguments start a hub's server. The first element with a matching Image is used.
 	Starts []Start `json:"starts"`
 }
 

@@ -49,7 +49,8 @@ type groupsPiece struct {
 	// keepsFSGroup reports whether the Pod may keep an fsGroup that is the user's GID or one of the user's groups.
 	keepsFSGroup bool
 	ours         ourVolumes
-	// deniedVolumes are the volumes of the share that share.go denies. The warning about fsGroup does not name them.
+	// deniedVolumes are the names of the volumes with which the Pod itself mounts one of our claims (otherShareVolumes). The
+	// Pod is denied for them, so the warning about fsGroup does not name them.
 	deniedVolumes []string
 }
 

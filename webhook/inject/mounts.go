@@ -59,7 +59,8 @@ type mountsPiece struct {
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the
 	// home.
 	startsAsRoot, seesMore bool
-	// deniedVolumes are the volumes of the share that share.go denies. Their mounts get no denial of their own.
+	// deniedVolumes are the names of the volumes with which the Pod itself mounts one of our claims (otherShareVolumes). The
+	// Pod is denied for them, so their mounts get no denial of their own.
 	deniedVolumes []string
 	// homeAlone is true for a container other than the notebook container: it gets the home, but no directories of
 	// share.directories.

@@ -66,7 +66,7 @@ type Facts struct {
 	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
 	// SourcesQueried reports whether the webhook has asked sources of identities for the user. A user whom these sources do
-	// not know is denied. Discovery at start would accept a disabled account, because the account still has its home.
+	// not know is denied: discovery at start would accept a disabled account, because the account still has its home.
 	SourcesQueried bool
 }
 

@@ -225,10 +225,10 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server responds to a new client. The server's kernel asks rpc.mountd for the groups of a
-// user. For half a minute after rpc.mountd has ended, the kernel still waits for its response, and drops each request for
-// which the response is missing. A test with a hard mount would wait longer, because a hard mount repeats a request only
-// after a minute.
+// awaitServer waits until the server responds to a new client. Without --manage-gids, rpc.mountd does not answer the kernel's
+// questions about the groups of a user. For half a minute after an rpc.mountd with --manage-gids has ended, the kernel still
+// asks, and drops the requests of clients. awaitServer repeats soft mounts, which fail after seconds; a hard mount repeats a
+// dropped request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {

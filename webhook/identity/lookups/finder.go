@@ -48,9 +48,10 @@ type Options struct {
 }
 
 // Finder looks up values by key at a slow source. No caller waits longer than Wait, and concurrent callers of one key share
-// one lookup. At most MaxLookups lookups run at the same time. Further lookups wait for a slot in the order in which they
-// came; they fail at once while a running lookup hangs. A cached value is used for a short time (Fresh), and for a longer
-// time (Stale) while the source fails or does not respond. A Finder is safe for concurrent use.
+// one lookup. At most MaxLookups lookups run at the same time; further lookups wait for a slot, in the order in which they
+// came. A lookup hangs if it has been running for longer than Wait: then a new caller of its key fails at once, and so does
+// every new caller that would have to wait for a slot. A cached value is used for a short time (Fresh), and for a longer time
+// (Stale) while the source fails or does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics

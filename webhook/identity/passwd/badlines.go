@@ -10,7 +10,7 @@ import (
 // log.
 const maxLogged = 10
 
-// badLines are the unreadable lines of one file, which were skipped.
+// badLines are the lines of one file that are not valid, and were skipped.
 type badLines struct {
 	path  string
 	count int

@@ -26,7 +26,7 @@ type table struct {
 	minUID int64
 	// rules are the rules for the names in files, from the function fileRules.
 	rules config.User
-	// bad are the lines of each file that cannot be read (badLines).
+	// bad has an element for each file, with the lines of the file that were skipped.
 	bad []badLines
 }
 
