@@ -31,7 +31,7 @@ const (
 	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
 	HomeInNotebook = "is the notebook container, which always has the home: leave it out"
 	HomeInInit     = "is the webhook's own init container, which runs nothing of the Pod: leave it out"
-	HomeInProxy    = "is the proxy of a service mesh, which has a UID of its own and cannot run as the user: leave it out"
+	HomeInProxy    = "is a proxy or an agent, which has a UID of its own and cannot run as the user: leave it out"
 	HomeInTwice    = "is named twice: name it once"
 )
 

@@ -32,8 +32,9 @@ type commandLine struct {
 	kind programKind
 	// argv is the program with its arguments, without the launchers before it.
 	argv []string
-	// script reports whether argv comes from a shell script.
+	// script reports whether argv comes from a shell script, and dir is the directory to which the script changes before.
 	script bool
+	dir    string
 	// env are the variables that the command line sets.
 	env map[string]string
 }
@@ -130,7 +131,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) commandL
 				}
 				return s
 			}
-			if s.argv, ok = lastCommand(script, orExported(s.env, value)); !ok {
+			if s.argv, s.dir, ok = mainCommand(script, orExported(s.env, value)); !ok {
 				s.kind, s.argv = runsUnclear, nil
 				return s
 			}
@@ -248,6 +249,18 @@ func kindOfPython(args []string) programKind {
 		return runsJupyter
 	}
 	return runsOther
+}
+
+// afterServer returns the index of the first argument after a Jupyter server's program, subcommand or module, in a command line
+// without launchers. It is len(argv) if the command line starts no server that the webhook knows.
+func afterServer(argv []string) int {
+	if len(argv) == 0 || kindOfProgram(path.Base(argv[0]), argv[1:]) != runsJupyter {
+		return len(argv)
+	}
+	at := slices.IndexFunc(argv, func(arg string) bool {
+		return slices.Contains(serverCommands, path.Base(arg)) || slices.Contains(subcommands, arg) || slices.Contains(modules, arg)
+	})
+	return at + 1
 }
 
 // programOfPython returns the module (-m) or the script that a python command line runs, and the arguments of that program.

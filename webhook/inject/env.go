@@ -85,8 +85,9 @@ const (
 	runtimeDir      = "/tmp/jupyter-runtime"
 )
 
-// writesTmp reports whether the Pod lets the notebook container write to /tmp. It returns false if a directory of
-// share.directories is mounted at, above or below runtimeDir, because several Pods would then share the runtime directory.
+// writesTmp reports whether the Pod lets the notebook container write to a /tmp of its own. It returns false if a directory of
+// share.directories is mounted at, above or below runtimeDir, or a volume at /tmp that other Pods can have too, because several
+// users would then share the runtime directory, which belongs to the first of them.
 func (in *planning) writesTmp() bool {
 	for _, d := range in.planner.config.Share.Directories {
 		if at := pod.CleanPath(d.MountPath); at == runtimeDir || pod.Inside(runtimeDir, at) || pod.Inside(at, runtimeDir) {
@@ -95,11 +96,18 @@ func (in *planning) writesTmp() bool {
 	}
 	for _, m := range in.notebook.VolumeMounts {
 		if pod.CleanPath(m.MountPath) == "/tmp" {
-			return !m.ReadOnly
+			return !m.ReadOnly && in.isPrivate(m.Name)
 		}
 	}
 	s := in.notebook.SecurityContext
 	return s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem
+}
+
+// isPrivate reports whether a volume of the Pod is made for this Pod and deleted with it.
+func (in *planning) isPrivate(volume string) bool {
+	return slices.ContainsFunc(in.pod.Spec.Volumes, func(v pod.Volume) bool {
+		return v.Name == volume && (v.EmptyDir != nil || v.Ephemeral != nil)
+	})
 }
 
 func envDefaults(c *config.Config) (defaults []pod.EnvVar) {
@@ -114,7 +122,7 @@ func contains(variables []pod.EnvVar, name string) bool {
 }
 
 func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
-	var replaced []string
+	var replaced, removed []string
 	var surplus []int
 	var missing []pod.EnvVar
 	for _, want := range p.identity {
@@ -127,12 +135,18 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 			m := member{p.at, true, decimal(int64(changed))}
 			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
-		if changed >= 0 || len(remove) > 0 {
+		switch {
+		case want.unknown && len(remove) > 0:
+			removed = append(removed, want.name)
+		case changed >= 0 || len(remove) > 0:
 			replaced = append(replaced, want.name)
 		}
 	}
 	if len(replaced) > 0 {
 		c.warn(denial.EnvReplaced(replaced))
+	}
+	if len(removed) > 0 {
+		c.warn(denial.EnvRemoved(removed))
 	}
 	p.replaceImagesHome(c)
 	p.replaceConfigPath(c)

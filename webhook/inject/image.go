@@ -83,9 +83,15 @@ func isLoginProxy(c *pod.Container) bool {
 	return slices.Contains(loginProxies, c.Name) || imageHas(c, loginProxies)
 }
 
-// imageHas reports whether the name of a container's image contains one of the words.
+// imageHas reports whether the name of a container's image contains one of the words. The host name of the registry does not
+// count.
 func imageHas(c *pod.Container, words []string) bool {
-	return c.Image != nil && slices.ContainsFunc(words, func(word string) bool {
-		return strings.Contains(strings.ToLower(*c.Image), word)
-	})
+	if c.Image == nil {
+		return false
+	}
+	image := strings.ToLower(*c.Image)
+	if host, rest, ok := strings.Cut(image, "/"); ok && strings.ContainsAny(host, ".:") {
+		image = rest
+	}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(image, word) })
 }

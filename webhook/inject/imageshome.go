@@ -37,21 +37,21 @@ func setsOpening(arg string) bool {
 }
 
 // withUserHome replaces the image's own home by the user's home in the arguments that set the directory in which Jupyter
-// opens. It returns the changed command line and the indices of the changed arguments. It changes no shell script: for a
-// script the Pod gets a warning (jupyterwarnings.go).
+// opens. It returns the changed command line and the indices of the changed arguments. It changes no shell script, and no
+// argument without a flag, as in "jupyter lab /home/jovyan": for these the Pod gets a warning (jupyterwarnings.go).
 func withUserHome(argv []string, home string) (replaced []string, indices []int) {
 	for i, arg := range argv {
 		if !setsOpening(arg) {
 			continue
 		}
-		_, value, inline := jupyterFlag(arg)
+		setting, value, inline := jupyterFlag(arg)
 		if !inline {
 			if i++; i == len(argv) {
 				break
 			}
 			value = argv[i]
 		}
-		if !inImagesHome(value, home) {
+		if !inImagesHome(unquoted(setting, value), home) {
 			continue
 		}
 		if replaced == nil {

@@ -66,7 +66,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 	flags := jupyterFlags(arguments)
 	for setting, value := range flags {
-		flags[setting] = in.expandLiterals(value)
+		flags[setting] = unquoted(setting, in.expandLiterals(value))
 	}
 
 	found.port, found.why = in.findPort(flags, env)
@@ -81,6 +81,10 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	found.warnings = in.warningsAboutJupyter(found, start, before, flags, env)
+	unread := start.kind == runsUnclear && len(start.argv) == 0
+	if s.probes == "on" && unread && found.setsAddress && !env("JUPYTER_PORT").set {
+		found.warnings = append(found.warnings, denial.PortAssumed(in.notebook.Name, found.port, found.base, probesAnnotation))
+	}
 	return found
 }
 

@@ -64,39 +64,45 @@ func TestReadCommand(t *testing.T) {
 		`bash -c -- "jupyter lab --port=9999"`:             runsJupyter,
 		`bash -c -l -o pipefail - "jupyter lab"`:           runsJupyter,
 		`bash -c -- "while true; do sleep 30; done;"`:      runsUnclear,
-		"bash -c --":                              runsUnclear,
-		"bash -c -o":                              runsUnclear,
-		`bash -- -c "jupyter lab"`:                runsUnclear,
-		`bash -c "--debug"`:                       runsUnclear, // the shell, not the image, decides what runs
-		`bash -c "env -- --debug"`:                runsUnclear,
-		`bash -c "cp -n a b; exec jupyter lab"`:   runsJupyter,
-		`bash -c "cd /srv && jupyter lab"`:        runsJupyter,
-		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:  runsJupyter,
-		`bash -c "_a9= exec jupyter lab"`:         runsJupyter,
-		`bash -c "9a=1 jupyter lab"`:              runsUnclear,
-		`bash -c "=1 jupyter lab"`:                runsUnclear,
-		`bash -c "a-b=1 jupyter lab"`:             runsUnclear,
-		`sh -c "exec sleep 1; jupyter lab"`:       runsOther,
-		`bash -c "jupyter lab | tee log"`:         runsUnclear,
-		`bash -c "jupyter lab & sleep 1"`:         runsUnclear,
-		`bash -c "if true; then jupyter lab; fi"`: runsUnclear,
-		`bash -c "$(cat start)"`:                  runsUnclear,
-		"bash /start.sh":                          runsUnclear,
-		"sleep 1000":                              runsOther,
-		"jupyter":                                 runsOther,
-		"jupyter kernelspec list":                 runsOther,
-		"jupyter nbconvert --execute lab":         runsOther,
-		"tini -- sleep 1000":                      runsOther,
-		"start.sh sleep 1000":                     runsOther,
-		"bash":                                    runsOther,
-		"sh -c jupyter":                           runsOther,
-		"python train.py":                         runsOther,
-		"python -m http.server":                   runsOther,
-		"pythonic -m jupyterlab":                  runsUnclear,
-		"--debug":                                 runsUnknown, // arguments of an unknown entrypoint
-		"echo jupyter lab":                        runsOther,
-		"my-jupyter-lab":                          runsUnclear,
-		"jhsingle-native-proxy -- code-server":    runsUnclear,
+		"bash -c --":                                                  runsUnclear,
+		"bash -c -o":                                                  runsUnclear,
+		`bash -- -c "jupyter lab"`:                                    runsUnclear,
+		`bash -c "--debug"`:                                           runsUnclear, // the shell, not the image, decides what runs
+		`bash -c "env -- --debug"`:                                    runsUnclear,
+		`bash -c "cp -n a b; exec jupyter lab"`:                       runsJupyter,
+		`bash -c "cd /srv && jupyter lab"`:                            runsJupyter,
+		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:                      runsJupyter,
+		`bash -c "_a9= exec jupyter lab"`:                             runsJupyter,
+		`bash -c "9a=1 jupyter lab"`:                                  runsUnclear,
+		`bash -c "=1 jupyter lab"`:                                    runsUnclear,
+		`bash -c "a-b=1 jupyter lab"`:                                 runsUnclear,
+		`sh -c "exec sleep 1; jupyter lab"`:                           runsOther,
+		`bash -c "jupyter lab; sleep infinity"`:                       runsJupyter, // sleep runs when Jupyter has ended
+		`bash -c "jupyter lab && tail -f x"`:                          runsJupyter,
+		`sh -c "start-notebook.sh; echo done"`:                        runsJupyter,
+		`sh -c "env A=1 nice jupyter lab; sleep"`:                     runsJupyter,
+		`sh -c "jupyter lab build; sleep 1"`:                          runsOther,
+		`sh -c "jupyter server list; jupyter lab --version; sleep 1"`: runsOther,
+		`bash -c "jupyter lab | tee log"`:                             runsUnclear,
+		`bash -c "jupyter lab & sleep 1"`:                             runsUnclear,
+		`bash -c "if true; then jupyter lab; fi"`:                     runsUnclear,
+		`bash -c "$(cat start)"`:                                      runsUnclear,
+		"bash /start.sh":                                              runsUnclear,
+		"sleep 1000":                                                  runsOther,
+		"jupyter":                                                     runsOther,
+		"jupyter kernelspec list":                                     runsOther,
+		"jupyter nbconvert --execute lab":                             runsOther,
+		"tini -- sleep 1000":                                          runsOther,
+		"start.sh sleep 1000":                                         runsOther,
+		"bash":                                                        runsOther,
+		"sh -c jupyter":                                               runsOther,
+		"python train.py":                                             runsOther,
+		"python -m http.server":                                       runsOther,
+		"pythonic -m jupyterlab":                                      runsUnclear,
+		"--debug":                                                     runsUnknown, // arguments of an unknown entrypoint
+		"echo jupyter lab":                                            runsOther,
+		"my-jupyter-lab":                                              runsUnclear,
+		"jhsingle-native-proxy -- code-server":                        runsUnclear,
 	} {
 		argv, ok := splitWords(line)
 		assert.True(t, ok, line)
@@ -229,6 +235,13 @@ func TestFindServer(t *testing.T) {
 		"port from a variable":              {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
 		"unknown variable":                  {args: "lab --port=$(PORT)", port: 0, base: "/"},
 		"variable set by env":               {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
+		"base URL in quotes":                {args: "lab --ServerApp.base_url='/nb/'", port: 8888, base: "/nb/"},
+		"base URL in the next argument":     {args: `lab --ServerApp.base_url "/nb/"`, port: 8888, base: "/nb/"},
+		"base URL with one quote":           {args: "lab --ServerApp.base_url='/nb/", port: 8888, base: "/'/nb/"},
+		"port in quotes":                    {args: "lab --port='9000'", port: 0, base: "/"},
+		"address in quotes":                 {args: "lab --ip='127.0.0.1'", port: 0, base: "/"},
+		"no Unix socket":                    {args: "lab --ServerApp.sock=''", port: 8888, base: "/"},
+		"no file of settings":               {args: `lab --config=""`, port: 8888, base: "/"},
 		"NOTEBOOK_ARGS in quotes":           {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
 		"NOTEBOOK_ARGS with an open quote":  {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
 		"NOTEBOOK_ARGS from a source":       {env: fromSource("NOTEBOOK_ARGS"), port: 0, base: "/"},
@@ -275,6 +288,66 @@ func TestFindServer(t *testing.T) {
 			assert.Equal(t, c.base, found.base)
 			assert.Equal(t, c.port == 0, found.why != "", "an unknown port has a reason")
 		})
+	}
+}
+
+// TestCertificateInQuotes tests that an empty certificate in quotes, which Jupyter removes, leaves HTTPS off.
+func TestCertificateInQuotes(t *testing.T) {
+	for args, tls := range map[string]bool{"lab --certfile=''": false, `lab --ServerApp.certfile ""`: false, "lab --certfile='/x'": true} {
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Args: strings.Fields("jupyter " + args)}}
+		assert.Equal(t, tls, in.findServer(switches{}).tls, args)
+	}
+}
+
+// TestOpensInImagesHome tests which Pods get a warning because Jupyter opens in the image's own home, by an argument without a flag
+// or by cd in a script.
+func TestOpensInImagesHome(t *testing.T) {
+	for line, opens := range map[string]bool{
+		"jupyter lab /home/jovyan/work":                                  true,
+		"jupyter lab --port 9999 --no-browser /home/jovyan":              true,
+		"start.sh jupyter lab /home/jovyan/a.ipynb":                      true,
+		"start-notebook.py /home/jovyan":                                 true,
+		"python3 -m jupyterlab /home/jovyan":                             true,
+		"python3 /home/jovyan/.local/bin/jupyter-lab":                    false,
+		"/home/jovyan/bin/jupyter lab":                                   false,
+		"jupyter lab --ServerApp.cookie_secret_file /home/jovyan/secret": false, // the value of a flag
+		"jupyter lab --ServerApp.root_dir=/srv /home/jovyan":             false,
+		"jupyter lab /srv/courses":                                       false,
+		"train.sh /home/jovyan":                                          false,
+		`bash -c "cd /home/jovyan/work; jupyter lab"`:                    true,
+		`bash -c "cd /home/jovyan && cd /srv && jupyter lab"`:            false,
+		`bash -c "cd /home/jovyan && cd .. && jupyter lab"`:              false,
+		`bash -c "cd /home/jovyan; jupyter lab --notebook-dir=/srv"`:     false,
+		`bash -c "cd /home/jovyan; jupyter lab /srv"`:                    false,
+		`bash -c "cd /home/jovyan; sleep 1"`:                             false,
+	} {
+		argv, ok := splitWords(line)
+		assert.True(t, ok, line)
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, home: "/home/alice", notebook: &pod.Container{Args: argv}}
+		warnings := in.findServer(switches{}).warnings
+		assert.Equal(t, opens, slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "is told to open in") }), line)
+	}
+}
+
+// TestPortAssumed tests that probes which the annotation turns on, for a script that cannot be read, come with a warning that names
+// their port.
+func TestPortAssumed(t *testing.T) {
+	for _, c := range []struct {
+		line, probes string
+		env          []pod.EnvVar
+		assumed      bool
+	}{
+		{`bash -c "jupyter lab --port=9000 | tee log"`, "on", nil, true},
+		{`bash -c "jupyter lab --port=9000 | tee log"`, "on", []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "9000"}}, false},
+		{`bash -c "jupyter lab --port=9000 | tee log"`, "", nil, false},
+		{`bash -c "jupyter lab --port=9000"`, "on", nil, false},
+		{"/app/run", "on", nil, false},
+	} {
+		argv, ok := splitWords(c.line)
+		assert.True(t, ok, c.line)
+		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Name: "nb", Args: argv, Env: c.env}}
+		warnings := in.findServer(switches{probes: c.probes}).warnings
+		assert.Equal(t, c.assumed, slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "so the probes are for port 8888") }), c)
 	}
 }
 

@@ -25,7 +25,19 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 			warnings = append(warnings, denial.OpensInImagesHome(flags[setting], in.home))
 		}
 	}
+	if dir := openedWithoutFlag(start); s.canStart() && flags["root_dir"] == "" && inImagesHome(dir, in.home) {
+		warnings = append(warnings, denial.OpensInImagesHome(dir, in.home))
+	}
 	return append(warnings, in.warningsAboutToken(s, imageDecides, flags, env)...)
+}
+
+// openedWithoutFlag returns the directory or file in which a command line opens Jupyter without a flag: Jupyter's argument, or the
+// directory to which a shell script changes before.
+func openedWithoutFlag(start commandLine) string {
+	if opened := openedArgument(start.argv); opened != "" {
+		return opened
+	}
+	return start.dir
 }
 
 // warningsAboutToken returns a warning if Jupyter asks for no token, so that everyone who can connect to the Pod is the user.
@@ -54,10 +66,8 @@ func (in *planning) othersAuthenticate(env func(name string) envValue) bool {
 		slices.ContainsFunc(in.pod.Spec.Containers, isLogin) || slices.ContainsFunc(in.pod.Spec.InitContainers, isSidecar)
 }
 
-// withoutToken reports whether flags turn the token off, and set no password. No shell reads the quotes in an argument of a Pod
-// such as --ServerApp.token="", but Jupyter removes them, so that the value is empty.
+// withoutToken reports whether flags turn the token off, and set no password.
 func withoutToken(flags map[string]string) bool {
-	isEmpty := func(value string) bool { return value == "" || value == `''` || value == `""` }
 	token, set := flags["token"]
-	return set && isEmpty(token) && isEmpty(flags["password"])
+	return set && token == "" && flags["password"] == ""
 }

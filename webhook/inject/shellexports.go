@@ -1,22 +1,24 @@
 package inject
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
 
-// This file finds the last command of a shell script, with the variables that this command gets from the script.
+// This file finds the main command of a shell script, with the variables and the directory that this command gets from the script.
 
 // keywords are the words that begin a compound command, or a command that changes how other commands run.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
-// lastCommand returns the command with which a script ends: the first command that begins with exec, or else the last
-// command. The variables that this command gets from the script, as in "export A=1", are prepended to argv, as in
-// "A=1 jupyter lab". ok is false if the script cannot be read.
-func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
+// mainCommand returns the command that a script is for: the first one that begins with exec or starts a Jupyter server, which runs
+// as long as the container, or else the last command. The variables that this command gets from the script, as in "export A=1",
+// are prepended to argv, as in "A=1 jupyter lab". dir is the directory to which the script changes before; empty if it does not,
+// or if the directory is relative. ok is false if the script cannot be read.
+func mainCommand(script string, value func(name string) (string, bool)) (argv []string, dir string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
-		return nil, false
+		return nil, "", false
 	}
 	e := exports{known: value, set: map[string]string{}, marked: map[string]bool{}}
 	var before []string
@@ -24,18 +26,41 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
 		if len(bare) > 0 {
 			argv, before = words, e.assignments
-			if bare[0] == "exec" && len(bare) > 1 {
+			if bare[0] == "exec" && len(bare) > 1 || startsServer(bare) {
 				break
 			}
 			if slices.Contains(keywords, bare[0]) {
-				return nil, false
+				return nil, "", false
+			}
+			if bare[0] == "cd" && len(bare) > 1 {
+				dir = ""
+				if to := bare[len(bare)-1]; strings.HasPrefix(to, "/") {
+					dir = to
+				}
 			}
 		}
 		if !e.read(words, bare) {
-			return nil, false
+			return nil, "", false
 		}
 	}
-	return slices.Concat(before, argv), len(argv) > 0
+	return slices.Concat(before, argv), dir, len(argv) > 0
+}
+
+// startsServer reports whether a command, without its assignments, starts a Jupyter server. A script inside the command is not
+// read, so that scripts in scripts are read once.
+func startsServer(argv []string) bool {
+	for range maxLaunchers {
+		if len(argv) == 0 {
+			return false
+		}
+		name, rest := path.Base(argv[0]), argv[1:]
+		l, launches := launchers[name]
+		if !launches {
+			return kindOfProgram(name, rest) == runsJupyter
+		}
+		argv = l.skip(rest)
+	}
+	return false
 }
 
 // exports are the variables that a script has set and exported so far.
