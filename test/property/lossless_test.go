@@ -27,9 +27,9 @@ var replaceable = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`spec/containers/\d+/securityContext/(capabilities|seccompProfile)(/.*)?`,
 }, "|") + `)$`)
 
-// openInImagesHome matches JUPYTERHUB_ROOT_DIR, the variables XDG_*, and any argument, if the value is a path in the image's own home.
+// openInImagesHome matches JUPYTERHUB_ROOT_DIR, the variables XDG_*, and any argument, if the value is a path in the image's own home, also in quotes.
 // The webhook may replace these paths. (Of the arguments it replaces only those for root_dir and preferred_dir.)
-var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_.*)(#\d+)?/value="|args/\d+="(--[A-Za-z0-9_.-]+=)?)/home/(jovyan|rstudio|onyxia)[/"]`)
+var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_.*)(#\d+)?/value="|args/\d+="(--[A-Za-z0-9_.-]+=)?('|\\")?)/home/(jovyan|rstudio|onyxia)[/"'\\]`)
 
 // checkLossless tests that every leaf of the submitted Pod is still in the admitted Pod, byte for byte. The exceptions are
 // values whose path matches replaceable, empty lists, empty maps, null, settings that match openInImagesHome, and

@@ -78,12 +78,12 @@ func StartUnclear(container, annotation string) string {
 		Printable(container), annotation)
 }
 
-// PortAssumed warns that the webhook cannot read the script that starts Jupyter, so the probes are for the port and base URL that
-// the webhook sets, which the script can change.
+// PortAssumed warns that the webhook cannot read the script that starts Jupyter, so the probes are for the port and base URL
+// that the webhook sets, which the script can change.
 func PortAssumed(container string, port int32, base, annotation string) string {
-	return fmt.Sprintf("the webhook cannot read the script of the container %s, so the probes are for port %d and base URL %s: if "+
-		"the script sets another port, set the variable JUPYTER_PORT too; if it sets another base URL, set the annotation %s to off",
-		Printable(container), port, base, annotation)
+	return fmt.Sprintf("the webhook cannot read the script of the container %s, so the probes are for port %d and base URL %s: "+
+		"if the script sets another port, set the variable JUPYTER_PORT too; if it sets another base URL, set the annotation %s "+
+		"to off", Printable(container), port, base, annotation)
 }
 
 // SettingsElsewhere warns that the webhook sets where Jupyter listens, and does not read the Jupyter settings in a
@@ -136,11 +136,11 @@ func EnvReplaced(names []string) string {
 	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
-// EnvRemoved warns that variables with the user's numbers were removed, because these numbers are found when the container starts.
-// Kubernetes then expands no reference to them, and starts no container with such a reference in a subPathExpr.
+// EnvRemoved warns that variables with the user's numbers were removed, because these numbers are found when the container
+// starts. Kubernetes then expands no reference to them, and starts no container with such a reference in a subPathExpr.
 func EnvRemoved(names []string) string {
-	return fmt.Sprintf("%s removed, and set to the value of the user when the container starts: leave references such as $(%s) out of "+
-		"the pod", are(names), names[0])
+	return fmt.Sprintf("%s removed, and set to the value of the user when the container starts: leave references such as "+
+		"$(%s) out of the pod", are(names), names[0])
 }
 
 // HomeOfTheImage warns that a field or variable that named a directory in the image's own home (old) now names the user's

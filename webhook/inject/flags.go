@@ -67,9 +67,9 @@ var (
 	clientClass = regexp.MustCompile(`(Kernel[A-Za-z]*|HubO?Auth[A-Za-z]*)$`)
 )
 
-// unquoted returns the value that Jupyter takes from the text of a flag. Jupyter removes one pair of quotes around a text. No shell
-// has removed them in an argument of a Pod such as --ServerApp.base_url='/nb/'. Around a number, such as the port, they are an
-// error. The rule is that of Unicode.from_string in traitlets.
+// unquoted returns the value that Jupyter takes from the text of a flag. Jupyter removes one pair of quotes around a text. No
+// shell has removed them in an argument of a Pod such as --ServerApp.base_url='/nb/'. Around a number, such as the port, they
+// are an error. The rule is that of Unicode.from_string in traitlets.
 func unquoted(setting, text string) string {
 	last := len(text) - 1
 	if setting != "port" && last > 0 && (text[0] == '\'' || text[0] == '"') && text[last] == text[0] {
@@ -78,8 +78,8 @@ func unquoted(setting, text string) string {
 	return text
 }
 
-// openedArgument returns the directory or file in which Jupyter opens if no flag names a directory: the first argument, after the
-// program, that is no flag and no value of a flag. It is empty if there is none.
+// openedArgument returns the directory or file in which Jupyter opens if no flag names a directory: the first argument, after
+// the program, that is no flag and no value of a flag. It is empty if there is none.
 func openedArgument(argv []string) string {
 	for i := afterServer(argv); i < len(argv); i++ {
 		switch {

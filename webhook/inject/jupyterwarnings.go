@@ -31,8 +31,8 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 	return append(warnings, in.warningsAboutToken(s, imageDecides, flags, env)...)
 }
 
-// openedWithoutFlag returns the directory or file in which a command line opens Jupyter without a flag: Jupyter's argument, or the
-// directory to which a shell script changes before.
+// openedWithoutFlag returns the directory or file in which a command line opens Jupyter without a flag: Jupyter's argument, or
+// the directory to which a shell script changes before.
 func openedWithoutFlag(start commandLine) string {
 	if opened := openedArgument(start.argv); opened != "" {
 		return opened

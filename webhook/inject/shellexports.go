@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// This file finds the main command of a shell script, with the variables and the directory that this command gets from the script.
+// This file finds the main command of a shell script, with the variables and the directory that this command gets from the
+// script.
 
 // keywords are the words that begin a compound command, or a command that changes how other commands run.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
-// mainCommand returns the command that a script is for: the first one that begins with exec or starts a Jupyter server, which runs
-// as long as the container, or else the last command. The variables that this command gets from the script, as in "export A=1",
-// are prepended to argv, as in "A=1 jupyter lab". dir is the directory to which the script changes before; empty if it does not,
-// or if the directory is relative. ok is false if the script cannot be read.
+// mainCommand returns the command that a script is for: the first one that begins with exec or starts a Jupyter server, which
+// runs until the Pod ends, or else the last command. The variables that this command gets from the script, as in
+// "export A=1", are prepended to argv, as in "A=1 jupyter lab". dir is the directory to which the script changes before; empty
+// if it does not, or if the directory is relative. ok is false if the script cannot be read.
 func mainCommand(script string, value func(name string) (string, bool)) (argv []string, dir string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -46,8 +47,8 @@ func mainCommand(script string, value func(name string) (string, bool)) (argv []
 	return slices.Concat(before, argv), dir, len(argv) > 0
 }
 
-// startsServer reports whether a command, without its assignments, starts a Jupyter server. A script inside the command is not
-// read, so that scripts in scripts are read once.
+// startsServer reports whether a command, without its assignments, starts a Jupyter server. A script inside the command is
+// not read, so that scripts in scripts are read once.
 func startsServer(argv []string) bool {
 	for range maxLaunchers {
 		if len(argv) == 0 {
