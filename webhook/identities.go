@@ -43,7 +43,7 @@ type Source struct {
 // GID, groups and home are those of the first source.
 type Agreeing []Source
 
-// Find returns the identity on which all sources agree.
+// Find returns the first source's identity of a user whom all sources know with the same UID; nil if no source knows the user.
 func (s Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.agree(ctx, name, Identities.Find)
 }

@@ -35,7 +35,7 @@ var testdata embed.FS
 // decides about the Pod. If Identity is nil, discovery is at start.
 type Case struct {
 	Name string
-	// YAML is the text of the file. JSON is the same Pod as an API server sends it.
+	// YAML is the text of the file. JSON is the same Pod in JSON, without the defaults of an API server.
 	YAML, JSON []byte
 	Identity   *identity.Identity
 	Restricted bool

@@ -171,7 +171,8 @@ func TestEnforceReplicaAsksWarnReplica(t *testing.T) {
 	assert.Equal(t, 403, r.Response.Status.Code)
 	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "the Warn replica has not injected the Pod")
 
-	// The Pod is forged to look injected by the Warn replica.
+	// A replica in Enforce mode has injected this Pod, and one argument was changed afterwards. The Warn replica is asked, because
+	// the mode is no part of the generation.
 	forged := strings.Replace(newEdge(t, nil).injected(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
 	_, r = enforcing.post(t, "/verify", review(forged))
 	assert.Equal(t, 403, r.Response.Status.Code, "the Warn replica returns what Enforce mode decides")

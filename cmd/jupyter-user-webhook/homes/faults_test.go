@@ -165,8 +165,9 @@ func TestServerDeniesChanges(t *testing.T) {
 	})
 }
 
-// TestLeftoverThatStays tests that a run goes on if root cannot remove the unfinished directory of a killed run. The user who
-// already owns the directory can have put something into it.
+// TestLeftoverThatStays tests that a run goes on if root cannot remove the unfinished directory of a killed run. The directory
+// can belong to its user already, who can have put something into it that root cannot remove without the capability FOWNER. The
+// test injects that error.
 func TestLeftoverThatStays(t *testing.T) {
 	inMountNamespace(t, func(t *testing.T) {
 		s := newSite(t)

@@ -17,7 +17,7 @@ import (
 
 // The kernel gives each user of a machine a limited number of inotify instances (fs.inotify.max_user_instances), often 128.
 // Namespaces share this limit. A kubelet that gets no instance ends at once with exit status 1, and so do other programs of a
-// node. Two clusters that start at the same time can reach the limit.
+// node. Other programs of root have some of them, so two clusters that start at the same time can reach the limit.
 const (
 	// inotifyInstances is the number of inotify instances that a node and its Pods use.
 	inotifyInstances = 24
