@@ -95,7 +95,7 @@ func TestWrongValues(t *testing.T) {
 		"{identity: {ldap: {urls: ['http://a']}}}":                                  "at '/identity/ldap/urls/0': 'http://a' does not match pattern",
 		"{identity: {ldap: {preset: openldap}}}":                                    "at '/identity/ldap/preset': value must be one of 'rfc2307', 'rfc2307bis', 'ad'",
 		"{identity: {ldap: {urls: ['ldaps://a']}}}":                                 "identity.ldap.urls needs identity.ldap.users.baseDN",
-		"{identity: {ldap: {urls: [], users: {baseDN: b, hubName: mail}}}}":          "identity.ldap.users.hubName needs identity.ldap.urls",
+		"{identity: {ldap: {urls: [], users: {baseDN: b, hubName: mail}}}}":         "identity.ldap.users.hubName needs identity.ldap.urls",
 		"{identity: {ldap: {urls: ['ldaps://a'], users: {baseDN: b}}}}":             "identity.ldap.ca must have the CA of the servers' certificates",
 		"{identity: {ldap: {urls: ['ldap://a'], users: {baseDN: b}, ca: c}}}":       "identity.ldap.urls has ldap://a, which is not encrypted",
 		"{identity: {ldap: {passwordSecret: a}}}":                                   "identity.ldap.passwordSecret needs identity.ldap.bindDN",

@@ -76,8 +76,9 @@ func cases(t *testing.T, file string) (fires, silent int) {
 
 const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
-// TestAlertsAreInRunbook tests that each alert links to a section of the runbook, and that the section names the alert. Each
-// alert has a severity, a summary, a description and a time to wait.
+// TestAlertsAreInRunbook tests that each alert links to a section of the runbook, that the section names the alert, and that a row
+// of the runbook's table of alerts leads from the alert to this section. Each alert has a severity, a summary, a description and a
+// time to wait.
 func TestAlertsAreInRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/docs/runbook.md")
@@ -88,6 +89,7 @@ func TestAlertsAreInRunbook(t *testing.T) {
 		section := sectionOf(string(text), anchor)
 		assert.NotEmpty(t, section, "%s links to the section #%s, which does not exist", alert.Alert, anchor)
 		assert.Contains(t, section, "`"+alert.Alert+"`", "the section #%s does not name the alert that links to it", anchor)
+		assert.Regexp(t, `(?m)^\| .*`+"`"+alert.Alert+"`"+`.*\(#`+anchor+`\) \|$`, string(text), "the table of alerts")
 		assert.Contains(t, []string{"critical", "warning", "info"}, alert.Labels["severity"], alert.Alert)
 		assert.NotEmpty(t, alert.Annotations["summary"], alert.Alert)
 		assert.NotEmpty(t, alert.Annotations["description"], alert.Alert)
