@@ -189,7 +189,7 @@ func (o outcome) percentile(percent int) time.Duration {
 
 func (o outcome) rate() float64 { return float64(len(o.tries)) / o.lasted.Seconds() }
 
-// assertWhole fails if any call failed or was a violation. If the machine was slow, it allows late responses.
+// assertWhole fails if any call failed or was a violation, or if there was no call. If the machine was slow, it allows late responses.
 func (o outcome) assertWhole(t *testing.T) {
 	t.Helper()
 	failed := o.failed()

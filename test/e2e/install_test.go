@@ -254,7 +254,7 @@ func (c *testCluster) awaitReplicas(ctx context.Context, i installation) error {
 	return err
 }
 
-// awaitWebhooks waits until the API server uses the webhook configurations of the shipped and the second installation.
+// awaitWebhooks waits until the API server calls the mutating webhooks of the shipped and the second installation.
 func (c *testCluster) awaitWebhooks(ctx context.Context) error {
 	for _, discovery := range discoveries {
 		if err := c.awaitDiscovery(ctx, discovery.namespace, discovery.name); err != nil {

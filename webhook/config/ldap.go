@@ -21,7 +21,8 @@ type LDAP struct {
 	Preset LDAPPreset `json:"preset"`
 	Users  LDAPUsers  `json:"users"`
 	Groups LDAPGroups `json:"groups"`
-	// WaitMilliseconds is how long a review waits for the directory service.
+	// WaitMilliseconds is how long one lookup of a review waits for the directory service. All lookups of a review together
+	// wait at most 700 ms.
 	WaitMilliseconds int `json:"waitMilliseconds"`
 	// FreshSeconds is how long a found account is used without another lookup. FreshMissingSeconds is the same for a missing or
 	// unusable account.

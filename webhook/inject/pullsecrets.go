@@ -8,8 +8,8 @@ import (
 
 // Pull secrets: the credentials with which the kubelet pulls our image.
 //
-// Adds the names of init.imagePullSecrets to the Pod's imagePullSecrets if they are missing. The names that the Pod has
-// already stay, in their order.
+// Adds the names of init.imagePullSecrets to the Pod's imagePullSecrets if they are missing. The Pod's own names stay, in their
+// order.
 
 type pullSecretsPiece struct{ names []string }
 

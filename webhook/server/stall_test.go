@@ -31,7 +31,8 @@ func TestServerTimeouts(t *testing.T) {
 	assert.Equal(t, 64<<10, s.http.MaxHeaderBytes)
 }
 
-// TestStalledConnectionsAreClosed tests clients that send a part of a request and then nothing, or send very slowly.
+// TestStalledConnectionsAreClosed tests that the server closes the connection of a client that sends nothing, only a part of a
+// request, or nothing more after a complete one, or that sends very slowly.
 func TestStalledConnectionsAreClosed(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	address, config := startWithTimeout(t, timeout)

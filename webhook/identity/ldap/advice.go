@@ -30,7 +30,10 @@ func (d *diagnosis) advice(err error) string {
 			"this one"
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
 		return d.adviceForBind(err)
-	case strings.Contains(text, "remote error: tls") && strings.Contains(text, "certificate"):
+	case strings.Contains(text, "remote error: tls") && strings.Contains(text, "certificate"),
+		// In TLS 1.3 the server denies a client certificate after the handshake. If its alert arrives before the bind is sent,
+		// go-ldap says only that the connection is closed.
+		d.config.Bind.Method == config.BindExternal && strings.HasSuffix(text, "ldap: connection closed"):
 		return "the server demands a client certificate (identity.ldap.bind.certificateFile) that it trusts and that has not expired"
 	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
 		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
