@@ -21,8 +21,9 @@ func OnLoopback(ip string) string {
 
 // SettingsFromFile says that a settings file, named by the flag --config, can set where Jupyter listens.
 func SettingsFromFile(probesAnnotation string) string {
-	return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
-		"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
+	return "Jupyter is told to read its settings from a file (--config), which may set another port, base URL, address or " +
+		"certificate: repeat them as --port, --ServerApp.base_url, --ip and --certfile, or write your own probes and set the " +
+		"annotation " + probesAnnotation + " to off"
 }
 
 // SettingsNotLiteral says that a variable that decides which settings Jupyter reads, such as JUPYTER_CONFIG_PATH, has no

@@ -113,6 +113,13 @@ func WithoutToken(name string) string {
 		"password for Jupyter: leave the empty token out of command, args and NOTEBOOK_ARGS", name, name)
 }
 
+// BesideLoginProxy warns that the command of the Pod turns the token of Jupyter off, because a login proxy in the Pod
+// authenticates the clients. Jupyter's own port is open to clients that do not come through the proxy.
+func BesideLoginProxy(name string) string {
+	return fmt.Sprintf("Jupyter asks for no token, and its port is open beside the login proxy: anyone who can connect to that "+
+		"port can be %s: let a NetworkPolicy admit clients to the port of the proxy only", name)
+}
+
 // ImageWithoutToken warns that the image turns the token of Jupyter off.
 func ImageWithoutToken(name string) string {
 	return fmt.Sprintf("Jupyter of this image asks for no token: anyone who can connect to the pod can be %s: write "+

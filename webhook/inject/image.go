@@ -79,8 +79,8 @@ func isProxy(c *pod.Container) bool {
 }
 
 // isLoginProxy reports whether a container is a known login proxy (loginProxies).
-func isLoginProxy(c *pod.Container) bool {
-	return slices.Contains(loginProxies, c.Name) || imageHas(c, loginProxies)
+func isLoginProxy(c pod.Container) bool {
+	return slices.Contains(loginProxies, c.Name) || imageHas(&c, loginProxies)
 }
 
 // imageHas reports whether the name of a container's image contains one of the words. The host name of the registry does not

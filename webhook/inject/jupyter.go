@@ -126,7 +126,7 @@ func whyNoProbe(flags map[string]string, start commandLine, env func(name string
 		return denial.OnUnixSocket
 	case isLoopback(ip):
 		return denial.OnLoopback(ip)
-	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
+	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == "" || ip == ""):
 		return denial.SettingsFromFile(probesAnnotation)
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return denial.WithoutSettings

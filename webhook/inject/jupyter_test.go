@@ -83,6 +83,9 @@ func TestReadCommand(t *testing.T) {
 		`sh -c "env A=1 nice jupyter lab; sleep"`:                     runsJupyter,
 		`sh -c "jupyter lab build; sleep 1"`:                          runsOther,
 		`sh -c "jupyter server list; jupyter lab --version; sleep 1"`: runsOther,
+		`sh -c "[ -n x ] && jupyter lab; sleep infinity"`:             runsUnclear,
+		`sh -c "test -f x && exec python x.py; exec jupyter lab"`:     runsUnclear,
+		`sh -c "[ -f x ] && . x; exec jupyter lab"`:                   runsJupyter,
 		`bash -c "jupyter lab | tee log"`:                             runsUnclear,
 		`bash -c "jupyter lab & sleep 1"`:                             runsUnclear,
 		`bash -c "if true; then jupyter lab; fi"`:                     runsUnclear,
@@ -260,7 +263,8 @@ func TestFindServer(t *testing.T) {
 		"NOTEBOOK_ARGS with a variable":     {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--debug $(ARGS)"}}, port: 0, base: "/"},
 		"NOTEBOOK_ARGS, an unknown script":  {args: "/opt/app-root/bin/run", env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port=9999"}}, port: 9999, base: "/"},
 		"--config":                          {args: "lab --config=/etc/x.py", port: 0, base: "/"},
-		"--config, port and base URL":       {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
+		"--config, port and base URL":       {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 0, base: "/y/"},
+		"--config, and where it listens":    {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y --ip=0.0.0.0", port: 1, base: "/y/"},
 		"port named http is not used":       {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
 		"notebook-port before http":         {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
 		"port above 65535":                  {args: "lab --port=65536", port: 0, base: "/"},
@@ -393,25 +397,32 @@ func TestWithoutToken(t *testing.T) {
 	sidecar := proxy
 	sidecar.RestartPolicy = new("Always")
 	for name, c := range map[string]struct {
-		spec    pod.Spec
-		without bool
+		spec  pod.Spec
+		where string
 	}{
-		"a container":                {pod.Spec{Containers: []pod.Container{proxy}}, false},
-		"a native sidecar":           {pod.Spec{InitContainers: []pod.Container{sidecar}}, false},
-		"a container that has ended": {pod.Spec{InitContainers: []pod.Container{proxy}}, true},
+		"a container":                {pod.Spec{Containers: []pod.Container{proxy}}, "beside the login proxy"},
+		"a native sidecar":           {pod.Spec{InitContainers: []pod.Container{sidecar}}, "beside the login proxy"},
+		"a container that has ended": {pod.Spec{InitContainers: []pod.Container{proxy}}, "leave the empty token out"},
 	} {
 		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{Spec: c.spec},
 			notebook: &pod.Container{Args: []string{"jupyter", "lab", "--ServerApp.token="}}}
-		assert.Equal(t, c.without, len(in.findServer(switches{}).warnings) > 0, "a login proxy in %s", name)
+		warnings := in.findServer(switches{}).warnings
+		if assert.Len(t, warnings, 1, name) {
+			assert.Contains(t, warnings[0], c.where, "a login proxy in %s", name)
+		}
 	}
 	for name, env := range map[string][]pod.EnvVar{
-		"a hub":    {{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8888/"}},
-		"Kubeflow": {{Name: "NB_PREFIX", Value: "/notebook/alice/lab"}},
+		"a hub":                                 {{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8888/"}},
+		"Kubeflow":                              {{Name: "NB_PREFIX", Value: "/notebook/alice/lab"}},
+		"Kubeflow, with a prefix from a source": {{Name: "NB_PREFIX", ValueFrom: &pod.ValueFrom{}}},
 	} {
 		in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Env: env,
 			Args: []string{"--ServerApp.token="}, Image: new("ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0")}}
-		assert.Empty(t, in.findServer(switches{}).warnings, "%s authenticates the clients", name)
+		assert.False(t, slices.ContainsFunc(in.findServer(switches{}).warnings, func(w string) bool { return strings.Contains(w, "asks for no token") }), "%s authenticates the clients", name)
 	}
+	alone := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{}, notebook: &pod.Container{Env: []pod.EnvVar{{Name: "NB_PREFIX", Value: "/"}},
+		Args: []string{"jupyter", "lab", "--ServerApp.token="}}}
+	assert.NotEmpty(t, alone.findServer(switches{}).warnings, "Kubeflow's images run without Kubeflow with this prefix")
 }
 
 func TestPointerField(t *testing.T) {

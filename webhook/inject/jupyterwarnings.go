@@ -2,6 +2,7 @@ package inject
 
 import (
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
@@ -42,11 +43,13 @@ func openedWithoutFlag(start commandLine) string {
 
 // warningsAboutToken returns a warning if Jupyter asks for no token, so that everyone who can connect to the Pod is the user.
 // It returns no warning if Jupyter listens only on loopback or on a Unix socket, or if another program authenticates the
-// clients. imageDecides reports whether the image's own start runs.
+// clients (othersAuthenticate). imageDecides reports whether the image's own start runs.
 func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags map[string]string,
 	env func(name string) envValue) []string {
 	switch {
-	case !s.canStart() || flags["sock"] != "" || isLoopback(flags["ip"]) || in.othersAuthenticate(env):
+	case !s.canStart() || flags["sock"] != "" || isLoopback(flags["ip"]) || othersAuthenticate(env):
+	case withoutToken(flags) && in.hasLoginProxy():
+		return []string{denial.BesideLoginProxy(in.facts.User.String())}
 	case withoutToken(flags):
 		return []string{denial.WithoutToken(in.facts.User.String())}
 	case imageDecides && imageHas(in.notebook, tokenlessImages):
@@ -55,15 +58,20 @@ func (in *planning) warningsAboutToken(s jupyterServer, imageDecides bool, flags
 	return nil
 }
 
-// othersAuthenticate reports whether another program authenticates the clients of Jupyter: a hub, Kubeflow, whose notebooks
-// have NB_PREFIX, or a login proxy in the Pod, as in Open Data Hub.
-func (in *planning) othersAuthenticate(env func(name string) envValue) bool {
-	isLogin := func(c pod.Container) bool { return isLoginProxy(&c) }
-	isSidecar := func(c pod.Container) bool {
-		return isLogin(c) && c.RestartPolicy != nil && *c.RestartPolicy == "Always"
-	}
-	return env("JUPYTERHUB_SERVICE_URL").set || env("NB_PREFIX").set ||
-		slices.ContainsFunc(in.pod.Spec.Containers, isLogin) || slices.ContainsFunc(in.pod.Spec.InitContainers, isSidecar)
+// othersAuthenticate reports whether another program authenticates all clients of Jupyter: a hub, or Kubeflow, whose notebooks
+// have a path in NB_PREFIX. A login proxy in the Pod does not: it authenticates those who come through it, and Jupyter's own
+// port is open beside it.
+func othersAuthenticate(env func(name string) envValue) bool {
+	prefix := env("NB_PREFIX")
+	return env("JUPYTERHUB_SERVICE_URL").set || prefix.set && (!prefix.known || strings.Trim(prefix.value, "/") != "")
+}
+
+// hasLoginProxy reports whether the Pod has a login proxy, as a container or as a native sidecar.
+func (in *planning) hasLoginProxy() bool {
+	return slices.ContainsFunc(in.pod.Spec.Containers, isLoginProxy) ||
+		slices.ContainsFunc(in.pod.Spec.InitContainers, func(c pod.Container) bool {
+			return isLoginProxy(c) && c.RestartPolicy != nil && *c.RestartPolicy == "Always"
+		})
 }
 
 // withoutToken reports whether flags turn the token off, and set no password.

@@ -15,7 +15,8 @@ var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "funct
 // mainCommand returns the command that a script is for: the first one that begins with exec or starts a Jupyter server, which
 // runs until the Pod ends, or else the last command. The variables that this command gets from the script, as in
 // "export A=1", are prepended to argv, as in "A=1 jupyter lab". dir is the directory to which the script changes before; empty
-// if it does not, or if the directory is relative. ok is false if the script cannot be read.
+// if it does not, or if the directory is relative. ok is false if the script cannot be read, or if a
+// test in the script decides whether this command or a later one runs.
 func mainCommand(script string, value func(name string) (string, bool)) (argv []string, dir string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -23,13 +24,18 @@ func mainCommand(script string, value func(name string) (string, bool)) (argv []
 	}
 	e := exports{known: value, set: map[string]string{}, marked: map[string]bool{}}
 	var before []string
-	for _, words := range commands {
+	tested := false // whether a test has run, on which a later command can depend
+	for i, words := range commands {
 		bare := slices.DeleteFunc(slices.Clone(words), isAssignment)
 		if len(bare) > 0 {
 			argv, before = words, e.assignments
 			if bare[0] == "exec" && len(bare) > 1 || startsServer(bare) {
+				if tested && i < len(commands)-1 {
+					return nil, "", false
+				}
 				break
 			}
+			tested = tested || bare[0] == "[" || bare[0] == "test"
 			if slices.Contains(keywords, bare[0]) {
 				return nil, "", false
 			}
