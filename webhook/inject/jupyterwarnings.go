@@ -26,8 +26,10 @@ func (in *planning) warningsAboutJupyter(s jupyterServer, start commandLine, bef
 			warnings = append(warnings, denial.OpensInImagesHome(flags[setting], in.home))
 		}
 	}
-	if dir := openedWithoutFlag(start); s.canStart() && flags["root_dir"] == "" && inImagesHome(dir, in.home) {
-		warnings = append(warnings, denial.OpensInImagesHome(dir, in.home))
+	if s.canStart() && flags["root_dir"] == "" {
+		if dir := openedWithoutFlag(start); inImagesHome(dir, in.home) {
+			warnings = append(warnings, denial.OpensInImagesHome(dir, in.home))
+		}
 	}
 	return append(warnings, in.warningsAboutToken(s, imageDecides, flags, env)...)
 }

@@ -15,8 +15,8 @@ var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "funct
 // mainCommand returns the command that a script is for: the first one that begins with exec or starts a Jupyter server, which
 // runs until the Pod ends, or else the last command. The variables that this command gets from the script, as in
 // "export A=1", are prepended to argv, as in "A=1 jupyter lab". dir is the directory to which the script changes before; empty
-// if it does not, or if the directory is relative. ok is false if the script cannot be read, or if a
-// test in the script decides whether this command or a later one runs.
+// if it does not, or if the directory is relative. ok is false if the script cannot be read, or if a test in
+// it decides whether this command or a later one runs.
 func mainCommand(script string, value func(name string) (string, bool)) (argv []string, dir string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -40,9 +40,8 @@ func mainCommand(script string, value func(name string) (string, bool)) (argv []
 				return nil, "", false
 			}
 			if bare[0] == "cd" && len(bare) > 1 {
-				dir = ""
-				if to := bare[len(bare)-1]; strings.HasPrefix(to, "/") {
-					dir = to
+				if dir = bare[len(bare)-1]; !strings.HasPrefix(dir, "/") {
+					dir = ""
 				}
 			}
 		}
